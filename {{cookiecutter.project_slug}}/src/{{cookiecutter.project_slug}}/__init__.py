@@ -1,0 +1,1 @@
+"""A reproducible machine-learning pipeline; its stages are listed in dvc.yaml."""

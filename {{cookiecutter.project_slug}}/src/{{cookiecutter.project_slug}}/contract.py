@@ -1,0 +1,282 @@
+"""contract: contract.yaml in; what each column is, and which rows of a table break it, out."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .files import UserError, read_yaml
+from .paths import CONTRACT
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+EXAMPLES = 3
+Text = Annotated[str, Field(min_length=1)]
+Value = bool | int | str
+
+
+class Range(BaseModel):
+    """The smallest and the largest value allowed, both included; null leaves an end open."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    min: float | None = None
+    max: float | None = None
+
+
+class Column(BaseModel):
+    """One line of the catalogue: what the column is, who answers for it, when it is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: Literal["string", "category", "integer", "number", "boolean", "datetime"]
+    unit: str | None
+    allowed: list[Value] | Range | None
+    nullable: bool
+    description: Text
+    owner: Text
+    known: Literal["before", "after"]
+    identifier: bool = False
+
+    @model_validator(mode="after")
+    def _allowed_fits_the_type(self) -> Self:
+        if self.type == "category" and not isinstance(self.allowed, list):
+            raise ValueError("a category needs its values in 'allowed', as a list")
+        if isinstance(self.allowed, Range) and self.type not in ("integer", "number"):
+            raise ValueError("'allowed' with min and max is for an integer or a number")
+        return self
+
+    @property
+    def dtype(self) -> Any:
+        """The one pandas dtype in which the column's values stand in the pipeline's tables."""
+        import numpy as np
+        import pandas as pd
+
+        return {
+            "string": pd.StringDtype(na_value=np.nan),
+            "category": pd.StringDtype(na_value=np.nan),
+            "integer": pd.Int64Dtype() if self.nullable else np.dtype("int64"),
+            "number": np.dtype("float64"),
+            "boolean": pd.BooleanDtype() if self.nullable else np.dtype("bool"),
+            "datetime": np.dtype("datetime64[us]"),
+        }[self.type]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A column that breaks the contract: how, how often, three examples, and in which rows.
+
+    `rows` are positions in the table; None when the table itself is wrong, not single rows.
+    """
+
+    column: str
+    problem: str
+    count: int
+    examples: tuple[str, ...]
+    rows: tuple[int, ...] | None
+
+    def __str__(self) -> str:
+        """The violation as one clause."""
+        if self.rows is None and not self.examples:
+            return f"{self.column} {self.problem}"
+        return f"{self.column} {self.problem}, {self.count} times, e.g. {', '.join(self.examples)}"
+
+
+class Contract(BaseModel):
+    """The task and its columns, as contract.yaml tells them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version: int
+    task: Literal["classification", "regression"]
+    target: str
+    key: str
+    time: str | None
+    group: str | None
+    columns: dict[str, Column]
+
+    @model_validator(mode="after")
+    def _roles_fit_their_columns(self) -> Self:
+        for role in ("target", "key", "time", "group"):
+            name = getattr(self, role)
+            if name is not None and name not in self.columns:
+                raise ValueError(f"{role} names {name!r}, which columns does not describe")
+        target = self.columns[self.target]
+        kinds = {"classification": ("boolean", "category"), "regression": ("number", "integer")}
+        if target.type not in kinds[self.task]:
+            fitting = " or ".join(kinds[self.task])
+            raise ValueError(f"the target {self.target} of a {self.task} must be a {fitting}")
+        if target.known != "after" or target.nullable:
+            raise ValueError(f"the target {self.target} must be known: after and nullable: false")
+        if self.time is not None and self.columns[self.time].type != "datetime":
+            raise ValueError(f"the time column {self.time} must be a datetime")
+        return self
+
+    @property
+    def classes(self) -> list[Value]:
+        """The classes in the order of their codes, empty for a regression; the last is positive."""
+        target = self.columns[self.target]
+        if self.task == "regression":
+            return []
+        return list(target.allowed) if isinstance(target.allowed, list) else [False, True]
+
+    @property
+    def row_columns(self) -> list[str]:
+        """The columns that tell which row it is: the key, and the time and group where there are."""
+        return [name for name in (self.key, self.time, self.group) if name is not None]
+
+    @property
+    def order(self) -> list[str]:
+        """The columns by which every table is sorted."""
+        return [self.key] if self.time is None else [self.time, self.key]
+
+    def known_before(self) -> list[str]:
+        """The columns whose values are known when the prediction is made."""
+        return [name for name, column in self.columns.items() if column.known == "before"]
+
+    def encode(self, target: "pd.Series[Any]") -> "np.ndarray":
+        """The target as class codes (int64), or as float64 values for a regression.
+
+        Raises:
+            UserError: when fewer than two classes are in the table.
+        """
+        import numpy as np
+
+        if self.task == "regression":
+            return target.to_numpy(dtype=np.float64)
+        codes = target.map({value: code for code, value in enumerate(self.classes)})
+        if codes.nunique() < 2:
+            only = target.iloc[0] if len(target) else "no row"
+            raise UserError(
+                f"{self.target} has only one class ({only}) in {len(target)} rows; "
+                "widen the data window (ingest.until) or look at the source"
+            )
+        return codes.to_numpy(dtype=np.int64)
+
+    def conform(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        """The table with each column in its contract's dtype, where that loses nothing."""
+        casts = {
+            name: _cast(table[name], column.dtype)
+            for name, column in self.columns.items()
+            if name in table
+        }
+        return table.assign(**casts)
+
+    def check(self, table: "pd.DataFrame") -> list[Violation]:
+        """Every violation of the contract in the table, all at once."""
+        import pandera.errors
+
+        try:
+            self._schema().validate(table.reset_index(drop=True), lazy=True)
+        except pandera.errors.SchemaErrors as error:
+            return _violations(error.failure_cases, set(table.columns), self)
+        return []
+
+    def _schema(self) -> Any:
+        import pandera.pandas as pa
+
+        columns = {
+            name: pa.Column(
+                column.dtype,
+                checks=_checks(column, pa.Check),
+                nullable=column.nullable,
+                unique=name == self.key,
+            )
+            for name, column in self.columns.items()
+        }
+        return pa.DataFrameSchema(columns, strict=True)
+
+
+@cache
+def load(path: Path = CONTRACT) -> Contract:
+    """The contract in the file; every fault in it is told in one sentence."""
+    return parse(read_yaml(path), path)
+
+
+def parse(document: dict[str, Any], path: Path = CONTRACT) -> Contract:
+    """Check a contract document.
+
+    Raises:
+        UserError: naming each wrong place in the file.
+    """
+    try:
+        return Contract.model_validate(document)
+    except ValidationError as error:
+        faults = dict.fromkeys(_fault(fault) for fault in error.errors())
+        raise UserError(f"{path}: {'; '.join(faults)}") from None
+
+
+def _fault(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"] if part not in ("Range", "list[union]"))
+    match fault["type"]:
+        case "missing":
+            return f"{place} is missing; add it"
+        case "extra_forbidden":
+            return f"{place} is not a known key; remove it or mend its name"
+        case "value_error":
+            return f"{place}: {fault['ctx']['error']}".removeprefix(": ")
+        case _:
+            return f"{place} is {fault['input']!r}; {fault['msg'].lower()}"
+
+
+def _checks(column: Column, check: Any) -> list[Any]:
+    match column.allowed:
+        case list(values):
+            return [check.isin(values)]
+        case Range(min=low, max=high):
+            low_check = [] if low is None else [check.ge(low)]
+            return low_check + ([] if high is None else [check.le(high)])
+        case _:
+            return []
+
+
+def _cast(values: "pd.Series[Any]", dtype: Any) -> "pd.Series[Any]":
+    """The values in the dtype, or as they are where the cast would change one of them."""
+    import pandas as pd
+
+    if values.dtype == dtype:
+        return values
+    booleans = pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_bool_dtype(values.dtype)
+    texts = pd.api.types.is_string_dtype(values.dtype)
+    if booleans or (texts and not pd.api.types.is_datetime64_dtype(dtype)):
+        return values.astype(dtype) if texts and isinstance(dtype, pd.StringDtype) else values
+    try:
+        cast = values.astype(dtype)
+    except (ValueError, TypeError, OverflowError):
+        return values
+    return cast if cast.isna().equals(values.isna()) else values
+
+
+def _violations(cases: "pd.DataFrame", present: set[str], contract: Contract) -> list[Violation]:
+    found = []
+    cases = cases.assign(column=cases["column"].fillna(cases["failure_case"].astype(str)))
+    for (name, check), part in cases.groupby(["column", "check"], sort=False, dropna=False):
+        column = contract.columns.get(name)
+        structural = check.startswith("dtype") or column is None or name not in present
+        rows = None if structural else tuple(int(row) for row in part["index"])
+        examples = () if name not in present or column is None else _examples(part["failure_case"])
+        problem = _problem(name, check, column, present)
+        found.append(Violation(name, problem, len(part), examples, rows))
+    return sorted(found, key=lambda violation: list(contract.columns).index(violation.column)
+                  if violation.column in contract.columns else len(contract.columns))
+
+
+def _examples(cases: "pd.Series[Any]") -> tuple[str, ...]:
+    return tuple(str(value) for value in cases.drop_duplicates().head(EXAMPLES))
+
+
+def _problem(name: str, check: str, column: Column | None, present: set[str]) -> str:
+    if column is None:
+        return "is not in the contract; describe it there or leave it out of source.read"
+    if name not in present:
+        return "is missing from the table"
+    if check == "not_nullable":
+        return "is empty where the contract says nullable: false"
+    if check.startswith("dtype"):
+        return f"is not of type {column.type}"
+    if "unique" in check:
+        return "is not unique"
+    if isinstance(column.allowed, Range):
+        return f"is outside {column.allowed.min} to {column.allowed.max}"
+    return "is not among the allowed values"

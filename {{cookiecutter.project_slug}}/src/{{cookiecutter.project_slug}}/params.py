@@ -1,0 +1,179 @@
+"""params: params.yaml in, one checked section for each stage out. No dial has a hidden default."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .files import UserError, read_yaml
+from .paths import PARAMS
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """One section of params.yaml: every key is needed, none is unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Ingest(Section):
+    """`until` ends the data window (rows strictly before it); `source` goes to source.read."""
+
+    until: datetime | None
+    source: dict[str, float | str | bool | None]
+
+
+class Validate(Section):
+    """`window_days` is the newest window, held against the reference window before it."""
+
+    quarantine_limit: Annotated[float, Field(ge=0, lt=1)]
+    window_days: Count
+    level: Share
+
+
+class Leakage(Section):
+    """`limit` is the score of one feature alone that looks like a leak; `allow` is name → reason."""
+
+    limit: Annotated[float, Field(gt=0.5, le=1)]
+    rows: Count
+    allow: dict[str, str]
+
+
+class Split(Section):
+    """By time the last `test_days` are the test table; else `test_share` of the groups or rows."""
+
+    by: Literal["time", "group", "stratified"]
+    test_days: Count
+    test_share: Share
+    seed: int
+    leakage: Leakage
+
+
+class Featurize(Section):
+    """`batch_rows` bounds the memory: so many rows are turned into features at a time."""
+
+    batch_rows: Count
+
+
+class Parity(Section):
+    """How many rows compare the model file with the pipeline, and the largest difference allowed."""
+
+    rows: Count
+    limit: Annotated[float, Field(gt=0)]
+
+
+class Train(Section):
+    """The candidates are all of `feature_sets` × `models`, both listed simplest first."""
+
+    feature_sets: Annotated[list[str], Field(min_length=1)]
+    models: Annotated[list[str], Field(min_length=1)]
+    features: dict[str, Annotated[list[str], Field(min_length=1)]]
+    hyperparameters: dict[str, dict[str, Any]]
+    folds: Annotated[int, Field(ge=2)]
+    seed: int
+    parity: Parity
+
+    @model_validator(mode="after")
+    def _every_name_is_described(self) -> Self:
+        for key, names, described in (
+            ("feature_sets", self.feature_sets, self.features),
+            ("models", self.models, self.hyperparameters),
+        ):
+            absent = [name for name in names if name not in described]
+            where = "features" if key == "feature_sets" else "hyperparameters"
+            if absent:
+                raise ValueError(f"{key} names {absent[0]}, which train.{where} does not describe")
+        return self
+
+    def candidates(self) -> list[str]:
+        """The names of the candidates, simplest first: the model counts before the feature set."""
+        return [f"{features}-{model}" for model in self.models for features in self.feature_sets]
+
+
+class Select(Section):
+    """The headline metric decides; `coverage` is what the prediction sets or intervals promise."""
+
+    headline: str
+    coverage: Share
+
+
+class Importance(Section):
+    """Permutation importance: on so many test rows, each feature shuffled so many times."""
+
+    rows: Count
+    repeats: Count
+
+
+class Evaluate(Section):
+    """`level` of the bootstrap intervals over `samples`; slices below `slice_min_rows` are left out."""
+
+    level: Share
+    samples: Annotated[int, Field(ge=100)]
+    seed: int
+    slices: list[str]
+    slice_min_rows: Count
+    bins: Annotated[int, Field(ge=2)]
+    importance: Importance
+
+
+class Gate(Section):
+    """The limits of the named checks in reports/gate.json."""
+
+    floor: float
+    calibration: NotNegative
+    coverage_margin: NotNegative
+    worst_slice: float
+    parity: NotNegative
+    model_megabytes: NotNegative
+    quarantined: NotNegative
+    missing_rise: NotNegative
+    max_age_days: NotNegative
+
+
+class Card(Section):
+    """What only people can say of the model; the rest of the card is filled from the run."""
+
+    intended_use: str
+    out_of_scope: str
+    limits: list[str]
+
+
+S = TypeVar("S", bound=Section)
+SECTIONS = (Ingest, Validate, Split, Featurize, Train, Select, Evaluate, Gate, Card)
+
+
+def load(section: type[S]) -> S:
+    """The section of params.yaml that bears the class's name in lower case."""
+    return parse(section, read_yaml(PARAMS))
+
+
+def parse(section: type[S], document: Mapping[str, Any]) -> S:
+    """Check one section of a params document; every fault is told in one sentence."""
+    name = section.__name__.lower()
+    known = [each.__name__.lower() for each in SECTIONS]
+    if unknown := [key for key in document if key not in known]:
+        raise UserError(f"{PARAMS}: {unknown[0]} is not a section; known are {', '.join(known)}")
+    if name not in document:
+        raise UserError(f"{PARAMS} has no section '{name}'; restore it with git checkout {PARAMS}")
+    try:
+        return section.model_validate(document[name] or {})
+    except ValidationError as error:
+        faults = "; ".join(_fault(name, fault) for fault in error.errors())
+        raise UserError(f"{PARAMS}: {faults}") from None
+
+
+def _fault(section: str, fault: Any) -> str:
+    place = ".".join([section, *map(str, fault["loc"])])
+    match fault["type"]:
+        case "missing":
+            return f"{place} is missing; add it"
+        case "extra_forbidden":
+            return f"{place} is not a known parameter; remove it or mend its name"
+        case "value_error":
+            return f"{section}.{fault['ctx']['error']}"
+        case _:
+            return f"{place} is {fault['input']!r}; {fault['msg'].lower()}"

@@ -1,0 +1,30 @@
+"""paths: where each file of the pipeline lies, relative to the project's folder."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+CONTRACT = Path("contract.yaml")
+
+SOURCE = Path("data/source")
+RAW = Path("data/raw.parquet")
+VALID = Path("data/valid.parquet")
+QUARANTINE = Path("data/quarantine.parquet")
+TRAIN = Path("data/train.parquet")
+TEST = Path("data/test.parquet")
+TRAIN_FEATURES = Path("data/features/train.parquet")
+TEST_FEATURES = Path("data/features/test.parquet")
+PREDICTIONS = Path("data/predictions.parquet")
+
+CANDIDATES = Path("models/candidates")
+MODEL = Path("models/model.onnx")
+MODEL_INFO = Path("models/model.json")
+
+METRICS = Path("metrics.json")
+DATA_QUALITY = Path("reports/data_quality.json")
+LEAKAGE = Path("reports/leakage.json")
+CATALOGUE = Path("reports/features.md")
+SELECTION = Path("reports/selection.json")
+SLICES = Path("reports/slices.json")
+PLOTS = Path("reports/plots")
+GATE = Path("reports/gate.json")
+MODEL_CARD = Path("reports/model_card.md")
