@@ -1,0 +1,225 @@
+"""source: data/source (flights and hourly weather, one file a month) in, one raw table out.
+
+This is the half of ingest that knows of flights; data/README.md describes the files.
+
+A prediction is made some hours before the scheduled departure, and each flight gets the weather
+that could be known at that moment. A report is labelled with the hour in which it was taken, mostly
+at minute 51, so it counts as available only `weather_delay_minutes` after its label. The join is
+made on that time, in UTC, where no hour is missing or repeated when the clocks change.
+
+Cancelled and diverted flights have no arrival delay, hence no outcome to learn: they are left out.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype, is_string_dtype
+
+from .files import UserError, read_table
+
+TIME_ZONE = "America/New_York"
+LATE_MINUTES = 15
+MONTH_FILE = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
+
+FLIGHTS = {
+    "time_hour": "a moment with time zone",
+    "sched_dep_time": "a number",
+    "sched_arr_time": "a number",
+    "carrier": "text",
+    "flight": "a number",
+    "tailnum": "text",
+    "origin": "text",
+    "dest": "text",
+    "distance": "a number",
+    "dep_delay": "a number",
+    "arr_delay": "a number",
+    "air_time": "a number",
+}
+MEASUREMENTS = {
+    "temp": "temperature",
+    "dewp": "dew_point",
+    "humid": "humidity",
+    "wind_dir": "wind_direction",
+    "wind_speed": "wind_speed",
+    "wind_gust": "wind_gust",
+    "precip": "precipitation",
+    "pressure": "pressure",
+    "visib": "visibility",
+}
+WEATHER = {
+    "time_hour": "a moment with time zone",
+    "origin": "text",
+    **dict.fromkeys(MEASUREMENTS, "a number"),
+}
+
+
+def read(
+    folder: Path,
+    *,
+    until: datetime | None,
+    hours_before_departure: float,
+    weather_delay_minutes: float,
+    weather_max_age_hours: float,
+) -> pd.DataFrame:
+    """The raw table of all completed flights that are scheduled before `until` (New York time).
+
+    Args:
+        folder: `YYYY-MM.parquet` with flights and `weather/YYYY-MM.parquet` with weather reports.
+        until: end of the data window; later months are not even opened. None takes all.
+        hours_before_departure: how long before the scheduled departure the prediction is made.
+        weather_delay_minutes: from the label of a weather report until it can be read.
+        weather_max_age_hours: a report that has been readable for longer than this is not used.
+
+    Raises:
+        UserError: when a file or column is missing, unreadable, empty or of another type.
+    """
+    months = _months(folder, until)
+    flights = pd.concat([_flights(_read(path, FLIGHTS)) for path in months])
+    if until is not None:
+        # A flight without a time is kept, so that the contract can name it.
+        flights = flights[~(flights["scheduled_departure"] >= until)]
+    if flights.empty:
+        raise UserError(f"{folder} has no completed flight {_before(until)}")
+    weather = pd.concat([_read(path.parent / "weather" / path.name, WEATHER) for path in months])
+    flights = flights.sort_values("moment", kind="stable", ignore_index=True)
+    flights["moment"] -= timedelta(hours=hours_before_departure)
+    known = as_of(
+        flights[["moment", "origin"]],
+        _reports(weather, weather_delay_minutes),
+        by="origin",
+        max_age=timedelta(hours=weather_max_age_hours),
+    )
+    return pd.concat([flights.drop(columns="moment"), known], axis=1)
+
+
+def as_of(
+    rows: pd.DataFrame, observations: pd.DataFrame, *, by: str, max_age: timedelta
+) -> pd.DataFrame:
+    """For each row the latest observation of the same `by` that was available at its moment.
+
+    Args:
+        rows: the columns `moment` and `by`, and an index without duplicates.
+        observations: the columns `available` and `by`, and what was observed.
+        by: the column that must be equal, such as the place.
+        max_age: the longest time from `available` to `moment`; an older one is not used.
+
+    Returns:
+        What was observed, with the index of the rows, null where there is no such observation.
+        One that becomes available after the moment is never used.
+    """
+    ordered = rows.dropna(subset="moment").sort_values("moment", kind="stable")
+    joined = pd.merge_asof(
+        ordered,
+        observations.dropna(subset="available").sort_values("available", kind="stable"),
+        left_on="moment",
+        right_on="available",
+        by=by,
+        tolerance=pd.Timedelta(max_age),
+        direction="backward",
+    )
+    joined.index = ordered.index
+    return joined.drop(columns=["moment", by, "available"]).reindex(rows.index)
+
+
+def _months(folder: Path, until: datetime | None) -> list[Path]:
+    """The files of flights whose month begins before `until`, oldest first."""
+    paths = sorted(folder.glob(MONTH_FILE))
+    if not paths:
+        raise UserError(
+            f"{folder} has no flights (files such as 2013-01.parquet); "
+            f"restore them with 'dvc checkout {folder}.dvc' or 'dvc pull {folder}.dvc'"
+        )
+    if until is None:
+        return paths
+    last = f"{until - timedelta(microseconds=1):%Y-%m}"
+    months = [path for path in paths if path.stem <= last]
+    if not months:
+        raise UserError(f"{folder} has no month {_before(until)} past {paths[0].stem}")
+    return months
+
+
+def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The named columns of a file, each of the kind named."""
+    table = read_table(path)
+    if table.empty:
+        raise UserError(f"{path} holds no rows; restore it with 'dvc checkout' or remove it")
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UserError(f"{path} has no column {', '.join(missing)}; data/README.md tells all")
+    for name, kind in columns.items():
+        if not _is(kind, table[name]):
+            raise UserError(f"{path}: column {name} is {table[name].dtype}, but must be {kind}")
+    return table[list(columns)]
+
+
+def _is(kind: str, values: "pd.Series[Any]") -> bool:
+    if kind == "text":
+        return is_string_dtype(values.dtype)
+    if kind == "a number":
+        return is_numeric_dtype(values.dtype)
+    return isinstance(values.dtype, pd.DatetimeTZDtype)
+
+
+def _flights(flights: pd.DataFrame) -> pd.DataFrame:
+    """The completed flights in the words of the contract, and `moment`, the departure in UTC."""
+    flights = flights[flights["arr_delay"].notna()]
+    minutes = pd.to_timedelta(flights["sched_dep_time"] % 100, unit="min")
+    departure = (flights["time_hour"] + minutes).astype("datetime64[us, UTC]")
+    local = _local(departure)
+    number = flights["flight"].astype("Int64").astype("str")
+    arrival = flights["sched_arr_time"].astype("float64")
+    return pd.DataFrame(
+        {
+            "flight_id": _flight_id(local, flights["origin"], flights["carrier"], number),
+            "scheduled_departure": local,
+            "scheduled_arrival": arrival // 100 * 60 + arrival % 100,
+            "carrier": flights["carrier"],
+            "origin": flights["origin"],
+            "destination": flights["dest"],
+            "flight_number": number,
+            "tail_number": flights["tailnum"],
+            "distance": flights["distance"].astype("float64"),
+            "departure_delay": flights["dep_delay"].astype("float64"),
+            "arrival_delay": flights["arr_delay"].astype("float64"),
+            "air_time": flights["air_time"].astype("float64"),
+            "late": flights["arr_delay"] > LATE_MINUTES,
+            "moment": departure,
+        }
+    )
+
+
+def _flight_id(
+    departure: "pd.Series[pd.Timestamp]",
+    origin: "pd.Series[str]",
+    carrier: "pd.Series[str]",
+    number: "pd.Series[str]",
+) -> "pd.Series[str]":
+    """Such as `2013-01-01T05:15-EWR-UA-1545`, which is unique among all flights of 2013."""
+    minute = pd.Series(np.datetime_as_string(departure, unit="m"), departure.index, dtype="str")
+    return minute + "-" + origin + "-" + carrier + "-" + number
+
+
+def _reports(weather: pd.DataFrame, delay_minutes: float) -> pd.DataFrame:
+    """The weather reports in the words of the contract, and `available`, the moment in UTC."""
+    taken = weather["time_hour"].astype("datetime64[us, UTC]")
+    measured = weather[list(MEASUREMENTS)].astype("float64").rename(columns=MEASUREMENTS)
+    return measured.assign(
+        origin=weather["origin"],
+        available=taken + timedelta(minutes=delay_minutes),
+        weather_observed_at=_local(taken),
+    )
+
+
+def _local(moments: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
+    """The same moments as the clocks of New York show them."""
+    return moments.dt.tz_convert(TIME_ZONE).dt.tz_localize(None)
+
+
+def _before(until: datetime | None) -> str:
+    if until is None:
+        return "at all; add months as data/README.md describes"
+    return f"before {until:%Y-%m-%d %H:%M}; move ingest.until in params.yaml"
