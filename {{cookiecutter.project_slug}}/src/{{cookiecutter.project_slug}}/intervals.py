@@ -1,0 +1,113 @@
+"""intervals: counts, values or scorers in; estimates with their confidence intervals out."""
+
+from collections.abc import Callable, Iterator, Mapping
+from math import isnan, nan, sqrt
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Codes = NDArray[np.integer[Any]]
+Values = NDArray[np.float64]
+Weights = NDArray[np.float64]  # (batch, rows): how often each row counts, a resample a line
+Scorer = Callable[[Weights], Values]  # one value a resample; NaN where it is not defined
+
+BATCH_BYTES = 2_000_000  # of weights at a time, to stay in the cache; scorers need a few times that
+
+
+class Interval(NamedTuple):
+    """An estimate and the limits of its confidence interval; NaN stands for "not defined"."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float | None]:
+        """For JSON, which has no NaN: null instead."""
+        return {name: None if isnan(x) else x for name, x in self._asdict().items()}
+
+
+def wilson(successes: int, rows: int, level: float) -> Interval:
+    """Interval of a rate; it behaves at 0 and 1 too (Wilson 1927). Without rows, from 0 to 1."""
+    if rows == 0:
+        return Interval(nan, 0.0, 1.0)
+    rate = successes / rows
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    shrink = 1 + z * z / rows
+    centre = (rate + z * z / (2 * rows)) / shrink
+    half = z * sqrt(rate * (1 - rate) / rows + (z / (2 * rows)) ** 2) / shrink
+    return Interval(rate, max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half)))
+
+
+def mean_interval(values: ArrayLike, level: float) -> Interval:
+    """Student's t interval of the mean. NaN is dropped; one value has a mean but no interval."""
+    from scipy.special import stdtrit  # here: most callers of this module never need SciPy
+
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if known.size < 2:
+        return Interval(float(known[0]) if known.size else nan, nan, nan)
+    mean = float(known.mean())
+    error = float(known.std(ddof=1)) / sqrt(known.size)
+    half = float(stdtrit(known.size - 1, (1 + level) / 2)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
+def difference(a: Scorer, b: Scorer) -> Scorer:
+    """Scorer of a - b on the same resample: paired, so what moves both cancels out."""
+    return lambda weights: a(weights) - b(weights)
+
+
+def bootstrap(
+    scorers: Mapping[str, Scorer],
+    rows: int,
+    *,
+    samples: int,
+    level: float,
+    seed: int,
+    groups: Codes | None = None,
+) -> dict[str, Interval]:
+    """Percentile bootstrap (Efron & Tibshirani 1993, chapter 13) of every scorer at once.
+
+    All scorers see the same resamples, and so does every call with the same rows and seed.
+    `groups` (codes from 0, one a row) resamples whole groups, for rows that are not independent.
+    A resample where a scorer is NaN is left out; if most are, low and high are NaN.
+    """
+    everything = np.ones((1, rows))
+    values = {name: float(scorer(everything)[0]) for name, scorer in scorers.items()}
+    drawn: dict[str, list[Values]] = {name: [] for name in scorers}
+    for weights in resamples(rows, samples=samples, seed=seed, groups=groups):
+        for name, scorer in scorers.items():
+            drawn[name].append(scorer(weights))
+    return {
+        name: Interval(values[name], *_percentiles(np.concatenate(parts), level))
+        for name, parts in drawn.items()
+    }
+
+
+def resamples(
+    rows: int, *, samples: int, seed: int, groups: Codes | None = None
+) -> Iterator[Weights]:
+    """Batches of weights: how often each row is drawn, rows (or groups) with replacement.
+
+    float64, not float32: sums of counts are then exact in any order, and the other sums agree
+    between processors beyond the six digits that reports keep.
+    """
+    random = np.random.default_rng(seed)
+    units = rows if groups is None else int(groups.max()) + 1
+    batch = max(1, BATCH_BYTES // (8 * rows))
+    for start in range(0, samples, batch):
+        weights = np.empty((min(batch, samples - start), rows))
+        for line in weights:
+            counts = np.bincount(random.integers(units, size=units), minlength=units)
+            line[:] = counts if groups is None else counts[groups]
+        yield weights
+
+
+def _percentiles(values: Values, level: float) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if 2 * known.size < values.size:
+        return nan, nan
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
