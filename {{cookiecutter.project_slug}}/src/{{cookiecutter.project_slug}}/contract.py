@@ -26,6 +26,12 @@ class Range(BaseModel):
     min: float | None = None
     max: float | None = None
 
+    def __str__(self) -> str:
+        """Both ends in words."""
+        low = "any" if self.min is None else f"{self.min:g}"
+        high = "any" if self.max is None else f"{self.max:g}"
+        return f"{low} to {high}"
+
 
 class Column(BaseModel):
     """One line of the catalogue: what the column is, who answers for it, when it is known."""
@@ -122,6 +128,12 @@ class Contract(BaseModel):
         return list(target.allowed) if isinstance(target.allowed, list) else [False, True]
 
     @property
+    def class_names(self) -> list[str]:
+        """The classes as text, as YAML writes them."""
+        return [str(value).lower() if isinstance(value, bool) else str(value)
+                for value in self.classes]
+
+    @property
     def row_columns(self) -> list[str]:
         """The columns that tell which row it is: the key, and the time and group where there are."""
         return [name for name in (self.key, self.time, self.group) if name is not None]
@@ -136,23 +148,40 @@ class Contract(BaseModel):
         return [name for name, column in self.columns.items() if column.known == "before"]
 
     def encode(self, target: "pd.Series[Any]") -> "np.ndarray":
-        """The target as class codes (int64), or as float64 values for a regression.
-
-        Raises:
-            UserError: when fewer than two classes are in the table.
-        """
+        """The target as class codes (int64), or as float64 values for a regression."""
         import numpy as np
 
         if self.task == "regression":
             return target.to_numpy(dtype=np.float64)
-        codes = target.map({value: code for code, value in enumerate(self.classes)})
-        if codes.nunique() < 2:
-            only = target.iloc[0] if len(target) else "no row"
+        codes = {value: code for code, value in enumerate(self.classes)}
+        return target.map(codes).to_numpy(dtype=np.int64)
+
+    def spread(self, prediction: "np.ndarray") -> "dict[str, np.ndarray]":
+        """Predictions as named columns: a probability for each class, or the value."""
+        if self.task == "regression":
+            return {"prediction": prediction}
+        names = [f"probability_{name}" for name in self.class_names]
+        return dict(zip(names, prediction.T, strict=True))
+
+    def gather(self, table: "pd.DataFrame") -> "np.ndarray":
+        """The predictions that `spread` put into the table: (n, classes), or (n,) values."""
+        if self.task == "regression":
+            return table["prediction"].to_numpy()
+        return table[[f"probability_{name}" for name in self.class_names]].to_numpy()
+
+    def require_classes(self, target: "pd.Series[Any]") -> None:
+        """Refuse to learn from rows in which a class never occurs.
+
+        Raises:
+            UserError: naming the target and its absent class.
+        """
+        present = set(target.unique())
+        absent = [value for value in self.classes if value not in present]
+        if absent:
             raise UserError(
-                f"{self.target} has only one class ({only}) in {len(target)} rows; "
-                "widen the data window (ingest.until) or look at the source"
+                f"{self.target} is never {absent[0]} in {len(target)} training rows; "
+                "widen the data window (ingest.until) or take the class out of contract.yaml"
             )
-        return codes.to_numpy(dtype=np.int64)
 
     def conform(self, table: "pd.DataFrame") -> "pd.DataFrame":
         """The table with each column in its contract's dtype, where that loses nothing."""
@@ -182,6 +211,7 @@ class Contract(BaseModel):
                 checks=_checks(column, pa.Check),
                 nullable=column.nullable,
                 unique=name == self.key,
+                report_duplicates="exclude_first",
             )
             for name, column in self.columns.items()
         }
@@ -203,12 +233,19 @@ def parse(document: dict[str, Any], path: Path = CONTRACT) -> Contract:
     try:
         return Contract.model_validate(document)
     except ValidationError as error:
-        faults = dict.fromkeys(_fault(fault) for fault in error.errors())
+        faults = [_fault(fault) for fault in error.errors() if not _is_other_form(fault)]
         raise UserError(f"{path}: {'; '.join(faults)}") from None
 
 
+def _is_other_form(fault: Any) -> bool:
+    """Whether the fault is about the form of `allowed` (list or range) that was not meant."""
+    meant = "Range" if isinstance(fault["input"], dict) else "list"
+    forms = {"model_type": "Range", "list_type": "list"}
+    return forms.get(fault["type"], meant) != meant
+
+
 def _fault(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"] if part not in ("Range", "list[union]"))
+    place = ".".join(str(part) for part in fault["loc"] if "[" not in str(part) and part != "Range")
     match fault["type"]:
         case "missing":
             return f"{place} is missing; add it"
@@ -258,8 +295,8 @@ def _violations(cases: "pd.DataFrame", present: set[str], contract: Contract) ->
         examples = () if name not in present or column is None else _examples(part["failure_case"])
         problem = _problem(name, check, column, present)
         found.append(Violation(name, problem, len(part), examples, rows))
-    return sorted(found, key=lambda violation: list(contract.columns).index(violation.column)
-                  if violation.column in contract.columns else len(contract.columns))
+    places = {name: place for place, name in enumerate(contract.columns)}
+    return sorted(found, key=lambda violation: places.get(violation.column, len(places)))
 
 
 def _examples(cases: "pd.Series[Any]") -> tuple[str, ...]:
@@ -278,5 +315,5 @@ def _problem(name: str, check: str, column: Column | None, present: set[str]) ->
     if "unique" in check:
         return "is not unique"
     if isinstance(column.allowed, Range):
-        return f"is outside {column.allowed.min} to {column.allowed.max}"
+        return f"is outside {column.allowed}"
     return "is not among the allowed values"

@@ -15,6 +15,14 @@ SIGNIFICANT_DIGITS = 6
 class UserError(Exception):
     """A mistake that the user can mend: one sentence naming the file, the place and the remedy."""
 
+    exit_code = 2
+
+
+class CheckFailed(UserError):
+    """A check that said no: one sentence naming what it found, where, and what to do."""
+
+    exit_code = 1
+
 
 def read_table(path: Path, columns: Iterable[str] | None = None) -> "pd.DataFrame":
     """The Parquet file as a table, or only the named columns of it."""

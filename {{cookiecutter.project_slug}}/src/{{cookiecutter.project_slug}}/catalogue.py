@@ -1,0 +1,181 @@
+"""catalogue: features.py and the contract in; what each feature is, and its values, out."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from . import features
+from .contract import Contract
+from .files import UserError
+from .markdown import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Arrays = dict[str, np.ndarray]
+Kind = Literal["number", "string"]
+TYPES = {"number": "float32", "string": "string"}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature: its docstring, who answers for it, and the raw columns that it is made from."""
+
+    name: str
+    meaning: str
+    owner: str
+    unit: str
+    kind: Kind
+    parents: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+class Catalogue:
+    """The functions of features.py as a graph over the contract's columns.
+
+    Raises:
+        UserError: when a feature has no owner or docstring, is of no known type, or uses a column
+            that is unknown at the moment of prediction.
+    """
+
+    def __init__(self, contract: Contract, module: ModuleType = features) -> None:
+        os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")
+        os.environ.setdefault("HAMILTON_TELEMETRY_ENABLED", "false")
+        from hamilton.driver import Builder
+
+        self.contract = contract
+        self._driver = Builder().with_modules(module).build()
+        nodes = {node.name: node for node in self._driver.list_available_variables()}
+        made = {name: node for name, node in nodes.items() if not node.is_external_input}
+        self.inputs = sorted(nodes.keys() - made.keys())
+        self._refuse_what_is_not_known()
+        row = self.compute(_one_empty_row(contract, self.inputs), list(made))
+        self.features = {
+            name: self._feature(node, _kind(name, row[name])) for name, node in sorted(made.items())
+        }
+
+    def compute(self, table: "pd.DataFrame | Mapping[str, Any]", names: Sequence[str]) -> Arrays:
+        """The named features of each row, as float32 or string arrays of the table's length."""
+        upstream = self._driver.what_is_upstream_of(*names)
+        inputs = {
+            node.name: as_array(table[node.name]) for node in upstream if node.is_external_input
+        }
+        return dict(self._driver.execute(list(names), inputs=inputs))
+
+    def kinds(self, names: Sequence[str]) -> dict[str, Kind]:
+        """The kind of each named feature.
+
+        Raises:
+            UserError: naming the feature that features.py does not make.
+        """
+        for name in names:
+            if name not in self.features:
+                known = ", ".join(self.features)
+                raise UserError(f"features.py makes no feature {name!r}; it makes {known}")
+        return {name: self.features[name].kind for name in names}
+
+    def _refuse_what_is_not_known(self) -> None:
+        for name in self.inputs:
+            users = self._users(name)
+            column = self.contract.columns.get(name)
+            if column is None:
+                raise UserError(f"{users} uses {name}, which contract.yaml does not describe")
+            if name == self.contract.target:
+                raise UserError(f"{users} uses {name}, the target itself; leave it out")
+            if column.known == "after":
+                reason = "which is known only after the prediction is made (contract.yaml)"
+                raise UserError(f"{users} uses {name}, {reason}; leave it out")
+
+    def _users(self, name: str) -> str:
+        below = self._driver.what_is_downstream_of(name)
+        users = sorted(node.name for node in below if not node.is_external_input)
+        return f"features.py: {', '.join(users)}"
+
+    def _feature(self, node: Any, kind: Kind) -> Feature:
+        upstream = self._driver.what_is_upstream_of(node.name)
+        owner, meaning = node.tags.get("owner"), (node.documentation or "").strip()
+        if not owner or not meaning:
+            raise UserError(f"features.py: {node.name} needs a docstring and @tag(owner=...)")
+        return Feature(
+            name=node.name,
+            meaning=" ".join(meaning.split()),
+            owner=owner,
+            unit=node.tags.get("unit", ""),
+            kind=kind,
+            parents=tuple(sorted(node.required_dependencies | node.optional_dependencies)),
+            inputs=tuple(sorted(each.name for each in upstream if each.is_external_input)),
+        )
+
+
+def as_array(values: Any) -> np.ndarray:
+    """A column as the features take it: text as objects, missing numbers as NaN."""
+    import pandas as pd
+
+    if isinstance(values, np.ndarray):
+        return values
+    if pd.api.types.is_string_dtype(values.dtype):
+        return values.to_numpy(dtype=object)
+    if pd.api.types.is_extension_array_dtype(values.dtype):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values.to_numpy()
+
+
+def page(catalogue: Catalogue) -> str:
+    """The catalogue as Markdown: one line a feature, and the lineage as a Mermaid graph."""
+    header = ["feature", "meaning", "unit", "type", "made from", "known", "owner"]
+    rows = (
+        [each.name, each.meaning, each.unit, TYPES[each.kind], ", ".join(each.inputs), "before"]
+        + [each.owner]
+        for each in catalogue.features.values()
+    )
+    version = catalogue.contract.version
+    return f"""# Features
+
+Made by `features.py` from the columns of `contract.yaml` (version {version}) that are known before the
+prediction is made; it refuses all others.
+
+{table(header, rows)}
+
+## Lineage
+
+```mermaid
+{chr(10).join(_graph(catalogue))}
+```
+"""
+
+
+def _graph(catalogue: Catalogue) -> list[str]:
+    """Columns on the left, features on the right."""
+    edges = [
+        f"  {parent} --> feature_{feature.name}"
+        if parent in catalogue.inputs
+        else f"  feature_{parent} --> feature_{feature.name}"
+        for feature in catalogue.features.values()
+        for parent in feature.parents
+    ]
+    columns = [f'  {name}["{name}"]' for name in catalogue.inputs]
+    made = [f'  feature_{name}(["{name}"])' for name in catalogue.features]
+    return ["flowchart LR", *columns, *made, *edges]
+
+
+def _one_empty_row(contract: Contract, names: Sequence[str]) -> Arrays:
+    """A row with nothing in it, from which the features show their types."""
+    empty = {
+        "string": np.array([None], dtype=object),
+        "category": np.array([None], dtype=object),
+        "datetime": np.array(["NaT"], dtype="datetime64[us]"),
+    }
+    number = np.array([np.nan])
+    return {name: empty.get(contract.columns[name].type, number) for name in names}
+
+
+def _kind(name: str, values: np.ndarray) -> Kind:
+    if values.dtype == np.float32:
+        return "number"
+    if values.dtype.kind in "OUT":
+        return "string"
+    raise UserError(f"features.py: {name} gives {values.dtype}; give float32 numbers or strings")

@@ -1,0 +1,36 @@
+"""Run one stage: `python -m PACKAGE.stages NAME [ARGUMENT ...]`, always in the same environment."""
+
+import importlib
+import os
+import sys
+
+# The hash seed orders sets (and with them the nodes of a model file); the number of threads
+# changes the last bits of sums. Both must be set before Python and NumPy start.
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HAMILTON_AUTOLOAD_EXTENSIONS": "0",
+    "HAMILTON_TELEMETRY_ENABLED": "false",
+}
+
+
+def main() -> None:
+    """Run the stage; a user's mistake is one sentence and an exit code, never a traceback."""
+    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
+        command = [sys.executable, "-m", str(__package__), *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | ENVIRONMENT)
+
+    from ..files import UserError
+
+    stage = importlib.import_module(f".{sys.argv[1]}", __package__)
+    try:
+        stage.main(*sys.argv[2:])
+    except UserError as error:
+        print(f"{sys.argv[1]}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

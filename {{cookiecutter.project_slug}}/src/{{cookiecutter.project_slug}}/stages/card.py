@@ -1,0 +1,150 @@
+"""card: every report in, the model card out, filled from the run."""
+
+from typing import Any
+
+from .. import contract, params
+from ..contract import Contract
+from ..files import read_json, write_text
+from ..markdown import cell, estimate, table
+from ..params import Card, Ingest
+from ..paths import (
+    DATA_QUALITY,
+    GATE,
+    LEAKAGE,
+    METRICS,
+    MODEL_CARD,
+    MODEL_INFO,
+    SELECTION,
+    SLICES,
+)
+
+Reports = dict[str, Any]
+
+
+def card(reports: Reports, contract: Contract, until: str, params: Card) -> str:
+    """The model card (Mitchell et al. 2019, arXiv:1810.03993) as Markdown.
+
+    Args:
+        reports: the documents `model`, `selection`, `metrics`, `slices`, `gate`, `leakage` and
+            `quality`, as the stages wrote them.
+        contract: the contract of the data.
+        until: the end of the data window, as text.
+        params: what only people can say.
+    """
+    sections = {
+        f"Model card: {contract.target}": _summary(reports),
+        "Use": _use(params),
+        "Data": _data(reports, contract, until),
+        "Metrics on the test table": _metrics(reports["metrics"]),
+        "Slices": _slices(reports["slices"]),
+        "Gate": _gate(reports["gate"]),
+        "Candidates": _candidates(reports["selection"]),
+        "Leakage": _leakage(reports["leakage"]),
+        "Features and their owners": _owners(reports["model"], contract),
+        "Reproduce": _reproduce(reports["model"]),
+    }
+    first, *rest = sections.items()
+    pages = [f"# {first[0]}\n\n{first[1]}", *(f"## {name}\n\n{text}" for name, text in rest)]
+    return "\n\n".join(pages) + "\n"
+
+
+def _summary(reports: Reports) -> str:
+    model, gate = reports["model"], reports["gate"]
+    refused = [check["name"] for check in gate["checks"] if not check["passed"]]
+    verdict = "passed" if gate["passed"] else f"**said no** ({', '.join(refused)})"
+    return (
+        f"A {model['task']} of `{model['target']}` by the candidate `{model['candidate']}`, "
+        f"on {len(model['features'])} features. The gate {verdict}."
+    )
+
+
+def _use(params: Card) -> str:
+    limits = "\n".join(f"- {limit}" for limit in params.limits)
+    return (
+        f"Meant for: {params.intended_use}\n\nNot meant for: {params.out_of_scope}\n\n"
+        f"Known limits:\n\n{limits}"
+    )
+
+
+def _data(reports: Reports, contract: Contract, until: str) -> str:
+    quality, model = reports["quality"], reports["model"]
+    rows = [
+        ["data window", f"rows before {until}"],
+        ["rows", quality["rows"]],
+        ["quarantined", estimate(quality["quarantined"])],
+        ["training rows", model["trained_on"]["rows"]],
+        ["contract version", contract.version],
+        ["columns", f"{len(contract.columns)}, of which {len(contract.known_before())} known before"],
+    ]
+    if quality["freshness"]:
+        rows.append(["newest row", quality["freshness"]["newest_row"]])
+    return table(["", ""], rows)
+
+
+def _metrics(figures: Reports) -> str:
+    rows = [[name, estimate(interval)] for name, interval in figures.items()]
+    return table(["metric", "value (confidence interval)"], rows)
+
+
+def _slices(slices: list[Reports]) -> str:
+    if not slices:
+        return "None is named in `evaluate.slices`, or none has enough rows."
+    rows = [[each["column"], each["slice"], each["rows"], estimate(each)] for each in slices]
+    return table(["column", "slice", "rows", "headline metric"], rows)
+
+
+def _gate(gate: Reports) -> str:
+    rows = [
+        [each["name"], "yes" if each["passed"] else "NO", each["value"], each["limit"], each["why"]]
+        for each in gate["checks"]
+    ]
+    return table(["check", "passed", "figure", "limit", "what it is"], rows)
+
+
+def _candidates(selection: Reports) -> str:
+    rows = [
+        [each["candidate"], each["mean"], each["standard_error"], each["features"]]
+        for each in selection["candidates"]
+    ]
+    header = ["candidate", f"{selection['headline']} (mean of folds)", "standard error", "features"]
+    return f"{selection['why']}.\n\n{table(header, rows)}"
+
+
+def _leakage(probes: list[Reports]) -> str:
+    let_pass = [each for each in probes if each["allowed"]]
+    if not let_pass:
+        return f"{len(probes)} probes found nothing, and no exception is stated."
+    rows = [[each["column"], each["name"], each["value"], each["allowed"]] for each in let_pass]
+    header = ["column", "probe", "figure", "why it may pass"]
+    return f"Exceptions stated in `split.leakage.allow`:\n\n{table(header, rows)}"
+
+
+def _owners(model: Reports, contract: Contract) -> str:
+    owners = sorted({contract.columns[name].owner for name in contract.known_before()})
+    names = ", ".join(f"`{name}`" for name in model["features"])
+    return (
+        f"{names}; each is documented in [features.md](features.md). "
+        f"Who answers for the columns: {', '.join(map(cell, owners))}."
+    )
+
+
+def _reproduce(model: Reports) -> str:
+    return (
+        "`git checkout` the commit of this card, then `dvc checkout` for the same bytes, or "
+        f"`dvc repro --force` to make them again. models/model.onnx is sha256 `{model['sha256']}`."
+    )
+
+
+def main() -> None:
+    reports = {
+        "model": read_json(MODEL_INFO),
+        "selection": read_json(SELECTION),
+        "metrics": read_json(METRICS),
+        "slices": read_json(SLICES),
+        "gate": read_json(GATE),
+        "leakage": read_json(LEAKAGE),
+        "quality": read_json(DATA_QUALITY),
+    }
+    until = params.load(Ingest).until
+    window = "any time" if until is None else f"{until:%Y-%m-%d %H:%M}"
+    write_text(card(reports, contract.load(), window, params.load(Card)), MODEL_CARD)

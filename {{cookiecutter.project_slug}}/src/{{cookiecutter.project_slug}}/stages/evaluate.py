@@ -1,0 +1,195 @@
+"""evaluate: model and test features in; metrics with intervals, slices, plots and predictions out."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import conformal, contract, curves, metrics, params
+from ..contract import Contract
+from ..files import UserError, read_json, read_table, write_json, write_table
+from ..intervals import Scorer, bootstrap, difference
+from ..model import Model
+from ..params import Evaluate, Importance, Select, Train
+from ..paths import (
+    CANDIDATES,
+    METRICS,
+    MODEL,
+    MODEL_INFO,
+    PLOTS,
+    PREDICTIONS,
+    SLICES,
+    TEST,
+    TEST_FEATURES,
+)
+from ..progress import track
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Figures = dict[str, dict[str, Any]]
+
+
+def evaluate(
+    target: np.ndarray,
+    prediction: np.ndarray,
+    baseline: np.ndarray,
+    info: dict[str, Any],
+    headline: str,
+    params: Evaluate,
+    groups: np.ndarray | None = None,
+) -> Figures:
+    """Every metric of the test rows as value, low and high.
+
+    Beside scikit-learn's: `coverage`, the share of rows whose set or interval holds the truth, and
+    `gain_over_baseline`, by how much the headline metric is better than the baseline's on the very
+    same rows (more is better, whatever the metric).
+    """
+    bound = _scorers(target, prediction, info, params)
+    covered = conformal.covers(target, prediction, info["conformal_quantile"])
+    better, worse = bound[headline], _scorers(target, baseline, info, params)[headline]
+    if not metrics.greater_is_better(headline):
+        better, worse = worse, better
+    bound |= {"coverage": metrics.mean(covered), "gain_over_baseline": difference(better, worse)}
+    return _intervals(bound, len(target), params, groups)
+
+
+def slices(
+    table: "pd.DataFrame",
+    target: np.ndarray,
+    prediction: np.ndarray,
+    info: dict[str, Any],
+    headline: str,
+    params: Evaluate,
+) -> list[dict[str, Any]]:
+    """The headline metric, with its interval, of each value of each slice column."""
+    found = []
+    for column in params.slices:
+        for value, rows in sorted(table.groupby(column, observed=True).indices.items()):
+            if len(rows) >= params.slice_min_rows:
+                bound = _scorers(target[rows], prediction[rows], info, params)
+                interval = _intervals({headline: bound[headline]}, len(rows), params)[headline]
+                line = {"column": column, "slice": str(value), "rows": len(rows)}
+                found.append(line | interval)
+    return found
+
+
+def plots(
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
+) -> dict[str, list[dict[str, Any]]]:
+    """The points of each plot in dvc.yaml; none where the task has no such curve."""
+    if prediction.ndim == 1:
+        return {"roc": [], "precision_recall": [], "calibration": [], "confusion": []}
+    classes = range(prediction.shape[1])
+    ranked = classes if len(classes) > 2 else classes[1:]
+    happened, probability = metrics.top_label(target, prediction)
+    decided = metrics.decide(prediction, info["threshold"] or 0.5)
+
+    def each(curve: Any) -> list[dict[str, Any]]:
+        return [
+            {"class": info["classes"][code], **point}
+            for code in ranked
+            for point in curve(target == code, prediction[:, code])
+        ]
+
+    return {
+        "roc": each(curves.roc_curve),
+        "precision_recall": each(curves.precision_recall_curve),
+        "calibration": curves.calibration_curve(happened, probability, params.bins, params.level),
+        "confusion": curves.confusion(target, decided, info["classes"]),
+    }
+
+
+def importance(
+    model: Model,
+    table: "pd.DataFrame",
+    target: np.ndarray,
+    headline: str,
+    task: metrics.Task,
+    params: Importance,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """By how much the headline metric worsens when one feature is shuffled (Breiman 2001).
+
+    Features that tell the same share their importance, so that neither shows it.
+    """
+    random = np.random.default_rng(seed)
+    rows = np.sort(random.permutation(len(table))[: params.rows])
+    columns = {name: table[name].to_numpy()[rows] for name in model.features}
+    sign = 1 if metrics.greater_is_better(headline) else -1
+
+    def headline_of(columns: dict[str, np.ndarray]) -> float:
+        return metrics.score(task, target[rows], model.predict(columns))[headline]
+
+    whole = headline_of(columns)
+    found = []
+    for name in track(columns, "importance", len(columns)):
+        drops = [
+            sign * (whole - headline_of(columns | {name: random.permutation(columns[name])}))
+            for _ in range(params.repeats)
+        ]
+        found.append({"feature": name, "importance": float(np.mean(drops))})
+    return sorted(found, key=lambda line: (-line["importance"], line["feature"]))
+
+
+def predictions(
+    table: "pd.DataFrame", prediction: np.ndarray, info: dict[str, Any], contract: Contract
+) -> "pd.DataFrame":
+    """Row by row: key, target, prediction or probabilities, prediction set or interval."""
+    found = table[[*contract.row_columns, contract.target]].assign(**contract.spread(prediction))
+    quantile = info["conformal_quantile"]
+    if contract.task == "regression":
+        low, high = conformal.interval(prediction, quantile)
+        return found.assign(low=low, high=high)
+    decided = metrics.decide(prediction, info["threshold"] or 0.5)
+    members = conformal.sets(prediction, quantile)
+    return found.assign(
+        prediction=np.array(contract.class_names, dtype=object)[decided],
+        **{f"in_set_{name}": members[:, code] for code, name in enumerate(contract.class_names)},
+    )
+
+
+def _scorers(
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
+) -> dict[str, Scorer]:
+    threshold = info["threshold"] or 0.5
+    return metrics.scorers(
+        info["task"], target, prediction, threshold=threshold, bins=params.bins
+    )
+
+
+def _intervals(
+    bound: dict[str, Scorer], rows: int, params: Evaluate, groups: np.ndarray | None = None
+) -> Figures:
+    found = bootstrap(
+        bound, rows, samples=params.samples, level=params.level, seed=params.seed, groups=groups
+    )
+    return {name: interval.as_dict() for name, interval in found.items()}
+
+
+def main() -> None:
+    dials, data = params.load(Evaluate), contract.load()
+    headline, info, model = params.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
+    if unknown := [name for name in dials.slices if name not in data.columns]:
+        raise UserError(f"evaluate.slices names {unknown[0]}, which contract.yaml does not describe")
+    table = read_table(TEST_FEATURES)
+    raw = read_table(TEST, dials.slices)
+    target = data.encode(table[data.target])
+    simplest = Model(CANDIDATES / f"{params.load(Train).candidates()[0]}.onnx")
+    prediction, baseline = (
+        each.predict(table[list(each.features)]) for each in (model, simplest)
+    )
+    groups = None
+    if data.group is not None:
+        groups = np.unique(table[data.group], return_inverse=True)[1]
+
+    write_json(evaluate(target, prediction, baseline, info, headline, dials, groups), METRICS)
+    write_json(slices(raw, target, prediction, info, headline, dials), SLICES)
+    for name, points in plots(target, prediction, info, dials).items():
+        write_json(points, PLOTS / f"{name}.json")
+    ranking = importance(
+        model, table, target, headline, data.task, dials.importance, dials.seed
+    )
+    write_json(ranking, PLOTS / "importance.json")
+    found = predictions(table, prediction, info, data)
+    new = [name for name in dials.slices if name not in found]
+    write_table(found.assign(**{name: raw[name] for name in new}), PREDICTIONS)

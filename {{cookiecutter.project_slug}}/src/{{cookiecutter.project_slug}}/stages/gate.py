@@ -1,0 +1,152 @@
+"""gate: every report in; a list of named checks, each with its figure and limit, out.
+
+The gate writes its verdict and never stops the run: the reports of a refused model are needed most.
+What a failed gate blocks is the release, and CI.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .. import metrics, params
+from ..files import read_json, write_json
+from ..params import Gate, Select
+from ..paths import DATA_QUALITY, GATE, LEAKAGE, METRICS, MODEL_INFO, SLICES
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named check. A figure that could not be computed (None) never passes."""
+
+    name: str
+    value: float | None
+    limit: float
+    passed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the gate looks at."""
+
+    metrics: dict[str, Any]
+    slices: list[dict[str, Any]]
+    model: dict[str, Any]
+    leakage: list[dict[str, Any]]
+    quality: dict[str, Any]
+
+
+def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
+    """The verdict on the model: passed when every check did."""
+    checks = [
+        *_performance(evidence, headline, limits),
+        *_honesty(evidence, limits),
+        *_model_file(evidence, limits),
+        *_data(evidence, limits),
+    ]
+    return {
+        "passed": all(check.passed for check in checks),
+        "checks": [asdict(check) for check in checks],
+    }
+
+
+def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Check]:
+    gain, found = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]
+    why = f"the whole interval of the gain in {headline} over the baseline lies above the limit"
+    yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
+
+    more = metrics.greater_is_better(headline)
+    passed = at_least(found["value"], limits.floor) if more else at_most(found["value"], limits.floor)
+    yield Check("floor", found["value"], limits.floor, passed, f"{headline} on the test table")
+    yield from _worst_slice(evidence.slices, headline, more, limits.worst_slice)
+
+
+def _worst_slice(
+    slices: list[dict[str, Any]], headline: str, more: bool, limit: float
+) -> Iterator[Check]:
+    """The slice whose better end is worst: only a slice that is bad beyond its interval fails."""
+    end = "high" if more else "low"
+    known = [each for each in slices if each[end] is not None]
+    if not known:
+        return
+    worst = min(known, key=lambda each: each[end] if more else -each[end])
+    passed = at_least(worst[end], limit) if more else at_most(worst[end], limit)
+    where = f"{worst['column']} {worst['slice']} ({worst['rows']} rows)"
+    why = f"{where} is the worst slice; this is the better end of its interval of {headline}"
+    yield Check("worst_slice", worst[end], limit, passed, why)
+
+
+def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
+    if "calibration_error" in evidence.metrics:
+        error = evidence.metrics["calibration_error"]["value"]
+        why = "how far probabilities are from what happens"
+        passed = at_most(error, limits.calibration)
+        yield Check("calibration", error, limits.calibration, passed, why)
+    share, promised = evidence.metrics["coverage"]["value"], evidence.model["coverage"]
+    least = promised - limits.coverage_margin
+    why = f"prediction sets or intervals promise {promised:g}"
+    yield Check("coverage", share, least, at_least(share, least), why)
+
+
+def _model_file(evidence: Evidence, limits: Gate) -> Iterator[Check]:
+    parity, megabytes = evidence.model["parity"], evidence.model["bytes"] / 1e6
+    why = "largest difference between the model file and the pipeline that it was made from"
+    yield Check("parity", parity, limits.parity, at_most(parity, limits.parity), why)
+    passed = at_most(megabytes, limits.model_megabytes)
+    yield Check("model_size", megabytes, limits.model_megabytes, passed, "megabytes")
+
+
+def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
+    leaks = [probe["column"] for probe in evidence.leakage if not probe["passed"]]
+    why = f"columns that leak: {', '.join(leaks)}" if leaks else "columns that leak"
+    yield Check("leakage", len(leaks), 0, not leaks, why)
+
+    share = evidence.quality["quarantined"]["high"]
+    why = "upper end of the interval of the share of rows that break the contract"
+    passed = at_most(share, limits.quarantined)
+    yield Check("quarantined", share, limits.quarantined, passed, why)
+    yield from _missing(evidence.quality["columns"], limits.missing_rise)
+    if freshness := evidence.quality["freshness"]:
+        age = freshness["age_days"]
+        why = "days from the newest row to the end of the data window"
+        passed = at_most(age, limits.max_age_days)
+        yield Check("freshness", age, limits.max_age_days, passed, why)
+
+
+def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
+    """The column whose missing values rose most, interval against interval."""
+    rises = {
+        name: figures["missing"]["newest"]["low"] - figures["missing"]["reference"]["high"]
+        for name, figures in columns.items()
+        if "newest" in figures["missing"]
+    }
+    if rises:
+        name = max(rises, key=lambda each: rises[each])
+        rise = max(0.0, rises[name])
+        why = f"{name} has the largest rise of missing values from the reference window to now"
+        yield Check("missing_values", rise, limit, at_most(rise, limit), why)
+
+
+def at_least(value: float | None, limit: float) -> bool:
+    """Whether the figure is known and reaches the limit."""
+    return value is not None and value >= limit
+
+
+def at_most(value: float | None, limit: float) -> bool:
+    """Whether the figure is known and keeps within the limit."""
+    return value is not None and value <= limit
+
+
+def _known(value: float | None, *, above: float) -> bool:
+    return value is not None and value > above
+
+
+def main() -> None:
+    evidence = Evidence(
+        metrics=read_json(METRICS),
+        slices=read_json(SLICES),
+        model=read_json(MODEL_INFO),
+        leakage=read_json(LEAKAGE),
+        quality=read_json(DATA_QUALITY),
+    )
+    write_json(gate(evidence, params.load(Select).headline, params.load(Gate)), GATE)
