@@ -1,0 +1,68 @@
+"""post_gen_project: a generated folder in, its git repository and the next commands out."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+COMMAND = "{{ cookiecutter.__command }}"
+
+
+def git(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run git in the project; its words are kept for the caller to judge."""
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+
+
+def start_repository(project: Path) -> str:
+    """Make the repository and its first commit; return what the user still has to do, if anything.
+
+    The project gets a repository of its own inside another one, too: DVC looks for .git beside
+    .dvc, and releases, rollback and hooks belong to one project.
+    """
+    if shutil.which("git") is None:
+        return (
+            "git is not installed, and DVC needs it. The project is whole: install git, then type\n"
+            '    git init -b main && git add . && git commit -m "First commit"\n'
+            "in the project before the commands below."
+        )
+    if (project / ".git").exists():
+        return "The folder is a git repository already: look at `git diff` and commit yourself."
+    inside_another = git("-C", str(project.parent), "check-ignore", "-q", project.name)
+    git("init", "--quiet", "-b", "main")
+    git("add", ".")
+    commit = git("commit", "--quiet", "--message", "First commit")
+    if commit.returncode:
+        return (
+            "The project is whole, but git refused its first commit: most often it does not know\n"
+            "who you are. All files are staged; in the project, type\n"
+            '    git config user.name "Your Name"\n'
+            "    git config user.email you@example.com\n"
+            '    git commit -m "First commit"'
+        )
+    # check-ignore answers 1 inside a repository that does not ignore the project, 128 outside any.
+    if inside_another.returncode == 1:
+        return f"{project.parent} lies in a git repository: ignore {project.name}/ there."
+    return ""
+
+
+def next_commands(project: Path) -> str:
+    """Say what to type from here to the first figures."""
+    return (
+        f"{project.name} is ready. Next:\n"
+        f"    cd {project.name}\n"
+        "    make setup                  installs everything into .venv, once\n"
+        "    source .venv/bin/activate\n"
+        "    dvc repro                   runs the whole pipeline\n"
+        f"    {COMMAND + ' show':<28}shows the figures, and where to look"
+    )
+
+
+def main() -> None:
+    """Start the repository of the folder that cookiecutter has just written."""
+    project = Path.cwd()
+    todo = start_repository(project)
+    print(f"\n{todo}\n" if todo else "")
+    print(next_commands(project))
+
+
+if __name__ == "__main__":
+    main()

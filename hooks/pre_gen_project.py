@@ -1,0 +1,68 @@
+"""pre_gen_project: the answers in, nothing out; a bad answer is refused in one sentence."""
+
+import json
+import keyword
+import re
+import sys
+
+# Answers are data, never code: tojson writes ASCII, escapes every single quote and newline, and so
+# nothing that a user types can end this raw string.
+ANSWERS: dict[str, str] = json.loads(r'''{{ cookiecutter | tojson }}''')
+
+# What the project imports or runs; its own package and command must not hide them.
+TAKEN = set(
+    """
+    codespell codespell_lib cookiecutter cruft detect_secrets dvc dvc_s3 editables git hamilton
+    hatchling hypothesis importlinter joblib mapie mypy nbstripout numpy onnx onnxruntime pandas
+    pandera pip pre_commit pre_commit_hooks protobuf pyarrow pydantic pytest python rich ruff
+    scikit_learn scipy skl2onnx sklearn tests typer uv yaml
+    """.split()
+)
+FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
+
+
+def wrong_slug(slug: str) -> str:
+    """Say what is wrong with the name of the package, or nothing."""
+    if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", slug):
+        return "is not a lower-case Python identifier such as flight_delays"
+    if keyword.iskeyword(slug):
+        return "is a keyword of Python"
+    if slug in sys.stdlib_module_names:
+        return "is a module of Python's standard library"
+    return "is a name that the project needs for something else" if slug in TAKEN else ""
+
+
+def wrong_text(text: str) -> str:
+    """Say why this text cannot stand on one line of a file, or nothing."""
+    if not text.strip():
+        return "is empty"
+    hidden = next((character for character in text if not character.isprintable()), "")
+    return f"holds the character U+{ord(hidden):04X}, which cannot be printed" if hidden else ""
+
+
+def wrong_remote(url: str) -> str:
+    """Say why DVC could not keep its data there, or nothing."""
+    if '"' in url or "%" in url:
+        return "holds \" or %, which DVC's configuration cannot keep"
+    if FOLDER_OR_URL.fullmatch(url):
+        return ""
+    return "is neither s3://bucket/prefix nor a folder that begins with ../ or /"
+
+
+def first_fault(answers: dict[str, str]) -> str:
+    """Name the first bad answer, what is wrong with it, and what to do; empty when all are good."""
+    questions = ("project_name", "project_slug", "description", "author", "remote_url")
+    for question in questions:
+        answer = answers[question]
+        fault = wrong_text(answer)
+        if question == "project_slug":
+            fault = wrong_slug(answer)
+        elif question == "remote_url":
+            fault = fault or wrong_remote(answer)
+        if fault:
+            return f"{question} {json.dumps(answer)} {fault}: choose another."
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(first_fault(ANSWERS) or None)
