@@ -2,7 +2,7 @@
 
 A scorer is a metric bound to its rows. Whatever does not depend on weights (sorting, losses,
 bins) is done when it is bound, so that a thousand bootstrap resamples cost little more than one.
-Names and values are scikit-learn's, sample weights and ties included.
+Figures are scikit-learn's, sample weights and ties included; names too, where it has one.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def names(task: Task) -> list[str]:
 
 def greater_is_better(name: str) -> bool:
     """Whether more of this metric is good. ValueError for a name that is none."""
-    known = {name: better for task in GREATER_IS_BETTER.values() for name, better in task.items()}
+    known = GREATER_IS_BETTER["classification"] | GREATER_IS_BETTER["regression"]
     if name not in known:
         raise ValueError(f"No metric is named {name!r}. Known: {', '.join(known)}.")
     return known[name]
@@ -180,7 +180,7 @@ def log_loss(target: Codes, prediction: Floats) -> Scorer:
     """Cross-entropy in nats; as in scikit-learn, no probability is below its type's eps."""
     eps = np.finfo(prediction.dtype).eps
     chosen = np.take_along_axis(prediction, target[:, None], axis=1)[:, 0]
-    return mean(-np.log(np.clip(chosen, eps, 1 - eps)))
+    return mean(-np.log(np.clip(chosen, eps, 1 - eps), dtype=np.float64))
 
 
 def brier_score(target: Codes, prediction: Floats) -> Scorer:

@@ -68,14 +68,15 @@ def test_bootstrap_covers_the_true_roc_auc_as_often_as_it_says() -> None:
     assert covered(truth, [trial(seed) for seed in range(TRIALS)]) >= FEWEST
 
 
-def test_bootstrap_covers_the_true_calibration_error_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("truth", [0.0, 0.05])
+def test_bootstrap_covers_the_true_calibration_error_as_often_as_it_says(truth: float) -> None:
     def trial(seed: int) -> Interval:
         random = np.random.default_rng(seed)
         probability = random.uniform(0.1, 0.8, 500)
-        happened = random.random(500) < probability + 0.1
-        return estimate(calibration_error(happened, probability, 5), 500)
+        happened = random.random(500) < probability + truth
+        return estimate(calibration_error(happened, probability, 10), 500)
 
-    assert covered(0.1, [trial(seed) for seed in range(TRIALS)]) >= FEWEST
+    assert covered(truth, [trial(seed) for seed in range(TRIALS)]) >= FEWEST
 
 
 def test_bootstrap_of_a_mean_is_as_wide_as_theory_says() -> None:

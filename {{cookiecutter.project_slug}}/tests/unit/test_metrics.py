@@ -124,6 +124,12 @@ def test_r2_of_a_constant_target_is_not_defined() -> None:
     assert np.isnan(metrics.score("regression", np.full(7, 0.1), np.arange(7.0))["r2"])
 
 
+def test_r2_of_a_resample_of_one_row_only_is_not_defined() -> None:
+    target = np.array([2.4, 0.7, 1.2])  # whose variance, rounded, is 2e-16 and not 0
+    r2 = metrics.scorers("regression", target, np.zeros(3))["r2"]
+    assert np.isnan(r2(np.array([[3.0, 0.0, 0.0]]))[0])
+
+
 def test_calibration_error_of_a_constant_shift_is_the_shift() -> None:
     probability = np.repeat([0.2, 0.6], 5000)
     happened = np.tile(np.arange(10), 1000) < np.repeat([3, 7], 5000)
