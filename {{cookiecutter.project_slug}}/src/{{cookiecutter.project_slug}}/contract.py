@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -262,8 +263,7 @@ def _checks(column: Column, check: Any) -> list[Any]:
         case list(values):
             return [check.isin(values)]
         case Range(min=low, max=high):
-            low_check = [] if low is None else [check.ge(low)]
-            return low_check + ([] if high is None else [check.le(high)])
+            return [check.in_range(-inf if low is None else low, inf if high is None else high)]
         case _:
             return []
 
@@ -288,10 +288,12 @@ def _cast(values: "pd.Series[Any]", dtype: Any) -> "pd.Series[Any]":
 def _violations(cases: "pd.DataFrame", present: set[str], contract: Contract) -> list[Violation]:
     found = []
     cases = cases.assign(column=cases["column"].fillna(cases["failure_case"].astype(str)))
+    mistyped = cases["column"][cases["check"].str.startswith("dtype")]
+    cases = cases[~cases["column"].isin(mistyped) | cases["check"].str.startswith("dtype")]
     for (name, check), part in cases.groupby(["column", "check"], sort=False, dropna=False):
         column = contract.columns.get(name)
         structural = check.startswith("dtype") or column is None or name not in present
-        rows = None if structural else tuple(int(row) for row in part["index"])
+        rows = None if structural else tuple(sorted(int(row) for row in part["index"]))
         examples = () if name not in present or column is None else _examples(part["failure_case"])
         problem = _problem(name, check, column, present)
         found.append(Violation(name, problem, len(part), examples, rows))

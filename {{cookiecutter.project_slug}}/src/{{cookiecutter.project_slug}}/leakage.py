@@ -98,10 +98,17 @@ def score_alone(values: np.ndarray, target: np.ndarray, task: str, seed: int) ->
 
 
 def is_copy(values: np.ndarray, target: np.ndarray) -> bool:
-    """Whether column and target tell the same: each value of one goes with one of the other."""
-    column, classes = _codes(values)[:, 0], np.unique(target, return_inverse=True)[1]
-    pairs = np.unique(np.column_stack([column, classes]), axis=0)
-    distinct = len(np.unique(classes))
+    """Whether column and target tell the same.
+
+    A number does when it is a multiple of the other, up to float32; classes do when each value of
+    one goes with one of the other.
+    """
+    if target.dtype.kind == "f":
+        varies = values.dtype.kind == "f" and np.std(values) > 0
+        return bool(varies and abs(np.corrcoef(values, target)[0, 1]) > 1 - 1e-9)
+    column = _codes(values)[:, 0]
+    pairs = np.unique(np.column_stack([column, target]), axis=0)
+    distinct = len(np.unique(target))
     return distinct > 1 and len(pairs) == distinct == len(np.unique(column))
 
 

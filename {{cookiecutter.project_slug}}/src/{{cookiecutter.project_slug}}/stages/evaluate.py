@@ -95,7 +95,10 @@ def plots(
         "roc": each(curves.roc_curve),
         "precision_recall": each(curves.precision_recall_curve),
         "calibration": curves.calibration_curve(happened, probability, params.bins, params.level),
-        "confusion": curves.confusion(target, decided, info["classes"]),
+        "confusion": [
+            {**cell, "outcome": f"{cell['actual']} taken for {cell['predicted']}"}
+            for cell in curves.confusion(target, decided, info["classes"])
+        ],
     }
 
 

@@ -60,6 +60,7 @@ def train(
         return pipeline.fit(rows.iloc[chosen], target[chosen])
 
     parts = list(folds(table, contract, by, params))
+    refuse_empty(rows[numeric], [learned for learned, _ in parts])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         fits = pool.map(fit, [every, *(learned for learned, _ in parts)])
         pipeline, *fitted = track(fits, f"train {name}", len(parts) + 1)
@@ -72,6 +73,21 @@ def train(
         for prediction, (_, held) in zip(held_out, parts, strict=True)
     ]
     return Trained(pipeline, scores, _out_of_fold(table, parts, held_out, contract))
+
+
+def refuse_empty(rows: "pd.DataFrame", learned: list[np.ndarray]) -> None:
+    """Refuse to learn from a number that a fold does not have at all.
+
+    Raises:
+        UserError: naming the feature and the fold.
+    """
+    for fold, chosen in enumerate(learned, start=1):
+        empty = rows.columns[rows.iloc[chosen].isna().all()]
+        if len(empty):
+            raise UserError(
+                f"{empty[0]} is missing in all {len(chosen)} rows that fold {fold} learns from; "
+                "take it out of train.features or use fewer train.folds"
+            )
 
 
 def folds(table: "pd.DataFrame", contract: Contract, by: str, params: Train) -> Iterator[Fold]:

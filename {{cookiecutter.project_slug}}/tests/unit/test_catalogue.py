@@ -1,0 +1,103 @@
+"""The catalogue: what a feature may be made from, and what it must say of itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hamilton.ad_hoc_utils import create_temporary_module
+from hamilton.function_modifiers import tag
+
+from {{cookiecutter.project_slug}}.catalogue import Catalogue, page
+from {{cookiecutter.project_slug}}.contract import Contract
+from {{cookiecutter.project_slug}}.files import UserError
+
+
+@tag(owner="a team", unit="m")
+def double_size(size: np.ndarray) -> np.ndarray:
+    """Twice the size."""
+    return (2 * size).astype(np.float32)
+
+
+@tag(owner="a team")
+def paint(colour: np.ndarray) -> np.ndarray:
+    """The colour as text."""
+    return np.where(pd.isna(colour), "missing", colour).astype(object)
+
+
+@tag(owner="a team", unit="m")
+def fourfold_size(double_size: np.ndarray) -> np.ndarray:
+    """A feature made from a feature."""
+    return 2 * double_size
+
+
+@tag(owner="a team", unit="min")
+def foreseen_delay(delay: np.ndarray) -> np.ndarray:
+    """A feature that nobody can have in time."""
+    return delay.astype(np.float32)
+
+
+@tag(owner="a team")
+def outcome(late: np.ndarray) -> np.ndarray:
+    """The target as a feature."""
+    return late.astype(np.float32)
+
+
+@tag(owner="a team")
+def wind(storm: np.ndarray) -> np.ndarray:
+    """A feature of a column that does not exist."""
+    return storm.astype(np.float32)
+
+
+def orphan(size: np.ndarray) -> np.ndarray:
+    """A feature without an owner."""
+    return size.astype(np.float32)
+
+
+@tag(owner="a team")
+def too_wide(size: np.ndarray) -> np.ndarray:
+    """A feature in 64 bits, which serving would not see as training does."""
+    return size.astype(np.float64)
+
+
+def test_features_of_features_name_the_columns_they_come_from(contract: Contract) -> None:
+    catalogue = Catalogue(contract, create_temporary_module(double_size, fourfold_size, paint))
+    feature = catalogue.features["fourfold_size"]
+    assert (feature.parents, feature.inputs) == (("double_size",), ("size",))
+    assert catalogue.features["paint"].kind == "string"
+
+
+def test_values_have_the_length_and_types_of_the_pipeline(contract: Contract) -> None:
+    catalogue = Catalogue(contract, create_temporary_module(double_size, paint))
+    table = pd.DataFrame({"size": [1.0, None], "colour": ["red", None]})
+    values = catalogue.compute(table, ["double_size", "paint"])
+    assert values["double_size"].dtype == np.float32
+    assert values["double_size"][0] == 2
+    assert np.isnan(values["double_size"][1])
+    assert values["paint"].tolist() == ["red", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (foreseen_delay, "foreseen_delay uses delay, which is known only after the prediction"),
+        (outcome, "outcome uses late, the target itself"),
+        (wind, "wind uses storm, which contract.yaml does not describe"),
+        (orphan, "orphan needs a docstring and @tag"),
+        (too_wide, "too_wide gives float64; give float32 numbers or strings"),
+    ],
+)
+def test_a_feature_that_must_not_be_is_refused_by_name(
+    contract: Contract, function: Callable[..., Any], sentence: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Catalogue(contract, create_temporary_module(double_size, function))
+    assert sentence in str(caught.value)
+
+
+def test_the_page_has_a_line_a_feature_and_the_lineage_as_a_graph(contract: Contract) -> None:
+    text = page(Catalogue(contract, create_temporary_module(double_size, fourfold_size)))
+    assert "| double_size | Twice the size. | m | float32 | size | before | a team |" in text
+    assert "size --> feature_double_size" in text
+    assert "feature_double_size --> feature_fourfold_size" in text

@@ -1,0 +1,133 @@
+"""The gate: every check passes on good evidence, and says no when its own figure is bad."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from {{cookiecutter.project_slug}}.params import Gate, parse
+from {{cookiecutter.project_slug}}.stages.gate import Evidence, gate
+
+LIMITS = parse(
+    Gate,
+    {
+        "gate": {
+            "floor": 0.6,
+            "calibration": 0.1,
+            "coverage_margin": 0.05,
+            "worst_slice": 0.55,
+            "parity": 1e-4,
+            "model_megabytes": 1,
+            "quarantined": 0.01,
+            "missing_rise": 0.05,
+            "max_age_days": 2,
+        }
+    },
+)
+
+
+def estimate(value: float | None, margin: float = 0.02) -> dict[str, float | None]:
+    if value is None:
+        return {"value": None, "low": None, "high": None}
+    return {"value": value, "low": value - margin, "high": value + margin}
+
+
+def good() -> dict[str, Any]:
+    return {
+        "metrics": {
+            "roc_auc": estimate(0.7),
+            "calibration_error": estimate(0.03),
+            "coverage": estimate(0.9),
+            "gain_over_baseline": estimate(0.2),
+        },
+        "slices": [
+            {"column": "origin", "slice": "EWR", "rows": 100, **estimate(0.7)},
+            {"column": "origin", "slice": "LGA", "rows": 100, **estimate(0.6)},
+        ],
+        "model": {"coverage": 0.9, "parity": 1e-7, "bytes": 200_000},
+        "leakage": [{"column": "size", "passed": True}],
+        "quality": {
+            "quarantined": estimate(0.0, margin=0.002),
+            "columns": {
+                "size": {"missing": {"reference": estimate(0.1), "newest": estimate(0.1)}}
+            },
+            "freshness": {"age_days": 0.5},
+        },
+    }
+
+
+def verdict(evidence: dict[str, Any]) -> dict[str, Any]:
+    return gate(Evidence(**evidence), "roc_auc", LIMITS)
+
+
+def test_good_evidence_passes_every_check() -> None:
+    found = verdict(good())
+    assert found["passed"]
+    assert [check["name"] for check in found["checks"]] == [
+        "better_than_baseline",
+        "floor",
+        "worst_slice",
+        "calibration",
+        "coverage",
+        "parity",
+        "model_size",
+        "leakage",
+        "quarantined",
+        "missing_values",
+        "freshness",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "bad"),
+    [
+        ("better_than_baseline", "metrics.gain_over_baseline", estimate(0.01)),
+        ("floor", "metrics.roc_auc", estimate(0.59)),
+        ("worst_slice", "slices.1", {"column": "o", "slice": "s", "rows": 9, **estimate(0.5)}),
+        ("calibration", "metrics.calibration_error", estimate(0.11)),
+        ("coverage", "metrics.coverage", estimate(0.84)),
+        ("parity", "model.parity", 2e-4),
+        ("model_size", "model.bytes", 1_000_001),
+        ("leakage", "leakage.0", {"column": "size", "passed": False}),
+        ("quarantined", "quality.quarantined", estimate(0.0, margin=0.011)),
+        ("missing_values", "quality.columns.size.missing.newest", estimate(0.2)),
+        ("freshness", "quality.freshness.age_days", 2.5),
+    ],
+)
+def test_each_check_says_no_to_its_own_bad_figure(check: str, path: str, bad: object) -> None:
+    found = verdict(planted(good(), path, bad))
+    assert not found["passed"]
+    assert [each["name"] for each in found["checks"] if not each["passed"]] == [check]
+
+
+@pytest.mark.parametrize(
+    ("check", "path"),
+    [
+        ("better_than_baseline", "metrics.gain_over_baseline"),
+        ("floor", "metrics.roc_auc"),
+        ("calibration", "metrics.calibration_error"),
+        ("coverage", "metrics.coverage"),
+    ],
+)
+def test_a_figure_that_could_not_be_computed_never_passes(check: str, path: str) -> None:
+    found = verdict(planted(good(), path, estimate(None)))
+    assert check in [each["name"] for each in found["checks"] if not each["passed"]]
+
+
+def test_a_loss_must_stay_below_its_floor() -> None:
+    evidence = good()
+    evidence["metrics"]["log_loss"] = estimate(0.61)
+    evidence["slices"] = []
+    checks = gate(Evidence(**evidence), "log_loss", LIMITS)["checks"]
+    assert [each["name"] for each in checks if not each["passed"]] == ["floor"]
+
+
+def planted(evidence: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """The evidence with one figure changed."""
+    evidence = deepcopy(evidence)
+    *way, last = path.split(".")
+    place: Any = evidence
+    for step in way:
+        place = place[int(step) if isinstance(place, list) else step]
+    place[int(last) if isinstance(place, list) else last] = value
+    return evidence

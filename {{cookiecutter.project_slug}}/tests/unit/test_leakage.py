@@ -1,0 +1,140 @@
+"""Every leak is planted here, and found with its column named."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{cookiecutter.project_slug}} import contract as contracts
+from {{cookiecutter.project_slug}} import leakage
+from {{cookiecutter.project_slug}}.catalogue import Feature
+from {{cookiecutter.project_slug}}.contract import Contract
+from {{cookiecutter.project_slug}}.leakage import Probe
+
+TARGET = np.tile([0, 0, 1], 100)
+
+
+def days(*numbers: int) -> pd.DataFrame:
+    """Rows of these days of January, all different."""
+    return pd.DataFrame(
+        {
+            "id": [f"row {day}" for day in numbers],
+            "at": pd.to_datetime([f"2013-01-{day:02}" for day in numbers]),
+            "size": [float(day) for day in numbers],
+            "colour": "red",
+            "delay": 0.0,
+            "late": False,
+        }
+    )
+
+
+def found(probes: list[Probe]) -> list[tuple[str, str]]:
+    return [(probe.name, probe.column) for probe in probes if not probe.passed]
+
+
+def test_parts_that_share_nothing_pass(contract: Contract) -> None:
+    assert found(leakage.between_parts(days(1, 2, 3), days(4, 5), contract)) == []
+
+
+def test_a_row_in_both_parts_is_found(contract: Contract) -> None:
+    test = days(3, 5)
+    assert ("rows in both parts", "id") in found(
+        leakage.between_parts(days(1, 2, 3), test, contract)
+    )
+
+
+def test_a_row_with_a_new_key_but_the_same_content_is_found(contract: Contract) -> None:
+    test = days(3, 5).assign(id=["new", "newer"])
+    probes = leakage.between_parts(days(1, 2, 3), test, contract)
+    assert found(probes) == [("same content in both parts", "id")]
+
+
+def test_a_test_row_older_than_a_training_row_is_found(contract: Contract) -> None:
+    probes = leakage.between_parts(days(1, 2, 6), days(4, 7), contract)
+    assert found(probes) == [("time order", "at")]
+
+
+def test_a_group_in_both_parts_is_found(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"group": "colour"})
+    probes = leakage.between_parts(days(1, 2), days(3), contract)
+    assert found(probes) == [("groups in both parts", "colour")]
+
+
+@dataclass
+class OneFeature:
+    """As much of a catalogue as the probes of one feature need."""
+
+    contract: Contract
+    kind: str
+    source: str
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        feature = Feature("it", "", "", "", self.kind, (), (self.source,))  # type: ignore[arg-type]
+        return {"it": feature}
+
+
+def probe_feature(
+    values: np.ndarray, contract: Contract, *, source: str = "size", target: np.ndarray = TARGET
+) -> list[tuple[str, str]]:
+    kind = "number" if values.dtype.kind == "f" else "string"
+    catalogue = OneFeature(contract, kind, source)
+    probes = leakage.in_features({"it": values}, target, catalogue, 0.95, seed=1)  # type: ignore[arg-type]
+    return found(probes)
+
+
+def test_an_honest_feature_passes(contract: Contract) -> None:
+    noise = np.random.default_rng(1).normal(size=len(TARGET))
+    assert probe_feature((TARGET + noise).astype(np.float32), contract) == []
+
+
+def test_a_copy_of_the_target_is_found(contract: Contract) -> None:
+    names = np.array(["no", "yes"], dtype=object)[TARGET]
+    assert ("copy of the target", "it") in probe_feature(names, contract)
+
+
+def test_a_multiple_of_a_number_to_foresee_is_found(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    target = np.linspace(0, 60, 300)
+    hours = (target / 60).astype(np.float32)
+    assert ("copy of the target", "it") in probe_feature(hours, contract, target=target)
+
+
+def test_a_feature_that_nearly_gives_the_target_is_found(contract: Contract) -> None:
+    delay = np.where(TARGET == 1, 40, 3) + np.random.default_rng(1).normal(size=len(TARGET))
+    probes = probe_feature(delay.astype(np.float32), contract)
+    assert probes == [("determines the target", "it")]
+
+
+def test_a_feature_that_nearly_gives_a_number_is_found(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    target = np.linspace(0, 60, 300)
+    noisy = (2 * target + np.random.default_rng(1).normal(size=300)).astype(np.float32)
+    probes = probe_feature(noisy, contract, target=target)
+    assert probes == [("determines the target", "it")]
+
+
+def test_text_that_differs_in_every_row_is_an_identifier(contract: Contract) -> None:
+    names = np.array([f"N{number}" for number in range(len(TARGET))], dtype=object)
+    assert probe_feature(names, contract) == [("identifier", "it")]
+
+
+def test_a_feature_made_from_a_column_named_identifier_is_found(contract: Contract) -> None:
+    names = np.tile(np.array(["a", "b"], dtype=object), 150)
+    assert probe_feature(names, contract, source="id") == [("identifier", "it")]
+
+
+def test_an_exception_lets_only_the_named_column_pass() -> None:
+    probes = [
+        Probe("identifier", column, value=1, limit=0.9, meaning="tells rows apart")
+        for column in ("tail", "flight")
+    ]
+    tail, flight = leakage.allow(probes, {"tail": "the fleet is fixed"})
+    assert (tail.passed, tail.allowed, flight.passed) == (True, "the fleet is fixed", False)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.95])
+def test_a_probe_passes_up_to_its_limit(value: float) -> None:
+    assert Probe("determines the target", "it", value, limit=0.95, meaning="").passed

@@ -1,0 +1,50 @@
+"""params.yaml: every fault is one sentence that names the place."""
+
+from typing import Any
+
+import pytest
+
+from {{cookiecutter.project_slug}} import params
+from {{cookiecutter.project_slug}}.files import UserError
+
+
+def train_section(**changes: Any) -> dict[str, Any]:
+    section = {
+        "feature_sets": ["few", "all"],
+        "models": ["prior", "linear"],
+        "features": {"few": ["a"], "all": ["a", "b"]},
+        "hyperparameters": {"prior": {}, "linear": {"C": 1.0}},
+        "folds": 2,
+        "seed": 1,
+        "parity": {"rows": 10, "limit": 1e-4},
+    }
+    return {"train": section | changes}
+
+
+def test_candidates_are_listed_simplest_model_first() -> None:
+    names = params.parse(params.Train, train_section()).candidates()
+    assert names == ["few-prior", "all-prior", "few-linear", "all-linear"]
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ({"featurise": {}}, "featurise is not a section; known are ingest, validate"),
+        ({}, "has no section 'train'"),
+        (train_section(folds=1), "train.folds is 1; input should be greater than or equal to 2"),
+        (train_section(fold=1), "train.fold is not a known parameter"),
+        (train_section(models=["oracle"]), "models names oracle, which train.hyperparameters"),
+        (train_section(feature_sets=["best"]), "feature_sets names best, which train.features"),
+        (train_section(parity={"rows": 10}), "train.parity.limit is missing; add it"),
+    ],
+)
+def test_a_fault_is_told_in_one_sentence(document: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        params.parse(params.Train, document)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_section_names_all_that_is_missing() -> None:
+    with pytest.raises(UserError, match=r"select\.headline is missing; add it; select\.coverage"):
+        params.parse(params.Select, {"select": None})
