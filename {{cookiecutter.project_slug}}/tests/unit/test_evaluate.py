@@ -1,0 +1,113 @@
+"""evaluate: figures with intervals, slices, curves, and every prediction row by row."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{cookiecutter.project_slug}} import contract as contracts
+from {{cookiecutter.project_slug}}.contract import Contract
+from {{cookiecutter.project_slug}}.params import Evaluate, Importance, parse
+from {{cookiecutter.project_slug}}.stages import evaluate as stage
+
+ROWS = 400
+TARGET = np.arange(ROWS) % 2
+INFO = {
+    "task": "classification",
+    "classes": ["false", "true"],
+    "threshold": 0.5,
+    "coverage": 0.9,
+    "conformal_quantile": 0.6,
+}
+
+
+def dials(**changes: Any) -> Evaluate:
+    section = {
+        "level": 0.95,
+        "samples": 200,
+        "seed": 1,
+        "slices": ["colour"],
+        "slice_min_rows": 50,
+        "bins": 5,
+        "importance": {"rows": 400, "repeats": 2},
+    }
+    return parse(Evaluate, {"evaluate": section | changes})
+
+
+def probabilities(skill: float, seed: int = 1) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=ROWS)
+    positive = 1 / (1 + np.exp(-(skill * (2 * TARGET - 1) + noise)))
+    return np.column_stack([1 - positive, positive])
+
+
+def evaluate(prediction: np.ndarray, headline: str = "roc_auc") -> dict[str, dict[str, float]]:
+    baseline = np.full((ROWS, 2), 0.5)
+    return stage.evaluate(TARGET, prediction, baseline, INFO, headline, dials())
+
+
+def test_each_metric_lies_within_its_interval() -> None:
+    figures = evaluate(probabilities(skill=1.0))
+    for name in ("roc_auc", "average_precision", "log_loss", "balanced_accuracy", "coverage"):
+        assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
+
+
+@pytest.mark.parametrize("headline", ["roc_auc", "log_loss"])
+def test_the_gain_over_the_baseline_is_above_zero_only_with_skill(headline: str) -> None:
+    skilled = evaluate(probabilities(skill=1.0), headline)["gain_over_baseline"]
+    useless = evaluate(probabilities(skill=0.0), headline)["gain_over_baseline"]
+    assert skilled["low"] > 0
+    assert useless["low"] < 0.05
+
+
+def test_a_slice_that_is_worse_shows_it_and_a_small_one_is_left_out() -> None:
+    colours = np.repeat(["blue", "red", "tiny"], [200, 190, 10])
+    prediction = np.vstack([probabilities(2.0)[:200], probabilities(0.0)[200:]])
+    table = pd.DataFrame({"colour": colours})
+    blue, red = stage.slices(table, TARGET, prediction, INFO, "roc_auc", dials())
+    assert (blue["slice"], red["slice"]) == ("blue", "red")
+    assert red["high"] < blue["low"]
+
+
+def test_curves_stand_ready_for_the_plots() -> None:
+    plots = stage.plots(TARGET, probabilities(1.0), INFO, dials())
+    assert {"fpr", "tpr"} < plots["roc"][0].keys()
+    assert sum(cell["rows"] for cell in plots["confusion"]) == ROWS
+    assert plots["confusion"][1]["outcome"] == "false taken for true"
+
+
+class Steep:
+    """A model that looks at one of its two features only."""
+
+    features = {"used": "number", "ignored": "number"}
+
+    def predict(self, columns: dict[str, np.ndarray]) -> np.ndarray:
+        positive = np.clip(columns["used"], 0.05, 0.95)
+        return np.column_stack([1 - positive, positive])
+
+
+def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
+    table = pd.DataFrame({"used": TARGET.astype(float), "ignored": 1.0})
+    importance = Importance(rows=ROWS, repeats=2)
+    used, ignored = stage.importance(
+        Steep(), table, TARGET, "roc_auc", "classification", importance, 1  # type: ignore[arg-type]
+    )
+    assert (used["feature"], ignored["importance"]) == ("used", 0.0)
+    assert used["importance"] > 0.3
+
+
+def test_every_prediction_is_written_with_its_set(contract: Contract) -> None:
+    table = pd.DataFrame({"id": ["a", "b"], "at": pd.NaT, "late": [True, False]})
+    prediction = np.array([[0.2, 0.8], [0.55, 0.45]])
+    found = stage.predictions(table, prediction, INFO, contract)
+    assert found["prediction"].tolist() == ["true", "false"]
+    assert found["probability_true"].tolist() == [0.8, 0.45]
+    assert found["in_set_false"].tolist() == [False, True]
+    assert found["in_set_true"].tolist() == [True, True]
+
+
+def test_a_number_is_predicted_with_its_interval(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    table = pd.DataFrame({"id": ["a"], "at": pd.NaT, "delay": [10.0]})
+    found = stage.predictions(table, np.array([12.0]), {"conformal_quantile": 5.0}, contract)
+    assert found[["prediction", "low", "high"]].to_numpy().tolist() == [[12.0, 7.0, 17.0]]

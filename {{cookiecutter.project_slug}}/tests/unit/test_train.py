@@ -1,0 +1,97 @@
+"""train: folds that respect the split, and predictions only for rows not trained on."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{cookiecutter.project_slug}} import contract as contracts
+from {{cookiecutter.project_slug}}.contract import Contract
+from {{cookiecutter.project_slug}}.files import UserError, write_table
+from {{cookiecutter.project_slug}}.params import Train, parse
+from {{cookiecutter.project_slug}}.stages.train import folds, kinds_of, train
+
+
+def dials(**changes: Any) -> Train:
+    section = {
+        "feature_sets": ["few"],
+        "models": ["prior", "linear"],
+        "features": {"few": ["length"]},
+        "hyperparameters": {"prior": {}, "linear": {"C": 1.0}},
+        "folds": 3,
+        "seed": 1,
+        "parity": {"rows": 10, "limit": 1e-4},
+    }
+    return parse(Train, {"train": section | changes})
+
+
+def features(rows: int = 80) -> pd.DataFrame:
+    random = np.random.default_rng(1)
+    late = np.arange(rows) % 4 == 3
+    return pd.DataFrame(
+        {
+            "id": [f"row {number:02}" for number in range(rows)],
+            "at": pd.date_range("2013-01-01", periods=rows),
+            "colour": np.arange(rows) // 4,
+            "late": late,
+            "length": (late + random.normal(size=rows)).astype(np.float32),
+        }
+    )
+
+
+def test_by_time_a_fold_is_held_out_after_all_it_is_predicted_from(contract: Contract) -> None:
+    for learned, held in folds(features(), contract, "time", dials()):
+        assert learned.max() < held.min()
+
+
+def test_by_group_no_group_is_learned_from_and_held_out(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"group": "colour"})
+    table = features()
+    for learned, held in folds(table, contract, "group", dials()):
+        assert set(table["colour"][learned]).isdisjoint(table["colour"][held])
+
+
+def test_stratified_folds_hold_the_same_share_of_each_class(contract: Contract) -> None:
+    table = features()
+    for _, held in folds(table, contract, "stratified", dials()):
+        assert table["late"][held].mean() == pytest.approx(0.25, abs=0.02)
+
+
+def test_scores_and_predictions_are_of_rows_not_trained_on(contract: Contract) -> None:
+    trained = train(features(), {"length": "number"}, contract, "linear", "time", dials())
+    assert [score["rows"] for score in trained.scores] == [20, 20, 20]
+    assert trained.out_of_fold["id"].tolist() == features()["id"].tolist()[20:]
+    assert trained.out_of_fold["fold"].tolist() == sorted([0, 1, 2] * 20)
+    assert "probability_true" in trained.out_of_fold
+
+
+def test_the_prior_predicts_the_share_of_each_class(contract: Contract) -> None:
+    trained = train(features(), {"length": "number"}, contract, "prior", "stratified", dials())
+    assert trained.out_of_fold["probability_true"].mean() == pytest.approx(0.25, abs=0.01)
+    assert all(score["roc_auc"] == 0.5 for score in trained.scores)
+
+
+def test_a_number_missing_in_a_whole_fold_is_refused_by_name(contract: Contract) -> None:
+    table = features().assign(length=np.float32("nan"))
+    with pytest.raises(UserError, match="length is missing in all 20 rows that fold 1 learns from"):
+        train(table, {"length": "number"}, contract, "linear", "time", dials())
+
+
+def test_kinds_are_read_from_the_feature_table(tmp_path: Any) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(features().assign(tint="red"), path)
+    assert kinds_of(["length", "tint"], path, "params") == {"length": "number", "tint": "string"}
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [(["width"], "names width, which features.py does not make"), (["length"] * 2, "length twice")],
+)
+def test_a_feature_set_that_cannot_be_is_refused(
+    tmp_path: Any, names: list[str], sentence: str
+) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(features(), path)
+    with pytest.raises(UserError, match=sentence):
+        kinds_of(names, path, "params.yaml: train.features.few")
