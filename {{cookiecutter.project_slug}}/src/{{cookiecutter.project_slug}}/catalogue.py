@@ -118,10 +118,10 @@ def as_array(values: Any) -> np.ndarray:
     if isinstance(values, np.ndarray):
         return values
     if pd.api.types.is_string_dtype(values.dtype):
-        return values.to_numpy(dtype=object)
+        return np.asarray(values, dtype=object)
     if pd.api.types.is_extension_array_dtype(values.dtype):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return values.to_numpy()
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(values)
 
 
 def page(catalogue: Catalogue) -> str:

@@ -46,7 +46,9 @@ def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, An
     console.print(f"\n[bold]{candidate}[/bold]: {why}\n")
     console.print(_metrics(metrics))
     console.print(_gate(gate))
-    verdict = "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate said no.[/red]"
+    verdict = (
+        "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate said no.[/red]"
+    )
     console.print(f"{verdict} Read on in {MODEL_CARD}, or draw the curves with 'dvc plots show'.\n")
 
 

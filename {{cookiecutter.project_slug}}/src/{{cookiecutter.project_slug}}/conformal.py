@@ -1,4 +1,4 @@
-"""conformal: scores of rows not trained on in; prediction sets and intervals that cover, out.
+"""conformal: predictions of rows not trained on in; sets and intervals that cover, out.
 
 Split conformal prediction (Vovk et al. 2005; Angelopoulos & Bates 2021, arXiv:2107.07511): whatever
 the model, sets at the calibrated quantile hold the truth at the promised rate, as long as new rows
@@ -11,8 +11,8 @@ import numpy as np
 def nonconformity(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """How strange each truth is: one minus its probability, or the absolute error of a value."""
     if prediction.ndim == 1:
-        return np.abs(target - prediction)
-    return 1 - np.take_along_axis(prediction, target[:, None], axis=1)[:, 0]
+        return np.asarray(np.abs(target - prediction))
+    return np.asarray(1 - np.take_along_axis(prediction, target[:, None], axis=1)[:, 0])
 
 
 def quantile(scores: np.ndarray, coverage: float) -> float:
@@ -24,7 +24,7 @@ def quantile(scores: np.ndarray, coverage: float) -> float:
 def sets(probability: np.ndarray, quantile: float) -> np.ndarray:
     """Which classes stand in each row's prediction set: bool (n, k), at least the likeliest."""
     likeliest = probability == probability.max(axis=1, keepdims=True)
-    return likeliest | (probability >= 1 - quantile)
+    return np.asarray(likeliest | (probability >= 1 - quantile))
 
 
 def interval(value: np.ndarray, quantile: float) -> tuple[np.ndarray, np.ndarray]:

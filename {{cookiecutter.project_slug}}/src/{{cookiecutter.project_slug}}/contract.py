@@ -131,8 +131,9 @@ class Contract(BaseModel):
     @property
     def class_names(self) -> list[str]:
         """The classes as text, as YAML writes them."""
-        return [str(value).lower() if isinstance(value, bool) else str(value)
-                for value in self.classes]
+        return [
+            str(value).lower() if isinstance(value, bool) else str(value) for value in self.classes
+        ]
 
     @property
     def row_columns(self) -> list[str]:
@@ -290,7 +291,8 @@ def _violations(cases: "pd.DataFrame", present: set[str], contract: Contract) ->
     cases = cases.assign(column=cases["column"].fillna(cases["failure_case"].astype(str)))
     mistyped = cases["column"][cases["check"].str.startswith("dtype")]
     cases = cases[~cases["column"].isin(mistyped) | cases["check"].str.startswith("dtype")]
-    for (name, check), part in cases.groupby(["column", "check"], sort=False, dropna=False):
+    for (name, check), part in cases.groupby(["column", "check"], sort=False):
+        name, check = str(name), str(check)
         column = contract.columns.get(name)
         structural = check.startswith("dtype") or column is None or name not in present
         rows = None if structural else tuple(sorted(int(row) for row in part["index"]))

@@ -109,7 +109,7 @@ class Importance(Section):
 
 
 class Evaluate(Section):
-    """`level` of the bootstrap intervals over `samples`; slices below `slice_min_rows` are left out."""
+    """Bootstrap intervals of `level` over `samples`; slices below `slice_min_rows` are left out."""
 
     level: Share
     samples: Annotated[int, Field(ge=100)]

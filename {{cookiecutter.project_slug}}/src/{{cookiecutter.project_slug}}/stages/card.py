@@ -74,7 +74,10 @@ def _data(reports: Reports, contract: Contract, until: str) -> str:
         ["quarantined", estimate(quality["quarantined"])],
         ["training rows", model["trained_on"]["rows"]],
         ["contract version", contract.version],
-        ["columns", f"{len(contract.columns)}, of which {len(contract.known_before())} known before"],
+        [
+            "columns",
+            f"{len(contract.columns)}, of which {len(contract.known_before())} known before",
+        ],
     ]
     if quality["freshness"]:
         rows.append(["newest row", quality["freshness"]["newest_row"]])
@@ -136,6 +139,7 @@ def _reproduce(model: Reports) -> str:
 
 
 def main() -> None:
+    """Read, call, write."""
     reports = {
         "model": read_json(MODEL_INFO),
         "selection": read_json(SELECTION),

@@ -155,9 +155,7 @@ def _scorers(
     target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
 ) -> dict[str, Scorer]:
     threshold = info["threshold"] or 0.5
-    return metrics.scorers(
-        info["task"], target, prediction, threshold=threshold, bins=params.bins
-    )
+    return metrics.scorers(info["task"], target, prediction, threshold=threshold, bins=params.bins)
 
 
 def _intervals(
@@ -170,17 +168,18 @@ def _intervals(
 
 
 def main() -> None:
+    """Read, call, write."""
     dials, data = params.load(Evaluate), contract.load()
     headline, info, model = params.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
     if unknown := [name for name in dials.slices if name not in data.columns]:
-        raise UserError(f"evaluate.slices names {unknown[0]}, which contract.yaml does not describe")
+        raise UserError(
+            f"evaluate.slices names {unknown[0]}, which contract.yaml does not describe"
+        )
     table = read_table(TEST_FEATURES)
     raw = read_table(TEST, dials.slices)
     target = data.encode(table[data.target])
     simplest = Model(CANDIDATES / f"{params.load(Train).candidates()[0]}.onnx")
-    prediction, baseline = (
-        each.predict(table[list(each.features)]) for each in (model, simplest)
-    )
+    prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, simplest))
     groups = None
     if data.group is not None:
         groups = np.unique(table[data.group], return_inverse=True)[1]
@@ -189,9 +188,7 @@ def main() -> None:
     write_json(slices(raw, target, prediction, info, headline, dials), SLICES)
     for name, points in plots(target, prediction, info, dials).items():
         write_json(points, PLOTS / f"{name}.json")
-    ranking = importance(
-        model, table, target, headline, data.task, dials.importance, dials.seed
-    )
+    ranking = importance(model, table, target, headline, data.task, dials.importance, dials.seed)
     write_json(ranking, PLOTS / "importance.json")
     found = predictions(table, prediction, info, data)
     new = [name for name in dials.slices if name not in found]

@@ -1,6 +1,7 @@
 """featurize: training and test table in, their features out, and the catalogue of features."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,18 @@ def featurize_file(source: Path, target: Path, catalogue: Catalogue, batch_rows:
     replace(target, write)
 
 
-def _write_all(parts: "Iterator[pa.Table]", path: Path) -> None:
+def _write_all(parts: "Iterable[pa.Table]", path: Path) -> None:
     import pyarrow.parquet as pq
 
-    first = next(parts)
+    rest = iter(parts)
+    first = next(rest)
     with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
-        writer.write_table(first)
-        for part in parts:
+        for part in chain([first], rest):
             writer.write_table(part)
 
 
 def main() -> None:
+    """Read, call, write."""
     catalogue = Catalogue(contract.load())
     batch_rows = params.load(Featurize).batch_rows
     featurize_file(TRAIN, TRAIN_FEATURES, catalogue, batch_rows)

@@ -56,7 +56,9 @@ def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Ch
     yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
 
     more = metrics.greater_is_better(headline)
-    passed = at_least(found["value"], limits.floor) if more else at_most(found["value"], limits.floor)
+    passed = (
+        at_least(found["value"], limits.floor) if more else at_most(found["value"], limits.floor)
+    )
     yield Check("floor", found["value"], limits.floor, passed, f"{headline} on the test table")
     yield from _worst_slice(evidence.slices, headline, more, limits.worst_slice)
 
@@ -142,6 +144,7 @@ def _known(value: float | None, *, above: float) -> bool:
 
 
 def main() -> None:
+    """Read, call, write."""
     evidence = Evidence(
         metrics=read_json(METRICS),
         slices=read_json(SLICES),

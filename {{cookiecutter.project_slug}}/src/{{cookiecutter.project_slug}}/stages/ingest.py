@@ -29,6 +29,7 @@ def ingest(table: "pd.DataFrame", until: datetime | None, contract: Contract) ->
 
 
 def main() -> None:
+    """Read, call, write."""
     dials = params.load(Ingest)
     try:
         arguments = inspect.signature(source.read).bind(SOURCE, until=dials.until, **dials.source)

@@ -1,4 +1,4 @@
-"""select: the candidates' scores in; the model file, what it needs to be used, and why this one, out.
+"""select: the candidates in; the model file, what its use needs, and why this one, out.
 
 The test table is never seen here: the choice, the threshold and the calibration of the prediction
 sets all come from rows that the candidate was not trained on (cross-validation).
@@ -90,6 +90,7 @@ def prune(names: list[str]) -> None:
 
 
 def main() -> None:
+    """Read, call, write."""
     dials, data = params.load(Select), contract.load()
     names = params.load(Train).candidates()
     prune(names)

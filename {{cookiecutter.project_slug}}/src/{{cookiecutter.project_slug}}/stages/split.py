@@ -94,6 +94,7 @@ def _stratified(
 
 
 def main() -> None:
+    """Read, call, write."""
     dials, data = params.load(Split), contract.load()
     parts = split(read_table(VALID), params.load(Ingest).until, data, dials)
     probes = probe(parts, Catalogue(data), dials.leakage, dials.seed)

@@ -1,4 +1,4 @@
-"""train: training features in; one candidate's model file, scores and out-of-fold predictions out."""
+"""train: training features in; a candidate's model file, scores and held-out predictions out."""
 
 import os
 from collections.abc import Iterator
@@ -100,13 +100,14 @@ def folds(table: "pd.DataFrame", contract: Contract, by: str, params: Train) -> 
 
     seed, count = params.seed, params.folds
     if by == "time":
-        return sk.TimeSeriesSplit(count).split(table)
-    if by == "group":
-        return sk.GroupKFold(count).split(table, groups=table[contract.group])
-    if contract.task == "regression":
-        return sk.KFold(count, shuffle=True, random_state=seed).split(table)
-    stratified = sk.StratifiedKFold(count, shuffle=True, random_state=seed)
-    return stratified.split(table, contract.encode(table[contract.target]))
+        yield from sk.TimeSeriesSplit(count).split(table)
+    elif by == "group":
+        yield from sk.GroupKFold(count).split(table, groups=table[contract.group])
+    elif contract.task == "regression":
+        yield from sk.KFold(count, shuffle=True, random_state=seed).split(table)
+    else:
+        stratified = sk.StratifiedKFold(count, shuffle=True, random_state=seed)
+        yield from stratified.split(table, contract.encode(table[contract.target]))
 
 
 def predict(pipeline: Any, rows: "pd.DataFrame", classes: int) -> np.ndarray:
@@ -164,6 +165,7 @@ def checked_parity(
 
 
 def main(feature_set: str, name: str) -> None:
+    """Read, call, write."""
     dials, data = params.load(Train), contract.load()
     where = f"params.yaml: train.features.{feature_set}"
     kinds = kinds_of(dials.features[feature_set], TRAIN_FEATURES, where)

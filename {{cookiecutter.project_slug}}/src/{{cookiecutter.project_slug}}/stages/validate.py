@@ -55,7 +55,8 @@ def quality(
 ) -> dict[str, Any]:
     """Freshness, and each column's figures in the reference window and in the newest one."""
     if contract.time is None:
-        return {"freshness": None, "columns": _columns({"reference": table}, contract, params.level)}
+        columns = _columns({"reference": table}, contract, params.level)
+        return {"freshness": None, "columns": columns}
     time = table[contract.time]
     end = time.max() if until is None else until
     newest = time >= end - timedelta(days=params.window_days)
@@ -115,6 +116,7 @@ def _sentence(violations: list[Violation]) -> str:
 
 
 def main() -> None:
+    """Read, call, write."""
     until = params.load(Ingest).until
     result = validate(read_table(RAW), until, contract.load(), params.load(Validate))
     write_table(result.valid, VALID)
