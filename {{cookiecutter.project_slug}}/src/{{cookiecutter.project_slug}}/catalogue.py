@@ -135,8 +135,8 @@ def page(catalogue: Catalogue) -> str:
     version = catalogue.contract.version
     return f"""# Features
 
-Made by `features.py` from the columns of `contract.yaml` (version {version}) that are known before the
-prediction is made; it refuses all others.
+Made by `features.py` from the columns of `contract.yaml` (version {version}) that are known before
+the prediction is made; it refuses all others.
 
 {table(header, rows)}
 

@@ -122,7 +122,7 @@ class Contract(BaseModel):
 
     @property
     def classes(self) -> list[Value]:
-        """The classes in the order of their codes, empty for a regression; the last is positive."""
+        """The classes in the order of their codes, the last one positive; none for a regression."""
         target = self.columns[self.target]
         if self.task == "regression":
             return []

@@ -18,7 +18,7 @@ class UserError(Exception):
     exit_code = 2
 
 
-class CheckFailed(UserError):
+class CheckError(UserError):
     """A check that said no: one sentence naming what it found, where, and what to do."""
 
     exit_code = 1
@@ -53,7 +53,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(document: Any, path: Path) -> None:
-    """Write indented JSON; floats keep six significant digits, so that noise beyond is no change."""
+    """Write indented JSON; floats keep six significant digits, since noise beyond is no change."""
     write_text(json.dumps(rounded(document), indent=2, ensure_ascii=False) + "\n", path)
 
 
@@ -89,7 +89,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """The document with its floats rounded to six significant digits; NaN and infinity become null."""
+    """The document, its floats with six significant digits; NaN and infinity become null."""
     if isinstance(value, Mapping):
         return {str(key): rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -36,7 +36,7 @@ class Validate(Section):
 
 
 class Leakage(Section):
-    """`limit` is the score of one feature alone that looks like a leak; `allow` is name → reason."""
+    """`limit` is the score of one feature alone that looks leaked; `allow` is name → reason."""
 
     limit: Annotated[float, Field(gt=0.5, le=1)]
     rows: Count
@@ -60,7 +60,7 @@ class Featurize(Section):
 
 
 class Parity(Section):
-    """How many rows compare the model file with the pipeline, and the largest difference allowed."""
+    """How many rows compare model file and pipeline, and the largest difference allowed."""
 
     rows: Count
     limit: Annotated[float, Field(gt=0)]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from {{cookiecutter.project_slug}}.contract import Contract
-from {{cookiecutter.project_slug}}.files import CheckFailed
+from {{cookiecutter.project_slug}}.files import CheckError
 from {{cookiecutter.project_slug}}.params import Validate, parse
 from {{cookiecutter.project_slug}}.stages.validate import validate
 
@@ -41,7 +41,7 @@ def test_a_bad_row_goes_to_quarantine_and_is_counted(contract: Contract) -> None
 
 
 def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract) -> None:
-    with pytest.raises(CheckFailed) as caught:
+    with pytest.raises(CheckError) as caught:
         validate(contract.conform(table(size=99.0)), END, contract, dials())
     assert "10 of 10 rows break the contract" in str(caught.value)
     assert "size is outside 0 to 10" in str(caught.value)
@@ -49,7 +49,7 @@ def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract
 
 def test_a_missing_and_an_extra_column_stop_the_run_together(contract: Contract) -> None:
     wrong = table(surprise=1).drop(columns="delay")
-    with pytest.raises(CheckFailed, match=r"delay is missing.*surprise is not in the contract"):
+    with pytest.raises(CheckError, match=r"delay is missing.*surprise is not in the contract"):
         validate(contract.conform(wrong), END, contract, dials(quarantine_limit=0.9))
 
 

@@ -74,10 +74,8 @@ def _data(reports: Reports, contract: Contract, until: str) -> str:
         ["quarantined", estimate(quality["quarantined"])],
         ["training rows", model["trained_on"]["rows"]],
         ["contract version", contract.version],
-        [
-            "columns",
-            f"{len(contract.columns)}, of which {len(contract.known_before())} known before",
-        ],
+        ["columns", len(contract.columns)],
+        ["columns known before the prediction", len(contract.known_before())],
     ]
     if quality["freshness"]:
         rows.append(["newest row", quality["freshness"]["newest_row"]])

@@ -1,4 +1,4 @@
-"""evaluate: model and test features in; metrics with intervals, slices, plots and predictions out."""
+"""evaluate: model and test features in; metrics with intervals, slices, plots, predictions out."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -172,9 +172,7 @@ def main() -> None:
     dials, data = params.load(Evaluate), contract.load()
     headline, info, model = params.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
     if unknown := [name for name in dials.slices if name not in data.columns]:
-        raise UserError(
-            f"evaluate.slices names {unknown[0]}, which contract.yaml does not describe"
-        )
+        raise UserError(f"evaluate.slices names {unknown[0]}, which is not in contract.yaml")
     table = read_table(TEST_FEATURES)
     raw = read_table(TEST, dials.slices)
     target = data.encode(table[data.target])

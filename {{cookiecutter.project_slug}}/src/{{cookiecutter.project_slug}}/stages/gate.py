@@ -56,10 +56,9 @@ def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Ch
     yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
 
     more = metrics.greater_is_better(headline)
-    passed = (
-        at_least(found["value"], limits.floor) if more else at_most(found["value"], limits.floor)
-    )
-    yield Check("floor", found["value"], limits.floor, passed, f"{headline} on the test table")
+    value = found["value"]
+    passed = at_least(value, limits.floor) if more else at_most(value, limits.floor)
+    yield Check("floor", value, limits.floor, passed, f"{headline} on the test table")
     yield from _worst_slice(evidence.slices, headline, more, limits.worst_slice)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from .. import contract, leakage, params
 from ..catalogue import Catalogue
 from ..contract import Contract
-from ..files import CheckFailed, UserError, read_table, write_json, write_table
+from ..files import CheckError, UserError, read_table, write_json, write_table
 from ..leakage import Probe
 from ..params import Ingest, Leakage, Split
 from ..paths import LEAKAGE, TEST, TRAIN, VALID
@@ -43,7 +43,7 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
     """Every leakage probe on the two parts and on the features of some training rows.
 
     Raises:
-        CheckFailed: naming each column that leaks and that params do not let pass.
+        CheckError: naming each column that leaks and that params do not let pass.
     """
     train, test = parts
     rows = train.sample(min(params.rows, len(train)), random_state=seed).sort_index()
@@ -54,7 +54,7 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
     probes = leakage.allow(probes, params.allow)
     if leaks := [probe for probe in probes if not probe.passed]:
         remedy = "mend it, or state the reason for letting it pass in split.leakage.allow"
-        raise CheckFailed(f"leakage: {'; '.join(map(str, leaks))}; {remedy}")
+        raise CheckError(f"leakage: {'; '.join(map(str, leaks))}; {remedy}")
     return probes
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import contract, params
 from ..contract import Contract, Violation
-from ..files import CheckFailed, read_table, write_json, write_table
+from ..files import CheckError, read_table, write_json, write_table
 from ..intervals import Interval, mean_interval, wilson
 from ..params import Ingest, Validate
 from ..paths import DATA_QUALITY, QUARANTINE, RAW, VALID
@@ -29,15 +29,15 @@ def validate(
     """Part the rows by the contract and measure the quality of those that keep it.
 
     Raises:
-        CheckFailed: when the table itself is wrong, or too many of its rows are.
+        CheckError: when the table itself is wrong, or too many of its rows are.
     """
     violations = contract.check(table)
     if any(violation.rows is None for violation in violations):
-        raise CheckFailed(_sentence(violations))
+        raise CheckError(_sentence(violations))
     bad = sorted({row for violation in violations for row in violation.rows or ()})
     if len(bad) > params.quarantine_limit * len(table):
         share = f"{len(bad)} of {len(table)} rows break the contract"
-        raise CheckFailed(f"{share}, more than validate.quarantine_limit: {_sentence(violations)}")
+        raise CheckError(f"{share}, more than validate.quarantine_limit: {_sentence(violations)}")
     keep = ~table.index.isin(table.index[bad])
     valid = table[keep].reset_index(drop=True)
     report = {
