@@ -5,17 +5,13 @@ import keyword
 import re
 import sys
 
-# Answers are data, never code: tojson writes ASCII, escapes every single quote and newline, and so
-# nothing that a user types can end this raw string.
-ANSWERS: dict[str, str] = json.loads(r'''{{ cookiecutter | tojson }}''')
-
 # What the project imports or runs; its own package and command must not hide them.
 TAKEN = set(
     """
-    codespell codespell_lib cookiecutter cruft detect_secrets dvc dvc_s3 editables git hamilton
-    hatchling hypothesis importlinter joblib mapie mypy nbstripout numpy onnx onnxruntime pandas
-    pandera pip pre_commit pre_commit_hooks protobuf pyarrow pydantic pytest python rich ruff
-    scikit_learn scipy skl2onnx sklearn tests typer uv yaml
+    apache_hamilton codespell detect_secrets dvc dvc_s3 editables git hamilton hatchling hypothesis
+    import_linter mapie mypy nbstripout numpy onnx onnxruntime pandas pandas_stubs pandera pip
+    pre_commit pre_commit_hooks protobuf pyarrow pydantic pytest python pyyaml rich ruff
+    scikit_learn scipy scipy_stubs skl2onnx sklearn tests typer types_pyyaml uv yaml
     """.split()
 )
 FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
@@ -65,4 +61,7 @@ def first_fault(answers: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(first_fault(ANSWERS) or None)
+    # Answers are data, never code: tojson writes ASCII and escapes every single quote and newline,
+    # so that nothing a user types can end this raw string.
+    answers = json.loads(r'''{{ cookiecutter | tojson }}''')
+    sys.exit(first_fault(answers) or None)

@@ -1,0 +1,143 @@
+"""Fixtures: the default project baked, installed and reproduced once, for all tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).parents[1]
+KEPT = ("LANG", "PATH", "TMPDIR", "SSL_", "PIP_", "UV_", "PYENV_", "HTTP", "NO_PROXY", "REQUESTS_")
+GIT_SETTINGS = """\
+[user]
+    name = A Tester
+    email = tester@example.com
+[core]
+    excludesFile = /dev/null
+[init]
+    defaultBranch = trunk
+"""
+
+
+@dataclass(frozen=True)
+class BakedProject:
+    """A generated project, used as its user would: commands, and the files that they leave."""
+
+    path: Path
+    environment: dict[str, str]
+
+    def run(
+        self, *command: str | Path, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project with .venv activated; a failure shows what it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            words = " ".join(map(str, command))
+            pytest.fail(f"{words} exited with {done.returncode}:\n{done.stdout}", pytrace=False)
+        return done
+
+    def has_file(self, name: str) -> bool:
+        """Say whether the project has this file."""
+        return (self.path / name).is_file()
+
+    def file_contains(self, name: str, text: str) -> bool:
+        """Say whether this file of the project has this text."""
+        return text in (self.path / name).read_text(encoding="utf-8")
+
+    def copy(self, path: Path) -> "BakedProject":
+        """Copy everything but .venv, which is shared; the copy runs its own code.
+
+        Times are kept, so that make does not install the copy into the shared .venv.
+        """
+        shutil.copytree(
+            self.path, path, symlinks=True, ignore=lambda _, names: {".venv"} & set(names)
+        )
+        return self._sharing(path)
+
+    def clone(self, path: Path) -> "BakedProject":
+        """Clone as a teammate would: no data, no cache, no git hooks; .venv is shared.
+
+        Do not run make here: all files are new to it, and it would install them into .venv.
+        """
+        self.run("git", "clone", "--quiet", self.path, path)
+        return self._sharing(path)
+
+    def _sharing(self, path: Path) -> "BakedProject":
+        (path / ".venv").symlink_to((self.path / ".venv").resolve())
+        return BakedProject(path, self.environment | {"PYTHONPATH": str(path / "src")})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give tests a home and a git of their own; keep only the way to the package index."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".gitconfig").write_text(GIT_SETTINGS, encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT)}
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    clean = {
+        "HOME": home,
+        "GIT_CONFIG_GLOBAL": home / ".gitconfig",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "DVC_GLOBAL_CONFIG_DIR": home / "dvc",
+        "DVC_SYSTEM_CONFIG_DIR": home / "dvc",
+        "DVC_SITE_CACHE_DIR": home / "dvc-site",
+        "DVC_NO_ANALYTICS": "1",
+        "ITERATIVE_DO_NOT_TRACK": "1",
+        "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"),
+        "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", cache / "uv"),
+        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", cache / "pip"),
+        "CI": "true",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            patch.delenv(name)
+        for name, value in {**kept, **clean}.items():
+            patch.setenv(name, str(value))
+        yield
+
+
+def bake(folder: Path, **answers: str) -> BakedProject:
+    """Generate a project into a folder; questions without an answer take their defaults."""
+    made = cookiecutter(
+        str(TEMPLATE),
+        no_input=True,
+        default_config=True,
+        output_dir=str(folder),
+        extra_context=answers,
+    )
+    path = Path(made)
+    activated = f"{path / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return BakedProject(path, dict(os.environ) | {"PATH": activated})
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """Bake the default project and install it. Shared: copy it before changing it."""
+    baked = bake(tmp_path_factory.mktemp("project"))
+    baked.run("make", "setup")
+    return baked
+
+
+@pytest.fixture(scope="session")
+def reproduced(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """Run and commit the pipeline of the default project. Shared: copy it before changing it."""
+    copy = project.copy(tmp_path_factory.mktemp("reproduced") / project.path.name)
+    copy.run("dvc", "repro")
+    copy.run("git", "add", ".")
+    copy.run("git", "commit", "--quiet", "--no-verify", "--message", "Reproduce the pipeline")
+    return copy

@@ -1,0 +1,219 @@
+"""The standards of a generated project: make targets, git hooks, and each of them seen to fail."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import TEMPLATE, BakedProject, bake
+
+NOTEBOOK = {
+    "cells": [
+        {
+            "cell_type": "code",
+            "execution_count": 1,
+            "id": "a",
+            "metadata": {},
+            "outputs": [{"name": "stdout", "output_type": "stream", "text": ["1\n"]}],
+            "source": ["print(1)"],
+        }
+    ],
+    "metadata": {},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+SECRET = "AKIA" + "IOSFODNN7EXAMPLQ"  # two halves, so that no scanner stops at this file
+MODULE = '"""fault: nothing in, a fault out."""\n\n'
+FAULTS = {
+    "ruff-check": ("src/flight_delays/fault.py", MODULE + "import os\n"),
+    "ruff-format": ("src/flight_delays/fault.py", MODULE + "FAULT = 'single'\n"),
+    "mypy": ("src/flight_delays/fault.py", MODULE + "FAULT: int = 'text'\n"),
+    "import-linter": ("src/flight_delays/paths.py", MODULE + "from . import contract\n"),
+    "nbstripout": ("notebook.ipynb", json.dumps(NOTEBOOK, indent=1) + "\n"),
+    "end-of-file": ("notes.md", "no newline"),
+    "trailing-whitespace": ("notes.txt", "two spaces  \n"),
+    "large-files": ("large.bin", "x" * 600_000),
+    "yaml": ("fault.yaml", "a: [\n"),
+    "toml": ("fault.toml", "a =\n"),
+    "merge-conflict": ("notes.md", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n"),
+    "codespell": ("notes.md", "te" + "h model\n"),
+    "detect-secrets": ("settings.txt", f"key = '{SECRET}'\n"),
+    "dvc-pre-commit": ("dvc.yaml", "stages: 1\n"),
+}
+
+
+@pytest.fixture
+def copy(project: BakedProject, tmp_path: Path) -> BakedProject:
+    return project.copy(tmp_path / "work" / project.path.name)
+
+
+def without_environment(copy: BakedProject) -> dict[str, str]:
+    """The PATH of a shell in which .venv is not activated, nor the template's own."""
+    return {"PATH": os.environ["PATH"].split(os.pathsep, 1)[1]}
+
+
+# make
+
+
+def test_setup_leaves_nothing_to_commit_and_nothing_for_dvc_to_do(project: BakedProject) -> None:
+    assert project.run("git", "status", "--porcelain").stdout == ""
+    assert "up to date" in project.run("dvc", "status", "data/source.dvc").stdout
+
+
+def test_a_second_setup_installs_nothing(copy: BakedProject) -> None:
+    assert copy.run("make", "setup").stdout == ""
+
+
+def test_setup_without_the_data_leaves_it_to_dvc_pull(copy: BakedProject) -> None:
+    copy.run("rm", "-r", "data/source", ".dvc/cache")
+    copy.run("make", "setup")
+    assert not copy.has_file("data/source")
+
+
+def test_setup_without_a_repository_says_what_to_type(copy: BakedProject) -> None:
+    copy.run("rm", "-r", ".git")
+    assert "git init -b main && git add ." in copy.run("make", "setup").stdout
+
+
+def test_setup_with_an_old_python_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    old = tmp_path / "python-old"
+    fake = "import sys; sys.version_info = (3, 10); exec(sys.argv[1])"
+    old.write_text(f"#!/bin/sh\nexec python3 -c '{fake}' \"$2\"\n", encoding="utf-8")
+    old.chmod(0o755)
+    done = bake(tmp_path).run("make", "setup", f"PYTHON={old}", check=False)
+    assert done.returncode == 2
+    assert done.stdout.startswith("Python 3.11 or later is needed: make setup PYTHON=")
+    assert not (tmp_path / "flight_delays" / ".venv").exists()
+
+
+@pytest.mark.parametrize("folder", ["template", "project"])
+def test_help_lists_every_target(project: BakedProject, folder: str) -> None:
+    path = TEMPLATE if folder == "template" else project.path
+    listed = project.run("make", "--no-print-directory", "-C", path, "help").stdout
+    targets = re.findall(r"^([a-z]+):", (path / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert [line.split()[0] for line in listed.splitlines()] == targets
+
+
+def test_the_checks_are_green_on_a_fresh_bake(copy: BakedProject) -> None:
+    copy.run("make", "check", **without_environment(copy))
+
+
+def test_fix_changes_nothing_on_a_fresh_bake(copy: BakedProject) -> None:
+    copy.run("make", "fix")
+    assert copy.run("git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.parametrize("hook", ["ruff-check", "ruff-format", "mypy", "import-linter"])
+def test_the_checks_fail_on_a_planted_fault(copy: BakedProject, hook: str) -> None:
+    name, text = FAULTS[hook]
+    (copy.path / name).write_text(text, encoding="utf-8")
+    assert copy.run("make", "check", check=False).returncode == 2
+
+
+def test_the_tests_of_a_fresh_bake_are_green(copy: BakedProject) -> None:
+    copy.run("make", "test", **without_environment(copy))
+
+
+@pytest.mark.slow
+def test_setup_works_with_pip_where_there_is_no_uv(tmp_path: Path) -> None:
+    folders = os.environ["PATH"].split(os.pathsep)
+    without_uv = [folder for folder in folders if not (Path(folder) / "uv").exists()]
+    baked = bake(tmp_path)
+    baked.run("make", "setup", PATH=os.pathsep.join(without_uv))
+    assert baked.run("git", "status", "--porcelain").stdout == ""
+    baked.run("make", "check", "test", PATH=os.pathsep.join(without_uv))
+
+
+# git hooks
+
+
+def test_hooks_need_no_network_and_no_second_version_of_a_tool(project: BakedProject) -> None:
+    config = yaml.safe_load((project.path / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert {repo["repo"] for repo in config["repos"]} == {"local"}
+    assert {hook["language"] for hook in hooks} == {"system"}
+    seen_to_fail = {*FAULTS, "dvc-pre-push", "dvc-post-checkout"}
+    assert {hook["id"] for hook in hooks} == seen_to_fail
+
+
+def test_hooks_are_green_on_a_fresh_bake(copy: BakedProject) -> None:
+    copy.run("pre-commit", "run", "--all-files")
+    assert copy.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_hooks_are_green_on_what_a_run_leaves(reproduced: BakedProject, tmp_path: Path) -> None:
+    copy = reproduced.copy(tmp_path / reproduced.path.name)
+    copy.run("pre-commit", "run", "--all-files")
+    assert copy.run("git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.parametrize("hook", FAULTS)
+def test_each_hook_stops_its_fault(copy: BakedProject, hook: str) -> None:
+    name, text = FAULTS[hook]
+    (copy.path / name).write_text(text, encoding="utf-8")
+    copy.run("git", "add", name)
+    done = copy.run("pre-commit", "run", hook, "--files", name, check=False)
+    assert done.returncode == 1, done.stdout
+    assert "Failed" in done.stdout
+
+
+def test_files_written_by_dvc_and_stages_are_left_alone(copy: BakedProject) -> None:
+    for name in ("dvc.lock", "data/other.dvc", "metrics.json", "reports/card.md"):
+        (copy.path / name).parent.mkdir(exist_ok=True)
+        (copy.path / name).write_text("a: 1  ", encoding="utf-8")
+        copy.run("git", "add", "--force", name)
+        for hook in ("end-of-file", "trailing-whitespace", "codespell", "detect-secrets"):
+            assert "Skipped" in copy.run("pre-commit", "run", hook, "--files", name).stdout
+
+
+def test_a_commit_outside_the_activated_shell_runs_the_hooks(copy: BakedProject) -> None:
+    (copy.path / "fault.yaml").write_text("a: [\n", encoding="utf-8")
+    copy.run("git", "add", "fault.yaml")
+    done = copy.run("git", "commit", "-m", "x", check=False, **without_environment(copy))
+    assert done.returncode == 1
+    assert "YAML" in done.stdout
+    (copy.path / "fault.yaml").write_text("a: []\n", encoding="utf-8")
+    copy.run("git", "add", "fault.yaml")
+    copy.run("git", "commit", "-m", "x", **without_environment(copy))
+
+
+def push(copy: BakedProject, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    """Push to a bare repository, as to a code host."""
+    copy.run("git", "init", "--quiet", "--bare", tmp_path / "origin.git")
+    copy.run("git", "remote", "add", "origin", tmp_path / "origin.git")
+    return copy.run("git", "push", "origin", "main", check=False, **without_environment(copy))
+
+
+def test_pushing_pushes_the_data_to_the_folder_beside_the_project(
+    copy: BakedProject, tmp_path: Path
+) -> None:
+    assert push(copy, tmp_path).returncode == 0
+    kept = copy.path.parent / "flight_delays-dvc-remote"
+    assert len([file for file in kept.rglob("*") if file.is_file()]) >= 24
+    clone = copy.clone(tmp_path / "teammate" / "flight_delays")
+    clone.run("dvc", "config", "--local", "remote.storage.url", kept)
+    clone.run("dvc", "pull", "data/source.dvc")
+    assert clone.has_file("data/source/2013-01.parquet")
+
+
+def test_data_that_cannot_be_pushed_stops_the_push(copy: BakedProject, tmp_path: Path) -> None:
+    (copy.path.parent / "flight_delays-dvc-remote").write_text("in the way", encoding="utf-8")
+    assert push(copy, tmp_path).returncode == 1
+
+
+def test_checking_out_a_commit_brings_back_its_data(copy: BakedProject) -> None:
+    copy.run("rm", "data/source/2013-01.parquet")
+    copy.run("dvc", "add", "--quiet", "data/source")
+    copy.run("git", "commit", "--quiet", "--no-verify", "-m", "One month less")
+    copy.run("git", "checkout", "--quiet", "HEAD~1", **without_environment(copy))
+    assert copy.has_file("data/source/2013-01.parquet")
+
+
+def test_data_that_is_nowhere_fails_the_checkout(copy: BakedProject) -> None:
+    copy.run("rm", "-r", "data/source", ".dvc/cache")
+    done = copy.run("git", "checkout", "--quiet", "-b", "other", check=False)
+    assert done.returncode == 1
+    assert "dvc checkout" in done.stdout
