@@ -6,14 +6,12 @@ import re
 import sys
 
 # What the project imports or runs; its own package and command must not hide them.
-TAKEN = set(
-    """
+TAKEN = """
     apache_hamilton codespell detect_secrets dvc dvc_s3 editables git hamilton hatchling hypothesis
     import_linter mapie mypy nbstripout numpy onnx onnxruntime pandas pandas_stubs pandera pip
     pre_commit pre_commit_hooks protobuf pyarrow pydantic pytest python pyyaml rich ruff
     scikit_learn scipy scipy_stubs skl2onnx sklearn tests typer types_pyyaml uv yaml
-    """.split()
-)
+"""
 FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
 
 
@@ -25,7 +23,7 @@ def wrong_slug(slug: str) -> str:
         return "is a keyword of Python"
     if slug in sys.stdlib_module_names:
         return "is a module of Python's standard library"
-    return "is a name that the project needs for something else" if slug in TAKEN else ""
+    return "is a name that the project needs for something else" if slug in TAKEN.split() else ""
 
 
 def wrong_text(text: str) -> str:
@@ -63,5 +61,5 @@ def first_fault(answers: dict[str, str]) -> str:
 if __name__ == "__main__":
     # Answers are data, never code: tojson writes ASCII and escapes every single quote and newline,
     # so that nothing a user types can end this raw string.
-    answers = json.loads(r'''{{ cookiecutter | tojson }}''')
+    answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
     sys.exit(first_fault(answers) or None)

@@ -50,9 +50,9 @@ def copy(project: BakedProject, tmp_path: Path) -> BakedProject:
     return project.copy(tmp_path / "work" / project.path.name)
 
 
-def without_environment(copy: BakedProject) -> dict[str, str]:
-    """The PATH of a shell in which .venv is not activated, nor the template's own."""
-    return {"PATH": os.environ["PATH"].split(os.pathsep, 1)[1]}
+def outside_venv() -> str:
+    """The PATH of a shell in which no .venv is activated, not even the template's own."""
+    return os.environ["PATH"].split(os.pathsep, 1)[1]
 
 
 # make
@@ -98,7 +98,7 @@ def test_help_lists_every_target(project: BakedProject, folder: str) -> None:
 
 
 def test_the_checks_are_green_on_a_fresh_bake(copy: BakedProject) -> None:
-    copy.run("make", "check", **without_environment(copy))
+    copy.run("make", "check", PATH=outside_venv())
 
 
 def test_fix_changes_nothing_on_a_fresh_bake(copy: BakedProject) -> None:
@@ -114,7 +114,7 @@ def test_the_checks_fail_on_a_planted_fault(copy: BakedProject, hook: str) -> No
 
 
 def test_the_tests_of_a_fresh_bake_are_green(copy: BakedProject) -> None:
-    copy.run("make", "test", **without_environment(copy))
+    copy.run("make", "test", PATH=outside_venv())
 
 
 @pytest.mark.slow
@@ -172,19 +172,19 @@ def test_files_written_by_dvc_and_stages_are_left_alone(copy: BakedProject) -> N
 def test_a_commit_outside_the_activated_shell_runs_the_hooks(copy: BakedProject) -> None:
     (copy.path / "fault.yaml").write_text("a: [\n", encoding="utf-8")
     copy.run("git", "add", "fault.yaml")
-    done = copy.run("git", "commit", "-m", "x", check=False, **without_environment(copy))
+    done = copy.run("git", "commit", "-m", "x", check=False, PATH=outside_venv())
     assert done.returncode == 1
     assert "YAML" in done.stdout
     (copy.path / "fault.yaml").write_text("a: []\n", encoding="utf-8")
     copy.run("git", "add", "fault.yaml")
-    copy.run("git", "commit", "-m", "x", **without_environment(copy))
+    copy.run("git", "commit", "-m", "x", PATH=outside_venv())
 
 
 def push(copy: BakedProject, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
     """Push to a bare repository, as to a code host."""
     copy.run("git", "init", "--quiet", "--bare", tmp_path / "origin.git")
     copy.run("git", "remote", "add", "origin", tmp_path / "origin.git")
-    return copy.run("git", "push", "origin", "main", check=False, **without_environment(copy))
+    return copy.run("git", "push", "origin", "main", check=False, PATH=outside_venv())
 
 
 def test_pushing_pushes_the_data_to_the_folder_beside_the_project(
@@ -208,7 +208,7 @@ def test_checking_out_a_commit_brings_back_its_data(copy: BakedProject) -> None:
     copy.run("rm", "data/source/2013-01.parquet")
     copy.run("dvc", "add", "--quiet", "data/source")
     copy.run("git", "commit", "--quiet", "--no-verify", "-m", "One month less")
-    copy.run("git", "checkout", "--quiet", "HEAD~1", **without_environment(copy))
+    copy.run("git", "checkout", "--quiet", "HEAD~1", PATH=outside_venv())
     assert copy.has_file("data/source/2013-01.parquet")
 
 
