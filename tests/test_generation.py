@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+
 from conftest import GIT_SETTINGS, TEMPLATE, BakedProject, bake
 
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}"
