@@ -137,7 +137,7 @@ class Contract(BaseModel):
 
     @property
     def row_columns(self) -> list[str]:
-        """The columns that tell which row it is: the key, and the time and group where there are."""
+        """The columns that tell which row it is: the key, and the time and group if there are."""
         return [name for name in (self.key, self.time, self.group) if name is not None]
 
     @property

@@ -1,0 +1,93 @@
+"""Two other real tables go through the same stages: the pipeline does not know of flights."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import BakedProject
+
+pytestmark = pytest.mark.slow
+
+TABLES = Path(__file__).parent / "tables"
+CHANGES: dict[str, dict[str, Any]] = {
+    "wine": {
+        "features": ["strength", "flavanoid_share", "colour", "tint", "amino_acid"],
+        "select": {"headline": "roc_auc", "coverage": 0.9},
+        "slices": [],
+        "gate": {"floor": 0.9, "quarantined": 0.03, "calibration": 0.4, "coverage_margin": 0.2},
+    },
+    "diabetes": {
+        "features": ["years", "coded_sex", "body_mass", "blood_pressure", "triglycerides"],
+        "select": {"headline": "mean_absolute_error", "coverage": 0.9},
+        "slices": ["sex"],
+        "gate": {"floor": 60, "worst_slice": 80},
+    },
+}
+WRITE = """
+import sys
+from sklearn import datasets
+if sys.argv[1] == "wine":
+    wine = datasets.load_wine(as_frame=True)
+    table = wine.data.rename(columns=lambda name: name.replace("/", "_"))
+    table = table.assign(bottle=range(len(table)), cultivar=wine.target_names[wine.target])
+else:
+    diabetes = datasets.load_diabetes(as_frame=True, scaled=False)
+    sex = diabetes.data["sex"].astype(int).astype(str)
+    table = diabetes.data.assign(sex=sex, patient=range(len(sex)), progression=diabetes.target)
+table.to_parquet(f"data/source/{sys.argv[1]}.parquet")
+"""
+
+
+def put(project: BakedProject, name: str) -> None:
+    """Put another table in the sample's place: source, contract, features and params alone."""
+    shutil.rmtree(project.path / "data/source")
+    (project.path / "data/source").mkdir()
+    project.run("python", "-c", WRITE, name)
+    project.run("dvc", "add", "--quiet", "data/source")
+    shutil.copy(TABLES / name / "contract.yaml", project.path)
+    for module in ("features.py", "source.py"):
+        shutil.copy(TABLES / name / module, project.path / "src" / project.path.name)
+    path, changes = project.path / "params.yaml", CHANGES[name]
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params["ingest"] = {"until": None, "source": {}}
+    params["split"]["by"] = "stratified"
+    params["train"]["features"] = {
+        "schedule": changes["features"][:3],
+        "schedule_weather": changes["features"],
+    }
+    params["train"]["hyperparameters"] = {
+        "prior": {},
+        "linear": {},
+        "forest": {"n_estimators": 20},
+        "boosting": {"max_iter": 20},
+    }
+    params["select"] = changes["select"]
+    params["evaluate"] |= {"slices": changes["slices"], "slice_min_rows": 20}
+    params["gate"] |= changes["gate"]
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics"),
+    [
+        ("wine", {"roc_auc", "average_precision", "log_loss", "brier_score"}),
+        ("diabetes", {"mean_absolute_error", "root_mean_squared_error", "r2"}),
+    ],
+)
+def test_another_table_goes_through_the_same_stages(
+    name: str, metrics: set[str], project: BakedProject, tmp_path: Path
+) -> None:
+    copy = project.copy(tmp_path / project.path.name)
+    put(copy, name)
+    copy.run("dvc", "repro")
+    found = json.loads((copy.path / "metrics.json").read_text(encoding="utf-8"))
+    gate = json.loads((copy.path / "reports/gate.json").read_text(encoding="utf-8"))
+    assert metrics < set(found)
+    assert found["gain_over_baseline"]["low"] > 0
+    assert [check["name"] for check in gate["checks"] if not check["passed"]] == []
+    assert "up to date" in copy.run("dvc", "repro").stdout
+    copy.run("dvc", "plots", "show", "--out", tmp_path / "plots")

@@ -1,0 +1,135 @@
+"""The pipeline of the baked project, run by real DVC as the project's README tells its user to."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import BakedProject
+
+pytestmark = pytest.mark.slow
+
+REPORTS = (
+    "data_quality.json features.md gate.json leakage.json model_card.md selection.json slices.json"
+).split()
+
+
+def change_params(project: BakedProject, **changes: Any) -> None:
+    """Change params.yaml: `train__models=["prior"]` sets models in the section train."""
+    path = project.path / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        *way, last = key.split("__")
+        place = params
+        for name in way:
+            place = place[name]
+        place[last] = value
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def read(project: BakedProject, name: str) -> Any:
+    return json.loads((project.path / name).read_text(encoding="utf-8"))
+
+
+def lock(project: BakedProject) -> str:
+    return (project.path / "dvc.lock").read_text(encoding="utf-8")
+
+
+def test_the_default_model_passes_its_gate(reproduced: BakedProject) -> None:
+    assert read(reproduced, "reports/gate.json")["passed"]
+    shown = reproduced.run("flight-delays", "show").stdout
+    assert "The gate passed" in shown
+    assert "roc_auc" in shown
+
+
+def test_a_second_run_does_nothing(reproduced: BakedProject) -> None:
+    assert "Data and pipelines are up to date" in reproduced.run("dvc", "repro").stdout
+
+
+def test_a_run_leaves_in_git_only_what_is_meant_to_be_committed(reproduced: BakedProject) -> None:
+    assert reproduced.run("git", "status", "--porcelain").stdout == ""
+    added = reproduced.run("git", "diff", "--name-only", "HEAD~1").stdout.split()
+    reports = {f"reports/{name}" for name in REPORTS}
+    plots = {name for name in added if name.startswith("reports/plots/")}
+    assert set(added) - plots == {"dvc.lock", "metrics.json", "models/model.json"} | reports
+
+
+def test_a_fresh_clone_makes_the_same_bytes_whatever_its_shell_sets(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    reproduced.run("dvc", "push", "data/source.dvc")
+    clone = reproduced.clone(tmp_path / "clone")
+    clone.run("dvc", "pull", "data/source.dvc")
+    (clone.path / "dvc.lock").unlink()
+    shell = {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    clone.run("dvc", "repro", **shell)
+    assert lock(clone) == lock(reproduced)
+    for name in ("metrics.json", "models/model.json", *(f"reports/{each}" for each in REPORTS)):
+        assert (clone.path / name).read_bytes() == (reproduced.path / name).read_bytes()
+
+
+def test_a_teammate_gets_the_bytes_without_running_anything(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    reproduced.run("dvc", "push")
+    clone = reproduced.clone(tmp_path / "clone")
+    clone.run("dvc", "pull")
+    assert "up to date" in clone.run("dvc", "status").stdout
+    model = (clone.path / "models/model.onnx").read_bytes()
+    assert hashlib.sha256(model).hexdigest() == read(clone, "models/model.json")["sha256"]
+
+
+def test_the_declared_plots_are_drawn(reproduced: BakedProject, tmp_path: Path) -> None:
+    reproduced.run("dvc", "plots", "show", "--out", tmp_path / "plots")
+    page = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
+    for title in ("ROC curve", "Precision and recall", "Calibration", "Confusion", "Importance"):
+        assert title in page
+
+
+def test_the_catalogue_names_every_feature_that_is_used(reproduced: BakedProject) -> None:
+    page = (reproduced.path / "reports/features.md").read_text(encoding="utf-8")
+    params = yaml.safe_load((reproduced.path / "params.yaml").read_text(encoding="utf-8"))
+    for features in params["train"]["features"].values():
+        assert all(f"| {name} |" in page for name in features)
+
+
+def test_one_candidates_parameter_retrains_only_that_candidate(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    copy = reproduced.copy(tmp_path / "copy")
+    change_params(copy, train__hyperparameters__linear__C=0.5)
+    planned = copy.run("dvc", "repro", "--dry").stdout
+    trained = {line.split("train@")[1].strip("':") for line in planned.splitlines() if "train@" in line}
+    changed = {"schedule-linear", "schedule_weather-linear"}
+    skipped = {line for line in planned.splitlines() if "didn't change, skipping" in line}
+    assert {each for each in trained if not any(each in line for line in skipped)} == {
+        each for each in trained if each.split("'")[0] in changed
+    }
+
+
+def test_the_infrastructure_runs_without_the_ml(project: BakedProject, tmp_path: Path) -> None:
+    """Rule 5: the prior as the only candidate; the gate says no, and all reports are written."""
+    copy = project.copy(tmp_path / "copy")
+    change_params(copy, train__models=["prior"], train__feature_sets=["schedule"])
+    copy.run("dvc", "repro")
+    refused = [each for each in read(copy, "reports/gate.json")["checks"] if not each["passed"]]
+    assert "better_than_baseline" in [each["name"] for each in refused]
+    assert all(copy.has_file(f"reports/{name}") for name in REPORTS)
+    assert copy.run("flight-delays", "show", check=False).returncode == 1
+
+
+def test_a_candidate_taken_out_leaves_nothing_behind(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    copy = reproduced.copy(tmp_path / "copy")
+    change_params(copy, train__models=["prior", "linear"])
+    copy.run("dvc", "repro", "select")
+    names = {path.stem for path in (copy.path / "models/candidates").glob("*.onnx")}
+    assert names == {
+        f"{features}-{model}"
+        for features in ("schedule", "schedule_weather")
+        for model in ("prior", "linear")
+    }
