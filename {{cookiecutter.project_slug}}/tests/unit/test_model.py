@@ -139,7 +139,7 @@ def test_a_model_file_is_scored_without_scikit_learn(linear: Model) -> None:
         sys.modules["sklearn"] = sys.modules["skl2onnx"] = None
         from pathlib import Path
         from {model.__name__} import Model
-        row = {{"temp": [1.0], "gust": [2.0], "origin": ["JFK"]}}
+        row = dict(temp=[1.0], gust=[2.0], origin=["JFK"])
         assert Model(Path({str(linear.path)!r})).predict(row).shape == (1, 2)"""
     subprocess.run([sys.executable, "-c", code], check=True)
 
