@@ -8,7 +8,7 @@ COMMAND = "{{ cookiecutter.__command }}"
 # cruft bakes again, out of sight, to compare versions of the template: a repository in there would
 # break its update. It leaves no _output_dir, and writes its own record only after this hook.
 BY_CRUFT = "{{ '_output_dir' in cookiecutter }}" == "False"
-BY_HAND = 'git init -b main && git add . && git commit -m "First commit"'
+BY_HAND = '    git init -b main && git add . && git commit -m "First commit"'
 
 
 def git(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -23,11 +23,11 @@ def start_repository(project: Path) -> str:
     .dvc, and releases, rollback and hooks belong to one project.
     """
     if BY_CRUFT:
-        return f"The first commit is yours, cruft's record in it: in the project, type\n    {BY_HAND}"
+        return f"The first commit, with cruft's record, is yours: in the project, type\n{BY_HAND}"
     if shutil.which("git") is None:
         return (
             "git is not installed, and DVC needs it. The project is whole: install git; in the\n"
-            f"project, before the commands below, type\n    {BY_HAND}"
+            f"project, before the commands below, type\n{BY_HAND}"
         )
     if (project / ".git").exists():
         return "The folder is a git repository already: look at `git diff` and commit yourself."

@@ -42,7 +42,7 @@ FAULTS = {
     "merge-conflict": ("notes.md", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n"),
     "codespell": ("notes.md", "te" + "h model\n"),
     "detect-secrets": ("settings.txt", f"key = '{SECRET}'\n"),
-    "dvc-pre-commit": ("dvc.yaml", "stages: 1\n"),
+    "dvc-pre-commit": ("dvc.lock", "schema: [\n"),
 }
 
 
@@ -205,7 +205,10 @@ def test_data_that_cannot_be_pushed_stops_the_push(copy: BakedProject, tmp_path:
     assert push(copy, tmp_path).returncode == 1
 
 
-def test_checking_out_a_commit_brings_back_its_data(copy: BakedProject) -> None:
+def test_checking_out_a_commit_brings_back_its_data(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    copy = reproduced.copy(tmp_path / "work" / "flight_delays")
     copy.run("rm", "data/source/2013-01.parquet")
     copy.run("dvc", "add", "--quiet", "data/source")
     copy.run("git", "commit", "--quiet", "--no-verify", "-m", "One month less")
@@ -213,8 +216,13 @@ def test_checking_out_a_commit_brings_back_its_data(copy: BakedProject) -> None:
     assert copy.has_file("data/source/2013-01.parquet")
 
 
-def test_data_that_is_nowhere_fails_the_checkout(copy: BakedProject) -> None:
+def test_data_that_is_nowhere_fails_the_checkout(reproduced: BakedProject, tmp_path: Path) -> None:
+    copy = reproduced.copy(tmp_path / "work" / "flight_delays")
     copy.run("rm", "-r", "data/source", ".dvc/cache")
     done = copy.run("git", "checkout", "--quiet", "-b", "other", check=False)
     assert done.returncode == 1
-    assert "dvc checkout" in done.stdout
+    assert "Checkout failed" in done.stdout
+
+
+def test_before_the_first_run_a_branch_is_made_without_a_word(copy: BakedProject) -> None:
+    assert copy.run("git", "checkout", "--quiet", "-b", "other").stdout == ""
