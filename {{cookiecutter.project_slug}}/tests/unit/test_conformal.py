@@ -53,7 +53,8 @@ def test_intervals_cover_at_their_rate_on_new_rows() -> None:
 
 
 def test_a_set_is_never_empty() -> None:
-    assert conformal.sets(np.array([[0.4, 0.35, 0.25]]), quantile=0.1).tolist() == [[True, False, False]]
+    sets = conformal.sets(np.array([[0.4, 0.35, 0.25]]), quantile=0.1)
+    assert sets.tolist() == [[True, False, False]]
 
 
 def test_too_few_rows_promise_nothing_less_than_everything() -> None:

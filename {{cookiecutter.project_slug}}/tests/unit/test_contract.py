@@ -30,7 +30,7 @@ def test_a_table_that_keeps_the_contract_has_no_violation(contract: Contract) ->
 @pytest.mark.parametrize(
     ("column", "values", "problem", "rows"),
     [
-        ("size", [1.0, 2.0, 11.0, -1.0], "size is outside 0 to 10, 2 times, e.g. 11.0, -1.0", (2, 3)),
+        ("size", [1.0, 2.0, 11.0, -1.0], "is outside 0 to 10, 2 times, e.g. 11.0, -1.0", (2, 3)),
         ("colour", ["red", "green", "red", "red"], "not among the allowed values", (1,)),
         ("colour", ["red", None, "red", "red"], "empty where the contract says", (1,)),
         ("id", ["a", "b", "b", "b"], "id is not unique, 2 times", (2, 3)),

@@ -90,7 +90,13 @@ def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
     table = pd.DataFrame({"used": TARGET.astype(float), "ignored": 1.0})
     importance = Importance(rows=ROWS, repeats=2)
     used, ignored = stage.importance(
-        Steep(), table, TARGET, "roc_auc", "classification", importance, 1  # type: ignore[arg-type]
+        Steep(),
+        table,
+        TARGET,
+        "roc_auc",
+        "classification",
+        importance,
+        1,  # type: ignore[arg-type]
     )
     assert (used["feature"], ignored["importance"]) == ("used", 0.0)
     assert used["importance"] > 0.3

@@ -48,9 +48,7 @@ def good() -> dict[str, Any]:
         "leakage": [{"column": "size", "passed": True}],
         "quality": {
             "quarantined": estimate(0.0, margin=0.002),
-            "columns": {
-                "size": {"missing": {"reference": estimate(0.1), "newest": estimate(0.1)}}
-            },
+            "columns": {"size": {"missing": {"reference": estimate(0.1), "newest": estimate(0.1)}}},
             "freshness": {"age_days": 0.5},
         },
     }
