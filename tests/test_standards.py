@@ -162,7 +162,7 @@ def test_each_hook_stops_its_fault(copy: BakedProject, hook: str) -> None:
 
 
 def test_files_written_by_dvc_and_stages_are_left_alone(copy: BakedProject) -> None:
-    for name in ("dvc.lock", "data/other.dvc", "metrics.json", "reports/card.md"):
+    for name in ("dvc.lock", "data/other.dvc", "metrics.json", "models/a.json", "reports/a.md"):
         (copy.path / name).parent.mkdir(exist_ok=True)
         (copy.path / name).write_text("a: 1  ", encoding="utf-8")
         copy.run("git", "add", "--force", name)
@@ -224,5 +224,5 @@ def test_data_that_is_nowhere_fails_the_checkout(reproduced: BakedProject, tmp_p
     assert "Checkout failed" in done.stdout
 
 
-def test_before_the_first_run_a_branch_is_made_without_a_word(copy: BakedProject) -> None:
-    assert copy.run("git", "checkout", "--quiet", "-b", "other").stdout == ""
+def test_before_the_first_run_a_branch_is_made_in_one_line(copy: BakedProject) -> None:
+    assert copy.run("git", "checkout", "--quiet", "-b", "other").stdout.count("\n") == 1
