@@ -57,7 +57,7 @@ def next_commands(project: Path) -> str:
         "    make setup                  installs everything into .venv, once\n"
         "    source .venv/bin/activate\n"
         "    dvc repro                   runs the whole pipeline\n"
-        f"    {COMMAND + ' show':<28}shows the figures, and where to look"
+        f"    {COMMAND + ' show':<26}  shows the figures, and where to look"
     )
 
 

@@ -139,6 +139,13 @@ def test_another_name_leaves_no_trace_of_the_default_one(other: BakedProject) ->
         assert "flight_delays" not in name
 
 
+@pytest.mark.parametrize("slug", ["z", "monthly_customer_churn_forecast"])
+def test_code_is_formatted_whatever_the_length_of_the_name(tmp_path: Path, slug: str) -> None:
+    baked = bake(tmp_path, project_slug=slug)
+    baked.run("ruff", "check", ".")
+    baked.run("ruff", "format", "--check", ".")
+
+
 def test_every_configuration_file_parses(fresh: BakedProject) -> None:
     for name, text in text_files(fresh).items():
         if name.endswith((".yaml", ".yml", ".dvc")):
