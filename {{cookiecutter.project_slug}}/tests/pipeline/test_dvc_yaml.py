@@ -27,9 +27,7 @@ def imported(imports: grimp.ImportGraph, *modules: str) -> set[str]:
     for name in list(names):
         names |= imports.find_upstream_modules(name)
     packages = {name for name in names if imports.find_children(name)}
-    return {
-        name.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".py" for name in names - packages
-    }
+    return {name.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".py" for name in names - packages}
 
 
 @pytest.mark.parametrize("name", STAGES)
