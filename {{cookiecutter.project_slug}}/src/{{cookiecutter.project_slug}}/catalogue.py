@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from . import features
 from .contract import Contract
 from .files import UserError
 from .markdown import table
@@ -42,13 +41,9 @@ class Catalogue:
             that is unknown at the moment of prediction.
     """
 
-    def __init__(self, contract: Contract, module: ModuleType = features) -> None:
-        os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")
-        os.environ.setdefault("HAMILTON_TELEMETRY_ENABLED", "false")
-        from hamilton.driver import Builder
-
+    def __init__(self, contract: Contract, module: ModuleType | None = None) -> None:
         self.contract = contract
-        self._driver = Builder().with_modules(module).build()
+        self._driver = _driver(module)
         nodes = {node.name: node for node in self._driver.list_available_variables()}
         made = {name: node for name, node in nodes.items() if not node.is_external_input}
         self.inputs = sorted(nodes.keys() - made.keys())
@@ -109,6 +104,20 @@ class Catalogue:
             parents=tuple(sorted(node.required_dependencies | node.optional_dependencies)),
             inputs=tuple(sorted(each.name for each in upstream if each.is_external_input)),
         )
+
+
+def _driver(module: ModuleType | None) -> Any:
+    """Hamilton's driver over the module, or over features.py.
+
+    Hamilton reads its environment when it is first imported, and takes seconds more without this.
+    """
+    os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")
+    os.environ.setdefault("HAMILTON_TELEMETRY_ENABLED", "false")
+    from hamilton.driver import Builder
+
+    from . import features
+
+    return Builder().with_modules(module or features).build()
 
 
 def as_array(values: Any) -> np.ndarray:

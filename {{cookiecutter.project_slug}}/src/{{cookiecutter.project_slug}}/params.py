@@ -24,7 +24,7 @@ class Ingest(Section):
     """`until` ends the data window (rows strictly before it); `source` goes to source.read."""
 
     until: datetime | None
-    source: dict[str, float | str | bool | None]
+    source: dict[str, Any]
 
 
 class Validate(Section):

@@ -1,8 +1,9 @@
 """ingest: source files and the data window in, one raw table out."""
 
-import inspect
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from pydantic import ValidationError, validate_call
 
 from .. import contract, params, source
 from ..contract import Contract
@@ -28,12 +29,21 @@ def ingest(table: "pd.DataFrame", until: datetime | None, contract: Contract) ->
     return contract.conform(table.sort_values(sortable, ignore_index=True, kind="stable"))
 
 
+def read(dials: Ingest) -> "pd.DataFrame":
+    """The source, read with the params of its own.
+
+    Raises:
+        UserError: naming the parameter that `source.read` does not take, lacks, or cannot use.
+    """
+    try:
+        return validate_call(source.read)(SOURCE, until=dials.until, **dials.source)
+    except ValidationError as error:
+        faults = [f"{fault['loc'][0]}: {fault['msg'].lower()}" for fault in error.errors()]
+        where = "params.yaml: ingest.source does not fit `read` in source.py"
+        raise UserError(f"{where} ({'; '.join(faults)})") from None
+
+
 def main() -> None:
     """Read, call, write."""
     dials = params.load(Ingest)
-    try:
-        arguments = inspect.signature(source.read).bind(SOURCE, until=dials.until, **dials.source)
-    except TypeError as error:
-        raise UserError(f"params.yaml: ingest.source does not fit source.read: {error}") from None
-    table = source.read(*arguments.args, **arguments.kwargs)
-    write_table(ingest(table, dials.until, contract.load()), RAW)
+    write_table(ingest(read(dials), dials.until, contract.load()), RAW)

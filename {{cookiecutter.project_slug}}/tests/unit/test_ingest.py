@@ -1,0 +1,55 @@
+"""ingest: the data window, the contract's order and types, and the params of the source."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from {{cookiecutter.project_slug}}.contract import Contract
+from {{cookiecutter.project_slug}}.files import UserError
+from {{cookiecutter.project_slug}}.params import Ingest
+from {{cookiecutter.project_slug}}.stages import ingest as stage
+
+
+def table() -> pd.DataFrame:
+    days = pd.to_datetime(["2013-01-03", "2013-01-01", "2013-01-02"])
+    return pd.DataFrame({"id": ["c", "b", "a"], "at": days, "size": [3, 1, 2]})
+
+
+def test_rows_are_those_before_the_end_of_the_window_in_order(contract: Contract) -> None:
+    found = stage.ingest(table(), datetime(2013, 1, 3), contract)
+    assert found["id"].tolist() == ["b", "a"]
+    assert found["size"].dtype == "float64"
+
+
+def test_a_window_without_rows_is_refused(contract: Contract) -> None:
+    with pytest.raises(UserError, match="has no row before ingest.until"):
+        stage.ingest(table(), datetime(2012, 1, 1), contract)
+
+
+def one_dial(folder: Path, *, until: datetime | None, hours: float) -> pd.DataFrame:
+    """A source that takes one parameter."""
+    return table().assign(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ({"hours": "two"}, "hours: input should be a valid number"),
+        ({"hours": 2, "minutes": 3}, "minutes: unexpected keyword argument"),
+        ({}, "hours: missing required keyword only argument"),
+    ],
+)
+def test_params_that_do_not_fit_the_source_are_named(
+    source: dict[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.source, "read", one_dial)
+    with pytest.raises(UserError, match=fault):
+        stage.read(Ingest(until=None, source=source))
+
+
+def test_params_that_fit_reach_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage.source, "read", one_dial)
+    assert stage.read(Ingest(until=None, source={"hours": 2}))["hours"].tolist() == [2, 2, 2]
