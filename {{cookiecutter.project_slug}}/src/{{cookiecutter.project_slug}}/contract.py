@@ -309,9 +309,9 @@ def _examples(cases: "pd.Series[Any]") -> tuple[str, ...]:
 
 def _problem(name: str, check: str, column: Column | None, present: set[str]) -> str:
     if column is None:
-        return "is not in the contract; describe it there or leave it out of source.read"
+        return "is not in the contract; describe it there or leave it out in source.py"
     if name not in present:
-        return "is missing from the table"
+        return "is missing from the table; add it in source.py or take it out of the contract"
     if check == "not_nullable":
         return "is empty where the contract says nullable: false"
     if check.startswith("dtype"):
