@@ -7,7 +7,7 @@ from pathlib import Path
 COMMAND = "{{ cookiecutter.__command }}"
 # cruft bakes again, out of sight, to compare versions of the template: a repository in there would
 # break its update. It leaves no _output_dir, and writes its own record only after this hook.
-BY_CRUFT = "{{ '_output_dir' in cookiecutter }}" == "False"
+OUTPUT_DIR_IS_KNOWN: str = "{{ '_output_dir' in cookiecutter }}"
 BY_HAND = '    git init -b main && git add . && git commit -m "First commit"'
 
 
@@ -22,7 +22,7 @@ def start_repository(project: Path) -> str:
     The project gets a repository of its own inside another one, too: DVC looks for .git beside
     .dvc, and releases, rollback and hooks belong to one project.
     """
-    if BY_CRUFT:
+    if OUTPUT_DIR_IS_KNOWN == "False":
         return f"The first commit, with cruft's record, is yours: in the project, type\n{BY_HAND}"
     if shutil.which("git") is None:
         return (

@@ -64,8 +64,7 @@ def test_a_fresh_clone_makes_the_same_bytes_whatever_its_shell_sets(
     clone = reproduced.clone(reproduced.path.parent / "other_shell")
     clone.run("dvc", "pull", "data/source.dvc")
     (clone.path / "dvc.lock").unlink()
-    shell = {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
-    clone.run("dvc", "repro", **shell)
+    clone.run("dvc", "repro", PYTHONHASHSEED="7", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
     assert lock(clone) == lock(reproduced)
     for name in ("metrics.json", "models/model.json", *(f"reports/{each}" for each in REPORTS)):
         assert (clone.path / name).read_bytes() == (reproduced.path / name).read_bytes()

@@ -13,7 +13,7 @@ def interpreter(version: str) -> str | None:
     """Find a Python of this version, also one that pyenv or uv keeps off the PATH."""
     kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
     uv = Path(sys.executable).with_name("uv")
-    find = [uv, "python", "find", "--no-project", "--no-python-downloads", version]
+    find = [str(uv), "python", "find", "--no-project", "--no-python-downloads", version]
     found = subprocess.run(find, capture_output=True, text=True, check=False)
     return str(kept[-1]) if kept else found.stdout.strip() or None
 
