@@ -133,8 +133,12 @@ def _identifier(name: str, values: np.ndarray, catalogue: Catalogue) -> Probe:
 
 
 def _shared(name: str, column: str, train: "pd.Series[Any]", test: "pd.Series[Any]") -> Probe:
+    import pyarrow as pa
+    from pyarrow.compute import is_in  # pandas' isin takes a Python string for every row
+
     what = name.removesuffix(" in both parts")
-    shared = int(test.isin(train.dropna().unique()).sum())
+    values, known = (pa.array(part, from_pandas=True) for part in (test, train))
+    shared = is_in(values, value_set=known, skip_nulls=True).sum().as_py() or 0
     return Probe(name, column, shared, 0, f"{what} stand in training and test")
 
 
