@@ -1,0 +1,1 @@
+"""versioning: releases, rollback, and where the bytes of a version come from."""

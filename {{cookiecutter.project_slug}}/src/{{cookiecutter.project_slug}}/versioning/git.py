@@ -1,0 +1,58 @@
+"""git: words of the git command line in, what it prints out; what it refuses is a UserError."""
+
+import subprocess
+from pathlib import Path
+
+from ..files import UserError
+
+
+def run(*words: str, cwd: Path | None = None) -> str:
+    """What git prints, without the last line end. Raises UserError with git's own sentence."""
+    return _bytes(*words, cwd=cwd).decode("utf-8", "replace").rstrip("\n")
+
+
+def show(revision: str, path: Path | str) -> bytes | None:
+    """The file as it was at the revision; None when it was not there.
+
+    The path is relative to the project's folder. Raises UserError for an unknown revision.
+    """
+    place = f"{resolve(revision)}:./{Path(path).as_posix()}"
+    try:
+        return _bytes("cat-file", "blob", place)
+    except UserError:
+        return None
+
+
+def is_clean() -> bool:
+    """Whether all that git does not ignore is committed, new files included."""
+    return not changes()
+
+
+def changes() -> list[str]:
+    """The files that are changed, staged, deleted or new since the last commit."""
+    lines = run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+    return [entry[3:] for entry in lines.split("\0") if entry]
+
+
+def tags() -> list[str]:
+    """The names of all tags, the newest first."""
+    return run("tag", "--list", "--sort=-creatordate").splitlines()
+
+
+def resolve(revision: str) -> str:
+    """The commit that a revision (a tag, branch, short or long hash) stands for."""
+    try:
+        return run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except UserError:
+        raise UserError(f"git knows no revision '{revision}'; 'git tag' lists the tags") from None
+
+
+def _bytes(*words: str, cwd: Path | None = None) -> bytes:
+    try:
+        done = subprocess.run(["git", *words], cwd=cwd, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise UserError("git is not installed, and versions need it") from None
+    if done.returncode:
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        raise UserError(said.removeprefix("fatal: ").removeprefix("error: ") or f"git {words[0]}")
+    return done.stdout
