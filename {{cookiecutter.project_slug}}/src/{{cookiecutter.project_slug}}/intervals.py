@@ -1,6 +1,6 @@
 """intervals: counts, values or scorers in; estimates with their confidence intervals out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isnan, nan, sqrt
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -12,6 +12,8 @@ Codes = NDArray[np.integer[Any]]
 Values = NDArray[np.float64]
 Weights = NDArray[np.float64]  # (batch, rows): how often each row counts, a resample a line
 Scorer = Callable[[Weights], Values]  # one value a resample; NaN where it is not defined
+
+Watch = Callable[[Iterator[Weights], int], Iterable[Weights]]
 
 BATCH_BYTES = 2_000_000  # of weights at a time, to stay in the cache; scorers need a few times that
 
@@ -67,17 +69,20 @@ def bootstrap(
     level: float,
     seed: int,
     groups: Codes | None = None,
+    watch: Watch = lambda batches, total: batches,
 ) -> dict[str, Interval]:
     """Percentile bootstrap (Efron & Tibshirani 1993, chapter 13) of every scorer at once.
 
     All scorers see the same resamples, and so does every call with the same rows and seed.
     `groups` (codes from 0, one a row) resamples whole groups, for rows that are not independent.
     A resample where a scorer is NaN is left out; if most are, low and high are NaN.
+    `watch` is handed the batches and their number, to show how far it is.
     """
     everything = np.ones((1, rows))
     values = {name: float(scorer(everything)[0]) for name, scorer in scorers.items()}
     drawn: dict[str, list[Values]] = {name: [] for name in scorers}
-    for weights in resamples(rows, samples=samples, seed=seed, groups=groups):
+    batches = resamples(rows, samples=samples, seed=seed, groups=groups)
+    for weights in watch(batches, -(-samples // _batch(rows))):
         for name, scorer in scorers.items():
             drawn[name].append(scorer(weights))
     return {
@@ -96,13 +101,18 @@ def resamples(
     """
     random = np.random.default_rng(seed)
     units = rows if groups is None else int(groups.max()) + 1
-    batch = max(1, BATCH_BYTES // (8 * rows))
+    batch = _batch(rows)
     for start in range(0, samples, batch):
         weights = np.empty((min(batch, samples - start), rows))
         for line in weights:
             counts = np.bincount(random.integers(units, size=units), minlength=units)
             line[:] = counts if groups is None else counts[groups]
         yield weights
+
+
+def _batch(rows: int) -> int:
+    """How many resamples of so many rows are held at a time."""
+    return max(1, BATCH_BYTES // (8 * rows))
 
 
 def _percentiles(values: Values, level: float) -> tuple[float, float]:

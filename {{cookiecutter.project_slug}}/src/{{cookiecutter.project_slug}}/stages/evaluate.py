@@ -162,7 +162,13 @@ def _intervals(
     bound: dict[str, Scorer], rows: int, params: Evaluate, groups: np.ndarray | None = None
 ) -> Figures:
     found = bootstrap(
-        bound, rows, samples=params.samples, level=params.level, seed=params.seed, groups=groups
+        bound,
+        rows,
+        samples=params.samples,
+        level=params.level,
+        seed=params.seed,
+        groups=groups,
+        watch=lambda batches, total: track(batches, f"bootstrap of {rows} rows", total),
     )
     return {name: interval.as_dict() for name, interval in found.items()}
 
