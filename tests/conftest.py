@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).parents[1]
@@ -57,6 +59,20 @@ class BakedProject:
     def file_contains(self, name: str, text: str) -> bool:
         """Say whether this file of the project has this text."""
         return text in (self.path / name).read_text(encoding="utf-8")
+
+    def edit(self, name: str, **changes: Any) -> None:
+        """Change a YAML file: `train__folds=1` sets folds in train; a value of None takes it out."""
+        path = self.path / name
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *way, last = key.split("__")
+            place = document
+            for step in way:
+                place = place[step]
+            place[last] = value
+            if value is None:
+                del place[last]
+        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
     def copy(self, path: Path) -> "BakedProject":
         """Copy everything but .venv, which is shared; the copy runs its own code.

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from conftest import BakedProject
 
@@ -15,22 +14,7 @@ Change = Callable[[BakedProject], object]
 
 
 def edit(name: str, **changes: Any) -> Change:
-    """Change a YAML file: `train__folds=1` sets folds in train, a value of None takes it out."""
-
-    def change(project: BakedProject) -> None:
-        path = project.path / name
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key, value in changes.items():
-            *way, last = key.split("__")
-            place = document
-            for step in way:
-                place = place[step]
-            place[last] = value
-            if value is None:
-                del place[last]
-        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-
-    return change
+    return lambda project: project.edit(name, **changes)
 
 
 def append(name: str, text: str) -> Change:
@@ -279,7 +263,7 @@ def test_a_stated_exception_lets_the_named_column_pass_and_stands_on_the_card(
     scratch: BakedProject,
 ) -> None:
     append("src/flight_delays/features.py", TAIL)(scratch)
-    edit("params.yaml", split__leakage__allow={"aircraft": "the fleet does not change"})(scratch)
+    scratch.edit("params.yaml", split__leakage__allow={"aircraft": "the fleet does not change"})
     try:
         scratch.run("python", "-m", "flight_delays.stages", "split")
         scratch.run("python", "-m", "flight_delays.stages", "card")

@@ -17,19 +17,6 @@ REPORTS = (
 ).split()
 
 
-def change_params(project: BakedProject, **changes: Any) -> None:
-    """Change params.yaml: `train__models=["prior"]` sets models in the section train."""
-    path = project.path / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for key, value in changes.items():
-        *way, last = key.split("__")
-        place = params
-        for name in way:
-            place = place[name]
-        place[last] = value
-    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-
-
 def read(project: BakedProject, name: str) -> Any:
     return json.loads((project.path / name).read_text(encoding="utf-8"))
 
@@ -99,7 +86,7 @@ def test_one_candidates_parameter_retrains_only_that_candidate(
     reproduced: BakedProject, tmp_path: Path
 ) -> None:
     copy = reproduced.copy(tmp_path / "copy")
-    change_params(copy, train__hyperparameters__linear__C=0.5)
+    copy.edit("params.yaml", train__hyperparameters__linear__C=0.5)
     changed = copy.run("dvc", "status", "--json").stdout
     stages = set(json.loads(changed))
     assert stages == {"train@schedule-linear", "train@schedule_weather-linear"}
@@ -108,7 +95,7 @@ def test_one_candidates_parameter_retrains_only_that_candidate(
 def test_the_infrastructure_runs_without_the_ml(project: BakedProject, tmp_path: Path) -> None:
     """Rule 5: the prior as the only candidate; the gate says no, and all reports are written."""
     copy = project.copy(tmp_path / "copy")
-    change_params(copy, train__models=["prior"], train__feature_sets=["schedule"])
+    copy.edit("params.yaml", train__models=["prior"], train__feature_sets=["schedule"])
     copy.run("dvc", "repro")
     refused = [each for each in read(copy, "reports/gate.json")["checks"] if not each["passed"]]
     assert "better_than_baseline" in [each["name"] for each in refused]
@@ -120,7 +107,7 @@ def test_a_candidate_taken_out_leaves_nothing_behind(
     reproduced: BakedProject, tmp_path: Path
 ) -> None:
     copy = reproduced.copy(tmp_path / "copy")
-    change_params(copy, train__models=["prior", "linear"])
+    copy.edit("params.yaml", train__models=["prior", "linear"])
     copy.run("dvc", "repro", "select")
     names = {path.stem for path in (copy.path / "models/candidates").glob("*.onnx")}
     assert names == {

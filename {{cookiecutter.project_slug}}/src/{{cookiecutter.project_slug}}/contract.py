@@ -1,8 +1,6 @@
-"""contract: contract.yaml in; what each column is, and which rows of a table break it, out."""
+"""contract: contract.yaml in; the task, and what each column is, out."""
 
-from dataclasses import dataclass
 from functools import cache
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-EXAMPLES = 3
 Text = Annotated[str, Field(min_length=1)]
 Value = bool | int | str
 
@@ -69,26 +66,6 @@ class Column(BaseModel):
             "boolean": pd.BooleanDtype() if self.nullable else np.dtype("bool"),
             "datetime": np.dtype("datetime64[us]"),
         }[self.type]
-
-
-@dataclass(frozen=True)
-class Violation:
-    """A column that breaks the contract: how, how often, three examples, and in which rows.
-
-    `rows` are positions in the table; None when the table itself is wrong, not single rows.
-    """
-
-    column: str
-    problem: str
-    count: int
-    examples: tuple[str, ...]
-    rows: tuple[int, ...] | None
-
-    def __str__(self) -> str:
-        """The violation as one clause."""
-        if self.rows is None and not self.examples:
-            return f"{self.column} {self.problem}"
-        return f"{self.column} {self.problem}, {self.count} times, e.g. {', '.join(self.examples)}"
 
 
 class Contract(BaseModel):
@@ -185,40 +162,6 @@ class Contract(BaseModel):
                 "widen the data window (ingest.until) or take the class out of contract.yaml"
             )
 
-    def conform(self, table: "pd.DataFrame") -> "pd.DataFrame":
-        """The table with each column in its contract's dtype, where that loses nothing."""
-        casts = {
-            name: _cast(table[name], column.dtype)
-            for name, column in self.columns.items()
-            if name in table
-        }
-        return table.assign(**casts)
-
-    def check(self, table: "pd.DataFrame") -> list[Violation]:
-        """Every violation of the contract in the table, all at once."""
-        import pandera.errors
-
-        try:
-            self._schema().validate(table.reset_index(drop=True), lazy=True)
-        except pandera.errors.SchemaErrors as error:
-            return _violations(error.failure_cases, set(table.columns), self)
-        return []
-
-    def _schema(self) -> Any:
-        import pandera.pandas as pa
-
-        columns = {
-            name: pa.Column(
-                column.dtype,
-                checks=_checks(column, pa.Check),
-                nullable=column.nullable,
-                unique=name == self.key,
-                report_duplicates="exclude_first",
-            )
-            for name, column in self.columns.items()
-        }
-        return pa.DataFrameSchema(columns, strict=True)
-
 
 @cache
 def load(path: Path = CONTRACT) -> Contract:
@@ -257,67 +200,3 @@ def _fault(fault: Any) -> str:
             return f"{place}: {fault['ctx']['error']}".removeprefix(": ")
         case _:
             return f"{place} is {fault['input']!r}; {fault['msg'].lower()}"
-
-
-def _checks(column: Column, check: Any) -> list[Any]:
-    match column.allowed:
-        case list(values):
-            return [check.isin(values)]
-        case Range(min=low, max=high):
-            return [check.in_range(-inf if low is None else low, inf if high is None else high)]
-        case _:
-            return []
-
-
-def _cast(values: "pd.Series[Any]", dtype: Any) -> "pd.Series[Any]":
-    """The values in the dtype, or as they are where the cast would change one of them."""
-    import pandas as pd
-
-    if values.dtype == dtype:
-        return values
-    booleans = pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_bool_dtype(values.dtype)
-    texts = pd.api.types.is_string_dtype(values.dtype)
-    if booleans or (texts and not pd.api.types.is_datetime64_dtype(dtype)):
-        return values.astype(dtype) if texts and isinstance(dtype, pd.StringDtype) else values
-    try:
-        cast = values.astype(dtype)
-    except (ValueError, TypeError, OverflowError):
-        return values
-    return cast if cast.isna().equals(values.isna()) else values
-
-
-def _violations(cases: "pd.DataFrame", present: set[str], contract: Contract) -> list[Violation]:
-    found = []
-    cases = cases.assign(column=cases["column"].fillna(cases["failure_case"].astype(str)))
-    mistyped = cases["column"][cases["check"].str.startswith("dtype")]
-    cases = cases[~cases["column"].isin(mistyped) | cases["check"].str.startswith("dtype")]
-    for (name, check), part in cases.groupby(["column", "check"], sort=False):
-        name, check = str(name), str(check)
-        column = contract.columns.get(name)
-        structural = check.startswith("dtype") or column is None or name not in present
-        rows = None if structural else tuple(sorted(int(row) for row in part["index"]))
-        examples = () if name not in present or column is None else _examples(part["failure_case"])
-        problem = _problem(name, check, column, present)
-        found.append(Violation(name, problem, len(part), examples, rows))
-    places = {name: place for place, name in enumerate(contract.columns)}
-    return sorted(found, key=lambda violation: places.get(violation.column, len(places)))
-
-
-def _examples(cases: "pd.Series[Any]") -> tuple[str, ...]:
-    return tuple(str(value) for value in cases.drop_duplicates().head(EXAMPLES))
-
-
-def _problem(name: str, check: str, column: Column | None, present: set[str]) -> str:
-    if column is None:
-        return "is not in the contract; describe it there or leave it out in source.py"
-    if name not in present:
-        return "is missing from the table; add it in source.py or take it out of the contract"
-    if check == "not_nullable":
-        return "is empty where the contract says nullable: false"
-    if check.startswith("dtype"):
-        return f"is not of type {column.type}"
-    if "unique" in check:
-        return "is not unique"
-    if isinstance(column.allowed, Range):
-        return f"is outside {column.allowed}"
-    return "is not among the allowed values"

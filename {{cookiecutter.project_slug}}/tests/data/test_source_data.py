@@ -2,7 +2,7 @@
 
 import pytest
 
-from {{cookiecutter.project_slug}} import contract, params
+from {{cookiecutter.project_slug}} import contract, params, tables
 from {{cookiecutter.project_slug}}.paths import SOURCE
 from {{cookiecutter.project_slug}}.stages.ingest import ingest, read
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not SOURCE.exists(), reason="data/source is not 
 def test_the_source_keeps_the_contract() -> None:
     dials, data = params.load(params.Ingest), contract.load()
     table = ingest(read(dials), dials.until, data)
-    violations = data.check(table)
+    violations = tables.check(table, data)
     bad = {row for violation in violations for row in violation.rows or ()}
     assert [str(each) for each in violations if each.rows is None] == []
     assert len(bad) <= params.load(params.Validate).quarantine_limit * len(table)

@@ -10,6 +10,7 @@ from {{cookiecutter.project_slug}}.contract import Contract
 from {{cookiecutter.project_slug}}.files import CheckError
 from {{cookiecutter.project_slug}}.params import Validate, parse
 from {{cookiecutter.project_slug}}.stages.validate import validate
+from {{cookiecutter.project_slug}}.tables import conform
 
 END = datetime(2013, 1, 11)
 
@@ -33,7 +34,7 @@ def table(**changes: Any) -> pd.DataFrame:
 
 def test_a_bad_row_goes_to_quarantine_and_is_counted(contract: Contract) -> None:
     sizes = [99.0] + [1.0] * 9
-    result = validate(contract.conform(table(size=sizes)), END, contract, dials())
+    result = validate(conform(table(size=sizes), contract), END, contract, dials())
     assert result.quarantine["id"].tolist() == ["row 0"]
     assert len(result.valid) == 9
     assert result.report["quarantined"]["value"] == 0.1
@@ -42,7 +43,7 @@ def test_a_bad_row_goes_to_quarantine_and_is_counted(contract: Contract) -> None
 
 def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract) -> None:
     with pytest.raises(CheckError) as caught:
-        validate(contract.conform(table(size=99.0)), END, contract, dials())
+        validate(conform(table(size=99.0), contract), END, contract, dials())
     assert "10 of 10 rows break the contract" in str(caught.value)
     assert "size is outside 0 to 10" in str(caught.value)
 
@@ -50,12 +51,12 @@ def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract
 def test_a_missing_and_an_extra_column_stop_the_run_together(contract: Contract) -> None:
     wrong = table(surprise=1).drop(columns="delay")
     with pytest.raises(CheckError, match=r"delay is missing.*surprise is not in the contract"):
-        validate(contract.conform(wrong), END, contract, dials(quarantine_limit=0.9))
+        validate(conform(wrong, contract), END, contract, dials(quarantine_limit=0.9))
 
 
 def test_the_newest_window_is_held_against_the_reference_window(contract: Contract) -> None:
     sizes = [1.0] * 6 + [None, None, 1.0, 1.0]
-    report = validate(contract.conform(table(size=sizes)), END, contract, dials()).report
+    report = validate(conform(table(size=sizes), contract), END, contract, dials()).report
     missing = report["columns"]["size"]["missing"]
     assert (missing["reference"]["value"], missing["newest"]["value"]) == (0.0, 0.5)
     assert missing["newest"]["low"] < 0.5 < missing["newest"]["high"]
@@ -64,5 +65,5 @@ def test_the_newest_window_is_held_against_the_reference_window(contract: Contra
 
 
 def test_freshness_is_counted_to_the_end_of_the_window_not_to_today(contract: Contract) -> None:
-    report = validate(contract.conform(table()), datetime(2013, 1, 13), contract, dials()).report
+    report = validate(conform(table(), contract), datetime(2013, 1, 13), contract, dials()).report
     assert report["freshness"]["age_days"] == 3.0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError, validate_call
 
-from .. import contract, params, source
+from .. import contract, params, source, tables
 from ..contract import Contract
 from ..files import UserError, write_table
 from ..params import Ingest
@@ -26,7 +26,8 @@ def ingest(table: "pd.DataFrame", until: datetime | None, contract: Contract) ->
     if table.empty:
         raise UserError(f"{SOURCE} has no row before ingest.until ({until}); move the data window")
     sortable = [name for name in contract.order if name in table]
-    return contract.conform(table.sort_values(sortable, ignore_index=True, kind="stable"))
+    ordered = table.sort_values(sortable, ignore_index=True, kind="stable")
+    return tables.conform(ordered, contract)
 
 
 def read(dials: Ingest) -> "pd.DataFrame":

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import contract, params
-from ..contract import Contract, Violation
+from .. import contract, params, tables
+from ..contract import Contract
 from ..files import CheckError, read_table, write_json, write_table
 from ..intervals import Interval, mean_interval, wilson
 from ..params import Ingest, Validate
 from ..paths import DATA_QUALITY, QUARANTINE, RAW, VALID
+from ..tables import Violation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def validate(
     Raises:
         CheckError: when the table itself is wrong, or too many of its rows are.
     """
-    violations = contract.check(table)
+    violations = tables.check(table, contract)
     if any(violation.rows is None for violation in violations):
         raise CheckError(_sentence(violations))
     bad = sorted({row for violation in violations for row in violation.rows or ()})
