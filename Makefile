@@ -15,6 +15,8 @@ endif
 
 # The projects that demo and test bake find uv here: 5 s to install them, not 100.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Not in the project's folder, where ruff would put it: cookiecutter would bake it.
+export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .PHONY: help demo test fix check lock
 

@@ -98,6 +98,13 @@ def test_help_lists_every_target(project: BakedProject, folder: str) -> None:
     assert [line.split()[0] for line in listed.splitlines()] == targets
 
 
+def test_the_checks_of_the_template_are_green_and_leave_nothing_to_bake(
+    project: BakedProject,
+) -> None:
+    project.run("make", "-C", TEMPLATE, "check")
+    assert not list(TEMPLATE.glob("{{cookiecutter.project_slug}}/.*_cache"))
+
+
 def test_the_checks_are_green_on_a_fresh_bake(copy: BakedProject) -> None:
     copy.run("make", "check", PATH=outside_venv())
 
