@@ -1,0 +1,173 @@
+"""nodes: the pure functions of the generated project's stages, tables and documents in and out.
+
+Kedro calls them with what its catalog loads and saves; benchmarks/one_process.py calls the same
+ones in a row, with everything in memory. `parameters` is the whole of params.yaml.
+"""
+
+import shutil
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from flight_delays import contract, model, params, source
+from flight_delays.catalogue import Catalogue, page
+from flight_delays.files import read_table, write_text
+from flight_delays.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
+from flight_delays.paths import CANDIDATES, CATALOGUE, MODEL, MODEL_CARD, SOURCE
+from flight_delays.stages import card as card_stage
+from flight_delays.stages import evaluate as evaluate_stage
+from flight_delays.stages import featurize as featurize_stage
+from flight_delays.stages import gate as gate_stage
+from flight_delays.stages import ingest as ingest_stage
+from flight_delays.stages import select as select_stage
+from flight_delays.stages import split as split_stage
+from flight_delays.stages import train as train_stage
+from flight_delays.stages import validate as validate_stage
+
+Dials = Mapping[str, Any]
+Report = dict[str, Any]
+Table = pd.DataFrame
+
+
+def ingest(parameters: Dials) -> Table:
+    """The raw table of the data window."""
+    dials = params.parse(Ingest, parameters)
+    table = source.read(SOURCE, until=dials.until, **dials.source)  # type: ignore[arg-type]
+    return ingest_stage.ingest(table, dials.until, contract.load())
+
+
+def validate(raw: Table, parameters: Dials) -> tuple[Table, Table, Report]:
+    """The valid rows, the others, and the report on both."""
+    until = params.parse(Ingest, parameters).until
+    dials = params.parse(Validate, parameters)
+    return tuple(validate_stage.validate(raw, until, contract.load(), dials))
+
+
+def split(valid: Table, parameters: Dials) -> tuple[Table, Table, list[Report]]:
+    """Training and test table, and the leakage probes."""
+    dials, data = params.parse(Split, parameters), contract.load()
+    parts = split_stage.split(valid, params.parse(Ingest, parameters).until, data, dials)
+    probes = split_stage.probe(parts, Catalogue(data), dials.leakage, dials.seed)
+    return *parts, [vars(each) | {"passed": each.passed} for each in probes]
+
+
+def featurize(train: Table, test: Table) -> tuple[Table, Table]:
+    """The features of both; the catalogue page is written beside."""
+    catalogue = Catalogue(contract.load())
+    write_text(page(catalogue), CATALOGUE)
+    learn, score = (featurize_stage.featurize(part, catalogue) for part in (train, test))
+    return learn, score
+
+
+def train(features: Table, parameters: Dials, feature_set: str, name: str) -> tuple[Report, Table]:
+    """The scores of one candidate and its held-out predictions; its model file is written."""
+    dials, data = params.parse(Train, parameters), contract.load()
+    chosen = features[dials.features[feature_set]]
+    numbers = chosen.dtypes == np.float32
+    kinds: dict[str, model.Kind] = {
+        feature: "number" if numbers[feature] else "string" for feature in chosen
+    }
+    by = params.parse(Split, parameters).by
+    trained = train_stage.train(features, kinds, data, name, by, dials)
+
+    path = CANDIDATES / f"{feature_set}-{name}.onnx"
+    model.save(trained.pipeline, kinds, path)
+    target = features[data.target]
+    parity = train_stage.checked_parity(trained.pipeline, path, chosen, target, dials)
+    report = {
+        "candidate": path.stem,
+        "feature_set": feature_set,
+        "model": name,
+        "features": kinds,
+        "rows": len(features),
+        "folds": trained.scores,
+        "parity": parity,
+        "bytes": path.stat().st_size,
+    }
+    return report, trained.out_of_fold
+
+
+def select(parameters: Dials, *reports: Report) -> tuple[Report, Report]:
+    """The model's description and the selection; of the held-out tables only one is read."""
+    headline = params.parse(Select, parameters).headline
+    selection = select_stage.select(list(reports), headline)
+    held_out = read_table(Path("data") / f"{selection['candidate']}_held_out.parquet")
+    return describe(selection, reports, held_out, parameters), selection
+
+
+def describe(
+    selection: Report, reports: tuple[Report, ...], held_out: Table, parameters: Dials
+) -> Report:
+    """The selected model file, put in its place, and what its use needs."""
+    data = contract.load()
+    chosen = next(each for each in reports if each["candidate"] == selection["candidate"])
+    shutil.copyfile(CANDIDATES / f"{selection['candidate']}.onnx", MODEL)
+    window = {"until": str(held_out[data.time].max())}
+    return (
+        select_stage.describe(chosen, data, window)
+        | select_stage.calibrate(held_out, data, params.parse(Select, parameters).coverage)
+        | {"sha256": sha256(MODEL.read_bytes()).hexdigest()}
+    )
+
+
+def evaluate(
+    features: Table, test: Table, info: Report, parameters: Dials
+) -> tuple[Report, list[Report], Report, Table]:
+    """Metrics, slices, plots, and the predictions row by row."""
+    dials, data = params.parse(Evaluate, parameters), contract.load()
+    headline = params.parse(Select, parameters).headline
+    baseline = params.parse(Train, parameters).candidates()[0]
+    target = data.encode(features[data.target])
+    models = [model.Model(path) for path in (MODEL, CANDIDATES / f"{baseline}.onnx")]
+    scored, simplest = (each.predict(features[list(each.features)]) for each in models)
+
+    metrics = evaluate_stage.evaluate(target, scored, simplest, info, headline, dials)
+    slices = evaluate_stage.slices(test[dials.slices], target, scored, info, headline, dials)
+    plots: Report = dict(evaluate_stage.plots(target, scored, info, dials))
+    plots["importance"] = evaluate_stage.importance(
+        models[0], features, target, headline, data.task, dials.importance, dials.seed
+    )
+    found = evaluate_stage.predictions(features, scored, info, data)
+    return metrics, slices, plots, found.assign(**{each: test[each] for each in dials.slices})
+
+
+def gate(
+    metrics: Report,
+    slices: list[Report],
+    info: Report,
+    leakage: list[Report],
+    quality: Report,
+    parameters: Dials,
+) -> Report:
+    """The verdict."""
+    evidence = gate_stage.Evidence(metrics, slices, info, leakage, quality)
+    headline = params.parse(Select, parameters).headline
+    return gate_stage.gate(evidence, headline, params.parse(Gate, parameters))
+
+
+def card(
+    parameters: Dials,
+    info: Report,
+    selection: Report,
+    metrics: Report,
+    slices: list[Report],
+    gate: Report,
+    leakage: list[Report],
+    quality: Report,
+) -> None:
+    """The model card, written."""
+    reports = {
+        "model": info,
+        "selection": selection,
+        "metrics": metrics,
+        "slices": slices,
+        "gate": gate,
+        "leakage": leakage,
+        "quality": quality,
+    }
+    dials = params.parse(Card, parameters)
+    until = str(params.parse(Ingest, parameters).until)
+    write_text(card_stage.card(reports, contract.load(), until, dials), MODEL_CARD)

@@ -1,0 +1,50 @@
+"""pipeline_registry: the nodes wired by the names of their tables and documents."""
+
+from functools import partial, update_wrapper
+
+from flight_delays import params
+from flight_delays.params import Train
+from kedro.pipeline import Node, Pipeline
+
+from . import nodes
+
+REPORTS = ["model", "selection", "metrics", "slices", "gate", "leakage", "quality"]
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """The one pipeline, with a node for each candidate as params.yaml lists them."""
+    candidates = [
+        (features, model)
+        for model in params.load(Train).models
+        for features in params.load(Train).feature_sets
+    ]
+    scores = [f"scores_{features}-{model}" for features, model in candidates]
+    whole = [
+        Node(nodes.ingest, "parameters", "raw_table"),
+        Node(nodes.validate, ["raw_table", "parameters"], ["valid_table", "bad_table", "quality"]),
+        Node(nodes.split, ["valid_table", "parameters"], ["train_table", "test_table", "leakage"]),
+        Node(nodes.featurize, ["train_table", "test_table"], ["learn_table", "score_table"]),
+        *(_train(features, model) for features, model in candidates),
+        Node(nodes.select, ["parameters", *scores], ["model", "selection"]),
+        Node(
+            nodes.evaluate,
+            ["score_table", "test_table", "model", "parameters"],
+            ["metrics", "slices", "plots", "predictions_table"],
+        ),
+        Node(
+            nodes.gate,
+            ["metrics", "slices", "model", "leakage", "quality", "parameters"],
+            "gate",
+        ),
+        Node(nodes.card, ["parameters", *REPORTS], None),
+    ]
+    return {"__default__": Pipeline(whole)}
+
+
+def _train(features: str, model: str) -> Node:
+    name = f"{features}-{model}"
+    work = partial(nodes.train, feature_set=features, name=model)
+    outputs = [f"scores_{name}", f"{name}_held_out_table"]
+    return Node(
+        update_wrapper(work, nodes.train), ["learn_table", "parameters"], outputs, name=name
+    )

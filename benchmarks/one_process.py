@@ -1,0 +1,58 @@
+"""one_process: the stages' pure functions in a row, tables handed over in memory, results written.
+
+Run by pipeline.py in a generated project, with its Python: what `dvc repro` is measured against.
+"""
+
+from flight_delays.files import read_yaml, write_json, write_table
+from flight_delays.params import Train, parse
+from flight_delays.paths import (
+    DATA_QUALITY,
+    GATE,
+    LEAKAGE,
+    METRICS,
+    MODEL_INFO,
+    PARAMS,
+    PLOTS,
+    PREDICTIONS,
+    SELECTION,
+    SLICES,
+)
+from flights_kedro import nodes
+
+
+def main() -> None:
+    """From the source files to the model card; no table between two stages is written."""
+    dials = read_yaml(PARAMS)
+    valid, _, quality = nodes.validate(nodes.ingest(dials), dials)
+    train, test, leakage = nodes.split(valid, dials)
+    learn, score = nodes.featurize(train, test)
+    trained = {
+        f"{features}-{name}": nodes.train(learn, dials, features, name)
+        for name in parse(Train, dials).models
+        for features in parse(Train, dials).feature_sets
+    }
+    reports = tuple(report for report, _ in trained.values())
+    selection = nodes.select_stage.select(list(reports), dials["select"]["headline"])
+    held_out = trained[selection["candidate"]][1]
+    info = nodes.describe(selection, reports, held_out, dials)
+    metrics, slices, plots, predictions = nodes.evaluate(score, test, info, dials)
+    gate = nodes.gate(metrics, slices, info, leakage, quality, dials)
+    nodes.card(dials, info, selection, metrics, slices, gate, leakage, quality)
+
+    write_table(predictions, PREDICTIONS)
+    documents = {
+        DATA_QUALITY: quality,
+        GATE: gate,
+        LEAKAGE: leakage,
+        METRICS: metrics,
+        MODEL_INFO: info,
+        SELECTION: selection,
+        SLICES: slices,
+        **{PLOTS / f"{name}.json": points for name, points in plots.items()},
+    }
+    for path, document in documents.items():
+        write_json(document, path)
+
+
+if __name__ == "__main__":
+    main()
