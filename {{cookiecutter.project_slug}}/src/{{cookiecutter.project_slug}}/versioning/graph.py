@@ -1,0 +1,182 @@
+"""graph: dvc.lock and the .dvc files in, what was made from what out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+from posixpath import dirname, join, normpath
+from typing import Any
+
+HASHES = ("md5", "etag", "checksum", "rev_lock")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file or folder as DVC recorded it; the hash of a folder ends in `.dir`."""
+
+    path: str
+    hash: str
+    size: int | None = None  # bytes
+    files: int | None = None  # how many, in a folder
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one run read and wrote; a `.dvc` file is a stage that only says what is there."""
+
+    name: str
+    command: str | None
+    params: Mapping[str, Mapping[str, Any]]  # params file: key: value
+    deps: tuple[File, ...]
+    outs: tuple[File, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of the chain: a file, and the stages that made it (several fill a folder)."""
+
+    file: File
+    stages: tuple[Stage, ...]
+    reads: tuple[str, ...]  # the files that they made it from
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All stages of one revision."""
+
+    stages: tuple[Stage, ...]
+
+    @cached_property
+    def ordered(self) -> tuple[Stage, ...]:
+        """The stages, each after those that it reads from."""
+        by_name = {stage.name: stage for stage in self.stages}
+        before = {
+            stage.name: [maker.name for dep in stage.deps for maker in self.makers(dep.path)]
+            for stage in self.stages
+        }
+        return tuple(by_name[name] for name in TopologicalSorter(before).static_order())
+
+    def find(self, path: str) -> File | None:
+        """The file as its maker recorded it, or the recorded folder that it lies in."""
+        outs = [out for stage in self.stages for out in stage.outs]
+        files = [*outs, *(dep for stage in self.stages for dep in stage.deps)]
+        exact = (file for file in files if file.path == path)
+        return next(exact, next((file for file in files if within(path, file.path)), None))
+
+    def makers(self, path: str) -> tuple[Stage, ...]:
+        """The stages that wrote this file, the folder around it, or files in this folder."""
+        return tuple(s for s in self.stages if any(overlap(path, out.path) for out in s.outs))
+
+    def readers(self, path: str) -> tuple[Stage, ...]:
+        """The stages that read this file, the folder around it, files in it, or it as params."""
+        return tuple(
+            stage
+            for stage in self.stages
+            if path in stage.params or any(overlap(path, dep.path) for dep in stage.deps)
+        )
+
+    def inputs(self, stage: Stage) -> tuple[File, ...]:
+        """The dependencies that have makers of their own: data, not code."""
+        return tuple(dep for dep in stage.deps if self.makers(dep.path))
+
+    def code(self, stage: Stage) -> tuple[File, ...]:
+        """The dependencies that git keeps: code, and documents such as the contract."""
+        return tuple(dep for dep in stage.deps if not self.makers(dep.path))
+
+    def trace(self, file: File) -> tuple[Step, ...]:
+        """What the file was made from, directly or not: each step before those that it read."""
+        found: dict[str, Step] = {}
+
+        def visit(file: File) -> None:
+            if file.path in found:
+                return
+            stages = self.makers(file.path)
+            reads = {read.path: read for stage in stages for read in self._read_for(stage, file)}
+            step = Step(file, stages, tuple(reads))
+            found[file.path] = step
+            for read in reads.values():
+                visit(read)
+            found[file.path] = found.pop(file.path)  # after all that it comes from
+
+        visit(file)
+        return tuple(reversed(found.values()))
+
+    def impact(self, path: str) -> tuple[Stage, ...]:
+        """The stages that read this path or what was made from it, in the order of their runs."""
+        reached: dict[str, None] = {}
+        paths = [path]
+        while paths:
+            for stage in self.readers(paths.pop()):
+                if stage.name not in reached:
+                    reached[stage.name] = None
+                    paths += [out.path for out in stage.outs]
+        return tuple(stage for stage in self.ordered if stage.name in reached)
+
+    def broken(self, stage: Stage) -> Iterator[tuple[File, File]]:
+        """What the stage read, and what is recorded there now, where the two differ."""
+        outs = {out.path: out for maker in self.stages for out in maker.outs}
+        for dep in stage.deps:
+            if dep.path in outs and outs[dep.path].hash != dep.hash:
+                yield dep, outs[dep.path]
+
+    def _read_for(self, stage: Stage, made: File) -> Iterator[File]:
+        """The inputs of the stage; of a folder only the file that it copied, where it did so."""
+        for read in self.inputs(stage):
+            inside = (out for maker in self.makers(read.path) for out in maker.outs)
+            copied = [out for out in inside if within(out.path, read.path) and same(out, made)]
+            yield from copied[:1] or [read]
+
+
+def parse(lock: Mapping[str, Any], tracked: Mapping[str, Mapping[str, Any]]) -> Graph:
+    """The graph of a parsed dvc.lock and the parsed .dvc files, which are given by their path."""
+    runs = [_stage(name, entry) for name, entry in lock.get("stages", {}).items()]
+    return Graph((*(_tracked(path, entry) for path, entry in tracked.items()), *runs))
+
+
+def _stage(name: str, entry: Mapping[str, Any]) -> Stage:
+    return Stage(
+        name=name,
+        command=str(entry["cmd"]),
+        params=entry.get("params", {}),
+        deps=tuple(_file(dep) for dep in entry.get("deps", ())),
+        outs=tuple(_file(out) for out in entry.get("outs", ())),
+    )
+
+
+def _tracked(path: str, entry: Mapping[str, Any]) -> Stage:
+    folder = join(dirname(path), entry.get("wdir", "."))
+    outs = (dict(out, path=normpath(join(folder, out["path"]))) for out in entry.get("outs", ()))
+    return Stage(
+        name=path,
+        command=None,
+        params={},
+        deps=tuple(_origin(dep) for dep in entry.get("deps", ())),
+        outs=tuple(_file(out) for out in outs),
+    )
+
+
+def _origin(dep: Mapping[str, Any]) -> File:
+    """Where `dvc import` or `dvc import-url` fetched the bytes from."""
+    repository = dep.get("repo", {})
+    place = "/".join(str(part) for part in (repository.get("url"), dep.get("path")) if part)
+    return _file({**dep, **repository, "path": place})
+
+
+def _file(entry: Mapping[str, Any]) -> File:
+    value = next((str(entry[name]) for name in HASHES if name in entry), "")
+    return File(entry["path"], value, entry.get("size"), entry.get("nfiles"))
+
+
+def within(path: str, folder: str) -> bool:
+    """Whether the path lies in the folder."""
+    return path.startswith(f"{folder}/")
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one lies in the other."""
+    return one == other or within(one, other) or within(other, one)
+
+
+def same(one: File, other: File) -> bool:
+    """Whether two files have the same bytes."""
+    return bool(one.hash) and one.hash == other.hash

@@ -1,0 +1,314 @@
+"""lineage: a revision, a file or a hash in, what it was made from, by what, and when out."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Any
+
+from ..files import UserError
+from ..paths import METRICS, MODEL, MODEL_INFO
+from . import git
+from .graph import File, Graph, Stage, Step, overlap, parse, within
+from .history import (
+    LOCK,
+    Commit,
+    Fact,
+    Snapshot,
+    blobs,
+    commits_with,
+    facts_of,
+    last_changes,
+    last_commit,
+    read_yaml,
+)
+
+ENVIRONMENT = "requirements.lock"
+SHORTEST = 8  # digits that a hash may be cut to
+
+
+@dataclass(frozen=True)
+class Version:
+    """All that git and DVC say of one revision, or of the checkout where it is None."""
+
+    revision: str | None
+    base: str  # the commit of the revision, or the one that the checkout builds on
+    tags: tuple[str, ...]
+    lock: bytes
+    tracked: Mapping[str, bytes]
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The files of the revision."""
+        return Snapshot(self.revision)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """What was made from what."""
+        tracked = {path: read_yaml(text, path) for path, text in self.tracked.items()}
+        try:
+            return parse(read_yaml(self.lock, LOCK), tracked)
+        except (AttributeError, KeyError, TypeError):
+            remedy = "restore it with git checkout, or run 'dvc repro'"
+            raise UserError(f"{LOCK} {self} is no lock that DVC wrote; {remedy}") from None
+
+    @property
+    def remedy(self) -> str:
+        """What to do about what does not hold; the past is as it is."""
+        return "" if self.revision else "; run 'dvc repro'"
+
+    def __str__(self) -> str:
+        return "of the checkout" if self.revision is None else f"at {self.base[:SHORTEST]}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A file on the way from the source to the model."""
+
+    file: File
+    stages: tuple[Stage, ...]  # that made it; none where git keeps the file itself
+    reads: tuple[str, ...]  # what they made it from
+    commit: Commit | None  # that last changed it; None while it is not committed
+    environment: str | None  # sha256 of requirements.lock at that commit
+    sha256: str | None = None  # of the model
+    metrics: Mapping[str, Mapping[str, float | None]] | None = None  # of the model
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a file comes from: the file first, then all that it was made from."""
+
+    version: Version
+    path: str
+    nodes: tuple[Node, ...]
+    warnings: tuple[str, ...]  # links that do not hold
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What was made from a file, or from the folder that DVC keeps it in."""
+
+    version: Version
+    path: str
+    folder: File | None  # as which the path counts
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Where history records a model: the commits that brought it, the tags that have it."""
+
+    sha256: str
+    commits: tuple[Commit, ...]  # the newest first
+    tags: tuple[str, ...]
+
+
+def read(revision: str | None = None) -> Version:
+    """What a revision records, or the checkout. Raises UserError where there is nothing to read."""
+    base = _resolve(revision or "HEAD")
+    snapshot = Snapshot(revision and base)
+    lock = snapshot.read(LOCK)
+    if lock is None:
+        place = f"at {revision}" if revision else "here"
+        raise UserError(f"there is no {LOCK} {place}: the pipeline was not run and committed")
+    names = snapshot.tracked()
+    files = zip(names, snapshot.read_all(names), strict=True)
+    tags = git.run("tag", "--points-at", base).splitlines()
+    return Version(snapshot.revision, base, tuple(tags), lock, {n: f for n, f in files if f})
+
+
+def locate(what: str | None) -> tuple[Version, str | None]:
+    """The version, and the path if any, that is meant by REVISION, PATH or REVISION:PATH."""
+    if what is None:
+        return read(), None
+    revision, colon, path = what.partition(":")
+    if colon:
+        return read(revision or None), path
+    if Path(what).is_file() or Path(LOCK).is_file() and read().graph.find(what):
+        return read(), what
+    try:
+        _resolve(what)
+    except UserError:
+        kinds = "neither a file of the pipeline nor a revision that git knows"
+        raise UserError(f"'{what}' is {kinds}; 'git tag' lists the tags") from None
+    return read(what), None
+
+
+def lineage(version: Version, path: str = MODEL.as_posix()) -> Lineage:
+    """Follow a file back to its sources."""
+    path = _normal(path)
+    file = _find(version, path)
+    steps = version.graph.trace(file) if file else ()
+    commits = _commits(version, steps)
+    locks = environments(version, commits)
+    nodes = [
+        Node(step.file, step.stages, step.reads, commit, locks[commit])
+        for step, commit in zip(steps, commits, strict=True)
+    ]
+    stages = {stage.name: stage for step in steps for stage in step.stages}.values()
+    warnings = [*_broken(version, stages), *_changed(version, stages), *_shallow()]
+    for index, node in enumerate(nodes):
+        if node.file.path == MODEL.as_posix():
+            details, doubts = _details(version)
+            nodes[index] = replace(node, **details)
+            warnings += doubts
+    return Lineage(version, path, tuple(nodes), tuple(dict.fromkeys(warnings)))
+
+
+def impact(version: Version, path: str) -> Impact:
+    """Follow a file to all that was made from it."""
+    path = _normal(path)
+    if not any(path in stage.params for stage in version.graph.stages):
+        found = _find(version, path, folders=True)
+        folder = found if found and within(path, found.path) else None
+    return Impact(version, path, folder, version.graph.impact(path))
+
+
+def sightings(digits: str) -> Sighting:
+    """Search all of history for the model with this sha256; its first 8 digits are enough."""
+    digits = digits.lower()
+    if not SHORTEST <= len(digits) <= 64 or set(digits) - set("0123456789abcdef"):
+        raise UserError(f"'{digits}' is no sha256: {SHORTEST} to 64 of the digits 0-9 and a-f")
+    path = MODEL_INFO.as_posix()
+    commits = commits_with(f'"sha256": "{digits}', path)
+    texts = blobs([f"{commit.sha}:./{path}" for commit in commits])
+    hashes = {json.loads(text)["sha256"] for text in texts if text}
+    if len(hashes) > 1:
+        raise UserError(f"{len(hashes)} models have a sha256 that begins with {digits}; give more")
+    if not hashes:
+        here = "".join(f"; {warning}" for warning in _shallow())
+        raise UserError(f"no commit's {path} records the sha256 {digits}{here}")
+    tags = git.tags()
+    held = zip(tags, blobs([f"refs/tags/{tag}:./{path}" for tag in tags]), strict=True)
+    value = hashes.pop()
+    return Sighting(value, tuple(commits), tuple(t for t, text in held if value in str(text)))
+
+
+def runs(version: Version, stages: Iterable[Stage]) -> dict[str, Commit | None]:
+    """For each stage, the commit since which dvc.lock says the same of its run."""
+    names = {stage.name for stage in stages}
+    facts = {fact for fact in facts_of(version.lock, {}) if fact[0] in names}
+    changes = last_changes(version.base, facts, tuple(version.tracked))
+    return {name: commit for (name, _), commit in changes.items()}
+
+
+def environments(
+    version: Version, commits: Iterable[Commit | None]
+) -> dict[Commit | None, str | None]:
+    """The sha256 of requirements.lock at each commit; for None, of the version's own."""
+    named = list({commit: None for commit in commits if commit})
+    texts = blobs([f"{commit.sha}:./{ENVIRONMENT}" for commit in named])
+    own = version.snapshot.read(ENVIRONMENT)
+    locks = zip([None, *named], [own, *texts], strict=True)
+    return {c: sha256(text).hexdigest() if text is not None else None for c, text in locks}
+
+
+def code(version: Version, stages: Iterable[Stage]) -> Iterator[tuple[Stage, File]]:
+    """The single files in git that each stage depends on."""
+    for stage in stages:
+        for dep in version.graph.code(stage) if stage.command else ():
+            if not dep.hash.endswith(".dir"):
+                yield stage, dep
+
+
+def _resolve(revision: str) -> str:
+    """The commit of a revision; v1.1.0 also stands for the release tag model@v1.1.0."""
+    try:
+        return git.resolve(revision)
+    except UserError:
+        release = next((tag for tag in git.tags() if tag.endswith(f"@{revision}")), None)
+        if release is None:
+            raise
+        return git.resolve(release)
+
+
+def _normal(path: str) -> str:
+    place = Path(path)
+    if place.is_absolute() and place.is_relative_to(Path.cwd()):
+        place = place.relative_to(Path.cwd())
+    return place.as_posix()
+
+
+def _find(version: Version, path: str, *, folders: bool = False) -> File | None:
+    """The file in the graph, or the folder around it; with `folders` also a folder around files."""
+    found = version.graph.find(path)
+    if found and not _has(found, path):
+        raise UserError(f"{path} is not among the {found.files} files of {found.path} {version}")
+    files = (file for stage in version.graph.stages for file in (*stage.deps, *stage.outs))
+    if not found and not (folders and any(overlap(path, file.path) for file in files)):
+        raise UserError(f"{path} is in no lineage: no stage of {LOCK} {version} reads or makes it")
+    return found
+
+
+def _has(folder: File, path: str) -> bool:
+    """Whether the folder has the file, as far as DVC's cache tells."""
+    manifest = Path(".dvc/cache/files/md5", folder.hash[:2], folder.hash[2:])
+    if path == folder.path or not manifest.is_file():
+        return True
+    members = (f"{folder.path}/{file['relpath']}" for file in json.loads(manifest.read_text()))
+    return any(path == member or within(member, path) for member in members)
+
+
+def _commits(version: Version, steps: Sequence[Step]) -> list[Commit | None]:
+    facts: list[Fact] = [(step.file.path, step.file.hash) for step in steps]
+    changes = last_changes(version.base, facts, tuple(version.tracked))
+    return [
+        changes[fact] if step.stages else last_commit(version.base, step.file.path)
+        for step, fact in zip(steps, facts, strict=True)
+    ]
+
+
+def _details(version: Version) -> tuple[dict[str, Any], list[str]]:
+    """The model's sha256 and metrics, and why they are missing where they are not of this model."""
+    info, metrics = MODEL_INFO.as_posix(), METRICS.as_posix()
+    texts = {path: _recorded(version, path) for path in (info, metrics)}
+    doubts = [
+        f"{path} is not what {LOCK} records{version.remedy}"
+        for path, text in texts.items()
+        if not text
+    ]
+    doubts += (stale := list(_broken(version, version.graph.makers(metrics))))
+    details: dict[str, Any] = {}
+    if text := texts[info]:
+        details["sha256"] = json.loads(text)["sha256"]
+    if (text := texts[metrics]) and not stale:
+        details["metrics"] = json.loads(text)
+    return details, doubts
+
+
+def _recorded(version: Version, path: str) -> bytes | None:
+    """A document that a stage wrote into git, if it is the one that dvc.lock records."""
+    text, file = version.snapshot.read(path), version.graph.find(path)
+    return text if text and file and _is(text, file) else None
+
+
+def _is(text: bytes, file: File) -> bool:
+    return md5(text, usedforsecurity=False).hexdigest() == file.hash
+
+
+def _broken(version: Version, stages: Iterable[Stage]) -> Iterator[str]:
+    """Inputs that have been made anew since a stage read them."""
+    for stage in stages:
+        for was, now in version.graph.broken(stage):
+            hashes = f"{was.hash[:SHORTEST]}, now it is {now.hash[:SHORTEST]}"
+            yield f"{stage.name} read {was.path} as {hashes}{version.remedy}"
+
+
+def _changed(version: Version, stages: Iterable[Stage]) -> Iterator[str]:
+    """Code that is not, in this version, what the stages ran."""
+    used = list(code(version, stages))
+    texts = version.snapshot.read_all([file.path for _, file in used])
+    changed: dict[str, list[str]] = {}
+    for (stage, file), text in zip(used, texts, strict=True):
+        if text is None or not _is(text, file):
+            changed.setdefault(file.path, []).append(stage.name)
+    for path, names in changed.items():
+        ran = " and ".join(names) if len(names) < 3 else f"{len(names)} of these stages"
+        yield f"{path} has changed since {ran} ran{version.remedy}"
+
+
+def _shallow() -> Iterator[str]:
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
+        yield "this clone is shallow, so older commits are missing: 'git fetch --unshallow'"
