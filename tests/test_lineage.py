@@ -1,0 +1,261 @@
+"""Lineage in a real project: what the model was made from, in this version and in older ones."""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openlineage.client import event_v2
+from openlineage.client.generated.base import BaseFacet
+from openlineage.client.serde import Serde
+
+from conftest import BakedProject
+
+pytestmark = pytest.mark.slow
+
+ARROW = re.compile(r"(\w+) --> (\w+)")
+SHAPE = re.compile(r'(\w+)(\[\("[^"]+"\)\]|\(\["[^"]+"\]\))')
+
+
+def lineage(project: BakedProject, *words: str) -> Any:
+    return json.loads(project.run("flight-delays", "lineage", *words, "--json").stdout)
+
+
+def commit(project: BakedProject, message: str) -> str:
+    project.run("git", "add", ".")
+    project.run("git", "commit", "--quiet", "--no-verify", "--message", message)
+    return project.run("git", "rev-parse", "HEAD").stdout.strip()
+
+
+def sha256(project: BakedProject) -> str:
+    document = json.loads((project.path / "models/model.json").read_text(encoding="utf-8"))
+    return str(document["sha256"])
+
+
+@pytest.fixture(scope="module")
+def changed(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """Tag the small project as v1.0.0; then another model, committed. Shared: do not change it."""
+    project = small.copy(tmp_path_factory.mktemp("changed") / small.path.name)
+    project.run("git", "tag", "v1.0.0")
+    params = project.path / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    params.write_text(text.replace("C: 1.0", "C: 0.001"), encoding="utf-8")
+    project.run("dvc", "repro")
+    commit(project, 'A weaker "linear" <model>')
+    return project
+
+
+def test_the_chain_of_the_default_project_is_complete(reproduced: BakedProject) -> None:
+    found = lineage(reproduced)
+    nodes = {node["path"]: node for node in found["nodes"]}
+    assert found["warnings"] == []
+    chosen = json.loads((reproduced.path / "models/model.json").read_text())["candidate"]
+    expected = {
+        "models/model.onnx": "select",
+        f"models/candidates/{chosen}.onnx": f"train@{chosen}",
+        "data/features/train.parquet": "featurize",
+        "data/train.parquet": "split",
+        "data/test.parquet": "split",
+        "data/valid.parquet": "validate",
+        "data/raw.parquet": "ingest",
+        "data/source": "data/source.dvc",
+    }
+    assert {path: node["made_by"][0]["name"] for path, node in nodes.items()} == expected
+    head = reproduced.run("git", "rev-parse", "HEAD").stdout.strip()
+    first = reproduced.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
+    for path, node in nodes.items():
+        assert node["commit"]["sha"] == (first if path == "data/source" else head)
+        assert node["commit"]["author"]
+        assert len(node["hash"].removesuffix(".dir")) == 32
+        assert node["size"] > 0
+        assert len(node["environment"]["sha256"]) == 64
+    model = nodes["models/model.onnx"]
+    metrics = json.loads((reproduced.path / "metrics.json").read_text())
+    assert (model["sha256"], model["metrics"]) == (sha256(reproduced), metrics)
+
+
+def test_the_table_fits_a_hundred_columns_and_names_commit_and_metrics(
+    reproduced: BakedProject,
+) -> None:
+    said = reproduced.run("flight-delays", "lineage").stdout
+    assert max(map(len, said.splitlines())) <= 100
+    for text in ("models/model.onnx", "by select", "Reproduce the pipeline", "roc_auc", "A Tester"):
+        assert text in said
+
+
+def test_a_revision_is_read_from_git_whatever_the_checkout_holds(changed: BakedProject) -> None:
+    before = lineage(changed, "v1.0.0")
+    now = lineage(changed)
+    assert before["nodes"][0]["hash"] != now["nodes"][0]["hash"]
+    assert before["warnings"] == now["warnings"] == []
+    candidates = [
+        found["nodes"][1]["made_by"][0]["params"]["params.yaml"] for found in (before, now)
+    ]
+    strengths = [each["train.hyperparameters.linear"]["C"] for each in candidates]
+    assert strengths == [1.0, 0.001]
+
+
+def test_each_file_has_the_commit_that_last_changed_it_not_the_last_one(
+    changed: BakedProject,
+) -> None:
+    subjects = {node["path"]: node["commit"]["subject"] for node in lineage(changed)["nodes"]}
+    assert subjects["models/model.onnx"] == 'A weaker "linear" <model>'
+    assert subjects["data/features/train.parquet"] == "Two candidates"
+    assert subjects["data/source"] == "First commit"
+
+
+def test_the_hash_of_an_older_release_finds_its_commit_after_the_model_changed(
+    changed: BakedProject,
+) -> None:
+    old = lineage(changed, "v1.0.0")["nodes"][0]["sha256"]
+    assert old != sha256(changed)
+    found = lineage(changed, "--sha256", old[:12])
+    assert found["revision"] == changed.run("git", "rev-parse", "v1.0.0").stdout.strip()
+    assert found["recorded_by"]["tags"] == ["v1.0.0"]
+    assert found["nodes"][0]["sha256"] == old
+
+
+def test_what_was_made_from_a_source_month_is_all_that_ran(reproduced: BakedProject) -> None:
+    found = lineage(reproduced, "--impact", "data/source/2013-03.parquet")
+    stages = [stage["name"] for stage in found["stages"]]
+    assert found["counts_as"]["path"] == "data/source"
+    assert len(stages) == 16
+    assert stages[:4] == ["ingest", "validate", "split", "featurize"]
+    assert stages[-4:] == ["select", "evaluate", "gate", "card"]
+
+
+def test_code_changed_since_the_run_is_a_warning(changed: BakedProject, tmp_path: Path) -> None:
+    project = changed.copy(tmp_path / changed.path.name)
+    code = project.path / "src/flight_delays/features.py"
+    code.write_text(code.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
+    [warning] = lineage(project)["warnings"]
+    assert "features.py has changed since featurize and split ran" in warning
+    assert lineage(project, "HEAD")["warnings"] == []
+
+
+def test_a_run_that_is_not_committed_has_no_commit_and_no_event(
+    changed: BakedProject, tmp_path: Path
+) -> None:
+    project = changed.copy(tmp_path / changed.path.name)
+    project.run("git", "reset", "--quiet", "--soft", "HEAD~1")
+    assert lineage(project)["nodes"][0]["commit"] is None
+    done = project.run("flight-delays", "lineage", "--openlineage", check=False)
+    assert done.returncode == 2
+    assert "not committed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["v9.9.9"], "'v9.9.9' is neither a file of the pipeline nor a revision"),
+        (["HEAD~2"], "there is no dvc.lock at HEAD~2"),
+        (["HEAD:data/nosuch.parquet"], "data/nosuch.parquet is in no lineage"),
+        (["--sha256", "0" * 64], "records the sha256 000"),
+        (["--sha256", "model"], "'model' is no sha256"),
+        (["--impact", "requirements.lock"], "requirements.lock is in no lineage"),
+        (["--impact", "data/source/2014-01.parquet"], "is not among the 24 files of data/source"),
+    ],
+)
+def test_what_cannot_be_found_is_one_sentence(
+    changed: BakedProject, words: list[str], said: str
+) -> None:
+    done = changed.run("flight-delays", "lineage", *words, check=False)
+    assert done.returncode == 2
+    assert said in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_fresh_clone_tells_the_same_without_data(changed: BakedProject, tmp_path: Path) -> None:
+    clone = changed.clone(tmp_path / changed.path.name)
+    assert lineage(clone)["nodes"] == lineage(changed)["nodes"]
+
+
+def test_every_line_of_the_graph_is_a_shape_or_an_arrow_between_shapes(
+    changed: BakedProject,
+) -> None:
+    first, *lines = changed.run("flight-delays", "lineage", "--mermaid").stdout.splitlines()
+    assert first == "flowchart TD"
+    shapes = {match[1] for line in lines if (match := SHAPE.match(line.strip()))}
+    arrows = [ends for line in lines for ends in ARROW.findall(SHAPE.sub(r"\1", line))]
+    assert all(SHAPE.match(line.strip()) or ARROW.fullmatch(line.strip()) for line in lines)
+    assert {end for ends in arrows for end in ends} == shapes
+
+
+def events(project: BakedProject, *words: str) -> list[dict[str, Any]]:
+    said = project.run("flight-delays", "lineage", *words, "--openlineage").stdout
+    return list(json.loads(said))
+
+
+def read_event(event: dict[str, Any]) -> event_v2.RunEvent:
+    """Build the event from OpenLineage's own classes, which refuse what is missing or unknown."""
+    body = dict(event)
+    assert body.pop("schemaURL") == event_v2.RunEvent._get_schema()
+    kinds = {"inputs": event_v2.InputDataset, "outputs": event_v2.OutputDataset}
+    for name, kind in kinds.items():
+        body[name] = [kind(**with_facets(dataset)) for dataset in body[name]]
+    body["run"] = event_v2.Run(**with_facets(body["run"]))
+    body["job"] = event_v2.Job(**with_facets(body["job"]))
+    body["eventType"] = event_v2.RunState(body["eventType"])
+    return event_v2.RunEvent(**body)
+
+
+def with_facets(document: dict[str, Any]) -> dict[str, Any]:
+    found = dict(document)
+    for name in found.keys() & {"facets", "inputFacets", "outputFacets"}:
+        found[name] = {key: read_facet(facet) for key, facet in found[name].items()}
+    return found
+
+
+def read_facet(facet: dict[str, Any]) -> BaseFacet:
+    name = facet["_schemaURL"].rpartition("/")[2]
+    module = re.sub(r"(?<!^)(?=[A-Z])", "_", name.removesuffix("Facet")).lower()
+    kind = getattr(import_module(f"openlineage.client.generated.{module}"), name)
+    assert kind._get_schema() == facet["_schemaURL"]
+    content = {key: value for key, value in facet.items() if not key.startswith("_")}
+    read: BaseFacet = kind(**content, producer=facet["_producer"])
+    return read
+
+
+def test_the_export_is_what_openlineages_own_classes_write(reproduced: BakedProject) -> None:
+    exported = events(reproduced)
+    assert len(exported) == 16
+    for event in exported:
+        assert json.loads(Serde.to_json(read_event(event))) == event
+
+
+def test_the_export_of_a_file_has_the_runs_that_led_to_it(changed: BakedProject) -> None:
+    names = [event["job"]["name"] for event in events(changed, "data/train.parquet")]
+    assert names == ["ingest", "validate", "split"]
+
+
+def test_the_export_says_the_same_whenever_and_wherever_it_is_made(
+    changed: BakedProject, tmp_path: Path
+) -> None:
+    clone = changed.clone(tmp_path / "elsewhere")
+    assert events(clone) == events(changed)
+    times = {event["job"]["name"]: event["eventTime"] for event in events(changed)}
+    log = changed.run("git", "log", "--format=%aI", "v1.0.0", "--max-count=1").stdout.strip()
+    assert times["ingest"] == log
+
+
+def altered(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    run, job = event["run"], event["job"]
+    yield {**event, "eventTime": "yesterday"}
+    yield {**event, "eventType": "DONE"}
+    yield {**event, "run": {**run, "runId": "ingest"}}
+    yield {**event, "job": {"namespace": job["namespace"]}}
+    yield {**event, "stage": "ingest"}
+    yield {key: value for key, value in event.items() if key != "run"}
+    yield {**event, "outputs": [{"name": "data/raw.parquet"}]}
+    kind = {**job["facets"]["jobType"], "step": 1}
+    yield {**event, "job": {**job, "facets": {"jobType": kind}}}
+
+
+def test_an_altered_event_is_refused_by_openlineages_own_classes(changed: BakedProject) -> None:
+    event, *_ = events(changed)
+    for wrong in altered(event):
+        with pytest.raises((TypeError, ValueError, KeyError)):
+            read_event(wrong)
