@@ -7,10 +7,11 @@ import sys
 
 # What the project imports or runs; its own package and command must not hide them.
 TAKEN = """
-    apache_hamilton codespell detect_secrets dvc dvc_s3 editables git hamilton hatchling hypothesis
-    import_linter mapie mypy nbstripout numpy onnx onnxruntime pandas pandas_stubs pandera pip
-    pre_commit pre_commit_hooks protobuf pyarrow pydantic pytest python pyyaml rich ruff
-    scikit_learn scipy scipy_stubs skl2onnx sklearn tests typer types_pyyaml uv yaml
+    apache_hamilton codespell detect_secrets dvc dvc_s3 editables git gto hamilton hatchling
+    hypothesis import_linter mapie mypy nbstripout numpy onnx onnxruntime pandas pandas_stubs
+    packaging pandera pathspec pip pre_commit pre_commit_hooks protobuf pyarrow pydantic pytest
+    python pyyaml rich ruff scikit_learn scipy scipy_stubs skl2onnx sklearn tests typer types_pyyaml
+    uv yaml
 """
 FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
 

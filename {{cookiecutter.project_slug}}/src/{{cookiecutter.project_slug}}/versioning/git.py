@@ -28,15 +28,26 @@ def is_clean() -> bool:
     return not changes()
 
 
-def changes() -> list[str]:
+def changes(*, untracked: bool = True) -> list[str]:
     """The files that are changed, staged, deleted or new since the last commit."""
-    lines = run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+    new = f"--untracked-files={'all' if untracked else 'no'}"
+    lines = run("status", "--porcelain=v1", "-z", "--no-renames", new)
     return [entry[3:] for entry in lines.split("\0") if entry]
+
+
+def files(revision: str) -> set[str]:
+    """The paths of all files that git keeps at the revision."""
+    return {*run("ls-tree", "-r", "-z", "--name-only", resolve(revision)).split("\0")} - {""}
 
 
 def tags() -> list[str]:
     """The names of all tags, the newest first."""
     return run("tag", "--list", "--sort=-creatordate").splitlines()
+
+
+def branch() -> str | None:
+    """The branch that is checked out; None for a commit without one."""
+    return run("branch", "--show-current") or None
 
 
 def resolve(revision: str) -> str:

@@ -1,0 +1,171 @@
+"""rollback: a released version in; its code, data and model on a branch of their own out.
+
+Every byte is hashed anew before it is called restored. A rollback that cannot be completed leaves
+the checkout as it was.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..files import CheckError, UserError
+from . import git, registry, storage
+from .graph import File
+from .hashes import mismatches, recorded
+from .notes import facts
+from .release import push_command, some
+
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # they would check out the data a second time
+LOCK = Path("dvc.lock")
+
+
+class DamagedError(CheckError):
+    """Restored files are not as recorded; their damaged bytes are gone, so that a fetch helps."""
+
+
+class StrandedError(CheckError):
+    """The way back failed, too."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a rollback brought back; `tags` are new, `push` publishes them."""
+
+    version: str
+    commit: str
+    branch: str
+    files: int
+    bytes: int
+    metrics: dict[str, Any]
+    other_packages: bool
+    tags: list[str]
+    push: str | None
+
+
+@dataclass(frozen=True)
+class Move:
+    """A way from one commit to another, and what DVC keeps at its two ends."""
+
+    here: str  # branch, or commit
+    version: str
+    commit: str
+    leaving: list[File]  # in the cache; what git keeps, git moves
+    coming: list[File]
+    outputs: list[File]  # all that dvc.lock records there
+
+
+def rollback(version: str, stage: str | None = None) -> Restored:
+    """Restore a release on the branch `rollback/VERSION`, and assign it the stage, if one is given.
+
+    Raises UserError for an unknown version, CheckError where work could be lost or bytes are gone.
+    """
+    registry.check_stage(stage)
+    commit, here = registry.find(version).commit, git.branch() or git.resolve("HEAD")
+    _refuse(git.changes(untracked=False), "commit it, or put it aside with 'git stash'")
+    leaving = _kept_by_dvc(recorded() if LOCK.is_file() else [], "HEAD")
+    outputs = recorded(commit)
+    move = Move(here, version, commit, leaving, _kept_by_dvc(outputs, commit), outputs)
+    other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
+    try:
+        branch, tags = _go(move, stage)
+    except StrandedError:
+        raise
+    except UserError as error:
+        raise CheckError(f"{error}; {here} is checked out as before") from error
+    return Restored(
+        version=version,
+        commit=commit,
+        branch=branch,
+        files=sum(file.files or 1 for file in outputs),
+        bytes=sum(file.size or 0 for file in outputs),
+        metrics=facts(commit)["metrics"],
+        other_packages=other_packages,
+        tags=tags,
+        push=push_command(tags, branch=False) if tags else None,
+    )
+
+
+def _refuse(names: list[str], remedy: str) -> None:
+    if names:
+        raise CheckError(f"{some(names)}: not committed, and a rollback would lose it; {remedy}")
+
+
+def _kept_by_dvc(files: list[File], revision: str) -> list[File]:
+    """The outputs whose bytes are in DVC's cache, not in git."""
+    in_git = git.files(revision)
+    folders = {str(parent) for name in in_git for parent in Path(name).parents}
+    return [file for file in files if file.path not in in_git | folders]
+
+
+def _go(move: Move, stage: str | None) -> tuple[str, list[str]]:
+    """Prepare, switch, restore, verify, assign; a second time where the cache was damaged."""
+    try:
+        return _try(move, stage)
+    except DamagedError:
+        return _try(move, stage)
+
+
+def _try(move: Move, stage: str | None) -> tuple[str, list[str]]:
+    _prepare(move)
+    branch = _free_branch(move.version)
+    words = ("--quiet", "--no-overwrite-ignore", "-b", branch, move.commit)
+    git.run(*NO_HOOKS, "checkout", *words)
+    with _returning(move, branch):
+        storage.checkout()
+        _sweep(move)
+        _verify(move)
+        tags = registry.assign(stage, move.version, f"Back to {move.version}") if stage else []
+    return branch, tags
+
+
+def _prepare(move: Move) -> None:
+    """Have all that leaves and all that comes in the cache, before anything is touched."""
+    with storage.opened("the cache cannot be read") as repo:
+        changed = storage.unsaved(repo, move.leaving)
+        _refuse(changed, "'dvc commit' keeps it, 'dvc checkout' drops it")
+        storage.save(repo, storage.lacking(repo, move.leaving))
+        if not storage.lacking(repo, move.coming):
+            return
+    storage.fetch(move.commit)  # from the remote of today, which may not be that of the version
+    with storage.opened("the cache cannot be read") as repo:
+        if gone := [file.path for file in storage.lacking(repo, move.coming)]:
+            lost = f"neither the cache nor the remote holds {some(gone)} whole"
+            raise CheckError(f"{move.version} cannot be restored: {lost}")
+
+
+def _free_branch(version: str) -> str:
+    taken = git.run("branch", "--list", "--format=%(refname:short)").splitlines()
+    first = f"rollback/{version}"
+    others = (f"{first}-{number}" for number in count(2))
+    return first if first not in taken else next(name for name in others if name not in taken)
+
+
+@contextmanager
+def _returning(move: Move, branch: str) -> Iterator[None]:
+    """Go back where it came from, data included, when anything fails or is interrupted."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            git.run(*NO_HOOKS, "checkout", "--quiet", move.here)
+            git.run("branch", "--quiet", "-D", branch)
+            storage.checkout(allow_missing=True)
+        except UserError as second:
+            way = f"'git checkout {move.here}' and 'dvc checkout' lead back"
+            raise StrandedError(f"{error}; the way back failed, too ({second}): {way}") from error
+        raise
+
+
+def _sweep(move: Move) -> None:
+    """Remove what the version does not have: DVC hashes a folder with all that is in it."""
+    coming = {file.path for file in move.coming}
+    storage.remove([file for file in move.leaving if file.path not in coming])
+
+
+def _verify(move: Move) -> None:
+    if wrong := {str(each.path) for each in mismatches(move.outputs)}:
+        storage.discard([file for file in move.coming if file.path in wrong])
+        raise DamagedError(f"{move.version}: {some(sorted(wrong))} did not come back as recorded")

@@ -1,0 +1,125 @@
+"""storage: what DVC keeps of the checkout in; what is stale, missing or restored out.
+
+DVC is called as a library, not as a command: its start costs as much as a checkout. Whatever it
+raises becomes a UserError with DVC's own sentence.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..files import UserError
+from .graph import File
+from .hashes import FOLDER, md5_of, mismatches
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+SMALL = 8_000_000  # bytes that are hashed sooner than DVC is asked for their hash
+
+
+@contextmanager
+def opened(what: str) -> Iterator["Repo"]:
+    """DVC's view of the checkout. What fails inside is a UserError that begins with `what`."""
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except UserError:
+        raise
+    except Exception as error:  # of DVC, of a storage library, of the network
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{what}: {said}") from error
+
+
+def stale() -> list[str]:
+    """The stages and .dvc files that are not as recorded, as `dvc status` names them."""
+    with opened("dvc status fails") as repo:
+        return list(repo.status())
+
+
+def not_in_remote() -> list[str]:
+    """The files that the remote lacks, as it is now (`dvc data status --not-in-remote`)."""
+    with opened("the remote cannot be asked") as repo:
+        found = repo.data_status(not_in_remote=True, remote_refresh=True, granular=True)
+    return sorted(found["not_in_remote"])
+
+
+def unsaved(repo: "Repo", files: list[File]) -> list[str]:
+    """What is there, but not as recorded: work that a checkout would overwrite."""
+    found = mismatches(files, md5=lambda path: _md5_of(repo, path))
+    return [str(wrong.path) for wrong in found if wrong.found is not None]
+
+
+def _md5_of(repo: "Repo", path: Path) -> str:
+    """The md5 of a file; DVC remembers it for this size, time and inode."""
+    if path.stat().st_size > SMALL:
+        _, remembered = repo.state.get(str(path.absolute()), repo.fs)
+        if remembered:
+            return str(remembered.value)
+    return md5_of(path)
+
+
+def lacking(repo: "Repo", files: list[File]) -> list[File]:
+    """What the cache does not hold whole; folders are looked into, their damaged lists dropped."""
+    for file in files:
+        if file.hash.endswith(FOLDER):
+            _drop_if_damaged(_place(repo, file.hash))
+    return [file for file in files if not all(p.is_file() for p in _objects(repo, file.hash))]
+
+
+def _place(repo: "Repo", md5: str) -> Path:
+    return Path(repo.cache.local.oid_to_path(md5))
+
+
+def _objects(repo: "Repo", md5: str) -> Iterator[Path]:
+    """Where the cache keeps a file, or a folder's list and then its files."""
+    place = _place(repo, md5)
+    yield place
+    if md5.endswith(FOLDER) and place.is_file():
+        yield from (_place(repo, entry["md5"]) for entry in json.loads(place.read_bytes()))
+
+
+def _drop_if_damaged(place: Path) -> None:
+    """Remove an object of the cache whose bytes are not those that its name, an md5, stands for."""
+    if place.is_file() and md5_of(place) != place.parent.name + place.stem:
+        place.unlink()
+
+
+def save(repo: "Repo", files: list[File]) -> None:
+    """Put files of the checkout into the cache, as they are; dvc.lock stays as it is."""
+    paths = {file.path for file in files}
+    for out in repo.index.outs if paths else ():
+        if out.exists and out.fs.relpath(out.fs_path, repo.root_dir) in paths:
+            out.commit(relink=False)
+
+
+def fetch(commit: str) -> None:
+    """Bring what a commit records from the remote into the cache."""
+    with opened("the remote cannot be read") as repo:
+        repo.fetch(revs=[commit], workspace=False)
+
+
+def checkout(*, allow_missing: bool = False) -> None:
+    """Bring what the checkout records from the cache into its place (`dvc checkout`)."""
+    with opened("dvc checkout fails") as repo:
+        repo.checkout(allow_missing=allow_missing)
+
+
+def discard(files: list[File]) -> None:
+    """Remove damaged outputs, and what is damaged of them in the cache: both can be had again."""
+    with opened("the cache cannot be mended") as repo:
+        for place in [place for file in files for place in _objects(repo, file.hash)]:
+            _drop_if_damaged(place)
+    remove(files)
+
+
+def remove(files: list[File]) -> None:
+    """Remove outputs from the checkout; the cache keeps them."""
+    for file in files:
+        path = Path(file.path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
