@@ -142,7 +142,7 @@ def lineage(
     if impact is None:
         answers.trace(what, sha256, form)
     else:
-        answers.follow(what, impact, form)
+        answers.follow(what, sha256, impact, form)
 
 
 def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:

@@ -9,8 +9,9 @@ import pytest
 from {{cookiecutter.project_slug}}.versioning import drawing
 from {{cookiecutter.project_slug}}.versioning.graph import Graph, parse
 from {{cookiecutter.project_slug}}.versioning.history import Commit, facts_of
-from {{cookiecutter.project_slug}}.versioning.lineage import Lineage, Node, Version
+from {{cookiecutter.project_slug}}.versioning.lineage import Lineage, Node
 from {{cookiecutter.project_slug}}.versioning.openlineage import Run, event
+from {{cookiecutter.project_slug}}.versioning.versions import Version
 
 SOURCE = {
     "data/source.dvc": {"outs": [{"md5": "50.dir", "size": 9, "nfiles": 2, "path": "source"}]}

@@ -9,25 +9,14 @@ from ..files import UserError
 from ..paths import CONTRACT, MODEL
 from . import drawing
 from .history import read_yaml
-from .lineage import (
-    Lineage,
-    Sighting,
-    Version,
-    environments,
-    impact,
-    lineage,
-    locate,
-    runs,
-    sightings,
-)
+from .lineage import Lineage, impact, lineage, runs
 from .openlineage import Run, event
+from .versions import Sighting, Version, environments, locate, sightings
 
 
 def trace(what: str | None, digits: str | None, form: str) -> None:
     """Print where a file comes from, or the model that has a sha256 with these digits."""
-    if what and digits:
-        raise UserError("--sha256 finds its own revision; leave the other one out")
-    seen = sightings(digits) if digits else None
+    seen = _seen(what, digits)
     version, path = locate(seen.commits[0].sha if seen else what)
     if form == "openlineage":
         _print_json(_events(version, path))
@@ -37,15 +26,18 @@ def trace(what: str | None, digits: str | None, form: str) -> None:
         print(drawing.mermaid(found))
     elif form == "json":
         _print_json(drawing.document(found) | ({"recorded_by": asdict(seen)} if seen else {}))
+    elif form:
+        raise UserError("--json, --mermaid and --openlineage are three answers; ask for one")
     else:
         _print_lineage(found, seen)
 
 
-def follow(what: str | None, path: str, form: str) -> None:
+def follow(what: str | None, digits: str | None, path: str, form: str) -> None:
     """Print what was made from a file."""
     if form not in ("", "json"):
-        raise UserError(f"--impact is a table or --json, not --{form}")
-    version, other = locate(what)
+        raise UserError("--impact is a table or, with --json, a document; it has no other form")
+    seen = _seen(what, digits)
+    version, other = locate(seen.commits[0].sha if seen else what)
     if other:
         raise UserError(f"--impact follows {path}; name a revision beside it, not {other}")
     found = impact(version, path)
@@ -57,6 +49,12 @@ def follow(what: str | None, path: str, form: str) -> None:
     if found.folder:
         console.print(f"It counts as {found.folder.path}, which DVC keeps as a whole.")
     console.print("", drawing.impact_table(found) if found.stages else "Nothing.", sep="\n")
+
+
+def _seen(what: str | None, digits: str | None) -> Sighting | None:
+    if what and digits:
+        raise UserError(f"--sha256 finds its own revision; leave out {what}")
+    return sightings(digits) if digits else None
 
 
 def _print_lineage(found: Lineage, seen: Sighting | None) -> None:
@@ -78,7 +76,7 @@ def _events(version: Version, path: str | None) -> list[dict[str, Any]]:
     led = {s.name for node in lineage(version, path).nodes for s in node.stages} if path else None
     stages = [s for s in graph.ordered if s.command and (led is None or s.name in led)]
     commits = runs(version, stages)
-    if missing := [name for name, commit in commits.items() if commit is None]:
+    if missing := [stage.name for stage in stages if commits.get(stage.name) is None]:
         raise UserError(f"the run of {missing[0]} has no time: it is not committed")
     locks = environments(version, commits.values())
     contract = read_yaml(version.snapshot.read(CONTRACT.as_posix()) or b"{}", str(CONTRACT))

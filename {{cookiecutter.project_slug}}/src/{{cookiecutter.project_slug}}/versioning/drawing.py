@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ..markdown import cell, estimate
 from .graph import File, Graph, Stage
 from .history import Commit
-from .lineage import ENVIRONMENT, Impact, Lineage, Node, Sighting, Version
+from .lineage import Impact, Lineage, Node
+from .versions import ENVIRONMENT, Sighting, Version
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .graph import File
-from .lineage import read
+from .versions import read
 
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 FOLDER = ".dir"
