@@ -1,0 +1,1 @@
+"""settings: Kedro's defaults."""
