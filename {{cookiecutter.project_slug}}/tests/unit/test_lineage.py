@@ -1,17 +1,19 @@
 """lineage: what was made from what, told by dvc.lock and the .dvc files alone."""
 
 import json
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from {{cookiecutter.project_slug}}.versioning import drawing
 from {{cookiecutter.project_slug}}.versioning.graph import Graph, parse
-from {{cookiecutter.project_slug}}.versioning.history import Commit, facts_of
+from {{cookiecutter.project_slug}}.versioning.history import Commit, facts_of, last_changes
 from {{cookiecutter.project_slug}}.versioning.lineage import Lineage, Node
 from {{cookiecutter.project_slug}}.versioning.openlineage import Run, event
-from {{cookiecutter.project_slug}}.versioning.versions import Version
+from {{cookiecutter.project_slug}}.versioning.versions import Version, locate
 
 SOURCE = {
     "data/source.dvc": {"outs": [{"md5": "50.dir", "size": 9, "nfiles": 2, "path": "source"}]}
@@ -244,3 +246,56 @@ def test_a_table_of_the_contract_has_its_columns_as_schema() -> None:
 def _event(graph: Graph, name: str) -> dict[str, Any]:
     [wanted] = [each for each in graph.stages if each.name == name]
     return event(Run(wanted, COMMIT, "e5"), graph, {}, "project")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet", "--initial-branch=trunk")
+    return tmp_path
+
+
+def git(*words: str) -> None:
+    who = ("user.name=Ada", "user.email=ada@example.com", "commit.gpgsign=false")
+    settings = [part for each in (*who, "core.hooksPath=/dev/null") for part in ("-c", each)]
+    subprocess.run(["git", *settings, *words], check=True, capture_output=True)
+
+
+def commit(subject: str, **hashes: str) -> None:
+    """Commit a lock that says so of its files."""
+    outs = "".join(f"    - path: {name}\n      md5: {md5}\n" for name, md5 in hashes.items())
+    Path("dvc.lock").write_text(f"stages:\n  make:\n    cmd: make\n    outs:\n{outs}")
+    git("add", ".")
+    git("commit", "--quiet", "--allow-empty", "--message", subject)
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_file_is_as_old_as_its_hash_and_not_as_the_lock() -> None:
+    commit("first", a="1", b="1")
+    commit("second", a="2", b="1")
+    commit("third", a="1", b="3")
+    changes = last_changes("HEAD", [("a", "1"), ("b", "3"), ("b", "1")], ())
+    subjects = [each and each.subject for each in changes.values()]
+    assert subjects == ["third", "third", None]
+
+
+@pytest.mark.usefixtures("repository")
+def test_what_a_branch_changed_is_by_the_commit_on_the_branch_not_by_the_merge() -> None:
+    commit("first", a="1", b="1")
+    git("checkout", "--quiet", "-b", "side")
+    commit("on the side", a="1", b="2")
+    git("checkout", "--quiet", "trunk")
+    commit("on trunk", a="2", b="1")
+    git("merge", "--quiet", "--no-commit", "--strategy=ours", "side")
+    commit("merge", a="2", b="2")
+    changes = last_changes("HEAD", [("a", "2"), ("b", "2")], ())
+    assert [each and each.subject for each in changes.values()] == ["on trunk", "on the side"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_version_stands_for_the_tag_of_its_release() -> None:
+    commit("first", a="1")
+    git("tag", "model@v1.0.0")
+    commit("second", a="2")
+    version, path = locate("v1.0.0")
+    assert (version.tags, path) == (("model@v1.0.0",), None)
