@@ -157,3 +157,27 @@ def reproduced(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) 
     copy.run("git", "add", ".")
     copy.run("git", "commit", "--quiet", "--no-verify", "--message", "Reproduce the pipeline")
     return copy
+
+
+@pytest.fixture(scope="session")
+def small(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """Run, commit and push a pipeline of two candidates: seconds. Shared: use `work` to change."""
+    copy = project.copy(tmp_path_factory.mktemp("small") / project.path.name)
+    params = copy.path / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    text = text.replace("feature_sets: [schedule, schedule_weather]", "feature_sets: [schedule]")
+    text = text.replace("[prior, linear, forest, boosting]", "[prior, linear]")
+    params.write_text(text, encoding="utf-8")
+    copy.run("dvc", "repro")
+    copy.run("git", "add", ".")
+    copy.run("git", "commit", "--quiet", "--no-verify", "--message", "Two candidates")
+    copy.run("dvc", "push")
+    return copy
+
+
+@pytest.fixture
+def work(small: BakedProject, tmp_path: Path) -> BakedProject:
+    """Copy the small project with its remote beside it: all is committed and pushed."""
+    remote = f"{small.path.name}-dvc-remote"
+    shutil.copytree(small.path.parent / remote, tmp_path / remote)
+    return small.copy(tmp_path / small.path.name)

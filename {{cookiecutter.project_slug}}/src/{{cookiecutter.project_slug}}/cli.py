@@ -47,6 +47,25 @@ def show(
     raise typer.Exit(0 if gate["passed"] else 1)
 
 
+@app.command(epilog="Example: doctor --json | python -m json.tool")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check this checkout, and say what to type where something is wrong. Changes nothing."""
+    from .versioning.doctor import examine
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json:
+            print(finding)
+    passed = all(finding.passed for finding in findings)
+    if as_json:
+        checks = [finding._asdict() for finding in findings]
+        print(json.dumps({"passed": passed, "checks": checks}))
+    raise typer.Exit(0 if passed else 1)
+
+
 @app.command(epilog="Example: release v1.2.0 --stage production")
 def release(
     version: Annotated[str, typer.Argument(help="The new version, as v1.2.0.")],

@@ -1,0 +1,163 @@
+"""The doctor: each of its checks seen to say no, with a remedy that works, and nothing changed."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import BakedProject
+
+pytestmark = pytest.mark.slow
+
+
+def doctor(project: BakedProject) -> dict[str, Any]:
+    """What the doctor finds, by check."""
+    said = project.run("flight-delays", "doctor", "--json", check=False).stdout
+    return {check["name"]: check for check in json.loads(said)["checks"]}
+
+
+def wrong(project: BakedProject) -> list[str]:
+    return [name for name, check in doctor(project).items() if not check["passed"]]
+
+
+def follow(project: BakedProject, check: str) -> None:
+    """Type what the doctor says, word for word."""
+    remedy = doctor(project)[check]["remedy"]
+    project.run("sh", "-c", remedy)
+
+
+def edit(project: BakedProject, name: str, old: str, new: str) -> None:
+    path = project.path / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file but notes of DVC, compiled Python, and git's memory of file times."""
+    skipped = {"index", "tmp", ".venv", "__pycache__"}
+    return {
+        name: path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not skipped & set((name := str(path.relative_to(folder))).split("/"))
+    }
+
+
+def test_all_is_in_order_after_a_run_that_was_committed_and_pushed(work: BakedProject) -> None:
+    said = work.run("flight-delays", "doctor").stdout.splitlines()
+    assert len(said) == 12
+    assert all(line.startswith("ok ") for line in said)
+
+
+def test_the_doctor_changes_nothing(work: BakedProject) -> None:
+    (work.path / "data/raw.parquet").unlink()
+    (work.path / "metrics.json").write_text("{}", encoding="utf-8")
+    before = tree(work.path.parent)
+    assert len(before) > 100
+    assert work.run("flight-delays", "doctor", check=False).returncode == 1
+    assert tree(work.path.parent) == before
+
+
+def test_a_fresh_clone_is_told_what_to_type(work: BakedProject) -> None:
+    clone = work.clone(work.path.parent / "clone")
+    said = doctor(clone)
+    assert [said[name]["remedy"] for name in wrong(clone)] == ["make setup", "dvc pull", None]
+    assert said["pipeline"]["found"] == "not checked before files is in order"
+    follow(clone, "files")
+    assert wrong(clone) == ["hooks"]
+
+
+def test_before_the_first_run_the_remedy_is_to_run(work: BakedProject) -> None:
+    (work.path / "dvc.lock").unlink()
+    assert doctor(work)["lock"]["remedy"] == "dvc repro"
+
+
+def test_another_python_than_the_project_wants(work: BakedProject) -> None:
+    edit(work, "pyproject.toml", 'requires-python = ">=3.11"', 'requires-python = ">=3.99"')
+    assert doctor(work)["python"]["remedy"].endswith("make setup PYTHON=python3.12")
+
+
+def test_packages_that_are_not_as_pinned(work: BakedProject) -> None:
+    with (work.path / "requirements.lock").open("a", encoding="utf-8") as file:
+        file.write("nosuch==1.0 \\\n    --hash=sha256:0\n")
+        file.write("elsewhere==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:0\n")
+    assert doctor(work)["packages"]["found"] == "nosuch is missing, not 1.0"
+    edit(work, "requirements.lock", "nosuch==1.0", "pytest==0.1")
+    assert doctor(work)["packages"]["found"].endswith(", not 0.1")
+
+
+def test_no_repository(work: BakedProject) -> None:
+    shutil.rmtree(work.path / ".git")
+    said = doctor(work)
+    assert said["git"]["remedy"].startswith("git init -b main && git add .")
+    assert said["lock"]["found"] == "not checked before git is in order"
+
+
+def test_the_repository_of_another_folder(work: BakedProject) -> None:
+    shutil.rmtree(work.path / ".git")
+    work.run("git", "init", "--quiet", work.path.parent)
+    assert doctor(work)["git"]["remedy"] == f"cd {work.path.parent}"
+
+
+def test_a_hook_that_is_not_installed(work: BakedProject) -> None:
+    (work.path / ".git/hooks/pre-push").unlink()
+    assert wrong(work) == ["hooks"]
+    work.run("pre-commit", "install")  # as make setup does; make would install into the one .venv
+    assert wrong(work) == []
+
+
+def test_hooks_are_not_missed_by_who_deleted_them(work: BakedProject) -> None:
+    (work.path / ".pre-commit-config.yaml").unlink()
+    shutil.rmtree(work.path / ".git/hooks")
+    assert wrong(work) == []
+
+
+def test_conflict_markers_in_the_lock(work: BakedProject) -> None:
+    edit(work, "dvc.lock", "stages:\n", "<<<<<<< HEAD\nstages:\n=======\n>>>>>>> theirs\n")
+    said = doctor(work)["lock"]
+    assert (said["found"], said["remedy"]) == (
+        "dvc.lock cannot be read",
+        "rm dvc.lock && dvc repro",
+    )
+
+
+def test_a_pipeline_that_dvc_cannot_read(work: BakedProject) -> None:
+    edit(work, "dvc.yaml", "stages:\n", "stages: [\n")
+    assert "dvc" in wrong(work)
+
+
+def test_a_report_that_was_changed_by_hand(work: BakedProject) -> None:
+    (work.path / "metrics.json").write_text("{}", encoding="utf-8")
+    said = doctor(work)["files"]
+    assert said["found"] == "metrics.json changed (dvc repro, if you meant to)"
+    follow(work, "files")
+    assert wrong(work) == []
+
+
+def test_a_file_that_no_candidate_owns(work: BakedProject) -> None:
+    (work.path / "models/candidates/schedule-forest.onnx").write_bytes(b"old")
+    assert "leftovers" in wrong(work)
+    follow(work, "leftovers")
+    assert wrong(work) == []
+
+
+def test_a_parameter_that_was_changed_since_the_last_run(work: BakedProject) -> None:
+    edit(work, "params.yaml", "floor: 0.65", "floor: 0.6")
+    assert wrong(work) == ["pipeline"]
+    follow(work, "pipeline")
+    assert wrong(work) == []
+
+
+def test_no_default_remote(work: BakedProject) -> None:
+    work.run("dvc", "remote", "default", "--unset")
+    assert doctor(work)["remote"]["found"] == "none is the default"
+
+
+def test_a_remote_folder_that_is_not_there(work: BakedProject) -> None:
+    kept = work.path.parent / "flight_delays-dvc-remote"
+    shutil.move(kept, work.path.parent / "elsewhere")
+    assert wrong(work) == ["remote", "pushed"]
+    follow(work, "remote")
+    assert wrong(work) == []

@@ -1,0 +1,278 @@
+"""doctor: a checkout in; for each thing that must hold, whether it does and what to type, out.
+
+Nothing is changed. A check returns what it found in order, or raises WrongError.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from ..files import CheckError, UserError, read_yaml
+from ..paths import CANDIDATES
+from . import environment, git, hashes, storage
+from .graph import File, within
+
+LOCK = Path("dvc.lock")
+HOOKS = Path(".pre-commit-config.yaml")
+WRITTEN = (Path("data"), Path("models"), Path("reports"))
+REFUSED = ("credential", "signature", "forbidden", "denied", "access key", "permission")
+MEND_LOCK = "rm dvc.lock && dvc repro"
+# `dvc push` takes a folder's list in the remote as a proof that all of its files are there.
+FORGET = 'from dvc.repo import Repo; Repo().cloud.get_remote_odb().delete("{}")'
+
+
+class WrongError(CheckError):
+    """What is wrong, and what to type."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        """Keep the remedy apart, for a program to read."""
+        super().__init__(what)
+        self.remedy = remedy
+
+
+class Check(NamedTuple):
+    """A check, and the checks without which it cannot be made."""
+
+    name: str
+    make: Callable[[], str]
+    needs: tuple[str, ...] = ()
+
+
+class Finding(NamedTuple):
+    """What a check found; where something is wrong, also what to type."""
+
+    name: str
+    passed: bool
+    found: str
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        """The finding as one line."""
+        line = f"{'ok' if self.passed else 'NO':3} {self.name:10} {self.found}"
+        return f"{line}: {self.remedy}" if self.remedy else line
+
+
+def examine() -> Iterator[Finding]:
+    """Make all checks in the current folder, in order; what cannot be checked has not passed."""
+    failed: set[str] = set()
+    for check in CHECKS:
+        finding = _finding(check, [need for need in check.needs if need in failed])
+        if not finding.passed:
+            failed.add(finding.name)
+        yield finding
+
+
+def python() -> str:
+    """Python is as the project wants it."""
+    version, wanted, good = environment.python()
+    if not good:
+        raise WrongError(f"{version} is not {wanted}", "rm -r .venv && make setup PYTHON=python3.12")
+    return version
+
+
+def packages() -> str:
+    """Every package that requirements.lock pins is installed in that version."""
+    pins = list(environment.pins())
+    wrong = [
+        f"{pin.name} is {pin.installed or 'missing'}, not {pin.version}"
+        for pin in pins
+        if pin.installed != pin.version
+    ]
+    if wrong:
+        raise WrongError(_some(wrong), f"touch {environment.PINS} && make setup")
+    return f"{len(pins)} installed as {environment.PINS} pins them"
+
+
+def repository() -> str:
+    """The project is a git repository of its own."""
+    try:
+        root = Path(git.run("rev-parse", "--show-toplevel"))
+    except UserError as error:
+        start = 'git init -b main && git add . && git commit -m "First commit" && make setup'
+        raise WrongError(str(error), start) from None
+    if root.resolve() != Path.cwd():
+        raise WrongError(f"{root} is the repository, not this folder", f"cd {shlex.quote(str(root))}")
+    return f"at {git.run('rev-parse', '--short', 'HEAD')}"
+
+
+def hooks() -> str:
+    """Git runs the hooks that .pre-commit-config.yaml lists."""
+    if not HOOKS.exists():
+        return f"none wanted, without {HOOKS}"
+    kinds = read_yaml(HOOKS).get("default_install_hook_types", ["pre-commit"])
+    folder = Path(git.run("rev-parse", "--git-path", "hooks"))
+    if absent := [kind for kind in kinds if not _runs_pre_commit(folder / kind)]:
+        raise WrongError(f"{', '.join(absent)} not installed", "make setup")
+    return ", ".join(kinds)
+
+
+def record() -> str:
+    """dvc.lock and the .dvc files can be read."""
+    if not LOCK.exists():
+        raise WrongError(f"there is no {LOCK}: nothing was run yet", "dvc repro")
+    try:
+        return f"{len(hashes.recorded())} outputs recorded"
+    except UserError as error:
+        raise WrongError(str(error).partition(" is not ")[0] + " cannot be read", MEND_LOCK) from None
+
+
+def dvc() -> str:
+    """DVC is there, and reads dvc.yaml."""
+    try:
+        version = metadata.version("dvc")
+    except metadata.PackageNotFoundError:
+        raise WrongError("not installed", "make setup && source .venv/bin/activate") from None
+    _recorded()
+    return version
+
+
+def cached() -> str:
+    """The cache holds what its names say, for all that is recorded here."""
+    with storage.opened("the cache cannot be read") as repo:
+        place = Path(repo.cache.local.path)
+    objects = {path: md5 for file in _kept_by_dvc() for path, md5 in _objects(file.hash, place)}
+    wrong = [_from_here(path) for path, md5 in objects.items() if hashes.md5_of(path) != md5]
+    if wrong:
+        raise WrongError(f"{len(wrong)} damaged", f"rm -f {_words(wrong)} && dvc pull")
+    return f"{len(objects)} objects hold what their names say"
+
+
+def files() -> str:
+    """Every recorded file has the bytes that are recorded, read anew."""
+    wrong = hashes.mismatches(_recorded(), Path())
+    if not wrong:
+        return "all as recorded, read byte by byte"
+    by_dvc = {Path(file.path) for file in _kept_by_dvc()}
+    by_git = [each.path for each in wrong if each.path not in by_dvc]
+    changed = [each.path for each in wrong if each.path in by_dvc and each.found is not None]
+    missing = [each.path for each in wrong if each.path in by_dvc and each.found is None]
+    commands = [f"git checkout HEAD -- {_words(by_git)}"] if by_git else []
+    commands += [f"rm -r {_words(changed)}"] if changed else []
+    commands += ["dvc pull"] if changed or missing else []
+    found = [f"{_some(missing)} missing"] if missing else []
+    if differ := by_git + changed:
+        found.insert(0, f"{_some(differ)} changed (dvc repro, if you meant to)")
+    raise WrongError(" and ".join(found), " && ".join(commands))
+
+
+def leftovers() -> str:
+    """No half-written file, and no file of a candidate that the pipeline does not know."""
+    owned = {Path(file.path) for file in _recorded()}
+    parts = {path for folder in WRITTEN for path in folder.rglob(".*.part")}
+    parts.update(Path().glob(".*.part"))
+    if found := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
+        raise WrongError(f"{_some(found)} left over", f"rm {_words(found)}")
+    return "none"
+
+
+def pipeline() -> str:
+    """Nothing has changed since the last run."""
+    if changed := storage.stale():
+        raise WrongError(f"{_some(changed)} changed since the last run", "dvc repro")
+    return "up to date"
+
+
+def remote() -> str:
+    """The default remote answers, and accepts the credentials."""
+    with storage.opened("the project cannot be opened") as repo:
+        name = repo.config["core"].get("remote")
+        url = str(repo.config["remote"].get(name, {}).get("url", ""))
+    if not url:
+        raise WrongError("none is the default", "dvc remote add --default storage ../dvc-remote")
+    if "://" not in url and not Path(url).is_dir():
+        elsewhere = f"dvc remote modify --local {name} url FOLDER"
+        raise WrongError(f"{url} is no folder (if it is elsewhere: {elsewhere})", "dvc push")
+    try:
+        storage.not_in_remote()
+    except UserError as error:
+        refused = any(word in str(error).lower() for word in REFUSED)
+        remedy = "set the credentials (README.md, S3)" if refused else "dvc remote list"
+        raise WrongError(f"{url}: {error}", remedy) from None
+    return f"{url} answers"
+
+
+def pushed() -> str:
+    """All that is recorded is in the remote."""
+    absent = storage.not_in_remote()
+    if not absent:
+        return "all is in the remote"
+    folders = [
+        file.hash
+        for file in _kept_by_dvc()
+        if file.path not in absent and any(within(path, file.path) for path in absent)
+    ]
+    forget = [f"python -c {shlex.quote(FORGET.format(md5))}" for md5 in folders]
+    raise WrongError(f"{_some(absent)} not in the remote", " && ".join([*forget, "dvc push"]))
+
+
+CHECKS = (
+    Check("python", python),
+    Check("packages", packages),
+    Check("git", repository),
+    Check("hooks", hooks, ("git",)),
+    Check("lock", record, ("git",)),
+    Check("dvc", dvc, ("lock",)),
+    Check("cache", cached, ("dvc",)),
+    Check("files", files, ("dvc",)),
+    Check("leftovers", leftovers, ("dvc",)),
+    Check("pipeline", pipeline, ("files",)),
+    Check("remote", remote, ("dvc",)),
+    Check("pushed", pushed, ("remote",)),
+)
+
+
+def _finding(check: Check, failed: list[str]) -> Finding:
+    if failed:
+        return Finding(check.name, False, f"not checked before {failed[0]} is in order")
+    try:
+        return Finding(check.name, True, check.make())
+    except UserError as error:
+        return Finding(check.name, False, str(error), getattr(error, "remedy", None))
+
+
+def _runs_pre_commit(hook: Path) -> bool:
+    return hook.is_file() and "pre_commit" in hook.read_text(encoding="utf-8", errors="replace")
+
+
+def _recorded() -> list[File]:
+    """What dvc.lock records of the pipeline as it is: DVC never takes old candidates out of it."""
+    with storage.opened("the project cannot be opened") as repo:
+        paths = {Path(out.fs_path).relative_to(repo.root_dir) for out in repo.index.outs}
+    return [file for file in hashes.recorded() if Path(file.path) in paths]
+
+
+def _kept_by_dvc() -> list[File]:
+    """The recorded files whose bytes DVC keeps; git keeps the others."""
+    by_git = set(git.run("ls-files", "-z").split("\0"))
+    return [
+        file
+        for file in _recorded()
+        if file.path not in by_git and not any(within(name, file.path) for name in by_git)
+    ]
+
+
+def _objects(md5: str, place: Path) -> Iterator[tuple[Path, str]]:
+    """The objects of a file or folder that are in the cache, each with the md5 it must have."""
+    whole, listed = place / md5[:2] / md5[2:], md5.removesuffix(hashes.FOLDER)
+    if not whole.is_file():
+        return
+    yield whole, listed
+    if md5 != listed and hashes.md5_of(whole) == listed:
+        for entry in json.loads(whole.read_bytes()):
+            yield from _objects(entry["md5"], place)
+
+
+def _some(names: Iterable[object]) -> str:
+    first, *more = map(str, names)
+    return f"{first} and {len(more)} more" if more else first
+
+
+def _words(paths: Iterable[Path]) -> str:
+    return " ".join(shlex.quote(path.as_posix()) for path in paths)
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
