@@ -1,0 +1,22 @@
+"""plain_copy: a folder in, the same files in an S3 bucket out, or the other way; by s3fs, at once.
+
+Run by versioning.py with a generated project's Python: what `dvc push` and `pull` are measured
+against.
+"""
+
+import sys
+
+from s3fs import S3FileSystem
+
+
+def main(verb: str, folder: str, bucket: str, url: str) -> None:
+    """Copy all files; s3fs has many on their way at a time, and parts of large ones."""
+    s3 = S3FileSystem(endpoint_url=url)
+    if verb == "push":
+        s3.put(f"{folder}/", f"{bucket}/", recursive=True)
+    else:
+        s3.get(f"{bucket}/", f"{folder}/", recursive=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
