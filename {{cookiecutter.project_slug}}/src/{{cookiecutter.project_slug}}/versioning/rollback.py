@@ -129,7 +129,7 @@ def _prepare(move: Move) -> None:
         storage.save(repo, storage.lacking(repo, move.leaving))
         if not storage.lacking(repo, move.coming):
             return
-    storage.fetch(move.commit)  # from the remote of today, which may not be that of the version
+    storage.fetch(move.commit)
     with storage.opened("the cache cannot be read") as repo:
         if gone := [file.path for file in storage.lacking(repo, move.coming)]:
             lost = f"neither the cache nor the remote holds {some(gone)} whole"

@@ -99,9 +99,14 @@ def save(repo: "Repo", files: list[File]) -> None:
 
 
 def fetch(commit: str) -> None:
-    """Bring what a commit records from the remote into the cache."""
+    """Bring what a commit records into the cache, from the remote of today with its credentials.
+
+    The commit's own settings may name a remote of old, and DVC would look for a relative folder
+    from nowhere.
+    """
     with opened("the remote cannot be read") as repo:
-        repo.fetch(revs=[commit], workspace=False)
+        settings = {name: repo.config[name] for name in ("core", "remote")}
+        repo.fetch(revs=[commit], workspace=False, config=settings)
 
 
 def checkout(*, allow_missing: bool = False) -> None:

@@ -1,0 +1,527 @@
+"""Release and rollback of a baked project, with real git, DVC and GTO."""
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import BakedProject
+
+pytestmark = pytest.mark.slow
+
+Change = Callable[[BakedProject], object]
+SCORE = """
+import sys
+from pathlib import Path
+import onnxruntime, pandas as pd
+from flight_delays.model import Model
+path = Path("models/model.onnx")
+rows = pd.read_parquet(sys.argv[1])
+types = {"tensor(float)": "float32", "tensor(string)": "object"}
+session = onnxruntime.InferenceSession(path)
+feed = {
+    each.name: rows[each.name].to_numpy(types[each.type]).reshape(-1, 1)
+    for each in session.get_inputs()
+}
+print(session.run(None, feed)[0].tobytes().hex())
+model = Model(path)
+print(model.predict(rows[list(model.features)]).tobytes().hex())
+"""
+
+
+def beside(project: BakedProject, folder: Path) -> BakedProject:
+    """Copy a project together with its remote."""
+    remote = f"{project.path.name}-dvc-remote"
+    shutil.copytree(project.path.parent / remote, folder / remote)
+    return project.copy(folder / project.path.name)
+
+
+def commit(project: BakedProject, message: str = "A change") -> None:
+    project.run("git", "add", ".")
+    project.run("git", "commit", "--quiet", "--no-verify", "--message", message)
+
+
+def change_params(project: BakedProject, old: str, new: str) -> None:
+    path = project.path / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def read(project: BakedProject, name: str) -> Any:
+    return json.loads((project.path / name).read_text(encoding="utf-8"))
+
+
+def tags(project: BakedProject) -> list[str]:
+    return project.run("git", "tag").stdout.split()
+
+
+def in_production(project: BakedProject) -> str:
+    """What GTO itself takes for the version in production."""
+    (row,) = json.loads(project.run("gto", "show", "model#production", "--json").stdout)
+    return str(row["version"])
+
+
+def hashes(project: BakedProject) -> dict[str, str]:
+    """The sha256 of every file in data, models and reports, and of metrics.json."""
+    folders = (project.path / name for name in ("data", "models", "reports"))
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(project.path)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in [*files, project.path / "metrics.json"]
+    }
+
+
+def in_cache(project: BakedProject, md5: str) -> Path:
+    return project.path / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def in_remote(project: BakedProject, md5: str) -> Path:
+    remote = project.path.parent / f"{project.path.name}-dvc-remote"
+    return remote / "files/md5" / md5[:2] / md5[2:]
+
+
+def rollback(project: BakedProject, *words: str, code: int = 0) -> str:
+    done = project.run("flight-delays", "rollback", *words, check=False)
+    assert done.returncode == code, done.stdout
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
+def branch(project: BakedProject) -> str:
+    return project.run("git", "branch", "--show-current").stdout.strip()
+
+
+class Released:
+    """A project with two releases, v1.0.0 and v1.1.0, and what the first one was."""
+
+    def __init__(self, project: BakedProject, folder: Path) -> None:
+        self.project = project
+        self.hashes = {"v1.0.0": hashes(project)}
+        self.metrics = read(project, "metrics.json")
+        self.rows = folder / "rows.parquet"
+        shutil.copy(project.path / "data/features/test.parquet", self.rows)
+        self.answer = self.score(project)
+        self.said = {"v1.0.0": project.run("flight-delays", "release", "v1.0.0").stdout}
+
+    def change(self) -> None:
+        """August arrives, a parameter changes, a candidate is added."""
+        change_params(self.project, 'until: "2013-08-01"', 'until: "2013-09-01"')
+        change_params(self.project, "C: 1.0", "C: 0.5")
+        change_params(self.project, "models: [prior, linear]", "models: [prior, linear, forest]")
+        self.project.run("dvc", "repro")
+        commit(self.project, "August")
+        self.project.run("dvc", "push")
+        command = ("flight-delays", "release", "v1.1.0", "--stage", "production")
+        self.said["v1.1.0"] = self.project.run(*command).stdout
+        self.hashes["v1.1.0"] = hashes(self.project)
+
+    def score(self, project: BakedProject) -> str:
+        """What the model file, and the scorer, answer to the rows stored at v1.0.0."""
+        return project.run("python", "-c", SCORE, self.rows).stdout
+
+
+@pytest.fixture(scope="module")
+def released(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Released:
+    folder = tmp_path_factory.mktemp("released")
+    found = Released(beside(small, folder), folder)
+    found.change()
+    return found
+
+
+@pytest.fixture
+def copy(released: Released, tmp_path: Path) -> BakedProject:
+    """Two releases, to be changed; v1.1.0 is checked out."""
+    return beside(released.project, tmp_path)
+
+
+# release
+
+
+def append(name: str, text: str) -> Change:
+    def change(project: BakedProject) -> None:
+        with (project.path / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    return change
+
+
+def fail_the_gate(project: BakedProject) -> None:
+    change_params(project, "floor: 0.65", "floor: 0.99")
+    project.run("dvc", "repro")
+    commit(project)
+
+
+def take_from_the_remote(name: str) -> Change:
+    def change(project: BakedProject) -> None:
+        data = project.path / name
+        in_remote(project, hashlib.md5(data.read_bytes()).hexdigest()).unlink()
+
+    return change
+
+
+def move_the_remote_out_of_reach(project: BakedProject) -> None:
+    settings = {"url": "s3://bucket/prefix", "endpointurl": "http://127.0.0.1:9"}
+    settings |= {"access_key_id": "nobody", "secret_access_key": "nothing"}
+    for name, value in settings.items():
+        project.run("dvc", "remote", "modify", "--local", "storage", name, value)
+
+
+def undeclare(project: BakedProject) -> None:
+    path = project.path / "dvc.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("\n  model:\n", "\n  another:\n"), encoding="utf-8")
+    commit(project)
+
+
+def make_stale(project: BakedProject) -> None:
+    change_params(project, "folds: 4", "folds: 3")
+    commit(project)
+
+
+REFUSALS: dict[str, tuple[Change, str]] = {
+    "gate failed": (fail_the_gate, "the gate said no (floor): read reports/model_card.md"),
+    "no gate": (
+        lambda project: (project.path / "reports/gate.json").unlink(),
+        "reports/gate.json is missing: run 'dvc repro'",
+    ),
+    "changed file": (append("README.md", "x"), "not committed: README.md"),
+    "new file": (append("src/flight_delays/new.py", ""), "not committed: src/flight_delays/new.py"),
+    "stale": (
+        make_stale,
+        "dvc.lock is stale at train@schedule-prior, train@schedule-linear: run 'dvc repro'",
+    ),
+    "new source": (append("data/source/x.csv", "x"), "dvc.lock is stale at ingest, data/source"),
+    "not pushed": (
+        take_from_the_remote("models/model.onnx"),
+        "the remote lacks models/candidates/schedule-linear.onnx, models/model.onnx: "
+        "run 'dvc push'",
+    ),
+    "file of a folder not pushed": (
+        take_from_the_remote("data/source/2013-04.parquet"),
+        "the remote lacks data/source/2013-04.parquet: run 'dvc push'",
+    ),
+    "remote out of reach": (move_the_remote_out_of_reach, "the remote cannot be asked: Could not"),
+    "tag exists": (
+        lambda project: project.run("git", "tag", "v1.0.0"),
+        "v1.0.0 exists already: choose another",
+    ),
+    "registered": (
+        lambda project: project.run("git", "tag", "model@v1.0.0"),
+        "v1.0.0 exists already: choose another",
+    ),
+    "commit released": (
+        lambda project: project.run("flight-delays", "release", "v0.9.0"),
+        "this commit is released as v0.9.0: use that version",
+    ),
+    "not declared": (undeclare, "dvc.yaml declares no artifact 'model'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_release_is_refused_with_reason_and_remedy(name: str, work: BakedProject) -> None:
+    change, sentence = REFUSALS[name]
+    change(work)
+    before = tags(work)
+    refused = work.run("flight-delays", "release", "v1.0.0", check=False)
+    assert refused.returncode == 1
+    assert sentence in refused.stdout
+    assert "Traceback" not in refused.stdout
+    assert tags(work) == before
+
+
+def test_all_refusals_come_at_once_and_as_json(work: BakedProject) -> None:
+    append("README.md", "x")(work)
+    (work.path / "reports/gate.json").unlink()
+    take_from_the_remote("data/raw.parquet")(work)
+    done = work.run("flight-delays", "release", "v1.0.0", "--json", check=False)
+    document = json.loads(done.stdout.splitlines()[0])
+    assert done.returncode == 1
+    assert document["released"] is False
+    assert len(document["refusals"]) == 4
+    assert all(each["reason"] and each["remedy"] for each in document["refusals"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("1.0.0",), "'1.0.0' is no version; write it as v1.2.0"),
+        (("v1.0.0", "--stage", "a b"), "'a b' is no stage"),
+    ],
+)
+def test_wrong_use_of_release_exits_with_2(
+    words: tuple[str, ...], sentence: str, small: BakedProject
+) -> None:
+    done = small.run("flight-delays", "release", *words, check=False)
+    assert done.returncode == 2
+    assert sentence in done.stdout
+
+
+def test_a_release_that_fails_half_way_leaves_no_tag(work: BakedProject) -> None:
+    (work.path / ".git/refs/tags/model@v1.0.0.lock").touch()  # as another git would hold it
+    done = work.run("flight-delays", "release", "v1.0.0", check=False)
+    assert done.returncode == 2
+    assert "GTO could not write its tag" in done.stdout
+    assert tags(work) == []
+
+
+def test_a_release_tags_registers_and_assigns(released: Released) -> None:
+    project = released.project
+    assert set(tags(project)) == {
+        *("v1.0.0", "model@v1.0.0"),
+        *("v1.1.0", "model@v1.1.0", "model#production#1"),
+    }
+    shown = json.loads(project.run("gto", "show", "model", "--json").stdout)
+    assert [row["version"] for row in shown] == ["v1.1.0", "v1.0.0"]
+    assert in_production(project) == "v1.1.0"
+
+
+def test_the_notes_are_in_the_tag_and_say_what_changed(released: Released) -> None:
+    notes = released.project.run("git", "tag", "--list", "--format=%(contents)", "v1.1.0").stdout
+    assert notes.strip() in released.said["v1.1.0"]
+    for line in (
+        "## Changed since v1.0.0",
+        "| `ingest.until` | 2013-08-01 | 2013-09-01 |",
+        "| `train.hyperparameters.linear.C` | 1 | 0.5 |",
+    ):
+        assert line in notes
+    value = f"| {released.metrics['roc_auc']['value']:.4g} ("
+    assert f"| roc_auc {value}" in notes
+    assert f"| roc_auc {value}" in released.said["v1.0.0"]
+
+
+def test_the_printed_command_publishes_the_release(copy: BakedProject, released: Released) -> None:
+    copy.run("git", "init", "--quiet", "--bare", "../origin.git")
+    copy.run("git", "remote", "add", "origin", "../origin.git")
+    command = released.said["v1.1.0"].splitlines()[-1]
+    copy.run(*shlex.split(command))
+    there = copy.run("git", "ls-remote", "--tags", "--refs", "origin").stdout
+    assert [name in there for name in ("v1.1.0", "model@v1.1.0", "model#production#1")]
+    teammate = copy.clone(copy.path.parent / "teammate" / copy.path.name)
+    model = teammate.path / "model.onnx"
+    teammate.run("dvc", "artifacts", "get", copy.path, "model", "--rev", "v1.0.0", "-o", model)
+    found = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert found == released.hashes["v1.0.0"]["models/model.onnx"]
+
+
+def test_releases_are_listed_newest_first(released: Released) -> None:
+    listed = json.loads(released.project.run("flight-delays", "releases", "--json").stdout)
+    assert [(each["version"], each["stages"]) for each in listed] == [
+        ("v1.1.0", ["production"]),
+        ("v1.0.0", []),
+    ]
+    assert listed[1]["metric"] == "roc_auc"
+    assert {end: listed[1][end] for end in ("value", "low", "high")} == released.metrics["roc_auc"]
+    shown = released.project.run("flight-delays", "releases").stdout
+    assert shown.index("v1.1.0") < shown.index("v1.0.0")
+
+
+def test_without_a_release_the_list_says_how_to_make_one(small: BakedProject) -> None:
+    assert "There is no release yet" in small.run("flight-delays", "releases").stdout
+    assert json.loads(small.run("flight-delays", "releases", "--json").stdout) == []
+
+
+# rollback
+
+
+def test_a_rollback_brings_back_the_same_bytes_metrics_and_answers(
+    copy: BakedProject, released: Released
+) -> None:
+    assert released.hashes["v1.0.0"] != released.hashes["v1.1.0"]
+    assert released.score(copy) != released.answer
+    said = rollback(copy, "v1.0.0", "--stage", "production")
+    assert branch(copy) == "rollback/v1.0.0"
+    assert hashes(copy) == released.hashes["v1.0.0"]
+    assert read(copy, "metrics.json") == released.metrics
+    assert released.score(copy) == released.answer
+    assert "up to date" in copy.run("dvc", "status").stdout
+    assert copy.run("git", "status", "--porcelain").stdout == ""
+    assert f"{released.metrics['roc_auc']['value']:.4g}" in said
+    assert "git push --atomic origin 'model#production#2'" in said
+    assert in_production(copy) == "v1.0.0"
+
+
+def test_plain_git_and_dvc_bring_back_the_same_bytes(
+    copy: BakedProject, released: Released
+) -> None:
+    copy.run("git", "checkout", "--quiet", "v1.0.0")
+    copy.run("dvc", "checkout")
+    extra = {name for name in hashes(copy) if "schedule-forest" in name}  # no candidate of v1.0.0
+    found = {name: value for name, value in hashes(copy).items() if name not in extra}
+    assert found == released.hashes["v1.0.0"]
+    assert released.score(copy) == released.answer
+
+
+def test_there_and_back_again(copy: BakedProject, released: Released) -> None:
+    rollback(copy, "v1.0.0")
+    answer = json.loads(rollback(copy, "v1.1.0", "--json"))
+    assert hashes(copy) == released.hashes["v1.1.0"]
+    rollback(copy, "v1.0.0")
+    assert branch(copy) == "rollback/v1.0.0-2"
+    assert answer["branch"] == "rollback/v1.1.0"
+    assert answer["bytes"] > 1_000_000
+    assert answer["tags"] == []
+
+
+def test_a_stage_that_the_version_has_is_not_assigned_again(copy: BakedProject) -> None:
+    before = tags(copy)
+    rollback(copy, "v1.1.0", "--stage", "production")
+    assert tags(copy) == before
+
+
+def test_with_an_empty_cache_a_rollback_pulls(copy: BakedProject, released: Released) -> None:
+    shutil.rmtree(copy.path / ".dvc/cache")
+    rollback(copy, "v1.0.0")
+    assert hashes(copy) == released.hashes["v1.0.0"]
+
+
+def test_with_an_empty_cache_nothing_is_lost_that_was_never_pushed(
+    copy: BakedProject, released: Released
+) -> None:
+    md5 = output_of(copy, "v1.1.0", "models/model.onnx")
+    in_remote(copy, md5).unlink()
+    shutil.rmtree(copy.path / ".dvc/cache")
+    rollback(copy, "v1.0.0")
+    rollback(copy, "v1.1.0")
+    assert hashes(copy) == released.hashes["v1.1.0"]
+
+
+def test_a_fresh_clone_rolls_back(copy: BakedProject, released: Released) -> None:
+    clone = copy.clone(copy.path.parent / "clone")
+    rollback(clone, "v1.0.0")
+    found = hashes(clone)
+    assert {name: found[name] for name in released.hashes["v1.0.0"]} == released.hashes["v1.0.0"]
+
+
+def output_of(project: BakedProject, version: str, path: str) -> str:
+    """The md5 of an output in the dvc.lock of a version."""
+    lock = yaml.safe_load(project.run("git", "show", f"{version}:dvc.lock").stdout)
+    outs = [out for stage in lock["stages"].values() for out in stage["outs"]]
+    return next(str(out["md5"]) for out in outs if out["path"] == path)
+
+
+def flip(path: Path) -> None:
+    """Change one byte; size, time and mode stay, so that DVC does not see it."""
+    before = path.stat()
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    path.chmod(before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def assert_untouched(project: BakedProject, released: Released) -> None:
+    """v1.1.0 is checked out as it was, on its branch, and no other branch or tag is left."""
+    assert branch(project) == branch(released.project)
+    assert hashes(project) == released.hashes["v1.1.0"]
+    assert tags(project) == tags(released.project)
+    assert "rollback" not in project.run("git", "branch").stdout
+
+
+def test_a_flipped_byte_in_the_cache_is_fetched_anew(
+    copy: BakedProject, released: Released
+) -> None:
+    md5 = output_of(copy, "v1.0.0", "data/raw.parquet")
+    flip(in_cache(copy, md5))
+    rollback(copy, "v1.0.0")
+    assert hashes(copy) == released.hashes["v1.0.0"]
+    assert hashlib.md5(in_cache(copy, md5).read_bytes()).hexdigest() == md5
+
+
+def test_bytes_that_are_nowhere_leave_everything_as_it_was(
+    copy: BakedProject, released: Released
+) -> None:
+    md5 = output_of(copy, "v1.0.0", "data/train.parquet")
+    in_cache(copy, md5).unlink()
+    in_remote(copy, md5).unlink()
+    said = rollback(copy, "v1.0.0", code=1)
+    assert "neither the cache nor the remote holds data/train.parquet whole" in said
+    assert f"{branch(copy)} is checked out as before" in said
+    assert_untouched(copy, released)
+
+
+def test_bytes_that_went_bad_everywhere_lead_back(copy: BakedProject, released: Released) -> None:
+    md5 = output_of(copy, "v1.0.0", "data/raw.parquet")
+    flip(in_cache(copy, md5))
+    in_remote(copy, md5).unlink()
+    said = rollback(copy, "v1.0.0", code=1)
+    assert "data/raw.parquet" in said
+    assert_untouched(copy, released)
+
+
+def test_a_stage_that_cannot_be_assigned_leads_back(copy: BakedProject, released: Released) -> None:
+    (copy.path / ".git/refs/tags/model#production#2.lock").touch()
+    said = rollback(copy, "v1.0.0", "--stage", "production", code=1)
+    assert "GTO could not write its tag" in said
+    assert_untouched(copy, released)
+    assert "up to date" in copy.run("dvc", "status").stdout
+
+
+def test_a_remote_out_of_reach_is_one_sentence(copy: BakedProject, released: Released) -> None:
+    move_the_remote_out_of_reach(copy)
+    in_cache(copy, output_of(copy, "v1.0.0", "data/raw.parquet")).unlink()
+    said = rollback(copy, "v1.0.0", code=1)
+    assert "Could not connect to the endpoint URL" in said
+    assert "the remote cannot be read: " in said
+    assert_untouched(copy, released)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("README.md", "README.md: not committed"),
+        ("data/raw.parquet", "data/raw.parquet: not committed"),
+        ("data/source/2014-01.csv", "data/source: not committed"),
+    ],
+)
+def test_work_that_is_not_committed_is_refused_and_kept(
+    name: str, sentence: str, copy: BakedProject
+) -> None:
+    append(name, "my work")(copy)
+    before = (copy.path / name).read_bytes()
+    assert sentence in rollback(copy, "v1.0.0", code=1)
+    assert (copy.path / name).read_bytes() == before
+    assert "rollback" not in copy.run("git", "branch").stdout
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_new_file_that_the_version_would_overwrite_is_kept(
+    ignored: bool, copy: BakedProject
+) -> None:
+    copy.run("git", "rm", "--quiet", "docs/canvas.md")
+    if ignored:
+        append(".gitignore", "/docs/canvas.md\n")(copy)
+    commit(copy)
+    (copy.path / "docs/canvas.md").write_text("my work", encoding="utf-8")
+    said = rollback(copy, "v1.0.0", code=1)
+    assert "docs/canvas.md" in said
+    assert "would be overwritten by checkout" in said
+    assert (copy.path / "docs/canvas.md").read_text(encoding="utf-8") == "my work"
+
+
+def test_a_new_file_in_nobodys_way_stays(copy: BakedProject, released: Released) -> None:
+    (copy.path / "notes.txt").write_text("my work", encoding="utf-8")
+    rollback(copy, "v1.0.0")
+    assert (copy.path / "notes.txt").read_text(encoding="utf-8") == "my work"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("v9.0.0",), "there is no release v9.0.0; known are v1.1.0, v1.0.0"),
+        (("latest",), "'latest' is no version"),
+        (("v1.0.0", "--stage", "a b"), "'a b' is no stage"),
+    ],
+)
+def test_wrong_use_of_rollback_exits_with_2(
+    words: tuple[str, ...], sentence: str, released: Released
+) -> None:
+    assert sentence in rollback(released.project, *words, code=2)
