@@ -123,6 +123,13 @@ def test_conflict_markers_in_the_lock(work: BakedProject) -> None:
     )
 
 
+def test_conflict_markers_in_the_record_of_the_source(work: BakedProject) -> None:
+    edit(work, "data/source.dvc", "outs:\n", "<<<<<<< HEAD\nouts:\n=======\n>>>>>>> theirs\n")
+    assert "lock" in wrong(work)
+    follow(work, "lock")
+    assert wrong(work) == []
+
+
 def test_a_pipeline_that_dvc_cannot_read(work: BakedProject) -> None:
     edit(work, "dvc.yaml", "stages:\n", "stages: [\n")
     assert "dvc" in wrong(work)

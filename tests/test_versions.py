@@ -113,9 +113,9 @@ class Released:
 
     def change(self) -> None:
         """August arrives, a parameter changes, a candidate is added."""
-        change_params(self.project, 'until: "2013-08-01"', 'until: "2013-09-01"')
+        change_params(self.project, "until: '2013-08-01'", "until: '2013-09-01'")
         change_params(self.project, "C: 1.0", "C: 0.5")
-        change_params(self.project, "models: [prior, linear]", "models: [prior, linear, forest]")
+        change_params(self.project, "  - linear\n", "  - linear\n  - forest\n")
         self.project.run("dvc", "repro")
         commit(self.project, "August")
         self.project.run("dvc", "push")

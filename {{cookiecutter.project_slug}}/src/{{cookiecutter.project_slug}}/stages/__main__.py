@@ -5,8 +5,10 @@ import os
 import sys
 
 # The hash seed orders sets (and with them the nodes of a model file); the number of threads
-# changes the last bits of sums. Both must be set before Python and NumPy start.
+# changes the last bits of sums. Both must be set before Python and NumPy start. An experiment runs
+# in a copy of the project: the code to run is the one that lies there, not the installed one.
 ENVIRONMENT = {
+    "PYTHONPATH": "src",
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

@@ -69,7 +69,9 @@ def python() -> str:
     """Python is as the project wants it."""
     version, wanted, good = environment.python()
     if not good:
-        raise WrongError(f"{version} is not {wanted}", "rm -r .venv && make setup PYTHON=python3.12")
+        raise WrongError(
+            f"{version} is not {wanted}", "rm -r .venv && make setup PYTHON=python3.12"
+        )
     return version
 
 
@@ -94,7 +96,9 @@ def repository() -> str:
         start = 'git init -b main && git add . && git commit -m "First commit" && make setup'
         raise WrongError(str(error), start) from None
     if root.resolve() != Path.cwd():
-        raise WrongError(f"{root} is the repository, not this folder", f"cd {shlex.quote(str(root))}")
+        raise WrongError(
+            f"{root} is the repository, not this folder", f"cd {shlex.quote(str(root))}"
+        )
     return f"at {git.run('rev-parse', '--short', 'HEAD')}"
 
 
@@ -116,7 +120,9 @@ def record() -> str:
     try:
         return f"{len(hashes.recorded())} outputs recorded"
     except UserError as error:
-        raise WrongError(str(error).partition(" is not ")[0] + " cannot be read", MEND_LOCK) from None
+        place = str(error).split()[0]
+        remedy = MEND_LOCK if place == str(LOCK) else f"git checkout HEAD -- {place}"
+        raise WrongError(f"{place} cannot be read", remedy) from None
 
 
 def dvc() -> str:

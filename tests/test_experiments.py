@@ -1,0 +1,99 @@
+"""Experiments by DVC alone: a grid is queued, run side by side, compared, and the best applied."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from conftest import BakedProject
+
+pytestmark = pytest.mark.slow
+
+GRID = ("train.hyperparameters.linear.C=0.01,1", "select.coverage=0.8,0.9")
+TABLE = "dvc exp show --only-changed --sort-by roc_auc.value --sort-order desc".split()
+COLUMNS = ("--drop", r"^(?!Experiment|roc_auc|train\.|select\.)")
+
+
+@pytest.fixture(scope="module")
+def explored(
+    small: BakedProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BakedProject]:
+    """A project after a grid of four: queued by one command, run two at a time by another."""
+    copy = small.copy(tmp_path_factory.mktemp("explored") / small.path.name)
+    queue = [word for dial in GRID for word in ("-S", dial)]
+    assert copy.run("dvc", "exp", "run", "--queue", *queue).stdout.count("Queued experiment") == 4
+    assert copy.run("git", "status", "--porcelain").stdout == ""
+    copy.run("dvc", "exp", "run", "--run-all", "--jobs", "2")
+    yield copy
+    copy.run("dvc", "queue", "stop", "--kill", check=False)
+
+
+def rows(project: BakedProject, *options: str) -> list[dict[str, str]]:
+    """The table of experiments below the commit that they start from."""
+    table = csv.DictReader(io.StringIO(project.run(*TABLE, *options, "--csv").stdout))
+    return [row for row in table if row["rev"] not in ("workspace", "main", "")]
+
+
+def test_experiments_leave_nothing_behind_in_git(explored: BakedProject) -> None:
+    assert explored.run("git", "status", "--porcelain").stdout == ""
+    assert explored.run("git", "branch", "--list").stdout.split() == ["*", "main"]
+    assert explored.run("git", "stash", "list").stdout == ""
+    assert "up to date" in explored.run("dvc", "status").stdout
+
+
+def test_the_table_is_sorted_by_the_headline_metric_with_its_interval(
+    explored: BakedProject,
+) -> None:
+    table = rows(explored)
+    values = [float(row["roc_auc.value"]) for row in table]
+    assert len(table) == 4
+    assert values == sorted(values, reverse=True)
+    assert values[0] > values[-1]
+    for row in table:
+        assert float(row["roc_auc.low"]) < float(row["roc_auc.value"]) < float(row["roc_auc.high"])
+    grid = {(row["train.hyperparameters.linear.C"], row["select.coverage"]) for row in table}
+    assert grid == {("0.01", "0.8"), ("0.01", "0.9"), ("1", "0.8"), ("1", "0.9")}
+
+
+def test_the_documented_table_shows_no_other_columns(explored: BakedProject) -> None:
+    shown = explored.run(*TABLE, *COLUMNS, "--md").stdout.splitlines()[0]
+    assert [cell.strip() for cell in shown.strip("|").split("|")] == [
+        "Experiment",
+        "roc_auc.value",
+        "roc_auc.low",
+        "roc_auc.high",
+        "train.hyperparameters.linear.C",
+        "select.coverage",
+    ]
+
+
+def test_the_best_is_applied_and_is_then_a_run_like_any_other(
+    explored: BakedProject, small: BakedProject
+) -> None:
+    best = rows(explored)[0]
+    explored.run("dvc", "exp", "apply", best["Experiment"])
+    changed = explored.run("git", "diff", "--unified=0", "HEAD", "params.yaml").stdout
+    lines = [line[1:].strip() for line in changed.splitlines() if line.startswith("+ ")]
+    assert {line.split(":")[0] for line in lines} <= {"C", "coverage"}
+    explored.run("pre-commit", "run", "--files", "params.yaml", "dvc.lock")
+    assert "up to date" in explored.run("dvc", "status").stdout
+    metrics = json.loads((explored.path / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["roc_auc"]["value"] == pytest.approx(float(best["roc_auc.value"]), abs=1e-5)
+    explored.run("git", "reset", "--quiet", "--hard")
+    explored.run("dvc", "checkout", "--quiet", "--force")
+    assert (explored.path / "dvc.lock").read_bytes() == (small.path / "dvc.lock").read_bytes()
+
+
+def test_an_experiment_runs_the_code_that_it_was_queued_with(work: BakedProject) -> None:
+    code = work.path / "src/flight_delays/stages/gate.py"
+    text = code.read_text(encoding="utf-8")
+    assert '"model_size"' in text
+    code.write_text(text.replace('"model_size"', '"size_of_the_model"'), encoding="utf-8")
+    work.run("dvc", "exp", "run", "--queue", "--name", "renamed")
+    code.write_text(text, encoding="utf-8")
+    work.run("dvc", "exp", "run", "--run-all")
+    assert work.run("git", "status", "--porcelain").stdout == ""
+    work.run("dvc", "exp", "apply", "renamed")
+    assert work.file_contains("reports/gate.json", "size_of_the_model")
