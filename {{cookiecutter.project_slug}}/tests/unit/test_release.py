@@ -7,8 +7,8 @@ import pytest
 
 from {{cookiecutter.project_slug}}.files import UserError
 from {{cookiecutter.project_slug}}.versioning import git, registry
+from {{cookiecutter.project_slug}}.versioning import release as releasing
 from {{cookiecutter.project_slug}}.versioning.notes import Facts, flat, notes
-from {{cookiecutter.project_slug}}.versioning.release import Refusal, RefusedError, push_command, some
 
 
 def interval(value: float) -> dict[str, float]:
@@ -93,14 +93,16 @@ def test_what_is_no_stage_is_refused(stage: str) -> None:
 
 
 def test_all_refusals_are_told_at_once() -> None:
-    refused = RefusedError("v1.0.0", [Refusal("a", "mend a"), Refusal("b", "mend b")])
+    refused = releasing.RefusedError(
+        "v1.0.0", [releasing.Refusal("a", "mend a"), releasing.Refusal("b", "mend b")]
+    )
     assert str(refused).splitlines()[1:] == ["  - a: mend a", "  - b: mend b"]
     assert refused.exit_code == 1
 
 
 def test_long_lists_are_cut() -> None:
-    assert some(["a", "b"]) == "a, b"
-    assert some(list("abcdefg")) == "a, b, c, d and 3 more"
+    assert releasing.some(["a", "b"]) == "a, b"
+    assert releasing.some(list("abcdefg")) == "a, b, c, d and 3 more"
 
 
 @pytest.fixture
@@ -144,9 +146,9 @@ def test_a_stage_is_where_it_was_assigned_last() -> None:
 @pytest.mark.usefixtures("repository")
 def test_the_push_command_names_every_tag_and_can_be_pasted_into_a_shell() -> None:
     words = "git push --atomic origin HEAD v1.0.0 'model#production#1'"
-    assert push_command(["v1.0.0", "model#production#1"]) == words
+    assert releasing.push_command(["v1.0.0", "model#production#1"]) == words
     git.run("checkout", "--quiet", "--detach")
-    assert push_command(["v1.0.0"]) == "git push --atomic origin v1.0.0"
+    assert releasing.push_command(["v1.0.0"]) == "git push --atomic origin v1.0.0"
 
 
 @pytest.mark.usefixtures("repository")

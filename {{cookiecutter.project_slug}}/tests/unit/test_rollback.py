@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from {{cookiecutter.project_slug}}.versioning import hashes
 from {{cookiecutter.project_slug}}.versioning.graph import File
-from {{cookiecutter.project_slug}}.versioning.hashes import digest, ignore_rules, md5_of, mismatches
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def folder_hash(root: Path) -> str:
-    found = digest(root / "data", root, ignore_rules(root), md5_of)
+    found = hashes.digest(root / "data", root, hashes.ignore_rules(root), hashes.md5_of)
     assert found is not None
     return found
 
@@ -44,16 +44,19 @@ def test_a_changed_byte_changes_the_hash_of_the_folder(folder: Path) -> None:
 
 def test_what_is_as_recorded_is_no_mismatch(folder: Path) -> None:
     right = hashlib.md5(b"b.txt", usedforsecurity=False).hexdigest()
-    assert mismatches([File("data/b.txt", right), File("data", folder_hash(folder))], folder) == []
+    assert (
+        hashes.mismatches([File("data/b.txt", right), File("data", folder_hash(folder))], folder)
+        == []
+    )
 
 
 def test_a_mismatch_says_what_was_expected_and_found(folder: Path) -> None:
-    found = mismatches([File("data/b.txt", "0" * 32), File("data/gone", "1" * 32)], folder)
+    found = hashes.mismatches([File("data/b.txt", "0" * 32), File("data/gone", "1" * 32)], folder)
     assert [wrong.path for wrong in found] == [Path("data/b.txt"), Path("data/gone")]
     assert [wrong.expected for wrong in found] == ["0" * 32, "1" * 32]
-    assert [wrong.found for wrong in found] == [md5_of(folder / "data/b.txt"), None]
+    assert [wrong.found for wrong in found] == [hashes.md5_of(folder / "data/b.txt"), None]
 
 
 def test_a_file_where_a_folder_was_is_a_mismatch(folder: Path) -> None:
     recorded = [File("data/b.txt", folder_hash(folder))]
-    assert len(mismatches(recorded, folder)) == 1
+    assert len(hashes.mismatches(recorded, folder)) == 1
