@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -260,31 +259,6 @@ def test_baking_over_a_repository_commits_nothing(tmp_path: Path) -> None:
     )
     assert "git repository already" in done.stdout
     assert baked.run("git", "status", "--porcelain").stdout == "?? mine.txt\n"
-
-
-def test_cruft_brings_a_change_of_the_template_to_a_project(tmp_path: Path) -> None:
-    def run(folder: Path, *command: str) -> str:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    template = tmp_path / "template"
-    ignored = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
-    shutil.copytree(TEMPLATE, template, ignore=ignored)
-    run(template, "git", "init", "--quiet", "-b", "main")
-    run(template, "git", "add", "--force", ".")
-    run(template, "git", "commit", "--quiet", "-m", "One")
-    said = run(tmp_path, "cruft", "create", "--no-input", str(template))
-    baked = tmp_path / "flight_delays"
-    (typed_next,) = re.findall(r"^    (git init .*)$", said, re.MULTILINE)
-    run(baked, "sh", "-c", typed_next)
-    params = template / "{{cookiecutter.project_slug}}" / "params.yaml"
-    params.write_text(params.read_text(encoding="utf-8") + "# new\n", encoding="utf-8")
-    run(template, "git", "commit", "--quiet", "--all", "-m", "Two")
-    run(baked, "cruft", "update", "--skip-apply-ask")
-    changed = run(baked, "git", "status", "--porcelain").split("\n")
-    assert [line[3:] for line in sorted(changed) if line] == [".cruft.json", "params.yaml"]
-    assert (baked / "params.yaml").read_text(encoding="utf-8").endswith("# new\n")
 
 
 # Answers are data

@@ -1,0 +1,145 @@
+"""Updates from the template by cruft, as docs/updating.md tells them: a user's edits survive."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import TEMPLATE
+
+SOURCE = "{{cookiecutter.project_slug}}"
+
+
+class Updated:
+    """A template that moves on, and a project that was made from its first version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.template = folder / "template"
+        self.project = folder / "flight_delays"
+        ignored = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
+        shutil.copytree(TEMPLATE, self.template, ignore=ignored)
+        self.run(self.template, "git", "init", "--quiet", "-b", "main")
+        self.run(self.template, "git", "add", "--force", ".")
+        self.run(self.template, "git", "commit", "--quiet", "-m", "One")
+        said = self.run(folder, "cruft", "create", "--no-input", str(self.template))
+        (self.first_commit,) = re.findall(r"^    (git init .*)$", said, re.MULTILINE)
+
+    def run(self, folder: Path, *command: str) -> str:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self) -> None:
+        """Commit the project, as it is now, for the first time."""
+        self.run(self.project, "sh", "-c", self.first_commit)
+
+    def move_on(self, **changes: tuple[str, str]) -> None:
+        """Change files of the template, and commit that."""
+        for name, (old, new) in changes.items():
+            replace(self.template / SOURCE / name.replace("__", "."), old, new)
+        self.run(self.template, "git", "commit", "--quiet", "--all", "-m", "Two")
+
+    def edit(self, **changes: tuple[str, str]) -> None:
+        """Change files of the project, as its user does."""
+        for name, (old, new) in changes.items():
+            replace(self.project / name.replace("__", "."), old, new)
+
+    def commit(self) -> None:
+        self.run(self.project, "git", "commit", "--quiet", "--all", "-m", "Mine")
+
+    def update(self) -> list[str]:
+        """Update the project; what git says has changed."""
+        self.run(self.project, "cruft", "update", "--skip-apply-ask")
+        changed = self.run(self.project, "git", "status", "--porcelain").splitlines()
+        return sorted(changed, key=lambda line: line[3:])
+
+    def text(self, name: str) -> str:
+        return (self.project / name).read_text(encoding="utf-8")
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, (path, old)
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture
+def updated(tmp_path: Path) -> Updated:
+    return Updated(tmp_path)
+
+
+def test_a_change_of_the_template_comes_to_a_project(updated: Updated) -> None:
+    updated.start()
+    updated.run(updated.project, "cruft", "check")
+    updated.move_on(params__yaml=("folds: 4 ", "folds: 5 "))
+    assert updated.update() == [" M .cruft.json", "M  params.yaml"]
+    assert "folds: 5 " in updated.text("params.yaml")
+    updated.run(updated.project, "cruft", "check")
+
+
+def test_edits_of_the_user_survive_beside_those_of_the_template(updated: Updated) -> None:
+    updated.start()
+    updated.edit(params__yaml=("floor: 0.65", "floor: 0.7"), README__md=("## Start", "## Begin"))
+    (updated.project / "mine.md").write_text("mine\n", encoding="utf-8")
+    updated.run(updated.project, "git", "add", ".")
+    updated.commit()
+    updated.move_on(
+        params__yaml=("folds: 4 ", "folds: 5 "), contract__yaml=("version: 1", "version: 2")
+    )
+    changed = updated.update()
+    assert [line[3:] for line in changed] == [".cruft.json", "contract.yaml", "params.yaml"]
+    assert "folds: 5 " in updated.text("params.yaml")
+    assert "floor: 0.7" in updated.text("params.yaml")
+    assert "## Begin" in updated.text("README.md")
+    assert updated.text("mine.md") == "mine\n"
+
+
+def test_where_both_changed_a_line_git_marks_a_conflict_with_both(updated: Updated) -> None:
+    updated.start()
+    updated.edit(params__yaml=("folds: 4 ", "folds: 3 "))
+    updated.commit()
+    updated.move_on(
+        params__yaml=("folds: 4 ", "folds: 5 "), Makefile=("setup: .venv", "setup:  .venv")
+    )
+    assert "UU params.yaml" in updated.update()
+    assert re.search(
+        "<<<<<<< ours\n  folds: 3 .*\n=======\n  folds: 5 .*\n>>>>>>> theirs\n",
+        updated.text("params.yaml"),
+    )
+    assert "setup:  .venv" in updated.text("Makefile")
+
+
+def test_without_the_bake_in_git_what_does_not_fit_is_in_a_rej_file(updated: Updated) -> None:
+    updated.edit(params__yaml=("folds: 4 ", "folds: 3 "))
+    updated.start()
+    updated.move_on(
+        params__yaml=("folds: 4 ", "folds: 5 "), Makefile=("setup: .venv", "setup:  .venv")
+    )
+    assert "?? params.yaml.rej" in updated.update()
+    assert "folds: 3 " in updated.text("params.yaml")
+    assert "+  folds: 5 " in updated.text("params.yaml.rej")
+    assert "setup:  .venv" in updated.text("Makefile")
+
+
+def test_files_that_the_user_wants_left_alone_are(updated: Updated) -> None:
+    updated.start()
+    with (updated.project / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[tool.cruft]\nskip = ["params.yaml"]\n')
+    updated.commit()
+    updated.move_on(params__yaml=("folds: 4 ", "folds: 5 "))
+    updated.update()
+    assert "folds: 4 " in updated.text("params.yaml")
+
+
+def test_a_project_that_cookiecutter_made_is_linked_later(updated: Updated) -> None:
+    (updated.project / ".cruft.json").unlink()
+    updated.start()
+    link = ("cruft", "link", "--no-input", str(updated.template))
+    updated.run(updated.project, *link)
+    updated.run(updated.project, "git", "add", ".cruft.json")
+    updated.commit()
+    updated.move_on(params__yaml=("folds: 4 ", "folds: 5 "))
+    updated.update()
+    assert "folds: 5 " in updated.text("params.yaml")
