@@ -61,7 +61,7 @@ class BakedProject:
         return text in (self.path / name).read_text(encoding="utf-8")
 
     def edit(self, name: str, **changes: Any) -> None:
-        """Change a YAML file: `train__folds=1` sets folds in train; a value of None takes it out."""
+        """Change a YAML file: `train__folds=1` sets folds in train; None takes a key out."""
         path = self.path / name
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key, value in changes.items():

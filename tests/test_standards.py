@@ -94,7 +94,7 @@ def test_setup_with_an_old_python_is_refused_in_one_sentence(tmp_path: Path) -> 
 def test_help_lists_every_target(project: BakedProject, folder: str) -> None:
     path = TEMPLATE if folder == "template" else project.path
     listed = project.run("make", "--no-print-directory", "-C", path, "help").stdout
-    targets = re.findall(r"^([a-z]+):", (path / "Makefile").read_text(encoding="utf-8"), re.M)
+    targets = re.findall(r"^([a-z0-9]+):", (path / "Makefile").read_text(encoding="utf-8"), re.M)
     assert [line.split()[0] for line in listed.splitlines()] == targets
 
 

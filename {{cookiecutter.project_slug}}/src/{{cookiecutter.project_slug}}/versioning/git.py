@@ -11,23 +11,6 @@ def run(*words: str, cwd: Path | None = None) -> str:
     return _bytes(*words, cwd=cwd).decode("utf-8", "replace").rstrip("\n")
 
 
-def show(revision: str, path: Path | str) -> bytes | None:
-    """The file as it was at the revision; None when it was not there.
-
-    The path is relative to the project's folder. Raises UserError for an unknown revision.
-    """
-    place = f"{resolve(revision)}:./{Path(path).as_posix()}"
-    try:
-        return _bytes("cat-file", "blob", place)
-    except UserError:
-        return None
-
-
-def is_clean() -> bool:
-    """Whether all that git does not ignore is committed, new files included."""
-    return not changes()
-
-
 def changes(*, untracked: bool = True) -> list[str]:
     """The files that are changed, staged, deleted or new since the last commit."""
     new = f"--untracked-files={'all' if untracked else 'no'}"

@@ -36,11 +36,6 @@ def recorded(revision: str | None = None) -> list[File]:
     return [out for out in outs.values() if MD5.fullmatch(out.hash)]
 
 
-def verify(root: Path = Path()) -> list[Mismatch]:
-    """Hash every recorded output of the checkout anew; return those that are not as recorded."""
-    return mismatches(recorded(), root)
-
-
 def mismatches(
     files: list[File], root: Path = Path(), md5: Callable[[Path], str] | None = None
 ) -> list[Mismatch]:
