@@ -1,0 +1,1 @@
+"""The commands of the project, a module for each kind; cli.py puts them together."""
