@@ -99,6 +99,23 @@ def branch(project: BakedProject) -> str:
     return project.run("git", "branch", "--show-current").stdout.strip()
 
 
+ENDS = ("json", "onnx", "parquet")  # the files of a candidate
+BROKEN_ROLLBACK = """
+from flight_delays.files import UserError
+from flight_delays.versioning import rollback, storage
+
+checkout, failures = storage.checkout, [{error}] * {times}
+
+def breaking(**how):
+    if failures:
+        raise failures.pop()
+    return checkout(**how)
+
+storage.checkout = breaking
+rollback.rollback("v1.0.0")
+"""
+
+
 class Released:
     """A project with two releases, v1.0.0 and v1.1.0, and what the first one was."""
 
@@ -455,6 +472,56 @@ def test_bytes_that_went_bad_everywhere_lead_back(copy: BakedProject, released: 
     said = rollback(copy, "v1.0.0", code=1)
     assert "data/raw.parquet" in said
     assert_untouched(copy, released)
+
+
+def test_a_version_without_a_candidate_of_old_comes_back(copy: BakedProject) -> None:
+    """DVC never takes a candidate out of dvc.lock, and this one's files are gone."""
+    change_params(copy, "  - linear\n  - forest\n", "  - linear\n")
+    copy.run("dvc", "repro")
+    commit(copy, "Without the forest")
+    for path in (copy.path / "models/candidates").glob("*-forest.*"):
+        path.unlink()
+    gone = {f"models/candidates/schedule-forest.{end}" for end in ENDS}
+    for md5 in {output_of(copy, "HEAD", path) for path in gone}:
+        in_cache(copy, md5).unlink()
+        in_remote(copy, md5).unlink()
+    copy.run("dvc", "push")
+    copy.run("flight-delays", "release", "v1.2.0")
+    before = hashes(copy)
+    rollback(copy, "v1.0.0")
+    shutil.rmtree(copy.path / ".dvc/cache")
+    rollback(copy, "v1.2.0")
+    assert hashes(copy) == before
+
+
+def broken_rollback(project: BakedProject, error: str, times: int) -> str:
+    """A rollback in which DVC's checkout fails the first times."""
+    script = BROKEN_ROLLBACK.format(error=error, times=times)
+    return project.run("python", "-c", script, check=False).stdout
+
+
+def test_ctrl_c_in_the_middle_of_a_rollback_leads_back(
+    copy: BakedProject, released: Released
+) -> None:
+    assert "KeyboardInterrupt" in broken_rollback(copy, "KeyboardInterrupt()", 1)
+    assert_untouched(copy, released)
+
+
+def test_where_the_way_back_fails_too_the_commands_are_told(
+    copy: BakedProject, released: Released
+) -> None:
+    here = branch(copy)
+    said = broken_rollback(copy, "UserError('the disk is full')", 2)
+    assert f"'git checkout {here}' and 'dvc checkout' lead back" in said
+    copy.run("git", "checkout", here)
+    copy.run("dvc", "checkout")
+    assert_untouched(copy, released)
+
+
+def test_a_version_of_other_packages_says_what_to_type(copy: BakedProject) -> None:
+    (copy.path / "requirements.lock").open("a").write("# changed\n")
+    commit(copy, "Other packages")
+    assert "run 'make setup' before you run its code" in rollback(copy, "v1.0.0")
 
 
 def test_a_stage_that_cannot_be_assigned_leads_back(copy: BakedProject, released: Released) -> None:

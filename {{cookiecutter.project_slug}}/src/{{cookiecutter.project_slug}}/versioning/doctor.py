@@ -244,10 +244,9 @@ def _runs_pre_commit(hook: Path) -> bool:
 
 
 def _recorded() -> list[File]:
-    """What dvc.lock records of the pipeline as it is: DVC never takes old candidates out of it."""
-    with storage.opened("the project cannot be opened") as repo:
-        paths = {Path(out.fs_path).relative_to(repo.root_dir) for out in repo.index.outs}
-    return [file for file in hashes.recorded() if Path(file.path) in paths]
+    """What dvc.lock records of the pipeline as it is, without candidates of old."""
+    paths = storage.owned()
+    return [file for file in hashes.recorded() if file.path in paths]
 
 
 def _kept_by_dvc() -> list[File]:

@@ -54,7 +54,7 @@ class Move:
     commit: str
     leaving: list[File]  # in the cache; what git keeps, git moves
     coming: list[File]
-    outputs: list[File]  # all that dvc.lock records there
+    outputs: list[File]  # all that dvc.lock records there, candidates of old included
 
 
 def rollback(version: str, stage: str | None = None) -> Restored:
@@ -70,7 +70,7 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     move = Move(here, version, commit, leaving, _kept_by_dvc(outputs, commit), outputs)
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
     try:
-        branch, tags = _go(move, stage)
+        branch, restored, tags = _go(move, stage)
     except StrandedError:
         raise
     except UserError as error:
@@ -79,8 +79,8 @@ def rollback(version: str, stage: str | None = None) -> Restored:
         version=version,
         commit=commit,
         branch=branch,
-        files=sum(file.files or 1 for file in outputs),
-        bytes=sum(file.size or 0 for file in outputs),
+        files=sum(file.files or 1 for file in restored),
+        bytes=sum(file.size or 0 for file in restored),
         metrics=facts(commit)["metrics"],
         other_packages=other_packages,
         tags=tags,
@@ -100,7 +100,7 @@ def _kept_by_dvc(files: list[File], revision: str) -> list[File]:
     return [file for file in files if file.path not in in_git | folders]
 
 
-def _go(move: Move, stage: str | None) -> tuple[str, list[str]]:
+def _go(move: Move, stage: str | None) -> tuple[str, list[File], list[str]]:
     """Prepare, switch, restore, verify, assign; a second time where the cache was damaged."""
     try:
         return _try(move, stage)
@@ -108,17 +108,18 @@ def _go(move: Move, stage: str | None) -> tuple[str, list[str]]:
         return _try(move, stage)
 
 
-def _try(move: Move, stage: str | None) -> tuple[str, list[str]]:
+def _try(move: Move, stage: str | None) -> tuple[str, list[File], list[str]]:
     _prepare(move)
     branch = _free_branch(move.version)
     words = ("--quiet", "--no-overwrite-ignore", "-b", branch, move.commit)
     git.run(*NO_HOOKS, "checkout", *words)
     with _returning(move, branch):
-        storage.checkout()
+        owned = storage.checkout()
+        restored = [file for file in move.outputs if file.path in owned]
         _sweep(move)
-        _verify(move)
+        _verify(move, restored)
         tags = registry.assign(stage, move.version, f"Back to {move.version}") if stage else []
-    return branch, tags
+    return branch, restored, tags
 
 
 def _prepare(move: Move) -> None:
@@ -127,13 +128,20 @@ def _prepare(move: Move) -> None:
         changed = storage.unsaved(repo, move.leaving)
         _refuse(changed, "'dvc commit' keeps it, 'dvc checkout' drops it")
         storage.save(repo, storage.lacking(repo, move.leaving))
-        if not storage.lacking(repo, move.coming):
-            return
-    storage.fetch(move.commit)
+    if not _absent(move.coming):
+        return
+    owned = storage.owned(move.commit)
+    wanted = [file for file in move.coming if file.path in owned]
+    if _absent(wanted):
+        storage.fetch(move.commit)
+    if gone := _absent(wanted):
+        lost = f"neither the cache nor the remote holds {some(gone)} whole"
+        raise CheckError(f"{move.version} cannot be restored: {lost}")
+
+
+def _absent(files: list[File]) -> list[str]:
     with storage.opened("the cache cannot be read") as repo:
-        if gone := [file.path for file in storage.lacking(repo, move.coming)]:
-            lost = f"neither the cache nor the remote holds {some(gone)} whole"
-            raise CheckError(f"{move.version} cannot be restored: {lost}")
+        return [file.path for file in storage.lacking(repo, files)]
 
 
 def _free_branch(version: str) -> str:
@@ -165,7 +173,7 @@ def _sweep(move: Move) -> None:
     storage.remove([file for file in move.leaving if file.path not in coming])
 
 
-def _verify(move: Move) -> None:
-    if wrong := {str(each.path) for each in mismatches(move.outputs)}:
+def _verify(move: Move, restored: list[File]) -> None:
+    if wrong := {str(each.path) for each in mismatches(restored)}:
         storage.discard([file for file in move.coming if file.path in wrong])
         raise DamagedError(f"{move.version}: {some(sorted(wrong))} did not come back as recorded")

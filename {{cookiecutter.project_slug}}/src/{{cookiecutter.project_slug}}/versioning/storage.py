@@ -49,6 +49,21 @@ def not_in_remote() -> list[str]:
     return sorted(found["not_in_remote"])
 
 
+def owned(revision: str | None = None) -> set[str]:
+    """The outputs that the pipeline has in the checkout, or at a revision.
+
+    dvc.lock records more: DVC never takes out candidates that the params no longer name.
+    """
+    with opened("the pipeline cannot be read") as repo:
+        for _ in repo.brancher(revs=[revision] if revision else None, workspace=False):
+            return _outputs(repo)
+    return set()
+
+
+def _outputs(repo: "Repo") -> set[str]:
+    return {repo.fs.relpath(out.fs_path, repo.root_dir) for out in repo.index.outs}
+
+
 def unsaved(repo: "Repo", files: list[File]) -> list[str]:
     """What is there, but not as recorded: work that a checkout would overwrite."""
     found = mismatches(files, md5=lambda path: _md5_of(repo, path))
@@ -109,10 +124,11 @@ def fetch(commit: str) -> None:
         repo.fetch(revs=[commit], workspace=False, config=settings)
 
 
-def checkout(*, allow_missing: bool = False) -> None:
-    """Bring what the checkout records from the cache into its place (`dvc checkout`)."""
+def checkout(*, allow_missing: bool = False) -> set[str]:
+    """Bring the pipeline's outputs from the cache into their place (`dvc checkout`); name them."""
     with opened("dvc checkout fails") as repo:
         repo.checkout(allow_missing=allow_missing)
+        return _outputs(repo)
 
 
 def discard(files: list[File]) -> None:
