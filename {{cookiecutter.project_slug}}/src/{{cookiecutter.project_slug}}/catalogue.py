@@ -1,7 +1,7 @@
 """catalogue: features.py and the contract in; what each feature is, and its values, out."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,6 +60,36 @@ class Catalogue:
             node.name: as_array(table[node.name]) for node in upstream if node.is_external_input
         }
         return dict(self._driver.execute(list(names), inputs=inputs))
+
+    def recipe(self, names: Sequence[str]) -> Callable[[Mapping[str, np.ndarray]], Arrays]:
+        """What `compute` does with arrays, as one function: no plan is made for each call.
+
+        On one row, the plan would cost ten times what the features do.
+        """
+        steps = list(self._steps(names))
+
+        def make(columns: Mapping[str, np.ndarray]) -> Arrays:
+            values = dict(columns)
+            for name, function, inputs in steps:
+                values[name] = function(**{each: values[each] for each in inputs})
+            return {name: values[name] for name in names}
+
+        return make
+
+    def _steps(self, names: Sequence[str]) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+        """Each feature behind the named ones after what it is made from: name, function, inputs."""
+        nodes = {node.name: node for node in self._driver.graph.get_nodes()}
+        done = set(self.inputs)
+        waiting = list(reversed(names))
+        while waiting:
+            node = nodes[waiting[-1]]
+            first = [each for each in node.input_types if each not in done]
+            if node.name in done or not first:
+                waiting.pop()
+            if node.name not in done and not first:
+                done.add(node.name)
+                yield node.name, node.callable, tuple(node.input_types)
+            waiting.extend(first)
 
     def kinds(self, names: Sequence[str]) -> dict[str, Kind]:
         """The kind of each named feature.
@@ -122,10 +152,10 @@ def _driver(module: ModuleType | None) -> Any:
 
 def as_array(values: Any) -> np.ndarray:
     """A column as the features take it: text as objects, missing numbers as NaN."""
-    import pandas as pd
-
     if isinstance(values, np.ndarray):
         return values
+    import pandas as pd
+
     if pd.api.types.is_string_dtype(values.dtype):
         return np.asarray(values, dtype=object)
     if pd.api.types.is_extension_array_dtype(values.dtype):

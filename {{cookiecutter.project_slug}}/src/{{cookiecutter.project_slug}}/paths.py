@@ -18,6 +18,7 @@ PREDICTIONS = Path("data/predictions.parquet")
 CANDIDATES = Path("models/candidates")
 MODEL = Path("models/model.onnx")
 MODEL_INFO = Path("models/model.json")
+EXAMPLES = Path("models/examples.json")
 
 METRICS = Path("metrics.json")
 DATA_QUALITY = Path("reports/data_quality.json")

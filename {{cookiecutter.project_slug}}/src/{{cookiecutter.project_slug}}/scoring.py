@@ -1,0 +1,156 @@
+"""scoring: raw columns in; features, predictions, sets or intervals, and decisions out.
+
+What answers a request, scores a file in bulk and checks a model's stored examples: the functions of
+features.py and the model file, as in training. Of the pipeline it needs the model's files alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import conformal, contract
+from .catalogue import Catalogue
+from .contract import Column
+from .files import UserError, read_json, read_yaml
+from .metrics import decide
+from .model import Model
+from .paths import CONTRACT, EXAMPLES, MODEL, MODEL_INFO
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Arrays = dict[str, np.ndarray]
+RELATIVE, ABSOLUTE = 1e-5, 1e-6  # how far an answer may be from one stored with six digits
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the model says of n rows; what does not go with its task is None.
+
+    `prediction` holds probabilities (n, classes), or values (n,). Of a classification, `decision`
+    are the codes of the classes decided for (n,), and `members` says which classes stand in each
+    prediction set (n, classes). Of a regression, `low` and `high` (n,) end the intervals.
+    """
+
+    prediction: np.ndarray
+    decision: np.ndarray | None = None
+    members: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+
+class Scorer:
+    """The model in a folder (a checkout, or an unpacked model), open for scoring.
+
+    `info` is model.json, `columns` names the raw columns that the features are made from.
+
+    Raises:
+        UserError: for a file that is missing, damaged or of another model, and for a features.py
+            that does not make the features that the model was trained on.
+    """
+
+    def __init__(
+        self, folder: Path = Path(), threads: int = 1, module: "ModuleType | None" = None
+    ) -> None:
+        """Open the folder's model; `module` stands in for features.py."""
+        path = folder / CONTRACT
+        self.contract = contract.parse(read_yaml(path), path)
+        self.info: dict[str, Any] = read_json(folder / MODEL_INFO)
+        self.model = Model(folder / MODEL, threads)
+        _check_info(self.info, self.model.path, self.contract.version)
+        catalogue = Catalogue(self.contract, module)
+        self._check_kinds(catalogue)
+        names = list(self.model.features)
+        self.columns = sorted({each for name in names for each in catalogue.features[name].inputs})
+        self._recipe = catalogue.recipe(names)
+        quantile = self.info["conformal_quantile"]  # infinite is null in JSON
+        self._quantile = inf if quantile is None else float(quantile)
+        self._threshold = float(self.info["threshold"] or 0.5)
+
+    def arrays(self, columns: Mapping[str, Sequence[Any]]) -> Arrays:
+        """Plain Python values, None where missing, as arrays that the features take."""
+        described = self.contract.columns
+        return {name: as_array(values, described[name]) for name, values in columns.items()}
+
+    def features(self, columns: Mapping[str, np.ndarray]) -> Arrays:
+        """The model's features of each row, from arrays as `arrays` makes them."""
+        return self._recipe(columns)
+
+    def answers(self, columns: Mapping[str, np.ndarray]) -> Answers:
+        """What the model says of each row of raw columns."""
+        return self.score(self.features(columns))
+
+    def score(self, features: Mapping[str, np.ndarray]) -> Answers:
+        """What the model says of each row of features."""
+        prediction = self.model.predict(features)
+        if self.contract.task == "regression":
+            low, high = conformal.interval(prediction, self._quantile)
+            return Answers(prediction, low=low, high=high)
+        return Answers(
+            prediction,
+            decision=decide(prediction, self._threshold),
+            members=conformal.sets(prediction, self._quantile),
+        )
+
+    def _check_kinds(self, catalogue: Catalogue) -> None:
+        made = catalogue.kinds(list(self.model.features))
+        for name, kind in self.model.features.items():
+            if made[name] != kind:
+                raise UserError(
+                    f"features.py makes {name} a {made[name]}, but {self.model.path} was trained "
+                    f"on a {kind}; run 'dvc repro', or take the features.py of that model"
+                )
+
+
+def as_array(values: Sequence[Any], column: Column) -> np.ndarray:
+    """Plain values of one column, None where missing, in the type that training had them in."""
+    match column.type:
+        case "string" | "category":
+            found = np.empty(len(values), dtype=object)
+            found[:] = [np.nan if value is None else value for value in values]
+            return found
+        case "datetime":
+            return np.array(values, dtype="datetime64[us]")
+        case "integer" if not column.nullable:
+            return np.array(values, dtype=np.int64)
+        case "boolean" if not column.nullable:
+            return np.array(values, dtype=np.bool_)
+        case _:
+            return np.array(values, dtype=np.float64)
+
+
+def check_examples(scorer: Scorer, folder: Path = Path()) -> int:
+    """Score the examples stored with the model, and return how many there are.
+
+    Raises:
+        UserError: naming the first row whose answer is not the one that the pipeline gave.
+    """
+    path = folder / EXAMPLES
+    document = read_json(path)
+    rows, stored = document["rows"], np.array(document["predictions"])
+    columns = {name: [row.get(name) for row in rows] for name in scorer.columns}
+    given = scorer.answers(scorer.arrays(columns)).prediction
+    close = np.isclose(given, stored, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+    wrong = np.flatnonzero(~close.reshape(len(rows), -1).all(axis=1))
+    if len(wrong):
+        first = wrong[0]
+        raise UserError(
+            f"{path}: row {first} is answered {given[first].tolist()}, but the pipeline answered "
+            f"{stored[first].tolist()}; the model and this features.py do not belong together"
+        )
+    return len(rows)
+
+
+def _check_info(info: Mapping[str, Any], path: Path, version: int) -> None:
+    if info["sha256"] != sha256(path.read_bytes()).hexdigest():
+        raise UserError(f"{path} is not the file that model.json describes; fetch both again")
+    if info["contract_version"] != version:
+        raise UserError(
+            f"{path} keeps version {info['contract_version']} of the contract, but contract.yaml "
+            f"is version {version}; fetch both again, or run 'dvc repro'"
+        )
