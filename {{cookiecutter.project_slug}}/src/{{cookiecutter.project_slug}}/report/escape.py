@@ -11,7 +11,7 @@ from typing import Any
 
 LONGEST = 200  # characters of one name or sentence
 NO_WIDTH = "\u200b"
-ACTIVE = re.compile(r"([\\`*_{}\[\]()#+!|~$^=-])")  # in Markdown as code hosts read it
+ACTIVE = re.compile(r"([\\`*_\[\]|~$])")  # within a line of Markdown, as code hosts read it
 CALLS = re.compile(r"([@#!&%~$:]|www\.)", re.IGNORECASE)  # a mention, a reference, a link
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 

@@ -113,15 +113,24 @@ def save(repo: "Repo", files: list[File]) -> None:
             out.commit(relink=False)
 
 
-def fetch(commit: str) -> None:
+def fetch(commit: str, path: str | None = None) -> None:
     """Bring what a commit records into the cache, from the remote of today with its credentials.
 
-    The commit's own settings may name a remote of old, and DVC would look for a relative folder
-    from nowhere.
+    All of it, or one path. The commit's own settings may name a remote of old, and DVC would look
+    for a relative folder from nowhere.
     """
     with opened("the remote cannot be read") as repo:
         settings = {name: repo.config[name] for name in ("core", "remote")}
-        repo.fetch(revs=[commit], workspace=False, config=settings)
+        repo.fetch(path and [path], revs=[commit], workspace=False, config=settings)
+
+
+def cached(md5: str) -> Path:
+    """Where the cache keeps, or would keep, a file."""
+    place = Path(".dvc/cache/files/md5", md5[:2], md5[2:])  # if no settings say otherwise
+    if place.is_file():
+        return place
+    with opened("the cache cannot be read") as repo:
+        return _place(repo, md5)
 
 
 def checkout(*, allow_missing: bool = False) -> set[str]:
