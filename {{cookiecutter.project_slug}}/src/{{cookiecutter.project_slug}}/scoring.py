@@ -19,13 +19,12 @@ from .contract import Column
 from .files import UserError, read_json, read_yaml
 from .metrics import decide
 from .model import Model
-from .paths import CONTRACT, EXAMPLES, MODEL, MODEL_INFO
+from .paths import CONTRACT, MODEL, MODEL_INFO
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 Arrays = dict[str, np.ndarray]
-RELATIVE, ABSOLUTE = 1e-5, 1e-6  # how far an answer may be from one stored with six digits
 
 
 @dataclass(frozen=True)
@@ -122,28 +121,6 @@ def as_array(values: Sequence[Any], column: Column) -> np.ndarray:
             return np.array(values, dtype=np.bool_)
         case _:
             return np.array(values, dtype=np.float64)
-
-
-def check_examples(scorer: Scorer, folder: Path = Path()) -> int:
-    """Score the examples stored with the model, and return how many there are.
-
-    Raises:
-        UserError: naming the first row whose answer is not the one that the pipeline gave.
-    """
-    path = folder / EXAMPLES
-    document = read_json(path)
-    rows, stored = document["rows"], np.array(document["predictions"])
-    columns = {name: [row.get(name) for row in rows] for name in scorer.columns}
-    given = scorer.answers(scorer.arrays(columns)).prediction
-    close = np.isclose(given, stored, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-    wrong = np.flatnonzero(~close.reshape(len(rows), -1).all(axis=1))
-    if len(wrong):
-        first = wrong[0]
-        raise UserError(
-            f"{path}: row {first} is answered {given[first].tolist()}, but the pipeline answered "
-            f"{stored[first].tolist()}; the model and this features.py do not belong together"
-        )
-    return len(rows)
 
 
 def _check_info(info: Mapping[str, Any], path: Path, version: int) -> None:

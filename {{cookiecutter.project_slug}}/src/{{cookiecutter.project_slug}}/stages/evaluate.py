@@ -1,10 +1,10 @@
-"""evaluate: model and test features in; metrics with intervals, slices, plots, predictions out."""
+"""evaluate: model and test rows in; metrics with intervals, slices, plots, predictions out."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import conformal, contract, curves, metrics, params
+from .. import conformal, contract, curves, examples, metrics, params
 from ..contract import Contract
 from ..files import UserError, read_json, read_table, write_json, write_table
 from ..intervals import Scorer, bootstrap, difference
@@ -12,6 +12,7 @@ from ..model import Model
 from ..params import Evaluate, Importance, Select, Train
 from ..paths import (
     CANDIDATES,
+    EXAMPLES,
     METRICS,
     MODEL,
     MODEL_INFO,
@@ -22,6 +23,7 @@ from ..paths import (
     TEST_FEATURES,
 )
 from ..progress import track
+from ..scoring import Scorer as Service
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +80,11 @@ def plots(
 ) -> dict[str, list[dict[str, Any]]]:
     """The points of each plot in dvc.yaml; none where the task has no such curve."""
     if prediction.ndim == 1:
-        return {"roc": [], "precision_recall": [], "calibration": [], "confusion": []}
+        return {
+            **{name: [] for name in ("roc", "precision_recall", "calibration", "confusion")},
+            "actual": curves.actual_curve(target, prediction, params.bins),
+            "residuals": curves.residuals(target, prediction, 2 * params.bins),
+        }
     classes = range(prediction.shape[1])
     ranked = classes if len(classes) > 2 else classes[1:]
     happened, probability = metrics.top_label(target, prediction)
@@ -180,7 +186,7 @@ def main() -> None:
     if unknown := [name for name in dials.slices if name not in data.columns]:
         raise UserError(f"evaluate.slices names {unknown[0]}, which is not in contract.yaml")
     table = read_table(TEST_FEATURES)
-    raw = read_table(TEST, dials.slices)
+    raw = read_table(TEST, dict.fromkeys([*data.known_before(), *dials.slices]))
     target = data.encode(table[data.target])
     simplest = Model(CANDIDATES / f"{params.load(Train).candidates()[0]}.onnx")
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, simplest))
@@ -197,3 +203,4 @@ def main() -> None:
     found = predictions(table, prediction, info, data)
     new = [name for name in dials.slices if name not in found]
     write_table(found.assign(**{name: raw[name] for name in new}), PREDICTIONS)
+    write_json(examples.make(raw, prediction, Service()), EXAMPLES)
