@@ -142,8 +142,16 @@ class Card(Section):
     limits: list[str]
 
 
+class Report(Section):
+    """Paired bootstrap intervals of `level` over `samples`, of challenger minus champion."""
+
+    level: Share
+    samples: Annotated[int, Field(ge=100)]
+    seed: int
+
+
 S = TypeVar("S", bound=Section)
-SECTIONS = (Ingest, Validate, Split, Featurize, Train, Select, Evaluate, Gate, Card)
+SECTIONS = (Ingest, Validate, Split, Featurize, Train, Select, Evaluate, Gate, Card, Report)
 
 
 def load(section: type[S]) -> S:

@@ -53,4 +53,4 @@ def test_nothing_imports_a_stage(imports: grimp.ImportGraph) -> None:
 
 def test_every_stage_has_its_section_in_params() -> None:
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    assert list(params) == list(STAGES)
+    assert [name for name in params if name != "report"] == list(STAGES)

@@ -12,7 +12,7 @@ from ..paths import CONTRACT, GATE, METRICS, MODEL_INFO, PARAMS, SLICES
 from ..versioning import git, storage
 from ..versioning.graph import File
 from ..versioning.hashes import FOLDER, md5_of
-from ..versioning.history import read_yaml
+from ..versioning.history import LOCK, Snapshot, read_yaml
 from ..versioning.versions import SHORTEST, Version, read
 
 DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, METRICS, GATE, SLICES)
@@ -92,12 +92,9 @@ def champion(revision: str) -> Side | None:
     Raises UserError for a revision that git does not know.
     """
     commit = git.resolve(revision)
-    try:
-        side = Side(revision, read(commit))
-    except UserError as error:
-        if "there is no dvc.lock" in str(error):
-            return None
-        raise
+    if Snapshot(commit).read(LOCK) is None:
+        return None
+    side = Side(revision, read(commit))
     return side if MODEL_INFO in side.documents else None
 
 

@@ -1,0 +1,186 @@
+"""champion: a side with a model and the challenger's test rows in; its predictions of them out.
+
+A champion is scored on exactly the challenger's rows. Where features are still made as they were,
+its model file reads today's; else its own code makes them, from today's test table. Stages meet
+only in files, so that the code of old runs beside the code of today without knowing of it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..contract import Contract
+from ..files import UserError
+from ..model import DTYPES, Model
+from ..paths import (
+    CONTRACT,
+    MODEL,
+    MODEL_INFO,
+    PARAMS,
+    PREDICTIONS,
+    TEST,
+    TEST_FEATURES,
+    TRAIN,
+)
+from ..versioning import git
+from .rows import Rows, array, read
+from .side import Side
+
+# What featurize imports and no feature's value depends on.
+NEUTRAL = {"__main__.py", "files.py", "markdown.py", "params.py", "paths.py", "progress.py"}
+PACKAGE = str(__package__).partition(".")[0]
+MINUTES = 60  # that making features of the test rows may take
+Predictions = NDArray[np.float32]
+
+
+def score(champion: Side, challenger: Side, rows: Rows) -> Predictions:
+    """The champion's predictions of the challenger's test rows, in their order.
+
+    Raises UserError, in a sentence, when the two cannot be compared.
+    """
+    require_same_question(champion, rows.contract)
+    if same_model(champion, challenger):
+        return rows.prediction
+    model = Model(champion.file(MODEL))
+    if same_features(champion, challenger):
+        return _predict(model, challenger.file(TEST_FEATURES), rows)
+    absent = [name for name in _columns(champion) if name not in rows.contract.columns]
+    with TemporaryDirectory() as folder:
+        made = _featurized(champion, challenger.file(TEST), absent, Path(folder))
+        return _predict(model, made, rows)
+
+
+def require_same_question(champion: Side, contract: Contract) -> None:
+    """Refuse a champion that predicts something else."""
+    info = champion.document(MODEL_INFO)
+    here = {"task": contract.task, "target": contract.target, "classes": contract.class_names}
+    for name, now in here.items():
+        if info.get(name) != now:
+            was = f"{info.get(name)}, the challenger's is {now}"
+            raise UserError(f"the {name} is not the same: the champion's is {was}")
+
+
+def same_model(champion: Side, challenger: Side) -> bool:
+    """Whether the model files have the same bytes and read the same features."""
+    hashes = {side.document(MODEL_INFO)["sha256"] for side in (champion, challenger)}
+    return len(hashes) == 1 and same_features(champion, challenger)
+
+
+def same_features(champion: Side, challenger: Side) -> bool:
+    """Whether contract and code make the same features on both sides, as dvc.lock tells."""
+    was, now = (_definitions(side) for side in (champion, challenger))
+    return bool(was) and was == now
+
+
+def _definitions(side: Side) -> dict[str, str]:
+    stage = next((each for each in side.version.graph.stages if each.name == "featurize"), None)
+    if stage is None:
+        return {}
+    code = side.version.graph.code(stage)
+    return {dep.path: dep.hash for dep in code if Path(dep.path).name not in NEUTRAL}
+
+
+def _predict(model: Model, features: Path, rows: Rows) -> Predictions:
+    table = read(features, [*model.features, rows.contract.key])
+    if not table[rows.contract.key].equals(rows.keys):
+        raise UserError(f"{features.name} has other rows than {PREDICTIONS}; run 'dvc repro'")
+    columns = {name: array(table[name]).astype(DTYPES[k]) for name, k in model.features.items()}
+    return model.predict(columns)
+
+
+# Features by the code of old
+
+
+def _featurized(champion: Side, test: Path, absent: list[str], folder: Path) -> Path:
+    """The champion's features of the challenger's test table, made in a folder of their own."""
+    bundle = folder / "champion.zip"
+    git.run("archive", "--format=zip", f"--output={bundle}", champion.version.base)
+    with zipfile.ZipFile(bundle) as file:
+        file.extractall(folder)
+    for path in (TRAIN, TEST):  # of the training table one row would do, but none is no table
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(test, folder / path)
+    _run_featurize(folder, absent)
+    return folder / TEST_FEATURES
+
+
+def _run_featurize(folder: Path, absent: list[str]) -> None:
+    command = [sys.executable, "-m", f"{PACKAGE}.stages", "featurize"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": "src"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60 * MINUTES,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"the champion's features took more than {MINUTES} minutes") from None
+    if done.returncode or not (folder / TEST_FEATURES).is_file():
+        said = (done.stderr.strip() or "it wrote nothing").splitlines()[-1]
+        lacking = f"the test table has no {', '.join(absent)}: " if absent else ""
+        raise UserError(f"the champion's code cannot make its features of this table: {lacking}{said}")
+
+
+def _columns(side: Side) -> list[str]:
+    return list(side.document(CONTRACT).get("columns", {}))
+
+
+# The test tables
+
+
+def describe(side: Side, rows: Rows | None = None) -> dict[str, Any]:
+    """A side's test table: its hash, and its rows and span as far as its bytes can be had."""
+    file = side.recorded(TEST)
+    found: dict[str, Any] = {"hash": file.hash if file else None, "rows": None, "span": None}
+    if rows is None:
+        try:
+            contract = Contract.model_validate(side.document(CONTRACT))
+            columns = [contract.key, *([contract.time] if contract.time else [])]
+            rows = Rows(read(side.file(TEST), columns), contract)
+        except (UserError, ValueError) as error:
+            return found | {"why": " ".join(str(error).split())}
+    return found | {"rows": len(rows), "span": rows.span()}
+
+
+def same_rows(champion: Side, challenger: Side) -> bool:
+    """Whether both sides were evaluated on the same test table."""
+    files = [side.recorded(TEST) for side in (champion, challenger)]
+    return all(files) and len({file.hash for file in files if file}) == 1
+
+
+def seen(champion: Side, challenger: Side, rows: Rows) -> str | None:
+    """How the champion has learned from these test rows, in a clause; None where it has not."""
+    files = [side.recorded(TRAIN) for side in (champion, challenger)]
+    if files[0] and files[1] and files[0].hash == files[1].hash:
+        return None  # its own split keeps them apart
+    by_time = challenger.document(PARAMS)["split"]["by"] == "time"
+    until, span = champion.document(MODEL_INFO)["trained_on"].get("until"), rows.span()
+    if by_time and until and span:
+        late = datetime.fromisoformat(until) >= span[0]
+        return f"it was trained on rows up to {until}, these begin at {span[0]}" if late else None
+    return _shared_keys(champion, rows)
+
+
+def _shared_keys(champion: Side, rows: Rows) -> str | None:
+    import pyarrow.compute as pc
+
+    key = rows.contract.key
+    try:
+        learned = read(champion.file(TRAIN), [key])[key]
+    except UserError as error:
+        return f"whether it was trained on some of these rows is not known ({error})"
+    shared = pc.sum(pc.is_in(rows.keys, value_set=learned.combine_chunks())).as_py() or 0
+    return f"it was trained on {shared:,} of these rows" if shared else None

@@ -1,0 +1,170 @@
+"""comparison: two models' predictions of the same rows in; what differs, and is it chance, out.
+
+All differences are challenger minus champion on the very same resamples of rows (or of groups), so
+that what makes a row hard for both cancels out. A difference is significant when its interval does
+not hold zero: two equal models then come out as different once in twenty times at a level of 0.95.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import conformal, metrics
+from ..intervals import Codes, Interval, Scorer, Values, bootstrap, difference
+from ..params import Report
+from . import ranking
+from .delong import DeLong, delong
+
+Outcome = Literal["better", "worse", "different", "no significant difference"]
+Positions = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's predictions, and what turns them into decisions and sets."""
+
+    prediction: NDArray[Any]
+    threshold: float | None
+    conformal_quantile: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of both models; `more` says whether more of it is good, None where neither is."""
+
+    name: str
+    champion: float
+    challenger: float
+    difference: Interval
+    more: bool | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the interval of the difference says of the challenger."""
+        low, high = self.difference.low, self.difference.high
+        if not (low > 0 or high < 0):  # so that NaN is no difference, too
+            return "no significant difference"
+        if self.more is None:
+            return "different"
+        return "better" if (low > 0) == self.more else "worse"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The headline metric on the rows with one value in a column."""
+
+    column: str
+    value: str
+    rows: int
+    line: Line
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Challenger against champion on the same rows."""
+
+    rows: int
+    groups: int | None  # that were resampled in place of rows
+    lines: tuple[Line, ...]
+    headline: Line
+    slices: tuple[Slice, ...]
+    delong: DeLong | None
+    same: bool  # all predictions
+
+    @property
+    def worse_slices(self) -> list[Slice]:
+        """Those that got worse beyond their interval."""
+        return [each for each in self.slices if each.line.outcome == "worse"]
+
+
+def compare(
+    task: metrics.Task,
+    target: NDArray[Any],
+    champion: Scored,
+    challenger: Scored,
+    headline: str,
+    dials: Report,
+    *,
+    bins: int = 10,
+    groups: Codes | None = None,
+    slices: Iterable[tuple[str, str, Positions]] = (),
+) -> Comparison:
+    """Every metric and slice of two models.
+
+    Args:
+        task: classification or regression.
+        target: class codes or values, one a row.
+        champion, challenger: their predictions of these rows.
+        headline: the metric that decides.
+        dials: samples, level and seed of the paired bootstrap.
+        bins: of the calibration error.
+        groups: a code for each row's group, where rows are not independent.
+        slices: column, value and rows of each slice.
+    """
+    both = (champion, challenger)
+    bound = [scorers(task, target, each, bins) for each in both]
+    lines = _lines(bound, len(target), dials, groups)
+    return Comparison(
+        rows=len(target),
+        groups=None if groups is None else len(np.unique(groups)),
+        lines=tuple(lines.values()),
+        headline=lines[headline],
+        slices=tuple(_slices(task, target, both, headline, dials, groups, slices)),
+        delong=_delong(target, both, dials) if groups is None else None,
+        same=np.array_equal(champion.prediction, challenger.prediction),
+    )
+
+
+def scorers(
+    task: metrics.Task, target: NDArray[Any], scored: Scored, bins: int = 10
+) -> dict[str, Scorer]:
+    """All metrics of the task, and the coverage of the prediction sets or intervals."""
+    threshold = 0.5 if scored.threshold is None else scored.threshold
+    found = metrics.scorers(task, target, scored.prediction, threshold=threshold, bins=bins)
+    covered = conformal.covers(target, scored.prediction, scored.conformal_quantile)
+    return found | {"coverage": metrics.mean(covered)}
+
+
+def _lines(
+    bound: list[dict[str, Scorer]], rows: int, dials: Report, groups: Codes | None
+) -> dict[str, Line]:
+    champion, challenger = bound
+    pairs = {name: difference(challenger[name], champion[name]) for name in challenger}
+    found = bootstrap(pairs, rows, groups=groups, **dials.model_dump())
+    everything = np.ones((1, rows))
+    values = [{name: float(each[name](everything)[0]) for name in pairs} for each in bound]
+    return {
+        name: Line(name, values[0][name], values[1][name], interval, _more(name))
+        for name, interval in found.items()
+    }
+
+
+def _slices(
+    task: metrics.Task,
+    target: NDArray[Any],
+    both: tuple[Scored, Scored],
+    headline: str,
+    dials: Report,
+    groups: Codes | None,
+    slices: Iterable[tuple[str, str, Positions]],
+) -> Iterable[Slice]:
+    for column, value, rows in slices:
+        parts = [Scored(e.prediction[rows], e.threshold, e.conformal_quantile) for e in both]
+        bound = [{headline: scorers(task, target[rows], part)[headline]} for part in parts]
+        within = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
+        line = _lines(bound, len(rows), dials, within)[headline]
+        yield Slice(column, value, len(rows), line)
+
+
+def _more(name: str) -> bool | None:
+    return None if name == "coverage" else metrics.greater_is_better(name)
+
+
+def _delong(target: Values, both: tuple[Scored, Scored], dials: Report) -> DeLong | None:
+    if any(each.prediction.ndim == 1 or each.prediction.shape[1] != 2 for each in both):
+        return None
+    a, b = (each.prediction[:, 1] for each in both)
+    return delong(target == 1, a, b, dials.level)
