@@ -70,7 +70,7 @@ def _mean_roc(target: NDArray[Any], probability: NDArray[Any], places: Line) -> 
         roc_curve(target == code, probability[:, code])
         for code in (classes if len(classes) > 2 else classes[1:])
     ]
-    read = [np.interp(places, *_columns(points, "fpr", "tpr")) for points in found if points]
+    read = [_read(places, _columns(points, "fpr", "tpr")) for points in found if points]
     return np.mean(read, axis=0) if read else None
 
 
@@ -91,7 +91,7 @@ def _calibration(target: NDArray[Any], predictions: Predictions) -> str:
         ((predicted, _),) = found.values()
         low, high = predicted[0], predicted[-1]
     places = np.linspace(low, high, PLACES)
-    lines = {name: np.interp(places, *points) for name, points in found.items()}
+    lines = {name: _read(places, points) for name, points in found.items()}
     drawn = {**_coloured(predictions, lines), ("grey", "perfect"): places}
     text = _chart("Calibration", ("predicted probability", "observed share"), places, drawn)
     return text + "".join(
@@ -149,5 +149,9 @@ def _figures(line: Line) -> str:
     return ", ".join(f"{value:.4g}" for value in line)
 
 
-def _columns(points: Sequence[Mapping[str, float]], *names: str) -> list[Line]:
-    return [np.array([point[name] for point in points]) for name in names]
+def _columns(points: Sequence[Mapping[str, float]], x: str, y: str) -> tuple[Line, Line]:
+    return np.array([point[x] for point in points]), np.array([point[y] for point in points])
+
+
+def _read(places: Line, curve: tuple[Line, Line]) -> Line:
+    return np.asarray(np.interp(places, *curve))

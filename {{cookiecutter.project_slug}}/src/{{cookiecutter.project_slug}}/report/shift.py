@@ -65,9 +65,9 @@ def shift(before: "pd.Series[Any]", after: "pd.Series[Any]", level: float) -> Sh
     else:
         named = _by_value(before, after)
         index, chance = _index([named[side].to_numpy(float) for side in (0, 1)], level)
-    if number:
-        means = (float(each.mean()) if len(each) else np.nan for each in numbers)
-        return Shift(index, chance, "mean", *means, missing)
+    if numbers:
+        first, second = (float(each.mean()) if len(each) else np.nan for each in numbers)
+        return Shift(index, chance, "mean", first, second, missing)
     return Shift(index, chance, *_most_moved(named), missing)
 
 
@@ -93,8 +93,7 @@ def _by_value(before: "pd.Series[Any]", after: "pd.Series[Any]") -> "pd.DataFram
 
     counts = [part.astype("string").fillna("(missing)").value_counts() for part in (before, after)]
     table = pd.concat(counts, axis=1, keys=[0, 1]).fillna(0).sort_index()
-    shares = table / table.sum()
-    rare = (shares < RARE).all(axis=1)
+    rare = table.sum(axis=1) < RARE * table.sum().sum()
     if rare.sum() < 2:
         return table
     others = table[rare].sum().to_frame("(others)").T
@@ -105,7 +104,7 @@ def _index(parts: list[Counts], level: float) -> tuple[float, float]:
     """The index, and what it stays below by chance; half a row more keeps empty bins finite."""
     used = [part[(parts[0] + parts[1]) > 0] for part in parts]
     p, q = ((part + 0.5) / (part + 0.5).sum() for part in used)
-    noise = 1 / parts[0].sum() + 1 / parts[1].sum()
+    noise = float(1 / parts[0].sum() + 1 / parts[1].sum())
     return float(((p - q) * np.log(p / q)).sum()), noise * _chi_square(len(p) - 1, level)
 
 
@@ -119,6 +118,6 @@ def _chi_square(freedom: int, level: float) -> float:
 
 def _most_moved(table: "pd.DataFrame") -> tuple[str, float, float]:
     """The value whose share changed most, and its shares."""
-    shares = table / table.sum()
-    value = (shares[1] - shares[0]).abs().idxmax()
-    return f"{value}", float(shares.loc[value, 0]), float(shares.loc[value, 1])
+    shares = (table / table.sum()).to_numpy(dtype=np.float64)
+    place = int(np.abs(shares[:, 1] - shares[:, 0]).argmax())
+    return str(table.index[place]), float(shares[place, 0]), float(shares[place, 1])
