@@ -163,6 +163,22 @@ def as_array(values: Any) -> np.ndarray:
     return np.asarray(values)
 
 
+def listing(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """The catalogue for programs: what it is, and what it is made from, feature by feature."""
+    return [
+        {
+            "name": each.name,
+            "meaning": each.meaning,
+            "unit": each.unit,
+            "type": TYPES[each.kind],
+            "owner": each.owner,
+            "parents": each.parents,
+            "columns": each.inputs,
+        }
+        for each in catalogue.features.values()
+    ]
+
+
 def page(catalogue: Catalogue) -> str:
     """The catalogue as Markdown: one line a feature, and the lineage as a Mermaid graph."""
     header = ["feature", "meaning", "unit", "type", "made from", "known", "owner"]

@@ -51,6 +51,27 @@ def confusion(target: Codes, predicted: Codes, classes: Sequence[Any]) -> list[d
     ]
 
 
+def actual_curve(target: Values, prediction: Floats, bins: int) -> list[dict[str, float]]:
+    """Of a regression, in bins of equal count: mean prediction, mean and middle 80 % of the target.
+
+    Aggregates, since reports are kept in git, where no row belongs.
+    """
+    curve = []
+    for rows in binned(prediction, bins):
+        low, high = np.quantile(target[rows], [0.1, 0.9]).tolist()
+        means = {"predicted": prediction[rows], "actual": target[rows]}
+        line = {name: float(values.mean(dtype=np.float64)) for name, values in means.items()}
+        curve.append({**line, "low": low, "high": high, "rows": len(rows)})
+    return curve
+
+
+def residuals(target: Values, prediction: Floats, bins: int) -> list[dict[str, float]]:
+    """Of a regression, how many rows were off by how much (target minus prediction)."""
+    counts, edges = np.histogram(np.asarray(target, np.float64) - prediction, bins)
+    ends = zip(edges.tolist(), edges[1:].tolist(), counts.tolist(), strict=False)
+    return [{"from": start, "to": end, "rows": rows} for start, end, rows in ends]
+
+
 def _corners(positive: Bools, score: Floats) -> tuple[Values, Values]:
     """Positives and negatives found with the threshold above all scores, then at each of them."""
     _, place = np.unique(-score, return_inverse=True)

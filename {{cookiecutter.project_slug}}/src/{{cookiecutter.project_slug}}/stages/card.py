@@ -1,4 +1,4 @@
-"""card: every report in, the model card out, filled from the run."""
+"""card: every report in; the model card and the page out, filled from the run."""
 
 from typing import Any
 
@@ -6,14 +6,18 @@ from .. import contract, params
 from ..contract import Contract
 from ..files import read_json, write_text
 from ..markdown import cell, estimate, table
-from ..params import Card, Ingest
+from ..page.document import page
+from ..params import Card, Evaluate, Ingest
 from ..paths import (
     DATA_QUALITY,
+    FEATURES,
     GATE,
     LEAKAGE,
     METRICS,
     MODEL_CARD,
     MODEL_INFO,
+    PAGE,
+    PLOTS,
     SELECTION,
     SLICES,
 )
@@ -146,7 +150,11 @@ def main() -> None:
         "gate": read_json(GATE),
         "leakage": read_json(LEAKAGE),
         "quality": read_json(DATA_QUALITY),
+        "features": read_json(FEATURES),
+        "plots": {path.stem: read_json(path) for path in sorted(PLOTS.glob("*.json"))},
     }
     until = params.load(Ingest).until
     window = "any time" if until is None else f"{until:%Y-%m-%d %H:%M}"
-    write_text(card(reports, contract.load(), window, params.load(Card)), MODEL_CARD)
+    data, words, level = contract.load(), params.load(Card), params.load(Evaluate).level
+    write_text(card(reports, data, window, words), MODEL_CARD)
+    write_text(page(reports, data, window, words, level), PAGE)

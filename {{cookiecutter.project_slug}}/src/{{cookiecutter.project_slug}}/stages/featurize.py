@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import contract, params
-from ..catalogue import Catalogue, page
-from ..files import missing, replace, write_text
+from ..catalogue import Catalogue, listing, page
+from ..files import missing, replace, write_json, write_text
 from ..params import Featurize
-from ..paths import CATALOGUE, TEST, TEST_FEATURES, TRAIN, TRAIN_FEATURES
+from ..paths import CATALOGUE, FEATURES, TEST, TEST_FEATURES, TRAIN, TRAIN_FEATURES
 from ..progress import track
 
 if TYPE_CHECKING:
@@ -67,3 +67,4 @@ def main() -> None:
     featurize_file(TRAIN, TRAIN_FEATURES, catalogue, batch_rows)
     featurize_file(TEST, TEST_FEATURES, catalogue, batch_rows)
     write_text(page(catalogue), CATALOGUE)
+    write_json(listing(catalogue), FEATURES)

@@ -1,0 +1,192 @@
+"""origins: selection, data and features in; the sections that say where the model comes from out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from . import figures, lineage
+from .figures import Estimate
+from .html import Html, facts, join, number, table, tag
+from .results import interval, sentence
+from .words import title
+
+Reports = Mapping[str, Any]
+
+MOST = 20  # lines of a plot
+MOVED = 12  # figures of the data that moved, the most striking first; the report has all
+
+
+def importance(ranking: Sequence[Reports], headline: str) -> Html | None:
+    """By how much the headline metric worsens when a feature is shuffled."""
+    rows = [(each["feature"], each["importance"]) for each in ranking]
+    some = "" if len(rows) <= MOST else f" (the first {MOST} of {len(rows)})"
+    axis = f"loss of {title(headline)} when shuffled"
+    drawn = figures.bars(rows[:MOST], "importance", f"Importance of each feature{some}", axis)
+    if drawn is None:
+        return None
+    intro = "Features that tell the same share their importance, so that neither shows it."
+    return join([tag("p", intro), tag("div", drawn, class_="plots")])
+
+
+def candidates(selection: Reports) -> Html:
+    """Who competed, on the folds of the training table."""
+    found, chosen = selection["candidates"], selection["candidate"]
+    lines = [
+        Estimate(name, mean, mean - error, mean + error, name == chosen)
+        for name, mean, error in (
+            (each["candidate"], each["mean"], each["standard_error"]) for each in found
+        )
+        if mean is not None and error is not None
+    ]
+    axis = f"{title(selection['headline'])}, mean of folds ± standard error"
+    drawn = figures.estimates(lines[-MOST:], "candidates", "Candidates, the simplest first", axis)
+    rows = [
+        (
+            join([each["candidate"], " (chosen)" if each["candidate"] == chosen else ""]),
+            number(each["mean"]),
+            number(each["standard_error"]),
+            number(each["features"]),
+            f"{number(each['bytes'] / 1000)} kB",
+        )
+        for each in found
+    ]
+    header = ["Candidate", title(selection["headline"]), "Standard error", "Features", "Size"]
+    return join(
+        [
+            tag("p", f"{sentence(selection['why'])}."),
+            tag("div", drawn, class_="plots"),
+            table("Candidates", header, rows, numbers=(1, 2, 3, 4)),
+        ]
+    )
+
+
+def data(quality: Reports, leakage: Sequence[Reports]) -> Html:
+    """Rows, those put aside, what moved between the windows, missing values, leakage."""
+    quarantined = quality["quarantined"]
+    known = [("Rows", number(quality["rows"])), ("Valid", number(quality["valid"]))]
+    known.append(("Put aside", f"{quarantined['value']:.2%}"))
+    if fresh := quality["freshness"]:
+        known += [("Newest row", fresh["newest_row"]), ("Window ends", fresh["window_end"])]
+    for name, window in quality.get("windows", {}).items():
+        rows = f"{number(window['rows'])} rows from {window['from'][:10]}"
+        known.append((f"{sentence(name)} window", rows))
+    return join(
+        [
+            facts(known),
+            _violations(quality["violations"]),
+            _moved(quality["columns"]),
+            _missing(quality["columns"]),
+            tag("h3", "Leakage"),
+            _leakage(leakage),
+        ]
+    )
+
+
+def features(catalogue: Sequence[Reports], model: Reports, ranking: Sequence[Reports]) -> Html:
+    """Every feature, and the graph of what it is made from."""
+    ranked = [each["feature"] for each in ranking]
+    used = [*ranked, *(name for name in model["features"] if name not in ranked)]
+    graph = lineage.lineage(catalogue, used)
+    rows = [
+        (
+            each["name"],
+            tag("span", each["meaning"], class_="why"),
+            each["unit"],
+            ", ".join(each["columns"]),
+            each["owner"],
+            "yes" if each["name"] in model["features"] else "no",
+        )
+        for each in catalogue
+    ]
+    header = ["Feature", "Meaning", "Unit", "Made from", "Owner", "In the model"]
+    intro = (
+        "Made only from columns that are known before the prediction; features.py refuses others. "
+        "Faint ones are not in the model."
+    )
+    picture = None
+    if graph is not None:
+        picture = tag("div", graph, class_="wide", role="region", aria_label="Graph", tabindex=0)
+    return join([tag("p", intro), picture, table("Feature catalogue", header, rows)])
+
+
+def _violations(found: Sequence[Reports]) -> Html:
+    if not found:
+        return tag("p", "Every row keeps the contract.")
+    rows = [
+        (each["column"], each["problem"], number(each["rows"]), ", ".join(each["examples"]))
+        for each in found
+    ]
+    header = ["Column", "Problem", "Rows", "Examples"]
+    shown = table("Rows that break the contract", header, rows, numbers=(2,))
+    return join([tag("h3", "Rows that break the contract"), shown])
+
+
+def _moved(columns: Reports) -> Html | None:
+    """The figures whose intervals in the two windows do not meet."""
+    if not any("newest" in windows for _, _, windows in _figures(columns)):
+        return None
+    moved = [
+        (_gap(windows), column, figure, windows)
+        for column, figure, windows in _figures(columns)
+        if figure != "missing" and _gap(windows) > 0
+    ]
+    head = tag("h3", "What moved from the reference window to the newest")
+    if not moved:
+        return join([head, tag("p", "Nothing beyond its interval.")])
+    moved.sort(key=lambda each: (-each[0], each[1], each[2]))
+    rows = [
+        (
+            f"{column}, {figure}",
+            number(windows["reference"]["value"]),
+            interval(windows["reference"]),
+            number(windows["newest"]["value"]),
+            interval(windows["newest"]),
+        )
+        for _, column, figure, windows in moved[:MOVED]
+    ]
+    shown = f"The {MOVED} most striking of {len(moved)}; the rest is in data_quality.json."
+    note = tag("p", shown, class_="muted") if len(moved) > MOVED else None
+    header = ["Figure", "Reference", "Interval", "Newest", "Interval"]
+    return join([head, note, table("What moved", header, rows, numbers=(1, 2, 3, 4))])
+
+
+def _missing(columns: Reports) -> Html | None:
+    """Missing values of the columns that have some, in the newest window where there is one."""
+    found = []
+    for name, figures_ in columns.items():
+        windows = figures_["missing"]
+        each = windows.get("newest", windows["reference"])
+        if each["value"]:
+            found.append(Estimate(name, *(each[key] for key in ("value", "low", "high"))))
+    found.sort(key=lambda each: (-each.value, each.label))
+    axis = "share of rows without a value"
+    drawn = figures.estimates(found[:MOST], "missing", "Missing values, newest rows", axis)
+    return None if drawn is None else tag("div", drawn, class_="plots")
+
+
+def _figures(columns: Reports) -> Iterator[tuple[str, str, Reports]]:
+    for column, found in columns.items():
+        for figure, windows in found.items():
+            yield column, figure, windows
+
+
+def _gap(windows: Reports) -> float:
+    """How far the intervals of the windows lie apart, in widths of both; at most 0 if they meet."""
+    if "newest" not in windows:
+        return 0.0
+    old, new = windows["reference"], windows["newest"]
+    if None in (*old.values(), *new.values()):
+        return 0.0
+    apart = max(float(new["low"] - old["high"]), float(old["low"] - new["high"]))
+    return apart / ((old["high"] - old["low"] + new["high"] - new["low"]) or 1)
+
+
+def _leakage(probes: Sequence[Reports]) -> Html:
+    exceptions = [each for each in probes if each["allowed"]]
+    if not exceptions:
+        return tag("p", f"{len(probes)} probes found nothing, and no exception is stated.")
+    rows = [
+        (each["column"], each["name"], number(each["value"]), each["allowed"])
+        for each in exceptions
+    ]
+    header = ["Column", "Probe", "Figure", "Why it may pass"]
+    return table("Exceptions to the leakage probes", header, rows, numbers=(2,))

@@ -1,0 +1,211 @@
+"""results: gate, metrics, curves and slices in; the sections that say how good the model is out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import metrics
+from . import figures
+from .figures import Estimate
+from .html import Html, join, number, table, tag
+from .words import TARGET_UNIT, meaning, plainly, title
+
+Reports = Mapping[str, Any]
+
+MOST = 20  # lines of a plot; the table below it has them all
+CLASSES = 8  # of a confusion matrix; of more, the most frequent confusions are listed
+
+
+def gate(gate: Reports) -> Html:
+    """Every check with its figure and limit; those that failed come first."""
+    rows = [
+        (
+            plainly(each["name"]),
+            badge(each["passed"]),
+            number(each["value"]),
+            number(each["limit"]),
+            tag("span", sentence(each["why"]), class_="why"),
+        )
+        for each in sorted(gate["checks"], key=lambda each: bool(each["passed"]))
+    ]
+    header = ["Check", "", "Figure", "Limit", "What it is"]
+    intro = "A model that fails one of these is not released. Each has been seen to fail in a test."
+    return join([tag("p", intro), table("Checks of the gate", header, rows, numbers=(2, 3))])
+
+
+def measured(found: Reports, headline: str, level: float, unit: str) -> Html:
+    """Every metric with a bar for its interval, the headline metric first."""
+    names = sorted(found, key=lambda name: name != headline)
+    rows = [
+        (
+            join([title(name), tag("br"), tag("small", meaning(name), class_="muted")]),
+            join([number(found[name]["value"]), unit if name in TARGET_UNIT else ""]),
+            interval(found[name]),
+            bar(title(name), found[name]),
+            _direction(name),
+        )
+        for name in names
+    ]
+    header = ["Metric", "Value", "Interval", "", "Better"]
+    intro = f"On the test table, which no candidate has seen. Intervals hold {level:.0%} confidence."
+    return join([tag("p", intro), table("Metrics", header, rows, numbers=(1, 2))])
+
+
+def curves(plots: Reports, model: Reports, unit: str) -> Html | None:
+    """The curves of the task that has them, and what was taken for what."""
+    drawn = [
+        figures.roc(plots.get("roc", ())),
+        figures.precision_recall(plots.get("precision_recall", ())),
+        figures.calibration(plots.get("calibration", ())),
+        figures.actual(plots.get("actual", ()), unit),
+        figures.residuals(plots.get("residuals", ()), unit),
+    ]
+    matrix = _confusion(plots.get("confusion", ()), model)
+    if matrix is None and not any(drawn):
+        return None
+    return join([tag("div", *drawn, class_="plots"), matrix])
+
+
+def slices(found: Sequence[Reports], headline: str, whole: float | None) -> Html | None:
+    """The headline metric of each slice, drawn column by column, and all in a table."""
+    if not found:
+        return None
+    more = metrics.greater_is_better(headline)
+    columns = list(dict.fromkeys(each["column"] for each in found))
+    drawn = []
+    for place, column in enumerate(columns, 1):
+        lines = [_estimate(each) for each in found if each["column"] == column]
+        known = [line for line in lines if line is not None]
+        worst = sorted(known, key=lambda line: line.value if more else -line.value)[:MOST]
+        kept = [line for line in known if line in worst]
+        some = "" if len(kept) == len(known) else f" (the worst {MOST} of {len(known)})"
+        drawn.append(
+            figures.estimates(
+                kept, f"slice-{place}", f"By {column}{some}", title(headline), whole
+            )
+        )
+    rows = [
+        (each["column"], each["slice"], number(each["rows"]), number(each["value"]), interval(each))
+        for each in found
+    ]
+    header = ["Column", "Slice", "Rows", title(headline), "Interval"]
+    return join(
+        [
+            tag("p", _worse(found, whole, more)),
+            tag("div", *drawn, class_="plots"),
+            table("Slices", header, rows, numbers=(2, 3, 4)),
+        ]
+    )
+
+
+def badge(passed: bool) -> Html:
+    """Whether a check passed, in words and colour."""
+    word, tone = ("Passed", "passed") if passed else ("Refused", "refused")
+    return tag("span", word, class_=f"badge {tone}")
+
+
+def interval(figure: Reports) -> Html:
+    """Both limits, on one line."""
+    return tag("span", f"{number(figure['low'])} to {number(figure['high'])}", class_="nowrap")
+
+
+def bar(name: str, figure: Reports) -> Html | None:
+    """The interval on a scale from 0 to 1, or to a little more than the interval's end."""
+    value, low, high = (figure[key] for key in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return None
+    start, end = (0.0, 1.0) if low >= 0 and high <= 1 else (min(0.0, low), max(0.0, 1.25 * high))
+
+    def across(figure: float) -> str:
+        return f"{100 * (figure - start) / ((end - start) or 1):.2f}"
+
+    width = f"{max(1.0, float(across(high)) - float(across(low))):.2f}"
+    told = (
+        f"{name} {number(value)}, interval {number(low)} to {number(high)}, "
+        f"on a scale from {number(start)} to {number(end)}"
+    )
+    return tag(
+        "svg",
+        tag("rect", class_="track", x=0, y=4, width=100, height=2),
+        tag("rect", class_="range", x=across(low), y=2, width=width, height=6),
+        tag("rect", class_="value", x=across(value), y=0, width=1, height=10),
+        class_="bar",
+        viewBox="0 0 100 10",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=told,
+    )
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def _direction(metric: str) -> str:
+    if metric == "coverage":
+        return "at the promise"
+    if metric == "gain_over_baseline" or metrics.greater_is_better(metric):
+        return "higher"
+    return "lower"
+
+
+def _estimate(figure: Reports) -> Estimate | None:
+    known = [figure[key] for key in ("value", "low", "high")]
+    return None if None in known else Estimate(str(figure["slice"]), *known)
+
+
+def _worse(found: Sequence[Reports], whole: float | None, more: bool) -> str:
+    """Which slices are worse than the whole beyond their interval."""
+    end = "high" if more else "low"
+    worse = [
+        f"{each['column']} {each['slice']}"
+        for each in found
+        if whole is not None and each[end] is not None and (each[end] < whole) == more
+        if each[end] != whole
+    ]
+    if not worse:
+        return "No slice is worse than the whole (dotted) beyond its interval."
+    return f"Worse than the whole (dotted) beyond their interval: {', '.join(worse)}."
+
+
+def _confusion(cells: Sequence[Reports], model: Reports) -> Html | None:
+    if not cells:
+        return None
+    classes = list(dict.fromkeys(each["actual"] for each in cells))
+    body = _matrix(cells, classes) if len(classes) <= CLASSES else _confused(cells)
+    threshold = model.get("threshold")
+    rule = "The most probable class is taken."
+    if threshold is not None:
+        rule = f"Taken for {classes[-1]} from a probability of {number(threshold)} on."
+    return join([tag("h3", "What was taken for what"), tag("p", rule, class_="muted"), body])
+
+
+def _matrix(cells: Sequence[Reports], classes: Sequence[str]) -> Html:
+    counts = {(each["actual"], each["predicted"]): each["rows"] for each in cells}
+    rows = []
+    for actual in classes:
+        total = max(1, sum(counts[actual, guess] for guess in classes))
+        shares = [counts[actual, guess] / total for guess in classes]
+        rows.append(
+            [
+                f"is {actual}",
+                *(
+                    tag(
+                        "div",
+                        f"{number(counts[actual, guess])} ({share:.0%})",
+                        class_="cell nowrap",
+                        style=f"--share: {share:.2f}",
+                    )
+                    for guess, share in zip(classes, shares, strict=True)
+                ),
+            ]
+        )
+    header = ["", *(f"taken for {guess}" for guess in classes)]
+    return table("Confusion matrix", header, rows, numbers=range(1, len(classes) + 1))
+
+
+def _confused(cells: Sequence[Reports]) -> Html:
+    wrong = [each for each in cells if each["actual"] != each["predicted"] and each["rows"]]
+    most = sorted(wrong, key=lambda each: -each["rows"])[:MOST]
+    rows = [(each["actual"], each["predicted"], number(each["rows"])) for each in most]
+    return table("Most frequent confusions", ["Is", "Taken for", "Rows"], rows, numbers=(2,))
