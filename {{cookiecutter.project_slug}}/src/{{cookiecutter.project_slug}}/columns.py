@@ -1,0 +1,62 @@
+"""columns: the contract and answers of the model in; Arrow types and columns out."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+import numpy as np
+import pyarrow as pa
+
+from .contract import Column, Contract
+from .scoring import Answers
+
+TYPES = {
+    "string": pa.string(),
+    "category": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "datetime": pa.timestamp("us"),
+}
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """The Arrow type in which the column's values are kept."""
+    return TYPES[column.type]
+
+
+def answer_columns(answers: Answers, contract: Contract) -> dict[str, pa.Array]:
+    """Answers as columns, named as in data/predictions.parquet.
+
+    Of a classification `probability_*` of each class, `prediction` and `in_set_*`; of a regression
+    `prediction`, `low` and `high`.
+    """
+    if answers.decision is None or answers.members is None:
+        return {"prediction": pa.array(answers.prediction), **_ends(answers)}
+    codes = pa.array(answers.decision.astype(np.int32))
+    return {
+        **_by_class("probability", answers.prediction, contract),
+        "prediction": pa.array(contract.class_names, pa.string()).take(codes),
+        **_by_class("in_set", answers.members, contract),
+    }
+
+
+def join_answers(parts: "list[Answers]") -> Answers:
+    """The answers of several batches as those of one."""
+    columns: Mapping[str, list[np.ndarray | None]] = {
+        each.name: [getattr(part, each.name) for part in parts] for each in fields(Answers)
+    }
+    joined = {
+        name: np.concatenate([value for value in values if value is not None])
+        for name, values in columns.items()
+        if values[0] is not None
+    }
+    return Answers(**joined)
+
+
+def _by_class(name: str, values: np.ndarray, contract: Contract) -> dict[str, pa.Array]:
+    columns = zip(contract.class_names, values.T, strict=True)
+    return {f"{name}_{of}": pa.array(np.ascontiguousarray(part)) for of, part in columns}
+
+
+def _ends(answers: Answers) -> dict[str, pa.Array]:
+    return {"low": pa.array(answers.low), "high": pa.array(answers.high)}

@@ -1,0 +1,1 @@
+"""serving: the model behind HTTP, and the log of what it answered."""

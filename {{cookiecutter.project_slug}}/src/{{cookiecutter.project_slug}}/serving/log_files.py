@@ -1,0 +1,108 @@
+"""log_files: tables in, Parquet files by day out; whole or not there, and never another's file.
+
+A flush that finds this process's last file below the size that it may reach writes it anew with the
+new rows added and moves it to its place in one step, so that a quiet service does not leave a file
+every few seconds. A file begins with the time and a token of its process, so no two ever meet.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..files import first_line
+from .log_tables import File
+
+ABANDONED_AFTER = 3600  # seconds; nobody writes a part for so long
+PART = ".part"
+
+
+class Done(NamedTuple):
+    """How many new rows a write has brought to disk, and what went wrong with others."""
+
+    rows: int
+    errors: list[str]
+
+
+@dataclass
+class _Open:
+    """A file that still grows: all its rows, and how many of them are not on disk yet."""
+
+    path: Path
+    tables: list[pa.Table] = field(default_factory=list)
+    unwritten: int = 0
+
+
+class DayFiles:
+    """The files of one process below a folder; `add` tables to them, then `write`."""
+
+    def __init__(self, folder: Path, file_bytes: int) -> None:
+        """Remove parts that a killed process has left there."""
+        self._folder, self._file_bytes = folder, file_bytes
+        self._token, self._count = secrets.token_hex(4), 0
+        self._open: dict[tuple[File, pa.Schema], _Open] = {}
+        for part in folder.glob(f"*/day=*/.*{PART}"):
+            remove_if_abandoned(part)
+
+    def add(self, file: File, tables: Sequence[pa.Table]) -> None:
+        """Add rows to a file; one of its own is begun for each schema."""
+        for table in tables:
+            place = (file, table.schema)
+            if place not in self._open:
+                self._open[place] = _Open(self._new_path(file))
+            self._open[place].tables.append(table)
+            self._open[place].unwritten += table.num_rows
+
+    def write(self) -> Done:
+        """Bring to disk what is not there; what fails is kept for the next time."""
+        rows, errors = 0, []
+        today = max((file.day for file, _ in self._open), default="")
+        for place, current in list(self._open.items()):
+            try:
+                size = _write(current) if current.unwritten else 0
+            except OSError as error:
+                errors.append(f"{current.path}: {first_line(error)}")
+                continue
+            rows, current.unwritten = rows + current.unwritten, 0
+            if size >= self._file_bytes or place[0].day < today:
+                del self._open[place]
+        return Done(rows, errors)
+
+    def _new_path(self, file: File) -> Path:
+        self._count += 1
+        clock = time.strftime("%H%M%S", time.gmtime())
+        name = f"{clock}-{self._token}-{self._count:06}.parquet"
+        return self._folder / file.kind / f"day={file.day}" / name
+
+
+def _write(current: _Open) -> int:
+    """Write the file anew, its new rows added, and tell its size."""
+    table = pa.concat_tables(current.tables).combine_chunks()
+    current.tables = [table]
+    part = current.path.with_name(f".{current.path.name}{PART}")
+    current.path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with part.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        part.replace(current.path)
+    finally:
+        part.unlink(missing_ok=True)
+    return size
+
+
+def remove_if_abandoned(part: Path) -> None:
+    """Remove a part that nobody has written to for long; another process may do the same."""
+    try:
+        if time.time() - part.stat().st_mtime > ABANDONED_AFTER:
+            part.unlink()
+    except FileNotFoundError:
+        return
