@@ -1,0 +1,44 @@
+"""report: the command that says whether the model of this checkout is better than another one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..files import CheckError, write_text
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: report --against origin/main --output report.md --check")
+def report(
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="The revision with the champion; the remote's default branch if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there, not to standard output.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 when the gate or the verdict says no.")
+    ] = False,
+) -> None:
+    """Compare the model of this checkout with another revision's on the same test rows.
+
+    Writes Markdown: the verdict first, then metrics, slices, gate, what changed, and curves.
+    """
+    from ..report.judgement import judge
+    from ..report.text import text
+
+    judgement = judge(against)
+    found = text(judgement)
+    if output is None:
+        print(found, end="")
+    else:
+        write_text(found, output)
+    if check and (reasons := judgement.refusals()):
+        raise CheckError("; ".join(reasons))

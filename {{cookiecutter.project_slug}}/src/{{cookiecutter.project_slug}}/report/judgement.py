@@ -1,0 +1,153 @@
+"""judgement: a revision in; whether the checkout's model is better than the one there, out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import contract, params
+from ..contract import Contract
+from ..files import UserError
+from ..params import Evaluate, Report, Select
+from ..paths import CONTRACT, GATE, MODEL, MODEL_INFO, PARAMS, PREDICTIONS
+from ..versioning.hashes import md5_of
+from . import champion as champions
+from .comparison import Comparison, Scored, compare
+from .rows import Rows, read
+from .side import Side, champion, checkout, default_branch
+
+Verdict = Literal["better", "worse", "no significant difference", "not compared", "no champion"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All that the report tells of the two models."""
+
+    against: str
+    champion: Side | None
+    challenger: Side
+    rows: Rows
+    contract: Contract
+    select: Select
+    evaluate: Evaluate
+    dials: Report
+    comparison: Comparison | None
+    why_not: str | None  # there is no comparison
+    prediction: NDArray[Any] | None  # the champion's, of these rows
+    seen: str | None  # how the champion has learned from them
+    stale: list[str]  # what is not as dvc.lock records it
+
+    @property
+    def verdict(self) -> Verdict:
+        """In a word."""
+        if self.champion is None:
+            return "no champion"
+        if self.comparison is None:
+            return "not compared"
+        outcome = self.comparison.headline.outcome
+        return outcome if outcome != "different" else "no significant difference"
+
+    @property
+    def gate(self) -> dict[str, Any]:
+        """The challenger's."""
+        found: dict[str, Any] = self.challenger.document(GATE)
+        return found
+
+    def refusals(self) -> list[str]:
+        """Why `--check` says no."""
+        failed = [check["name"] for check in self.gate["checks"] if not check["passed"]]
+        reasons = [] if self.gate["passed"] else [f"the gate said no ({', '.join(failed)})"]
+        if self.verdict == "worse":
+            reasons.append(f"{self.select.headline} is worse than at {self.against}")
+        return reasons
+
+
+def judge(against: str | None = None) -> Judgement:
+    """Compare the checkout with a revision, or with the remote's default branch.
+
+    Raises UserError for an unknown revision, or where the checkout has no run to report on.
+    """
+    against = against or default_branch()
+    theirs, ours = champion(against), checkout()
+    data, dials = _contract(ours), _Dials(ours)
+    rows = Rows(read(ours.file(PREDICTIONS)), data)
+    comparison, prediction, why_not, seen = None, None, None, None
+    if theirs is not None:
+        try:
+            prediction = champions.score(theirs, ours, rows)
+            comparison = _compare(theirs, ours, rows, prediction, dials)
+            seen = champions.seen(theirs, ours, rows)
+        except UserError as error:
+            why_not = " ".join(str(error).split())
+    return Judgement(
+        against=against,
+        champion=theirs,
+        challenger=ours,
+        rows=rows,
+        contract=data,
+        select=dials.select,
+        evaluate=dials.evaluate,
+        dials=dials.report,
+        comparison=comparison,
+        why_not=why_not,
+        prediction=prediction,
+        seen=seen,
+        stale=_stale(ours),
+    )
+
+
+class _Dials:
+    """The sections of params.yaml that a report needs, from one reading of it."""
+
+    def __init__(self, side: Side) -> None:
+        document = side.document(PARAMS)
+        self.select = params.parse(Select, document)
+        self.evaluate = params.parse(Evaluate, document)
+        self.report = params.parse(Report, document)
+
+
+def _contract(side: Side) -> Contract:
+    return contract.parse(side.document(CONTRACT))
+
+
+def _compare(
+    theirs: Side, ours: Side, rows: Rows, prediction: NDArray[Any], dials: _Dials
+) -> Comparison:
+    return compare(
+        rows.contract.task,
+        rows.target,
+        _scored(theirs, prediction),
+        _scored(ours, rows.prediction),
+        dials.select.headline,
+        dials.report,
+        bins=dials.evaluate.bins,
+        groups=rows.groups,
+        slices=rows.slices(dials.evaluate.slices, dials.evaluate.slice_min_rows),
+    )
+
+
+def _scored(side: Side, prediction: NDArray[Any]) -> Scored:
+    info = side.document(MODEL_INFO)
+    quantile = info["conformal_quantile"]
+    return Scored(prediction, info["threshold"], np.inf if quantile is None else quantile)
+
+
+def _stale(side: Side) -> list[str]:
+    """What in the checkout is not what dvc.lock records: figures may not belong together."""
+    broken = [
+        f"{stage.name} has not run since {was.path} changed"
+        for stage in side.version.graph.stages
+        for was, _ in side.version.graph.broken(stage)
+    ]
+    return broken + [
+        f"{path} is not as dvc.lock records it"
+        for path in (MODEL, PREDICTIONS, MODEL_INFO, GATE)
+        if _differs(side, path)
+    ]
+
+
+def _differs(side: Side, path: Path) -> bool:
+    file = side.recorded(path)
+    return file is None or (path.is_file() and md5_of(path) != file.hash)

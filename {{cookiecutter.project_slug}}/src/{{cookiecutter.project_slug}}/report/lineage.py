@@ -1,0 +1,60 @@
+"""lineage: a judgement in; what both models were made from, and how to have this report again."""
+
+from typing import Any
+
+from ..files import UserError
+from ..paths import MODEL_INFO, PREDICTIONS, TEST, TRAIN
+from ..versioning import git
+from .escape import Markdown, code, table
+from .judgement import Judgement
+from .side import Side
+
+COMMAND = str(__package__).partition(".")[0].replace("_", "-")
+SHOWN = 5
+
+
+def lineage(judgement: Judgement) -> str:
+    """A column for each model, the commands, and what stands in the way of repeating them."""
+    sides = {"champion": judgement.champion, "challenger": judgement.challenger}
+    found = {name: _facts(side) for name, side in sides.items() if side is not None}
+    facts = list(dict.fromkeys(fact for each in found.values() for fact in each))
+    rows = [[Markdown(fact), *(each.get(fact) for each in found.values())] for fact in facts]
+    return f"{table(['', *found], rows)}\n\n{_commands(judgement)}"
+
+
+def _facts(side: Side) -> dict[str, Any]:
+    info = side.document(MODEL_INFO)
+    trained = info.get("trained_on", {})
+    facts = {
+        "commit": code(side.version.base),
+        "candidate": code(info.get("candidate")),
+        "model sha256": code(info.get("sha256")),
+        "training rows": trained.get("rows"),
+        "trained on rows up to": code(trained["until"]) if "until" in trained else None,
+    }
+    for path in (TRAIN, TEST, PREDICTIONS):
+        file = side.recorded(path)
+        facts[f"{code(path)} md5"] = code(file.hash) if file else None
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _commands(judgement: Judgement) -> str:
+    ours = judgement.challenger.version.base
+    theirs = judgement.champion.version.base if judgement.champion else _commit(judgement.against)
+    changed = git.changes(untracked=False)
+    text = (
+        f"```\ngit checkout {ours}\ndvc pull\n{COMMAND} report --against {theirs}\n"
+        f"{COMMAND} lineage {ours}\n```"
+    )
+    if not changed:
+        return text
+    names = ", ".join(map(code, changed[:SHOWN]))
+    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+    return f"Made from a checkout with changes that are not committed: {names}{more}.\n\n{text}"
+
+
+def _commit(revision: str) -> str:
+    try:
+        return git.resolve(revision)
+    except UserError:
+        return revision

@@ -1,0 +1,148 @@
+"""tables: a judgement in; its metrics, slices, gate and test tables as Markdown out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..files import UserError
+from ..intervals import Interval
+from ..paths import GATE, METRICS
+from . import champion as champions
+from .comparison import Line
+from .escape import Markdown, code, plain, table
+from .judgement import Judgement
+from .side import Side
+
+MARKS = {"better": "**better**", "worse": "**worse**", "different": "**different**"}
+
+
+def number(value: float | None) -> str:
+    """A figure with four significant digits."""
+    return "–" if value is None or value != value else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """A difference with three significant digits and its sign; below 0.000001 it is 0."""
+    return "–" if value != value else "0" if abs(value) < 1e-6 else f"{value:+.3g}"
+
+
+def change(difference: Interval) -> str:
+    """A difference with its interval, such as `+0.025 (+0.012 to +0.038)`."""
+    value, low, high = map(signed, difference)
+    return f"{value} ({low} to {high})"
+
+
+def absolute(figure: Mapping[str, Any] | None) -> str:
+    """A figure of metrics.json with its interval."""
+    if figure is None:
+        return "–"
+    return f"{number(figure['value'])} ({number(figure['low'])} to {number(figure['high'])})"
+
+
+def metrics(judgement: Judgement) -> str:
+    """Every metric: both models and their difference, or the challenger's alone."""
+    found = judgement.comparison
+    if found is None:
+        figures = judgement.challenger.document(METRICS).items()
+        rows = [[code(name), Markdown(absolute(figure))] for name, figure in figures]
+        level = f"{judgement.evaluate.level:.0%}"
+        return table(["metric", f"challenger ({level} interval)"], rows)
+    header = ["metric", "champion", "challenger", "difference", "significant"]
+    lines = sorted(found.lines, key=lambda line: line is not found.headline)
+    return f"{table(header, map(_line, lines))}\n\n{_method(judgement)}"
+
+
+def _line(line: Line) -> list[Markdown]:
+    better = {True: "more is better", False: "less is better", None: ""}[line.more]
+    name = f"{code(line.name)} {f'({better})' if better else ''}".strip()
+    figures = (number(line.champion), number(line.challenger), change(line.difference))
+    return [Markdown(text) for text in (name, *figures, MARKS.get(line.outcome, "no"))]
+
+
+def _method(judgement: Judgement) -> str:
+    found, dials = judgement.comparison, judgement.dials
+    assert found is not None
+    of = "rows" if found.groups is None else f"groups ({found.groups:,})"
+    text = (
+        f"Differences are challenger minus champion, with {dials.level:.0%} intervals of a paired "
+        f"bootstrap: {dials.samples:,} samples of the same {of} for both (seed {dials.seed})."
+    )
+    if found.delong:
+        p_value = found.delong.p_value
+        p_value_text = "p < 0.0001" if p_value < 1e-4 else f"p = {number(p_value)}"
+        text += (
+            f" DeLong's test of roc_auc: {change(found.delong.difference)}, {p_value_text} "
+            "(DeLong et al. 1988; Sun & Xu 2014)."
+        )
+    chance = len(found.lines) * (1 - dials.level)
+    return f"{text} Of {len(found.lines)} metrics, {chance:.1g} would differ by chance alone."
+
+
+def slices(judgement: Judgement) -> str:
+    """The headline metric of each slice, those that got worse first."""
+    found = judgement.comparison
+    assert found is not None
+    order = sorted(found.slices, key=lambda each: each.line.outcome != "worse")
+    rows = [[code(each.column), code(each.value), each.rows, *_line(each.line)[1:]] for each in order]
+    header = ["column", "slice", "rows", "champion", "challenger", "difference", "significant"]
+    chance = len(found.slices) * (1 - judgement.dials.level) / 2
+    worse = len(found.worse_slices)
+    return (
+        f"{worse} of {len(found.slices)} slices got worse in {judgement.select.headline} beyond "
+        f"their interval; about {chance:.1g} would by chance alone.\n\n{table(header, rows)}"
+    )
+
+
+def gate(judgement: Judgement) -> str:
+    """Check by check, beside the champion's."""
+    before: dict[str, Any] = {}
+    if judgement.champion and GATE in judgement.champion.documents:
+        before = {c["name"]: c for c in judgement.champion.document(GATE)["checks"]}
+    rows = [
+        [code(check["name"]), _was(before.get(check["name"])), check["value"], check["limit"]]
+        + [Markdown("passed" if check["passed"] else "**refused**"), check["why"]]
+        for check in sorted(judgement.gate["checks"], key=lambda check: bool(check["passed"]))
+    ]
+    header = ["check", "champion", "challenger", "limit", "", "what it is"]
+    gone = [code(name) for name in before if name not in {c["name"] for c in judgement.gate["checks"]}]
+    note = f"\n\nNo longer checked: {', '.join(gone)}." if gone else ""
+    return table(header, rows) + note
+
+
+def _was(check: Mapping[str, Any] | None) -> Markdown:
+    if check is None:
+        return Markdown("not checked")
+    return Markdown(number(check["value"]) + ("" if check["passed"] else " (refused)"))
+
+
+def test_tables(judgement: Judgement) -> str:
+    """Both test tables, where they are not the same."""
+    if judgement.champion is None or champions.same_rows(judgement.champion, judgement.challenger):
+        return ""
+    headline = judgement.select.headline
+    rows = [
+        _test_table("champion", judgement.champion, headline, champions.describe(judgement.champion)),
+        _test_table(
+            "challenger",
+            judgement.challenger,
+            headline,
+            champions.describe(judgement.challenger, judgement.rows),
+        ),
+    ]
+    header = ["test table of", "rows", "from", "to", "md5", f"{headline}, as recorded on it"]
+    compared = "The comparison above is on the challenger's table. " if judgement.comparison else ""
+    return f"The test data changed. {compared}\n\n{table(header, rows)}"
+
+
+def _test_table(name: str, side: Side, headline: str, found: Mapping[str, Any]) -> list[Any]:
+    first, last = found["span"] or (None, None)
+    try:
+        figure = absolute(side.document(METRICS).get(headline))
+    except UserError:
+        figure = "–"
+    rows = found["rows"] if "why" not in found else plain(found["why"])
+    md5 = code(found["hash"][:10]) if found["hash"] else None
+    return [Markdown(name), rows, _moment(first), _moment(last), md5, Markdown(figure)]
+
+
+def _moment(moment: Any) -> Markdown | None:
+    return Markdown(f"{moment:%Y-%m-%d %H:%M}") if moment else None
