@@ -519,7 +519,7 @@ def test_where_the_way_back_fails_too_the_commands_are_told(
 
 
 def test_a_version_of_other_packages_says_what_to_type(copy: BakedProject) -> None:
-    (copy.path / "requirements.lock").open("a").write("# changed\n")
+    append("requirements.lock", "# changed\n")(copy)
     commit(copy, "Other packages")
     assert "run 'make setup' before you run its code" in rollback(copy, "v1.0.0")
 
