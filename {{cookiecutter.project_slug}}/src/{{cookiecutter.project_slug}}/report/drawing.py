@@ -61,7 +61,7 @@ def _roc(target: NDArray[Any], predictions: Predictions) -> str:
     several = next(iter(predictions.values())).shape[1] > 2
     title = "ROC curve" + (", mean of each class against the rest" if several else "")
     axes = ("false positive rate", "true positive rate")
-    return _chart(title, axes, places, {**drawn, ("grey", "chance"): places})
+    return _chart(title, axes, places, {("grey", "chance"): places, **drawn})
 
 
 def _mean_roc(target: NDArray[Any], probability: NDArray[Any], places: Line) -> Line | None:
@@ -92,7 +92,7 @@ def _calibration(target: NDArray[Any], predictions: Predictions) -> str:
         low, high = predicted[0], predicted[-1]
     places = np.linspace(low, high, PLACES)
     lines = {name: _read(places, points) for name, points in found.items()}
-    drawn = {**_coloured(predictions, lines), ("grey", "perfect"): places}
+    drawn = {("grey", "perfect"): places, **_coloured(predictions, lines)}
     text = _chart("Calibration", ("predicted probability", "observed share"), places, drawn)
     return text + "".join(
         f" Not drawn: the {name}, whose probabilities are all alike or in another range."
@@ -136,7 +136,8 @@ def _chart(
         top=_top(lines.values()),
         lines="\n".join(f"  line [{_figures(line)}]" for line in lines.values()),
     )
-    legend = ", ".join(f"{colour} is {name}" for colour, name in lines)
+    words = [f"{colour} is {name}" for colour, name in lines]
+    legend = ", ".join(words)
     return f"**{title}**\n\n{chart}\n\n{legend[0].upper()}{legend[1:]}."
 
 

@@ -133,6 +133,19 @@ def cached(md5: str) -> Path:
         return _place(repo, md5)
 
 
+def listing(md5: str) -> dict[str, str]:
+    """The files of a folder and their hashes. Of the remote only this list is asked, no file."""
+    place = cached(md5)
+    if not place.is_file():
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        with opened("the remote cannot be read") as repo:
+            repo.cloud.pull([HashInfo("md5", md5)])
+    if not place.is_file():
+        raise UserError(f"neither the cache nor the remote holds the list of files {md5}")
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(place.read_bytes())}
+
+
 def checkout(*, allow_missing: bool = False) -> set[str]:
     """Bring the pipeline's outputs from the cache into their place (`dvc checkout`); name them."""
     with opened("dvc checkout fails") as repo:
