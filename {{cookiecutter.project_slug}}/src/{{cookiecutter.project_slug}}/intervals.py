@@ -14,6 +14,7 @@ Weights = NDArray[np.float64]  # (batch, rows): how often each row counts, a res
 Scorer = Callable[[Weights], Values]  # one value a resample; NaN where it is not defined
 
 Watch = Callable[[Iterator[Weights], int], Iterable[Weights]]
+Draw = Callable[..., Iterator[Weights]]  # as `resamples`
 
 BATCH_BYTES = 2_000_000  # of weights at a time, to stay in the cache; scorers need a few times that
 
@@ -70,19 +71,21 @@ def bootstrap(
     seed: int,
     groups: Codes | None = None,
     watch: Watch = lambda batches, total: batches,
+    draw: Draw | None = None,
 ) -> dict[str, Interval]:
     """Percentile bootstrap (Efron & Tibshirani 1993, chapter 13) of every scorer at once.
 
     All scorers see the same resamples, and so does every call with the same rows and seed.
     `groups` (codes from 0, one a row) resamples whole groups, for rows that are not independent.
     A resample where a scorer is NaN is left out; if most are, low and high are NaN.
-    `watch` is handed the batches and their number, to show how far it is.
+    `watch` is handed the batches and their number, to show how far it is. `draw` makes them, if not
+    `resamples` does.
     """
     everything = np.ones((1, rows))
     values = {name: float(scorer(everything)[0]) for name, scorer in scorers.items()}
     drawn: dict[str, list[Values]] = {name: [] for name in scorers}
-    batches = resamples(rows, samples=samples, seed=seed, groups=groups)
-    for weights in watch(batches, -(-samples // _batch(rows))):
+    batches = (draw or resamples)(rows, samples=samples, seed=seed, groups=groups)
+    for weights in watch(batches, -(-samples // batch(rows))):
         for name, scorer in scorers.items():
             drawn[name].append(scorer(weights))
     return {
@@ -101,16 +104,16 @@ def resamples(
     """
     random = np.random.default_rng(seed)
     units = rows if groups is None else int(groups.max()) + 1
-    batch = _batch(rows)
-    for start in range(0, samples, batch):
-        weights = np.empty((min(batch, samples - start), rows))
+    most = batch(rows)
+    for start in range(0, samples, most):
+        weights = np.empty((min(most, samples - start), rows))
         for line in weights:
             counts = np.bincount(random.integers(units, size=units), minlength=units)
             line[:] = counts if groups is None else counts[groups]
         yield weights
 
 
-def _batch(rows: int) -> int:
+def batch(rows: int) -> int:
     """How many resamples of so many rows are held at a time."""
     return max(1, BATCH_BYTES // (8 * rows))
 

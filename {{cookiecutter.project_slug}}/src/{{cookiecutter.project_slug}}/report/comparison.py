@@ -5,7 +5,7 @@ that what makes a row hard for both cancels out. A difference is significant whe
 not hold zero: two equal models then come out as different once in twenty times at a level of 0.95.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -106,7 +106,7 @@ def compare(
     """
     both = (champion, challenger)
     bound = [scorers(task, target, each, bins) for each in both]
-    lines = _lines(bound, len(target), dials, groups)
+    lines = differences(bound, len(target), dials, groups)
     return Comparison(
         rows=len(target),
         groups=None if groups is None else len(np.unique(groups)),
@@ -124,16 +124,20 @@ def scorers(
     """All metrics of the task, and the coverage of the prediction sets or intervals."""
     threshold = 0.5 if scored.threshold is None else scored.threshold
     found = metrics.scorers(task, target, scored.prediction, threshold=threshold, bins=bins)
+    if task == "classification" and len(target) > ranking.MANY:
+        found |= ranking.scorers(target, scored.prediction, found)
     covered = conformal.covers(target, scored.prediction, scored.conformal_quantile)
     return found | {"coverage": metrics.mean(covered)}
 
 
-def _lines(
-    bound: list[dict[str, Scorer]], rows: int, dials: Report, groups: Codes | None
+def differences(
+    bound: Sequence[Mapping[str, Scorer]], rows: int, dials: Report, groups: Codes | None = None
 ) -> dict[str, Line]:
+    """Each metric of champion and challenger, and the interval of the difference."""
     champion, challenger = bound
     pairs = {name: difference(challenger[name], champion[name]) for name in challenger}
-    found = bootstrap(pairs, rows, groups=groups, **dials.model_dump())
+    draw = ranking.poisson if rows > ranking.MANY else None
+    found = bootstrap(pairs, rows, groups=groups, draw=draw, **dials.model_dump())
     everything = np.ones((1, rows))
     values = [{name: float(each[name](everything)[0]) for name in pairs} for each in bound]
     return {
@@ -150,12 +154,12 @@ def _slices(
     dials: Report,
     groups: Codes | None,
     slices: Iterable[tuple[str, str, Positions]],
-) -> Iterable[Slice]:
+) -> Iterator[Slice]:
     for column, value, rows in slices:
         parts = [Scored(e.prediction[rows], e.threshold, e.conformal_quantile) for e in both]
         bound = [{headline: scorers(task, target[rows], part)[headline]} for part in parts]
         within = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-        line = _lines(bound, len(rows), dials, within)[headline]
+        line = differences(bound, len(rows), dials, within)[headline]
         yield Slice(column, value, len(rows), line)
 
 
