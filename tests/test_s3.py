@@ -191,6 +191,25 @@ def pushed_and_pulled(here: BakedProject, name: str, tmp_path: Path) -> None:
     print(f"{name}: push {pushed - start:.1f} s, pull {time.perf_counter() - pushed:.1f} s")
 
 
+def doctor(project: BakedProject, check: str) -> dict[str, str]:
+    """What the doctor finds of one thing."""
+    said = project.run("flight-delays", "doctor", "--json", check=False).stdout
+    return next(each for each in json.loads(said)["checks"] if each["name"] == check)
+
+
+def test_the_doctor_reads_s3_and_says_what_to_do(here: BakedProject) -> None:
+    assert doctor(here, "pushed")["remedy"] == "dvc push"
+    here.run("dvc", "push")
+    assert doctor(here, "pushed")["found"] == "all is in the remote"
+    wrong = here.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    found = doctor(BakedProject(here.path, wrong), "remote")
+    assert not found["passed"]
+    assert found["remedy"] == "set the credentials (README.md, S3)"
+    down = ("dvc", "remote", "modify", "--local", "storage", "endpointurl", "http://127.0.0.1:9")
+    here.run(*down)
+    assert doctor(here, "remote")["remedy"] == "dvc remote list"
+
+
 @pytest.mark.parametrize("place", ["config.local", "profile", "environment"])
 def test_no_tracked_file_holds_the_keys_wherever_they_are_kept(
     here: BakedProject, server: s3.Server, tmp_path: Path, place: str

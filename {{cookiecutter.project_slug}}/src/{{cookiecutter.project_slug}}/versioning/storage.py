@@ -43,10 +43,10 @@ def stale() -> list[str]:
 
 
 def not_in_remote() -> list[str]:
-    """The files that the remote lacks, as it is now (`dvc data status --not-in-remote`)."""
+    """What the remote lacks, as it is now (`dvc data status --not-in-remote`): files, folders."""
     with opened("the remote cannot be asked") as repo:
         found = repo.data_status(not_in_remote=True, remote_refresh=True, granular=True)
-    return sorted(found["not_in_remote"])
+    return sorted(path.rstrip("/") for path in found["not_in_remote"])
 
 
 def owned(revision: str | None = None) -> set[str]:
