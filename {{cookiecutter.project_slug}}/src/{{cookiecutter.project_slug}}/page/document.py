@@ -1,17 +1,19 @@
 """document: every report in; reports/index.html out, one file that needs no other."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..contract import Contract
 from ..params import Card
 from . import origins, results
-from .html import Html, facts, join, number, tag
+from .html import Html, breakable, facts, join, number, precise, tag
 from .words import plainly, title
 
 Reports = Mapping[str, Any]
 
+COMMAND = str(__package__).partition(".")[0].replace("_", "-")
 STYLE = Path(__file__).with_name("style.css")
 # Nothing is loaded and nothing runs, whatever somebody's text may say.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -38,13 +40,15 @@ class Section(NamedTuple):
     body: Html
 
 
-def page(reports: Reports, contract: Contract, until: str, params: Card, level: float) -> str:
+def page(
+    reports: Reports, contract: Contract, until: datetime | None, params: Card, level: float
+) -> str:
     """The page. Deterministic: it depends on its arguments alone.
 
     Args:
         reports: the documents of the card (see stages/card.py), and `plots` and `features`.
         contract: the contract of the data.
-        until: the end of the data window, as text.
+        until: the end of the data window, None where it takes all there is.
         params: what only people can say.
         level: of the confidence intervals.
     """
@@ -94,22 +98,24 @@ def _sections(
     return [Section(*each) for each in sections if each[2] is not None]
 
 
-def _header(reports: Reports, contract: Contract, until: str, level: float) -> Html:
+def _header(
+    reports: Reports, contract: Contract, until: datetime | None, level: float
+) -> Html:
     model = reports["model"]
     described = contract.columns[contract.target].description
     counted = reports["plots"].get("calibration") or reports["plots"].get("actual") or ()
     tested = sum(each["rows"] for each in counted)
     tiles = [
-        ("Candidate", model["candidate"]),
+        ("Candidate", breakable(model["candidate"])),
         ("Features", number(len(model["features"]))),
         ("Training rows", number(model["trained_on"]["rows"])),
         ("Test rows", number(tested) if tested else None),
-        ("Data window", f"before {until}" if until else None),
+        ("Data before", f"{until:%Y-%m-%d %H:%M}".removesuffix(" 00:00") if until else None),
         ("Model file", f"{number(model['bytes'] / 1000)} kB"),
     ]
     return tag(
         "header",
-        tag("p", f"Model report · {plainly(model['task'])}", class_="eyebrow"),
+        tag("p", f"{COMMAND} · model report · {model['task']}", class_="eyebrow"),
         tag("h1", contract.target),
         tag("p", described, class_="lead"),
         _verdict(reports, level, _unit(contract)),
@@ -126,7 +132,7 @@ def _verdict(reports: Reports, level: float, unit: str) -> Html:
     said = f"All {total} checks hold."
     if refused:
         said = f"{len(refused)} of {total} checks refuse it: {', '.join(refused)}."
-    better = f"{number(gain['value'])}{unit} better than the baseline"
+    better = f"{precise(gain['value'])}{unit} better than the baseline"
     return tag(
         "div",
         tag("div", "✓" if gate["passed"] else "✕", class_="sign", aria_hidden="true"),
@@ -138,8 +144,8 @@ def _verdict(reports: Reports, level: float, unit: str) -> Html:
         tag(
             "div",
             tag("span", title(headline)),
-            tag("strong", number(found["value"]), unit),
-            tag("span", f"{number(found['low'])} to {number(found['high'])} ({level:.0%})"),
+            tag("strong", precise(found["value"]), tag("small", unit) if unit else None),
+            tag("span", f"{level:.0%} interval {precise(found['low'])} to {precise(found['high'])}"),
             tag("span", better),
             class_="headline",
         ),
@@ -165,10 +171,12 @@ def _card(reports: Reports, contract: Contract, params: Card) -> Html:
     before = len(contract.known_before())
     return join(
         [
-            tag("h3", "Meant for"),
-            tag("p", params.intended_use),
-            tag("h3", "Not meant for"),
-            tag("p", params.out_of_scope),
+            tag(
+                "div",
+                tag("div", tag("h3", "Meant for"), tag("p", params.intended_use)),
+                tag("div", tag("h3", "Not meant for"), tag("p", params.out_of_scope)),
+                class_="halves",
+            ),
             tag("h3", "Known limits"),
             tag("ul", *(tag("li", limit) for limit in params.limits), class_="plain"),
             tag("h3", "Facts"),
@@ -188,17 +196,16 @@ def _card(reports: Reports, contract: Contract, params: Card) -> Html:
 
 def _versions(model: Reports) -> Html:
     """Commands and files beside this page that tell more."""
-    command = str(__package__).partition(".")[0].replace("_", "-")
     commands = [
-        (f"{command} releases", "the released versions, with their metrics"),
-        (f"{command} lineage --sha256 {model['sha256'][:8]}", "what this model was made from"),
-        (f"{command} rollback VERSION", "brings a released version back, and proves it"),
+        (f"{COMMAND} releases", "the released versions, with their metrics"),
+        (f"{COMMAND} lineage --sha256 {model['sha256'][:8]}", "what this model was made from"),
+        (f"{COMMAND} rollback VERSION", "brings a released version back, and proves it"),
         ("dvc checkout", "the same bytes, after git checkout of the commit of this page"),
         ("dvc repro --force", "makes them again"),
     ]
     return join(
         [
-            _listed([(tag("code", typed), told) for typed, told in commands]),
+            _listed([(tag("code", typed), told) for typed, told in commands], "commands"),
             tag("h3", "Files"),
             tag(
                 "ul",
@@ -212,8 +219,8 @@ def _versions(model: Reports) -> Html:
     )
 
 
-def _listed(pairs: list[tuple[Any, Any]]) -> Html:
-    return tag("div", facts(pairs), class_="list-box")
+def _listed(pairs: list[tuple[Any, Any]], kind: str = "") -> Html:
+    return tag("div", facts(pairs), class_=f"list-box {kind}".strip())
 
 
 def _unit(contract: Contract) -> str:

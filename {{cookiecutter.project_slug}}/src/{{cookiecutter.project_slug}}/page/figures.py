@@ -103,7 +103,12 @@ def residuals(points: Rows, unit: str) -> Html | None:
 
 
 def estimates(
-    rows: Sequence[Estimate], name: str, title: str, axis: str, whole: float | None = None
+    rows: Sequence[Estimate],
+    name: str,
+    title: str,
+    axis: str,
+    whole: float | None = None,
+    span: tuple[float, float] | None = None,
 ) -> Html | None:
     """A line for each estimate with its interval; `whole` is drawn as a line through all."""
     if not rows:
@@ -117,14 +122,15 @@ def estimates(
             colour = ACCENT if row.chosen else MUTED
             axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
             axes.plot(row.value, place, marker="o", markersize=6, color=colour)
+        if span is not None:
+            axes.set_xlim(*span)
         _list(axes, labels)
-        axes.set(xlabel=axis)
 
     told = "; ".join(
         f"{printable(row.label)} {number(row.value)} ({number(row.low)} to {number(row.high)})"
         for row in rows
     )
-    return draw(paint, name, title, f"{axis}: {told}.", size)
+    return draw(paint, name, title, f"{axis}: {told}.", size, axis)
 
 
 def bars(rows: Sequence[tuple[str, float]], name: str, title: str, axis: str) -> Html | None:
@@ -137,10 +143,9 @@ def bars(rows: Sequence[tuple[str, float]], name: str, title: str, axis: str) ->
         axes.barh(range(len(rows)), [value for _, value in rows], 0.62, color=ACCENT)
         axes.axvline(0, color=MUTED, linewidth=0.8)
         _list(axes, labels)
-        axes.set(xlabel=axis)
 
     told = "; ".join(f"{printable(label)} {number(value)}" for label, value in rows)
-    return draw(paint, name, title, f"{axis}: {told}.", size)
+    return draw(paint, name, title, f"{axis}: {told}.", size, axis)
 
 
 def _curves(
@@ -215,7 +220,7 @@ def _labelled(labels: Sequence[str]) -> tuple[list[str], Size]:
     """The labels as they are shown, and a plot with room for them."""
     shown = [_short(label) for label in labels]
     left = 14 + LETTER * max(map(len, shown))
-    return shown, Size(height=58 + 24 * len(shown), left=left, right=18)
+    return shown, Size(height=32 + 24 * len(shown), left=left, right=18, top=4, bottom=28)
 
 
 def _short(label: str, most: int = LABEL) -> str:

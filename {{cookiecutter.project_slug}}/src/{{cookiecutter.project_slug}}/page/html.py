@@ -1,5 +1,6 @@
 """html: text and attributes in, markup out; whatever is not markup already is escaped."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -35,41 +36,57 @@ def printable(value: Any) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
-def number(value: Any) -> str:
+def number(value: float | None) -> str:
     """A figure for people: three significant digits, thousands parted by commas."""
     if value is None:
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return printable(value)
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    whole = isinstance(value, int) or abs(value) >= 1000
+    return (f"{value:,.0f}" if whole else f"{value:.3g}").replace("-", "−")
+
+
+def precise(value: float | None) -> str:
+    """A measured figure: like `number`, but zeros at the end are shown, since they are known."""
+    if not value or isinstance(value, int) or abs(value) >= 1000:
+        return number(value)
+    return f"{value:#.3g}".rstrip(".").replace("-", "−")
+
+
+def breakable(text: str) -> Html:
+    """A name that may be broken after its underlines, dashes, dots and strokes."""
+    return Html(re.sub(r"([_./-])", r"\1<wbr>", _escaped(text)))
 
 
 def table(
-    label: str, header: Sequence[Any], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = ()
+    label: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    numbers: Sequence[int] = (),
+    stacked: bool = False,
 ) -> Html:
-    """A table that scrolls within its own box; the columns in `numbers` are aligned right."""
+    """A table that scrolls within its own box.
 
-    def line(cells: Sequence[Any], kind: str) -> Html:
-        return tag(
-            "tr",
-            *(
-                tag("th", cell, scope="row")
-                if kind == "td" and place == 0
-                else tag(
-                    kind,
-                    cell,
-                    scope="col" if kind == "th" else None,
-                    class_="number" if place in numbers else None,
-                )
-                for place, cell in enumerate(cells)
-            ),
-        )
+    Args:
+        label: what it is, for those who hear it.
+        header: a name for each column.
+        rows: the cells; the first of each names the row.
+        numbers: the columns that are aligned right.
+        stacked: on a narrow screen, each row is shown as a block instead.
+    """
 
-    body = tag("tbody", *(line(row, "td") for row in rows))
-    whole = tag("table", tag("thead", line(header, "th")), body)
-    return tag("div", whole, class_="scroll", role="region", aria_label=label, tabindex=0)
+    def cell(place: int, value: Any) -> Html:
+        if place == 0:
+            return tag("th", value, scope="row")
+        kind = "number" if place in numbers else None
+        return tag("td", value, class_=kind, data_label=header[place] or None if stacked else None)
+
+    def head(place: int, name: str) -> Html:
+        return tag("th", name, scope="col", class_="number" if place in numbers else None)
+
+    names = tag("tr", *(head(place, name) for place, name in enumerate(header)))
+    lines = (tag("tr", *(cell(place, value) for place, value in enumerate(row))) for row in rows)
+    whole = tag("table", tag("thead", names), tag("tbody", *lines))
+    kind = "scroll stacked" if stacked else "scroll"
+    return tag("div", whole, class_=kind, role="region", aria_label=label, tabindex=0)
 
 
 def facts(pairs: Iterable[tuple[Any, Any]]) -> Html:

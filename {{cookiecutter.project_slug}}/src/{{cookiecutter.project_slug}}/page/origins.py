@@ -5,9 +5,9 @@ from typing import Any
 
 from . import figures, lineage
 from .figures import Estimate
-from .html import Html, facts, join, number, table, tag
-from .results import interval, sentence
-from .words import title
+from .html import Html, breakable, facts, join, number, precise, table, tag
+from .results import interval
+from .words import plainly, title
 
 Reports = Mapping[str, Any]
 
@@ -24,7 +24,9 @@ def importance(ranking: Sequence[Reports], headline: str) -> Html | None:
     if drawn is None:
         return None
     intro = "Features that tell the same share their importance, so that neither shows it."
-    return join([tag("p", intro), tag("div", drawn, class_="plots")])
+    lines = [(breakable(name), precise(value)) for name, value in rows]
+    shown = table("Importance", ["Feature", "Loss"], lines, numbers=(1,))
+    return join([tag("p", intro), tag("div", drawn, shown, class_="beside")])
 
 
 def candidates(selection: Reports) -> Html:
@@ -37,24 +39,30 @@ def candidates(selection: Reports) -> Html:
         )
         if mean is not None and error is not None
     ]
-    axis = f"{title(selection['headline'])}, mean of folds ± standard error"
+    axis = f"{title(selection['headline'])}, mean of the folds ± standard error"
     drawn = figures.estimates(lines[-MOST:], "candidates", "Candidates, the simplest first", axis)
     rows = [
         (
-            join([each["candidate"], " (chosen)" if each["candidate"] == chosen else ""]),
-            number(each["mean"]),
-            number(each["standard_error"]),
+            join([breakable(each["candidate"]), tag("small", "chosen")])
+            if each["candidate"] == chosen
+            else breakable(each["candidate"]),
+            precise(each["mean"]),
+            precise(each["standard_error"]),
             number(each["features"]),
             f"{number(each['bytes'] / 1000)} kB",
         )
         for each in found
     ]
-    header = ["Candidate", title(selection["headline"]), "Standard error", "Features", "Size"]
+    header = ["Candidate", title(selection["headline"]), "Error", "Features", "Size"]
     return join(
         [
-            tag("p", f"{sentence(selection['why'])}."),
-            tag("div", drawn, class_="plots"),
-            table("Candidates", header, rows, numbers=(1, 2, 3, 4)),
+            tag("p", f"{selection['why']}."),
+            tag(
+                "div",
+                drawn,
+                table("Candidates", header, rows, numbers=(1, 2, 3, 4)),
+                class_="beside",
+            ),
         ]
     )
 
@@ -62,21 +70,24 @@ def candidates(selection: Reports) -> Html:
 def data(quality: Reports, leakage: Sequence[Reports]) -> Html:
     """Rows, those put aside, what moved between the windows, missing values, leakage."""
     quarantined = quality["quarantined"]
-    known = [("Rows", number(quality["rows"])), ("Valid", number(quality["valid"]))]
-    known.append(("Put aside", f"{quarantined['value']:.2%}"))
+    aside = f"{number(quality['rows'] - quality['valid'])} ({quarantined['value']:.2%})"
+    known = [("Rows", number(quality["rows"])), ("Put aside", aside)]
     if fresh := quality["freshness"]:
-        known += [("Newest row", fresh["newest_row"]), ("Window ends", fresh["window_end"])]
+        known.append(("Newest row", fresh["newest_row"][:16]))
     for name, window in quality.get("windows", {}).items():
-        rows = f"{number(window['rows'])} rows from {window['from'][:10]}"
-        known.append((f"{sentence(name)} window", rows))
+        rows = f"{number(window['rows'])} rows"
+        known.append((f"{plainly(name)}, from {window['from'][:10]}", rows))
     return join(
         [
             facts(known),
             _violations(quality["violations"]),
             _moved(quality["columns"]),
-            _missing(quality["columns"]),
-            tag("h3", "Leakage"),
-            _leakage(leakage),
+            tag(
+                "div",
+                tag("div", tag("h3", "Missing values"), _missing(quality["columns"])),
+                tag("div", tag("h3", "Leakage"), _leakage(leakage)),
+                class_="halves",
+            ),
         ]
     )
 
@@ -88,10 +99,10 @@ def features(catalogue: Sequence[Reports], model: Reports, ranking: Sequence[Rep
     graph = lineage.lineage(catalogue, used)
     rows = [
         (
-            each["name"],
-            tag("span", each["meaning"], class_="why"),
+            breakable(each["name"]),
+            tag("div", each["meaning"], class_="why"),
             each["unit"],
-            ", ".join(each["columns"]),
+            breakable(", ".join(each["columns"])),
             each["owner"],
             "yes" if each["name"] in model["features"] else "no",
         )
@@ -104,8 +115,18 @@ def features(catalogue: Sequence[Reports], model: Reports, ranking: Sequence[Rep
     )
     picture = None
     if graph is not None:
-        picture = tag("div", graph, class_="wide", role="region", aria_label="Graph", tabindex=0)
+        box = tag("div", graph, class_="wide", role="region", aria_label="Graph", tabindex=0)
+        picture = tag("div", box, _owners(catalogue), class_="beside")
     return join([tag("p", intro), picture, table("Feature catalogue", header, rows)])
+
+
+def _owners(catalogue: Sequence[Reports]) -> Html:
+    """Who answers for which features."""
+    owned: dict[str, list[str]] = {}
+    for each in catalogue:
+        owned.setdefault(each["owner"], []).append(each["name"])
+    listed = facts((owner, ", ".join(names)) for owner, names in sorted(owned.items()))
+    return tag("div", tag("h3", "Who answers for them"), listed, class_="list-box")
 
 
 def _violations(found: Sequence[Reports]) -> Html:
@@ -136,9 +157,9 @@ def _moved(columns: Reports) -> Html | None:
     rows = [
         (
             f"{column}, {figure}",
-            number(windows["reference"]["value"]),
+            precise(windows["reference"]["value"]),
             interval(windows["reference"]),
-            number(windows["newest"]["value"]),
+            precise(windows["newest"]["value"]),
             interval(windows["newest"]),
         )
         for _, column, figure, windows in moved[:MOVED]
@@ -149,7 +170,7 @@ def _moved(columns: Reports) -> Html | None:
     return join([head, note, table("What moved", header, rows, numbers=(1, 2, 3, 4))])
 
 
-def _missing(columns: Reports) -> Html | None:
+def _missing(columns: Reports) -> Html:
     """Missing values of the columns that have some, in the newest window where there is one."""
     found = []
     for name, figures_ in columns.items():
@@ -158,9 +179,9 @@ def _missing(columns: Reports) -> Html | None:
         if each["value"]:
             found.append(Estimate(name, *(each[key] for key in ("value", "low", "high"))))
     found.sort(key=lambda each: (-each.value, each.label))
-    axis = "share of rows without a value"
-    drawn = figures.estimates(found[:MOST], "missing", "Missing values, newest rows", axis)
-    return None if drawn is None else tag("div", drawn, class_="plots")
+    title, axis = "In the newest rows", "share of rows without a value"
+    drawn = figures.estimates(found[:MOST], "missing", title, axis)
+    return tag("p", "There are none.") if drawn is None else tag("div", drawn, class_="plots")
 
 
 def _figures(columns: Reports) -> Iterator[tuple[str, str, Reports]]:

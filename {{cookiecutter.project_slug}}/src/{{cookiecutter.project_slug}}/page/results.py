@@ -6,7 +6,7 @@ from typing import Any
 from .. import metrics
 from . import figures
 from .figures import Estimate
-from .html import Html, join, number, table, tag
+from .html import Html, join, number, precise, table, tag
 from .words import TARGET_UNIT, meaning, plainly, title
 
 Reports = Mapping[str, Any]
@@ -19,17 +19,16 @@ def gate(gate: Reports) -> Html:
     """Every check with its figure and limit; those that failed come first."""
     rows = [
         (
-            plainly(each["name"]),
+            _named(plainly(each["name"]), each["why"]),
             badge(each["passed"]),
             number(each["value"]),
             number(each["limit"]),
-            tag("span", sentence(each["why"]), class_="why"),
         )
         for each in sorted(gate["checks"], key=lambda each: bool(each["passed"]))
     ]
-    header = ["Check", "", "Figure", "Limit", "What it is"]
-    intro = "A model that fails one of these is not released. Each has been seen to fail in a test."
-    return join([tag("p", intro), table("Checks of the gate", header, rows, numbers=(2, 3))])
+    header = ["Check", "", "Figure", "Limit"]
+    shown = table("Checks of the gate", header, rows, numbers=(2, 3), stacked=True)
+    return join([tag("p", "A model that fails one of these is not released."), shown])
 
 
 def measured(found: Reports, headline: str, level: float, unit: str) -> Html:
@@ -37,17 +36,18 @@ def measured(found: Reports, headline: str, level: float, unit: str) -> Html:
     names = sorted(found, key=lambda name: name != headline)
     rows = [
         (
-            join([title(name), tag("br"), tag("small", meaning(name), class_="muted")]),
-            join([number(found[name]["value"]), unit if name in TARGET_UNIT else ""]),
+            _named(title(name), meaning(name)),
+            join([precise(found[name]["value"]), unit if name in TARGET_UNIT else ""]),
             interval(found[name]),
             bar(title(name), found[name]),
             _direction(name),
         )
         for name in names
     ]
-    header = ["Metric", "Value", "Interval", "", "Better"]
-    intro = f"On the test table, which no candidate has seen. Intervals hold {level:.0%} confidence."
-    return join([tag("p", intro), table("Metrics", header, rows, numbers=(1, 2))])
+    header = ["Metric", "Value", "Interval", "From 0 to 1", "Better"]
+    intro = f"On the test table, which no candidate has seen. Intervals are of {level:.0%} confidence."
+    shown = table("Metrics", header, rows, numbers=(1, 2), stacked=True)
+    return join([tag("p", intro), shown])
 
 
 def curves(plots: Reports, model: Reports, unit: str) -> Html | None:
@@ -71,6 +71,7 @@ def slices(found: Sequence[Reports], headline: str, whole: float | None) -> Html
         return None
     more = metrics.greater_is_better(headline)
     columns = list(dict.fromkeys(each["column"] for each in found))
+    span = _span(found)
     drawn = []
     for place, column in enumerate(columns, 1):
         lines = [_estimate(each) for each in found if each["column"] == column]
@@ -78,13 +79,10 @@ def slices(found: Sequence[Reports], headline: str, whole: float | None) -> Html
         worst = sorted(known, key=lambda line: line.value if more else -line.value)[:MOST]
         kept = [line for line in known if line in worst]
         some = "" if len(kept) == len(known) else f" (the worst {MOST} of {len(known)})"
-        drawn.append(
-            figures.estimates(
-                kept, f"slice-{place}", f"By {column}{some}", title(headline), whole
-            )
-        )
+        name, heading = f"slice-{place}", f"By {column}{some}"
+        drawn.append(figures.estimates(kept, name, heading, title(headline), whole, span))
     rows = [
-        (each["column"], each["slice"], number(each["rows"]), number(each["value"]), interval(each))
+        (each["column"], each["slice"], number(each["rows"]), precise(each["value"]), interval(each))
         for each in found
     ]
     header = ["Column", "Slice", "Rows", title(headline), "Interval"]
@@ -105,7 +103,7 @@ def badge(passed: bool) -> Html:
 
 def interval(figure: Reports) -> Html:
     """Both limits, on one line."""
-    return tag("span", f"{number(figure['low'])} to {number(figure['high'])}", class_="nowrap")
+    return tag("span", f"{precise(figure['low'])} to {precise(figure['high'])}", class_="nowrap")
 
 
 def bar(name: str, figure: Reports) -> Html | None:
@@ -119,11 +117,12 @@ def bar(name: str, figure: Reports) -> Html | None:
         return f"{100 * (figure - start) / ((end - start) or 1):.2f}"
 
     width = f"{max(1.0, float(across(high)) - float(across(low))):.2f}"
+    scale = None if end == 1 else tag("small", f"{number(start)} to {number(end)}")
     told = (
         f"{name} {number(value)}, interval {number(low)} to {number(high)}, "
         f"on a scale from {number(start)} to {number(end)}"
     )
-    return tag(
+    drawn = tag(
         "svg",
         tag("rect", class_="track", x=0, y=4, width=100, height=2),
         tag("rect", class_="range", x=across(low), y=2, width=width, height=6),
@@ -134,11 +133,12 @@ def bar(name: str, figure: Reports) -> Html | None:
         role="img",
         aria_label=told,
     )
+    return join([drawn, scale])
 
 
-def sentence(text: str) -> str:
-    """The text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
+def _named(name: str, meaning: str) -> Html:
+    """A name, and below it what it means."""
+    return join([name, tag("small", meaning)])
 
 
 def _direction(metric: str) -> str:
@@ -152,6 +152,15 @@ def _direction(metric: str) -> str:
 def _estimate(figure: Reports) -> Estimate | None:
     known = [figure[key] for key in ("value", "low", "high")]
     return None if None in known else Estimate(str(figure["slice"]), *known)
+
+
+def _span(found: Sequence[Reports]) -> tuple[float, float] | None:
+    """One scale for all plots of slices."""
+    ends = [each[end] for each in found for end in ("low", "high") if each[end] is not None]
+    if not ends:
+        return None
+    edge = 0.04 * (max(ends) - min(ends))
+    return min(ends) - edge, max(ends) + edge
 
 
 def _worse(found: Sequence[Reports], whole: float | None, more: bool) -> str:
@@ -177,7 +186,8 @@ def _confusion(cells: Sequence[Reports], model: Reports) -> Html | None:
     rule = "The most probable class is taken."
     if threshold is not None:
         rule = f"Taken for {classes[-1]} from a probability of {number(threshold)} on."
-    return join([tag("h3", "What was taken for what"), tag("p", rule, class_="muted"), body])
+    head = [tag("h3", "What was taken for what"), tag("p", rule, class_="muted")]
+    return join([*head, tag("div", body, class_="confusion")])
 
 
 def _matrix(cells: Sequence[Reports], classes: Sequence[str]) -> Html:

@@ -65,8 +65,8 @@ FONT = re.compile(r"font-family:[^;]*;?|font:\s*([\d.]+px)[^;]*")
 class Size(NamedTuple):
     """Width and height of a plot, and the margins around its axes, in CSS pixels."""
 
-    width: float = 360
-    height: float = 300
+    width: float = 330
+    height: float = 290
     left: float = 46
     right: float = 12
     top: float = 10
@@ -74,7 +74,12 @@ class Size(NamedTuple):
 
 
 def draw(
-    paint: "Callable[[Axes], object]", name: str, title: str, told: str, size: Size | None = None
+    paint: "Callable[[Axes], object]",
+    name: str,
+    title: str,
+    told: str,
+    size: Size | None = None,
+    note: str | None = None,
 ) -> Html:
     """The figure: what `paint` puts on the axes, with a title and its text alternative.
 
@@ -84,9 +89,11 @@ def draw(
         title: what is shown.
         told: the figures that a reader who cannot see the plot needs.
         size: None for the usual one.
+        note: what is shown below the title.
     """
     picture = _inline(_rendered(paint, size or Size()), name, title, told)
-    return tag("figure", tag("figcaption", title), picture)
+    small = None if note is None else tag("small", note)
+    return tag("figure", tag("figcaption", title, small), picture)
 
 
 def _rendered(paint: "Callable[[Axes], object]", size: Size) -> bytes:

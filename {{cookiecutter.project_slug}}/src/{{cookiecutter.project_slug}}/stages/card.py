@@ -157,4 +157,4 @@ def main() -> None:
     window = "any time" if until is None else f"{until:%Y-%m-%d %H:%M}"
     data, words, level = contract.load(), params.load(Card), params.load(Evaluate).level
     write_text(card(reports, data, window, words), MODEL_CARD)
-    write_text(page(reports, data, window, words, level), PAGE)
+    write_text(page(reports, data, until, words, level), PAGE)
