@@ -28,19 +28,28 @@ def show(
 @app.command(epilog="Example: doctor --json | python -m json.tool")
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    without_data: Annotated[
+        bool, typer.Option("--without-data", help="Check what a clone without data can tell.")
+    ] = False,
+    without_remote: Annotated[
+        bool, typer.Option("--without-remote", envvar="WITHOUT_REMOTE", hidden=True)
+    ] = False,
 ) -> None:
     """Check this checkout, and say what to type where something is wrong. Changes nothing."""
-    from ..versioning.doctor import examine
+    from ..versioning import clone
+    from ..versioning import doctor as here
+    from ..versioning.checking import examine
 
+    checks = clone.checks(with_remote=not without_remote) if without_data else here.CHECKS
     findings = []
-    for finding in examine():
+    for finding in examine(checks):
         findings.append(finding)
         if not as_json:
             print(finding)
     passed = all(finding.passed for finding in findings)
     if as_json:
-        checks = [finding._asdict() for finding in findings]
-        print(json.dumps({"passed": passed, "checks": checks}))
+        documents = [finding._asdict() for finding in findings]
+        print(json.dumps({"passed": passed, "checks": documents}))
     raise typer.Exit(0 if passed else 1)
 
 

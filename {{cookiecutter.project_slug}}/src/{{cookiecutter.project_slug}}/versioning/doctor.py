@@ -5,14 +5,14 @@ Nothing is changed. A check returns what it found in order, or raises WrongError
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
-from ..files import CheckError, UserError, read_yaml
+from ..files import UserError, read_yaml
 from ..paths import CANDIDATES
 from . import environment, git, hashes, storage
+from .checking import Check, WrongError
 from .graph import File, within
 
 LOCK = Path("dvc.lock")
@@ -22,47 +22,6 @@ REFUSED = ("credential", "signature", "forbidden", "denied", "access key", "perm
 MEND_LOCK = "rm dvc.lock && dvc repro"
 # `dvc push` takes a folder's list in the remote as a proof that all of its files are there.
 FORGET = 'from dvc.repo import Repo; Repo().cloud.get_remote_odb().delete("{}")'
-
-
-class WrongError(CheckError):
-    """What is wrong, and what to type."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        """Keep the remedy apart, for a program to read."""
-        super().__init__(what)
-        self.remedy = remedy
-
-
-class Check(NamedTuple):
-    """A check, and the checks without which it cannot be made."""
-
-    name: str
-    make: Callable[[], str]
-    needs: tuple[str, ...] = ()
-
-
-class Finding(NamedTuple):
-    """What a check found; where something is wrong, also what to type."""
-
-    name: str
-    passed: bool
-    found: str
-    remedy: str | None = None
-
-    def __str__(self) -> str:
-        """The finding as one line."""
-        line = f"{'ok' if self.passed else 'NO':3} {self.name:10} {self.found}"
-        return f"{line}: {self.remedy}" if self.remedy else line
-
-
-def examine() -> Iterator[Finding]:
-    """Make all checks in the current folder, in order; what cannot be checked has not passed."""
-    failed: set[str] = set()
-    for check in CHECKS:
-        finding = _finding(check, [need for need in check.needs if need in failed])
-        if not finding.passed:
-            failed.add(finding.name)
-        yield finding
 
 
 def python() -> str:
@@ -84,7 +43,7 @@ def packages() -> str:
         if pin.installed != pin.version
     ]
     if wrong:
-        raise WrongError(_some(wrong), f"touch {environment.PINS} && make setup")
+        raise WrongError(some(wrong), f"touch {environment.PINS} && make setup")
     return f"{len(pins)} installed as {environment.PINS} pins them"
 
 
@@ -158,9 +117,9 @@ def files() -> str:
     commands = [f"git checkout HEAD -- {_words(by_git)}"] if by_git else []
     commands += [f"rm -r {_words(changed)}"] if changed else []
     commands += ["dvc pull"] if changed or missing else []
-    found = [f"{_some(missing)} missing"] if missing else []
+    found = [f"{some(missing)} missing"] if missing else []
     if differ := by_git + changed:
-        found.insert(0, f"{_some(differ)} changed (dvc repro, if you meant to)")
+        found.insert(0, f"{some(differ)} changed (dvc repro, if you meant to)")
     raise WrongError(" and ".join(found), " && ".join(commands))
 
 
@@ -170,14 +129,14 @@ def leftovers() -> str:
     parts = {path for folder in WRITTEN for path in folder.rglob(".*.part")}
     parts.update(Path().glob(".*.part"))
     if found := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
-        raise WrongError(f"{_some(found)} left over", f"rm {_words(found)}")
+        raise WrongError(f"{some(found)} left over", f"rm {_words(found)}")
     return "none"
 
 
 def pipeline() -> str:
     """Nothing has changed since the last run."""
     if changed := storage.stale():
-        raise WrongError(f"{_some(changed)} changed since the last run", "dvc repro")
+        raise WrongError(f"{some(changed)} changed since the last run", "dvc repro")
     return "up to date"
 
 
@@ -211,7 +170,7 @@ def pushed() -> str:
         if file.path not in absent and any(within(path, file.path) for path in absent)
     ]
     forget = [f"python -c {shlex.quote(FORGET.format(md5))}" for md5 in folders]
-    raise WrongError(f"{_some(absent)} not in the remote", " && ".join([*forget, "dvc push"]))
+    raise WrongError(f"{some(absent)} not in the remote", " && ".join([*forget, "dvc push"]))
 
 
 CHECKS = (
@@ -228,15 +187,6 @@ CHECKS = (
     Check("remote", remote, ("dvc",)),
     Check("pushed", pushed, ("remote",)),
 )
-
-
-def _finding(check: Check, failed: list[str]) -> Finding:
-    if failed:
-        return Finding(check.name, False, f"not checked before {failed[0]} is in order")
-    try:
-        return Finding(check.name, True, check.make())
-    except UserError as error:
-        return Finding(check.name, False, str(error), getattr(error, "remedy", None))
 
 
 def _runs_pre_commit(hook: Path) -> bool:
@@ -270,7 +220,8 @@ def _objects(md5: str, place: Path) -> Iterator[tuple[Path, str]]:
             yield from _objects(entry["md5"], place)
 
 
-def _some(names: Iterable[object]) -> str:
+def some(names: Iterable[object]) -> str:
+    """The first name, and how many more there are."""
     first, *more = map(str, names)
     return f"{first} and {len(more)} more" if more else first
 

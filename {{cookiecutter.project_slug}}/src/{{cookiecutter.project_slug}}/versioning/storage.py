@@ -42,6 +42,19 @@ def stale() -> list[str]:
         return list(repo.status())
 
 
+def stale_without_data() -> list[str]:
+    """The stages that would run if all that is recorded were there, for a clone without data.
+
+    `dvc repro --dry --allow-missing` asks the same, but fails where a stale stage lacks its source.
+    """
+    from dvc.repo import lock_repo
+
+    with opened("the pipeline cannot be read") as repo, lock_repo(repo):
+        stages = list(repo.index.stages)
+        changed = (s for s in stages if s.changed(allow_missing=True, upstream=stages))
+        return [stage.addressing for stage in changed]
+
+
 def not_in_remote() -> list[str]:
     """What the remote lacks, as it is now (`dvc data status --not-in-remote`): files, folders."""
     with opened("the remote cannot be asked") as repo:
