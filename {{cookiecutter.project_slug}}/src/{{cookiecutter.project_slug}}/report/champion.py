@@ -93,8 +93,8 @@ def _predict(model: Model, features: Path, rows: Rows) -> Predictions:
     table = read(features, [*model.features, rows.contract.key])
     if not table[rows.contract.key].equals(rows.keys):
         raise UserError(f"{features.name} has other rows than {PREDICTIONS}; run 'dvc repro'")
-    columns = {name: array(table[name]).astype(DTYPES[k]) for name, k in model.features.items()}
-    return model.predict(columns)
+    kinds = model.features.items()
+    return model.predict({name: array(table[name]).astype(DTYPES[kind]) for name, kind in kinds})
 
 
 # Features by the code of old
@@ -131,7 +131,9 @@ def _run_featurize(folder: Path, absent: list[str]) -> None:
     if done.returncode or not (folder / TEST_FEATURES).is_file():
         said = (done.stderr.strip() or "it wrote nothing").splitlines()[-1]
         lacking = f"the test table has no {', '.join(absent)}: " if absent else ""
-        raise UserError(f"the champion's code cannot make its features of this table: {lacking}{said}")
+        raise UserError(
+            f"the champion's code cannot make its features of this table: {lacking}{said}"
+        )
 
 
 def _columns(side: Side) -> list[str]:

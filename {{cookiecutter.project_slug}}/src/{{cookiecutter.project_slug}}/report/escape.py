@@ -1,8 +1,8 @@
 """escape: text that somebody else wrote in, Markdown that can do no harm out.
 
 Code hosts look for mentions, references and links after they have made HTML of Markdown, so that
-entities and backslashes do not keep `@all` from calling everybody; code spans do, and in free text a
-space of no width behind the sign does.
+entities and backslashes do not keep `@all` from calling everybody; code spans do, and in free text
+a space of no width behind the sign does.
 """
 
 import re
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LONGEST = 200  # characters of one name or sentence
+MOST = 40  # rows of a table that may have any number
+FEW = 10  # names in a sentence that may have any number
 NO_WIDTH = "\u200b"
 ACTIVE = re.compile(r"([\\`*_\[\]|~$])")  # within a line of Markdown, as code hosts read it
 CALLS = re.compile(r"([@#!&%~$:]|www\.)", re.IGNORECASE)  # a mention, a reference, a link
@@ -57,6 +59,28 @@ def table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Markdown:
     """A Markdown table of such cells."""
     lines = [header, [Markdown("---")] * len(header), *rows]
     return Markdown("\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines))
+
+
+def first_rows(header: Sequence[Any], rows: Sequence[Sequence[Any]], what: str) -> Markdown:
+    """A table of the first rows, and how many more there are; "" where there is none."""
+    if not rows:
+        return Markdown("")
+    more = f"\n\n… and {len(rows) - MOST:,} more {what}." if len(rows) > MOST else ""
+    return Markdown(f"{table(header, rows[:MOST])}{more}")
+
+
+def few(names: Iterable[Markdown]) -> Markdown:
+    """Some names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - FEW:,} more" if len(every) > FEW else ""
+    return Markdown(", ".join(every[:FEW]) + more)
+
+
+def fenced(text: str, language: str) -> Markdown:
+    """A block of code that no text can end."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Markdown(f"{fence}{language}\n{text}\n{fence}")
 
 
 def _clipped(value: Any) -> str:

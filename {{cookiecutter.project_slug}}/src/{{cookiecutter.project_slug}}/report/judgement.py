@@ -1,7 +1,6 @@
 """judgement: a revision in; whether the checkout's model is better than the one there, out."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,12 +10,12 @@ from .. import contract, params
 from ..contract import Contract
 from ..files import UserError
 from ..params import Evaluate, Report, Select
-from ..paths import CONTRACT, GATE, MODEL, MODEL_INFO, PARAMS, PREDICTIONS
-from ..versioning.hashes import md5_of
+from ..paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS
 from . import champion as champions
 from .comparison import Comparison, Scored, compare
 from .rows import Rows, read
 from .side import Side, champion, checkout, default_branch
+from .staleness import stale
 
 Verdict = Literal["better", "worse", "no significant difference", "not compared", "no champion"]
 
@@ -94,7 +93,7 @@ def judge(against: str | None = None) -> Judgement:
         why_not=why_not,
         prediction=prediction,
         seen=seen,
-        stale=_stale(ours),
+        stale=stale(ours),
     )
 
 
@@ -132,22 +131,3 @@ def _scored(side: Side, prediction: NDArray[Any]) -> Scored:
     info = side.document(MODEL_INFO)
     quantile = info["conformal_quantile"]
     return Scored(prediction, info["threshold"], np.inf if quantile is None else quantile)
-
-
-def _stale(side: Side) -> list[str]:
-    """What in the checkout is not what dvc.lock records: figures may not belong together."""
-    broken = [
-        f"{stage.name} has not run since {was.path} changed"
-        for stage in side.version.graph.stages
-        for was, _ in side.version.graph.broken(stage)
-    ]
-    return broken + [
-        f"{path} is not as dvc.lock records it"
-        for path in (MODEL, PREDICTIONS, MODEL_INFO, GATE)
-        if _differs(side, path)
-    ]
-
-
-def _differs(side: Side, path: Path) -> bool:
-    file = side.recorded(path)
-    return file is None or (path.is_file() and md5_of(path) != file.hash)

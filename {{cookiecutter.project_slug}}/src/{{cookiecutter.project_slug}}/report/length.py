@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .escape import plain
-
-LEFT_OUT = "_{lines} more lines are left out here; run the command at the end to read them._"
-DROPPED = "_Left out, since the report would be too long; run the command at the end to read it._"
+LEFT_OUT = "_{lines} more lines are left out, since the report would be too long._"
+DROPPED = "_Left out, since the report would be too long._"
 
 
 @dataclass(frozen=True)
@@ -20,10 +18,9 @@ class Part:
 
     def __str__(self) -> str:
         """As Markdown; a blank line on both sides of it lets code hosts read it within HTML."""
-        title = plain(self.title)
         if not self.folded:
-            return f"### {title}\n\n{self.body}"
-        return f"<details>\n<summary><b>{title}</b></summary>\n\n{self.body}\n\n</details>"
+            return f"### {self.title}\n\n{self.body}"
+        return f"<details>\n<summary><b>{self.title}</b></summary>\n\n{self.body}\n\n</details>"
 
 
 def fit(head: Sequence[str], parts: Sequence[Part], limit: int) -> str:

@@ -69,9 +69,7 @@ def average_precision(counts: Counts) -> Scorer:
     return scorer
 
 
-def scorers(
-    target: Codes, prediction: Floats, plain: Mapping[str, Scorer]
-) -> dict[str, Scorer]:
+def scorers(target: Codes, prediction: Floats, plain: Mapping[str, Scorer]) -> dict[str, Scorer]:
     """Both metrics; of more than two classes, the mean of one against the rest.
 
     Shifted to the `plain` scorers' figures of all rows: what the levels take away is of the same

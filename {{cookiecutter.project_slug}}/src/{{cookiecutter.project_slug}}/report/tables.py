@@ -81,8 +81,10 @@ def slices(judgement: Judgement) -> str:
     """The headline metric of each slice, those that got worse first."""
     found = judgement.comparison
     assert found is not None
-    order = sorted(found.slices, key=lambda each: each.line.outcome != "worse")
-    rows = [[code(each.column), code(each.value), each.rows, *_line(each.line)[1:]] for each in order]
+    order = sorted(found.slices, key=lambda s: (s.line.outcome != "worse", s.column, s.value))
+    rows = [
+        [code(each.column), code(each.value), each.rows, *_line(each.line)[1:]] for each in order
+    ]
     header = ["column", "slice", "rows", "champion", "challenger", "difference", "significant"]
     chance = len(found.slices) * (1 - judgement.dials.level) / 2
     worse = len(found.worse_slices)
@@ -103,7 +105,9 @@ def gate(judgement: Judgement) -> str:
         for check in sorted(judgement.gate["checks"], key=lambda check: bool(check["passed"]))
     ]
     header = ["check", "champion", "challenger", "limit", "", "what it is"]
-    gone = [code(name) for name in before if name not in {c["name"] for c in judgement.gate["checks"]}]
+    gone = [
+        code(name) for name in before if name not in {c["name"] for c in judgement.gate["checks"]}
+    ]
     note = f"\n\nNo longer checked: {', '.join(gone)}." if gone else ""
     return table(header, rows) + note
 
@@ -120,7 +124,9 @@ def test_tables(judgement: Judgement) -> str:
         return ""
     headline = judgement.select.headline
     rows = [
-        _test_table("champion", judgement.champion, headline, champions.describe(judgement.champion)),
+        _test_table(
+            "champion", judgement.champion, headline, champions.describe(judgement.champion)
+        ),
         _test_table(
             "challenger",
             judgement.challenger,

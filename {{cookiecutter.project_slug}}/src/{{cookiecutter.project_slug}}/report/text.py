@@ -12,6 +12,7 @@ from .judgement import Judgement
 from .length import Part, fit
 from .tables import change, number
 
+SHOWN = 3
 LIMIT = 59_000  # characters; code hosts take 65,536, and something may be put in front
 
 
@@ -42,8 +43,11 @@ def _notes(judgement: Judgement) -> Iterator[str]:
     if judgement.seen:
         reason = f"the champion has an unfair advantage here: {plain(judgement.seen)}"
         yield f"> **Mind**: {reason}."
-    for reason in judgement.stale[:5]:
-        yield f"> **Stale**: {plain(reason)}; run `dvc repro`."
+    if judgement.stale:
+        more = len(judgement.stale) - SHOWN
+        reasons = "; ".join(map(plain, judgement.stale[:SHOWN]))
+        others = f"; and {more} more like this" if more > 0 else ""
+        yield f"> **Stale**: {reasons}{others}. Run `dvc repro`: these figures may not hold."
 
 
 def _summary(judgement: Judgement) -> Iterator[str]:
@@ -51,8 +55,10 @@ def _summary(judgement: Judgement) -> Iterator[str]:
         yield f"Against {code(judgement.champion)}."
     failed = [code(check["name"]) for check in judgement.gate["checks"] if not check["passed"]]
     checks = len(judgement.gate["checks"])
-    yield f"The gate passed all {checks} checks." if judgement.gate["passed"] else (
-        f"**The gate said no**: {', '.join(failed)} of {checks} checks."
+    yield (
+        f"The gate passed all {checks} checks."
+        if judgement.gate["passed"]
+        else (f"**The gate said no**: {', '.join(failed)} of {checks} checks.")
     )
     if found := judgement.comparison:
         if found.same:
