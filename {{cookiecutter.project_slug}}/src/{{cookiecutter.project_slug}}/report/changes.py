@@ -2,21 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..paths import CONTRACT, PARAMS, SELECTION, TRAIN
 from ..versioning.notes import flat
 from ..versioning.versions import ENVIRONMENT
-from . import data
-from .definitions import Change, compare
-from .escape import Markdown, code, table
+from . import data, features
+from .escape import Markdown, code, few, first_rows
 from .side import Side
 
-MOST = 40  # rows of one table
-MOST_LINES = 40  # of the difference of one feature
-PACKAGE = str(__package__).partition(".")[0]
-FEATURES = f"src/{PACKAGE}/features.py"
 PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 
 Section = tuple[str, str]  # title and Markdown
@@ -28,21 +23,12 @@ def sections(was: Side, now: Side) -> list[Section]:
         "Parameters": _params(was, now),
         "Contract": _contract(was, now),
         "Data": data.changes(was, now),
-        "Features": _features(was, now),
+        "Features": features.changes(was, now),
         "Candidates": _candidates(was, now),
         "Code of the pipeline": _code(was, now),
         "Packages": _packages(was, now),
     }
     return [(title, text) for title, text in found.items() if text]
-
-
-def rows_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], what: str) -> str:
-    """A table of the first rows, and how many more there are."""
-    every = list(rows)
-    if not every:
-        return ""
-    more = f"\n\n… and {len(every) - MOST} more {what}." if len(every) > MOST else ""
-    return table(header, every[:MOST]) + more
 
 
 # Parameters
@@ -55,7 +41,7 @@ def _params(was: Side, now: Side) -> str:
         for name in _union(old, new)
         if old.get(name) != new.get(name) or (name in old) != (name in new)
     ]
-    return rows_table(["parameter", "champion", "challenger"], rows, "parameters")
+    return first_rows(["parameter", "champion", "challenger"], rows, "parameters")
 
 
 def _values(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> list[Any]:
@@ -74,7 +60,7 @@ def _value(value: Any) -> Markdown:
 
 
 def _parts(word: str, values: list[Any]) -> Markdown:
-    return Markdown(f"{word} {', '.join(map(_value, values))}" if values else "without these")
+    return Markdown(f"{word} {few(map(_value, values))}" if values else "without these")
 
 
 # Contract
@@ -84,9 +70,9 @@ def _contract(was: Side, now: Side) -> str:
     old, new = (side.documents.get(CONTRACT, {}) for side in (was, now))
     rows = [
         [
-            "the whole",
-            "changed",
-            Markdown(f"{code(field)} {_value(old.get(field))}"),
+            "the contract",
+            Markdown(f"{code(field)} changed"),
+            _value(old.get(field)),
             _value(new.get(field)),
         ]
         for field in _union(old, new)
@@ -95,7 +81,7 @@ def _contract(was: Side, now: Side) -> str:
     before, after = old.get("columns", {}), new.get("columns", {})
     for name in _union(before, after):
         rows += _column(name, before.get(name), after.get(name))
-    return rows_table(["column", "", "champion", "challenger"], rows, "changes")
+    return first_rows(["what", "", "champion", "challenger"], rows, "changes")
 
 
 def _column(name: str, before: Any, after: Any) -> Iterator[list[Any]]:
@@ -116,53 +102,6 @@ def _summary(column: Mapping[str, Any]) -> Markdown:
     return Markdown(f"{code(column.get('type'))}{unit}{allowed}, known {code(column.get('known'))}")
 
 
-# Features
-
-
-def _features(was: Side, now: Side) -> str:
-    texts = [side.version.snapshot.read(FEATURES) for side in (was, now)]
-    if None in texts:
-        return ""
-    before, after = (text.decode("utf-8", "replace") for text in texts if text is not None)
-    found = compare(before, after)
-    used = [_feature_sets(side) for side in (was, now)]
-    rows = [[code(each.name), _kind(each), _sets(each, *used)] for each in found]
-    listed = rows_table(["feature", "", "in the feature sets"], rows, "features")
-    return "\n\n".join([listed, *_differences(found)] if listed else [])
-
-
-def _kind(change: Change) -> Markdown:
-    word, _, names = change.detail.partition(" ")
-    shown = ", ".join(map(code, names.split(", "))) if names else ""
-    return Markdown(f"{change.kind}, {word} {shown}" if shown else change.kind)
-
-
-def _feature_sets(side: Side) -> dict[str, list[str]]:
-    found = side.documents.get(PARAMS, {}).get("train", {}).get("features", {})
-    return {name: listed for name, listed in found.items() if isinstance(listed, list)}
-
-
-def _sets(change: Change, before: dict[str, list[str]], after: dict[str, list[str]]) -> Markdown:
-    """The sets that use a feature, as they are now; of what was removed, as they were."""
-    sets = before if change.kind == "removed" else after
-    return Markdown(", ".join(code(name) for name, listed in sets.items() if change.name in listed))
-
-
-def _differences(changes: list[Change]) -> Iterator[str]:
-    for change in changes[:MOST]:
-        if change.diff:
-            lines = change.diff.splitlines()
-            cut = [*lines[:MOST_LINES], *(["…"] if len(lines) > MOST_LINES else [])]
-            yield f"{code(change.name)}:\n\n{fenced(chr(10).join(cut), 'diff')}"
-
-
-def fenced(text: str, language: str) -> str:
-    """A block of code that no text can end."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
 # Candidates
 
 
@@ -177,7 +116,7 @@ def _candidates(was: Side, now: Side) -> str:
         if before.get(name) != after.get(name) or (name in chosen and len({*chosen}) > 1)
     ]
     header = ["candidate", "champion's", "challenger's", ""]
-    listed = rows_table(header, rows, "candidates")
+    listed = first_rows(header, rows, "candidates")
     return f"{listed}\n\n{_meaning(was, now, old, new)}" if listed else ""
 
 
@@ -218,7 +157,7 @@ def _code(was: Side, now: Side) -> str:
         for path in _union(old, new)
         if {hash for hash, _ in old.get(path, ())} != {hash for hash, _ in new.get(path, ())}
     ]
-    return rows_table(["file", "", "read by"], rows, "files")
+    return first_rows(["file", "", "read by"], rows, "files")
 
 
 def _files(side: Side) -> dict[str, set[tuple[str, str]]]:
@@ -237,7 +176,7 @@ def _fact(before: Any, after: Any) -> str:
 
 
 def _stages(readers: set[tuple[str, str]]) -> Markdown:
-    return Markdown(", ".join(code(name) for name in sorted({name for _, name in readers})))
+    return few(code(name) for name in sorted({name for _, name in readers}))
 
 
 def _packages(was: Side, now: Side) -> str:
@@ -254,7 +193,7 @@ def _packages(was: Side, now: Side) -> str:
         "removed": sum(after is None for _, _, after in rows),
     }
     said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    listed = rows_table(["package", "champion", "challenger"], rows, "packages")
+    listed = first_rows(["package", "champion", "challenger"], rows, "packages")
     return (
         f"{len(new)} packages are locked in {code(ENVIRONMENT)}: {said}.\n\n{listed}"
         if rows

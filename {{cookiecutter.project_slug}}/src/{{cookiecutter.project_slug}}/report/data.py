@@ -10,17 +10,16 @@ from ..paths import CONTRACT, DATA_QUALITY, MODEL_INFO, TEST, TRAIN
 from ..versioning import storage
 from ..versioning.graph import File
 from ..versioning.hashes import FOLDER
-from .escape import Markdown, code, plain, table
+from .escape import Markdown, code, few, first_rows, plain
 from .shift import LARGE, MODERATE, Shift, shift
 from .side import Side
 
-MOST = 30  # rows of one table, names in one sentence
 LEVEL = 0.95  # that no column of a table is called moved when none has
 TABLES = {"training table": TRAIN, "test table": TEST}
 METHOD = (
-    f"The index is the population stability index: below {MODERATE:g} a shift is small, from "
-    f"{LARGE:g} on it is large. Columns whose index two samples of one distribution may well have "
-    "are not listed."
+    f"The index is the population stability index: a shift below {MODERATE:g} is small, from "
+    f"{LARGE:g} on large. Columns that moved no further than chance alone may move them are left "
+    "out."
 )
 
 
@@ -40,17 +39,18 @@ def _counts(was: Side, now: Side) -> str:
         for name in dict.fromkeys((*new, *old))
         if old.get(name) != new.get(name)
     ]
-    return table(["", "champion", "challenger"], rows[:MOST]) if rows else ""
+    return first_rows(["", "champion", "challenger"], rows, "figures")
 
 
 def _figures(side: Side) -> dict[Any, Any]:
     text = side.version.snapshot.read(DATA_QUALITY.as_posix())
     quality = json.loads(text) if text else {}
     learned = side.documents.get(MODEL_INFO, {}).get("trained_on", {})
+    newest = (quality.get("freshness") or {}).get("newest_row")
     found = {
         "rows read": quality.get("rows"),
         "rows that keep the contract": quality.get("valid"),
-        "newest row": (quality.get("freshness") or {}).get("newest_row"),
+        "newest row": newest and code(newest),
         "training rows": learned.get("rows"),
         "columns": len(side.documents.get(CONTRACT, {}).get("columns", {})),
     }
@@ -99,12 +99,7 @@ def _listed(before: File, after: File) -> str:
         "Removed": [name for name in old if name not in new],
         "Changed": [name for name in new if old.get(name, new[name]) != new[name]],
     }
-    return " ".join(f"{kind}: {_names(names)}." for kind, names in kinds.items() if names)
-
-
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return ", ".join(map(code, names[:MOST])) + more
+    return " ".join(f"{kind}: {few(map(code, names))}." for kind, names in kinds.items() if names)
 
 
 # Distributions
@@ -154,9 +149,8 @@ def _moved(name: str, shifts: Mapping[str, Shift]) -> str:
     ordered = sorted(moved.items(), key=lambda item: -item[1].index)
     rows = [[code(c), each.index, each.size, *_words(each)] for c, each in ordered]
     header = ["column", "index", "shift", "champion", "challenger"]
-    more = f"\n\n… and {len(rows) - MOST} more columns." if len(rows) > MOST else ""
     count = f"{len(moved)} of {len(shifts)} columns of the {name} moved"
-    return f"{count}:\n\n{table(header, rows[:MOST])}{more}"
+    return f"{count}:\n\n{first_rows(header, rows, 'columns')}"
 
 
 def _words(found: Shift) -> Iterator[Markdown]:

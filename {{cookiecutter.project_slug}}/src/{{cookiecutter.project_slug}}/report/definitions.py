@@ -27,8 +27,13 @@ class Change:
 
     name: str
     kind: str
-    detail: str = ""
+    names: tuple[str, ...] = ()  # what it was, or what it changed through
     diff: str = ""
+
+    @property
+    def link(self) -> str:
+        """The word between the kind and the names."""
+        return "from" if self.kind == "renamed" else "through"
 
 
 def compare(before: str, after: str) -> list[Change]:
@@ -38,7 +43,7 @@ def compare(before: str, after: str) -> list[Change]:
     added = [name for name in now if name not in was]
     renamed = dict(_renamed(was, now, removed, added))
     return [
-        *(Change(new, "renamed", f"was {old}") for new, old in renamed.items()),
+        *(Change(new, "renamed", (old,)) for new, old in renamed.items()),
         *(Change(name, "added") for name in added if name not in renamed),
         *(Change(name, "removed") for name in removed if name not in renamed.values()),
         *(
@@ -84,11 +89,17 @@ def _renamed(
 
 def _changed(name: str, was: Definition, now: Definition) -> Change:
     if was.code != now.code:
-        lines = unified_diff(was.code.splitlines(), now.code.splitlines(), lineterm="", n=2)
-        return Change(name, "changed", diff="\n".join(list(lines)[2:]))
+        return Change(name, "changed", diff=_difference(name, was.code, now.code))
     both = {*was.uses, *now.uses}
     through = sorted(each for each in both if was.uses.get(each) != now.uses.get(each))
-    return Change(name, "changed", f"through {', '.join(through)}")
+    return Change(name, "changed", tuple(through))
+
+
+def _difference(name: str, before: str, after: str) -> str:
+    named = f"def {name}("
+    was, now = (each.replace("def feature(", named, 1).splitlines() for each in (before, after))
+    lines = unified_diff(was, now, lineterm="", n=2)
+    return "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
 
 
 def _used(statement: ast.stmt, parts: dict[str, ast.stmt]) -> list[str]:
