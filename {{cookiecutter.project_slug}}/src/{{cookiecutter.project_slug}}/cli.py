@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import look, report, versions
+from .commands import look, predict, report, serve, versions
 from .files import UserError
 
 
@@ -28,5 +28,5 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for module in (look, report, versions):
+for module in (look, predict, report, serve, versions):
     app.add_typer(module.app)

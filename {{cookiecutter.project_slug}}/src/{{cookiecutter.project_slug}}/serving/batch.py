@@ -1,0 +1,137 @@
+"""batch: the rows of the requests of one moment in; the answers of each, scored together, out.
+
+The model takes hardly longer for sixteen rows than for one. So a request waits for the others that
+the event loop has at hand, which is no time at all, and never for any that may yet come.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import fields
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import structlog
+
+from ..scoring import Answers, Arrays
+from .log import PredictionLog
+from .rows import Rows
+from .served import Place, Served
+
+PARTS = [each.name for each in fields(Answers)]
+
+
+class Scored(NamedTuple):
+    """What a request gets: the model that answered it, and its answers."""
+
+    model: Served
+    answers: Answers
+
+
+class Waiting(NamedTuple):
+    """A request and where its answer goes."""
+
+    request_id: str
+    rows: Rows
+    answer: "asyncio.Future[Scored]"
+
+
+class Batcher:
+    """Scores and logs; a challenger scores the same rows into the log, after they are answered."""
+
+    def __init__(self, champion: Place, shadow: Place | None, log: PredictionLog | None) -> None:
+        self._champion, self._shadow, self._log = champion, shadow, log
+        self._waiting: list[Waiting] = []
+        self.shadow_errors = 0
+
+    def score(self, request_id: str, rows: Rows) -> "asyncio.Future[Scored]":
+        """The answers to a request's rows, soon; the champion's, whichever it is by then."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Scored] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._score_all)
+        self._waiting.append(Waiting(request_id, rows, answer))
+        return answer
+
+    def _score_all(self) -> None:
+        batch, self._waiting = self._waiting, []
+        model = self._champion.model
+        assert model is not None  # requests are refused before
+        try:
+            self._score(batch, model)
+        except Exception as error:
+            if len(batch) > 1:
+                for one in batch:  # so that a row that nothing can be made of fails alone
+                    self._waiting = [one]
+                    self._score_all()
+            elif not batch[0].answer.done():
+                batch[0].answer.set_exception(error)
+        else:
+            if self._shadow is not None and self._shadow.model is not None:
+                asyncio.get_running_loop().call_soon(self._score_shadow, batch, self._shadow.model)
+
+    def _score(self, batch: Sequence[Waiting], model: Served) -> None:
+        raw, features, answers = _scored(batch, model)
+        start = 0
+        for one in batch:
+            rows = slice(start, start + one.rows.number)
+            start = rows.stop
+            own = _part(answers, rows)
+            if not one.answer.done():
+                one.answer.set_result(Scored(model, own))
+                self._keep(one, rows, raw, features, own, model, "champion")
+
+    def _score_shadow(self, batch: Sequence[Waiting], model: Served) -> None:
+        try:
+            raw, features, answers = _scored(batch, model)
+        except Exception as error:
+            self.shadow_errors += 1
+            structlog.get_logger().error("shadow failed", reason=str(error))
+            return
+        start = 0
+        for one in batch:
+            rows = slice(start, start + one.rows.number)
+            start = rows.stop
+            self._keep(one, rows, raw, features, _part(answers, rows), model, "shadow")
+
+    def _keep(
+        self,
+        one: Waiting,
+        rows: slice,
+        raw: Arrays,
+        features: Arrays,
+        answers: Answers,
+        model: Served,
+        role: str,
+    ) -> None:
+        if self._log is not None:
+            self._log.answers(
+                one.request_id,
+                {name: values[rows] for name, values in raw.items()},
+                {name: values[rows] for name, values in features.items()},
+                answers,
+                model_version=model.version,
+                role=role,
+            )
+
+
+def _scored(batch: Sequence[Waiting], model: Served) -> tuple[Arrays, Arrays, Answers]:
+    raw = model.scorer.arrays(_together([one.rows for one in batch]))
+    with np.errstate(all="ignore"):  # a number too large is infinite, as in training
+        features = model.scorer.features(raw)
+        return raw, features, model.scorer.score(features)
+
+
+def _together(parts: Sequence[Rows]) -> dict[str, Sequence[Any]]:
+    if len(parts) == 1:
+        return parts[0].columns
+    columns = (part.columns for part in parts)
+    first = parts[0].columns
+    together: dict[str, Sequence[Any]] = {name: [] for name in first}
+    values = zip(*(each.values() for each in columns), strict=True)
+    return dict(zip(together, (list(chain.from_iterable(value)) for value in values), strict=True))
+
+
+def _part(answers: Answers, rows: slice) -> Answers:
+    parts = {name: getattr(answers, name) for name in PARTS}
+    return Answers(**{name: part[rows] for name, part in parts.items() if part is not None})

@@ -1,0 +1,73 @@
+"""row_types: the contract in; msgspec's type of a row, and the words for its columns, out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from math import ceil, floor
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from ..contract import Column, Range
+
+MAX_TEXT = 1000  # characters of one value
+SHOWN_VALUES = 20
+
+
+def row_type(names: Sequence[str], columns: Sequence[Column]) -> type[msgspec.Struct]:
+    """A type whose fields are named by number, since a column may be named as no Python name is."""
+    fields: list[Any] = []
+    for at, column in enumerate(columns):
+        kind = _type(column)
+        if column.nullable:
+            fields.append((f"c{at}", kind | None | UnsetType, UNSET))
+        else:
+            fields.append((f"c{at}", kind))
+    rename = {f"c{at}": name for at, name in enumerate(names)}
+    return msgspec.defstruct(
+        "Row", fields, rename=rename, forbid_unknown_fields=True, kw_only=True, gc=False
+    )
+
+
+def _type(column: Column) -> Any:
+    allowed = column.allowed
+    low, high = (allowed.min, allowed.max) if isinstance(allowed, Range) else (None, None)
+    match column.type:
+        case "number":
+            return Annotated[float, Meta(ge=low, le=high)] if isinstance(allowed, Range) else float
+        case "integer" if isinstance(allowed, list):
+            return Literal[tuple(allowed)]
+        case "integer":
+            least = -(2**63) if low is None else ceil(low)
+            return Annotated[int, Meta(ge=least, le=2**63 - 1 if high is None else floor(high))]
+        case "boolean":
+            return bool
+        case "datetime":
+            return Annotated[datetime, Meta(tz=False)]
+        case _ if isinstance(allowed, list):
+            return Literal[tuple(str(value) for value in allowed)]
+        case _:
+            return Annotated[str, Meta(max_length=MAX_TEXT)]
+
+
+def expected(column: Column) -> str:
+    """What a value of the column must be, in words."""
+    unit = f" {column.unit}" if column.unit else ""
+    match column.type, column.allowed:
+        case _, list(values):
+            shown = ", ".join(str(value) for value in values[:SHOWN_VALUES])
+            words = f"one of {shown}{', …' * (len(values) > SHOWN_VALUES)}"
+        case "number" | "integer" as kind, Range(min=low, max=high) if (low, high) != (None, None):
+            ends = [f"from {low:g}"] * (low is not None) + [f"to {high:g}"] * (high is not None)
+            words = f"a{'n' * (kind == 'integer')} {kind} {' '.join(ends)}{unit}"
+        case "number", _:
+            words = f"a number{f' of{unit}' if unit else ''}"
+        case "integer", _:
+            words = f"an integer{f' of{unit}' if unit else ''}"
+        case "boolean", _:
+            words = "true or false"
+        case "datetime", _:
+            words = "a date and time without time zone, such as 2026-01-31T06:00:00"
+        case _:
+            words = f"a text of at most {MAX_TEXT} characters"
+    return f"{words}, or null" if column.nullable else words

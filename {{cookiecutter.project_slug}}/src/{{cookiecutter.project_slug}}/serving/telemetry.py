@@ -1,0 +1,154 @@
+"""telemetry: what happens in the workers in; Prometheus's page and JSON log lines out."""
+
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+import msgspec
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from .log import Counters
+from .served import Served
+from .settings import METRICS_FOLDER
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Telemetry:
+    """The metrics of one worker; with several, each page adds up what all of them have counted."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        own: dict[str, Any] = {"registry": self._registry}
+        requests = Counter(
+            "serving_requests_total",
+            "Requests answered, by path and status.",
+            ["path", "status"],
+            **own,
+        )
+        seconds = Histogram(
+            "serving_request_seconds", "Time to answer a request.", ["path"], buckets=BUCKETS, **own
+        )
+        self._requests, self._seconds = requests, seconds
+        self._classes: dict[str, Any] = {}
+        self._pairs: dict[tuple[str, int], tuple[Any, Any]] = {}
+        self.rows = Counter("serving_rows_total", "Rows answered.", **own)
+        self._predictions = Counter(
+            "serving_predictions_total", "Rows answered, by the class decided on.", ["class"], **own
+        )
+        self.models = Counter(
+            "serving_models_total",
+            "Models found and swapped in, or refused, by role.",
+            ["role", "outcome"],
+            **own,
+        )
+        self.shadow_errors = Counter(
+            "serving_shadow_errors_total", "Batches that the challenger failed on.", **own
+        )
+        self._log = {
+            "written_rows": Counter("serving_log_written_rows_total", "Rows logged.", **own),
+            "dropped_rows": Counter(
+                "serving_log_dropped_rows_total", "Rows not logged: the queue was full.", **own
+            ),
+            "write_errors": Counter(
+                "serving_log_write_errors_total", "Writes of the log that failed.", **own
+            ),
+        }
+        live = {**own, "multiprocess_mode": "livesum"}
+        self._queued = Gauge("serving_log_queued_rows", "Rows waiting to be logged.", **live)
+        self.in_flight = Gauge("serving_in_flight_requests", "Requests being answered.", **live)
+        newest = {**own, "multiprocess_mode": "livemax"}
+        self._age = Gauge(
+            "serving_model_age_seconds",
+            "Since the newest row that the model learned from.",
+            **newest,
+        )
+        self._ready = Gauge(
+            "serving_ready", "1 when every worker has a model.", **own, multiprocess_mode="livemin"
+        )
+        self._counted = Counters(0, 0, 0, 0)
+        self._shadow_counted = 0
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        pair = self._pairs.get((path, status))
+        if pair is None:
+            pair = self._requests.labels(path, str(status)), self._seconds.labels(path)
+            self._pairs[path, status] = pair
+        pair[0].inc()
+        pair[1].observe(seconds)
+
+    def predicted(self, name: str, rows: int) -> None:
+        """Count rows by the class decided on."""
+        counter = self._classes.get(name)
+        if counter is None:
+            counter = self._classes[name] = self._predictions.labels(name)
+        counter.inc(rows)
+
+    def look(self, model: Served | None, counters: Counters | None, shadow_errors: int) -> None:
+        """Take over what others count: the log, the model's age."""
+        self._ready.set(model is not None)
+        if model is not None and model.trained_until is not None:
+            self._age.set(time.time() - model.trained_until)
+        self.shadow_errors.inc(shadow_errors - self._shadow_counted)
+        self._shadow_counted = shadow_errors
+        if counters is not None:
+            self._queued.set(counters.queued_rows)
+            for name, counter in self._log.items():
+                counter.inc(getattr(counters, name) - getattr(self._counted, name))
+            self._counted = counters
+
+    def page(self) -> bytes:
+        """The page that Prometheus reads: of all workers, where there are several."""
+        if METRICS_FOLDER not in os.environ:
+            return generate_latest(self._registry)
+        everything = CollectorRegistry()
+        multiprocess.MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
+        return generate_latest(everything)
+
+
+def set_up_logs() -> None:
+    """One JSON object a line on standard output, those of the libraries, too."""
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], logging.INFO
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+def _json(event: Any, **_: Any) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)
