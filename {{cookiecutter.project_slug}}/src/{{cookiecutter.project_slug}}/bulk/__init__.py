@@ -1,0 +1,1 @@
+"""bulk: files of any size in, the same rows with their predictions out."""
