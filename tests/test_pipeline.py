@@ -13,7 +13,8 @@ from conftest import BakedProject
 pytestmark = pytest.mark.slow
 
 REPORTS = (
-    "data_quality.json features.md gate.json leakage.json model_card.md selection.json slices.json"
+    "data_quality.json features.json features.md gate.json index.html leakage.json model_card.md "
+    "selection.json slices.json"
 ).split()
 
 

@@ -75,9 +75,7 @@ def page(
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".replace("><", ">\n<")
 
 
-def _sections(
-    reports: Reports, contract: Contract, params: Card, level: float
-) -> list[Section]:
+def _sections(reports: Reports, contract: Contract, params: Card, level: float) -> list[Section]:
     """What there is to show, in the order of the page."""
     model, plots, headline = reports["model"], reports["plots"], reports["selection"]["headline"]
     unit = _unit(contract)
@@ -95,12 +93,10 @@ def _sections(
         ("card", "Model card", _card(reports, contract, params)),
         ("versions", "Versions", _versions(model)),
     ]
-    return [Section(*each) for each in sections if each[2] is not None]
+    return [Section(anchor, name, body) for anchor, name, body in sections if body is not None]
 
 
-def _header(
-    reports: Reports, contract: Contract, until: datetime | None, level: float
-) -> Html:
+def _header(reports: Reports, contract: Contract, until: datetime | None, level: float) -> Html:
     model = reports["model"]
     described = contract.columns[contract.target].description
     counted = reports["plots"].get("calibration") or reports["plots"].get("actual") or ()
@@ -127,6 +123,7 @@ def _verdict(reports: Reports, level: float, unit: str) -> Html:
     """The gate's word and the headline metric, before all else."""
     gate, headline = reports["gate"], reports["selection"]["headline"]
     found, gain = reports["metrics"][headline], reports["metrics"]["gain_over_baseline"]
+    limits = f"{precise(found['low'])} to {precise(found['high'])}"
     refused = [plainly(each["name"]).lower() for each in gate["checks"] if not each["passed"]]
     total = len(gate["checks"])
     said = f"All {total} checks hold."
@@ -145,7 +142,7 @@ def _verdict(reports: Reports, level: float, unit: str) -> Html:
             "div",
             tag("span", title(headline)),
             tag("strong", precise(found["value"]), tag("small", unit) if unit else None),
-            tag("span", f"{level:.0%} interval {precise(found['low'])} to {precise(found['high'])}"),
+            tag("span", f"{level:.0%} interval {limits}"),
             tag("span", better),
             class_="headline",
         ),

@@ -57,7 +57,8 @@ def calibration(points: Rows) -> Html | None:
         f"({number(point['low'])} to {number(point['high'])})"
         for point in points
     )
-    return draw(paint, "calibration", "Calibration", f"In bins of equal count: {told}.")
+    note = "with intervals, in bins of equal count"
+    return draw(paint, "calibration", "Calibration", f"In bins of equal count: {told}.", note=note)
 
 
 def actual(points: Rows, unit: str) -> Html | None:
@@ -77,8 +78,8 @@ def actual(points: Rows, unit: str) -> Html | None:
         f"({number(point['low'])} to {number(point['high'])})"
         for point in points
     )
-    told = f"Mean of what came, and the middle 80 %, in bins of equal count: {told}."
-    return draw(paint, "actual", "Predicted and actual", told)
+    note = "mean of what came, and its middle 80%, in bins of equal count"
+    return draw(paint, "actual", "Predicted and actual", f"{note}: {told}.", note=note)
 
 
 def residuals(points: Rows, unit: str) -> Html | None:

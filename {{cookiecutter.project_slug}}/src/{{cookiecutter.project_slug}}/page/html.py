@@ -14,7 +14,7 @@ class Html(str):
     __slots__ = ()
 
 
-def tag(name: str, /, *content: Any, **attributes: str | int | None) -> Html:
+def tag(name: str, /, *content: Any, **attributes: str | float | None) -> Html:
     """An element; `class_` stands for class, `data_x` for data-x, None leaves one out."""
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_escaped(value)}"'

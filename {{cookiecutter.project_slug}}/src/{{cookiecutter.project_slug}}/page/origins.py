@@ -1,4 +1,4 @@
-"""origins: selection, data and features in; the sections that say where the model comes from out."""
+"""origins: selection, data and features in; where the model comes from, as sections, out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,13 +19,13 @@ def importance(ranking: Sequence[Reports], headline: str) -> Html | None:
     """By how much the headline metric worsens when a feature is shuffled."""
     rows = [(each["feature"], each["importance"]) for each in ranking]
     some = "" if len(rows) <= MOST else f" (the first {MOST} of {len(rows)})"
-    axis = f"loss of {title(headline)} when shuffled"
+    axis = f"{title(headline)}: by how much it worsens when the feature is shuffled"
     drawn = figures.bars(rows[:MOST], "importance", f"Importance of each feature{some}", axis)
     if drawn is None:
         return None
     intro = "Features that tell the same share their importance, so that neither shows it."
     lines = [(breakable(name), precise(value)) for name, value in rows]
-    shown = table("Importance", ["Feature", "Loss"], lines, numbers=(1,))
+    shown = table("Importance", ["Feature", "Worsens by"], lines, numbers=(1,))
     return join([tag("p", intro), tag("div", drawn, shown, class_="beside")])
 
 

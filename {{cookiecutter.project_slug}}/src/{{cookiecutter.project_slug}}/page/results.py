@@ -1,4 +1,4 @@
-"""results: gate, metrics, curves and slices in; the sections that say how good the model is out."""
+"""results: gate, metrics, curves and slices in; how good the model is, as sections, out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,8 +44,8 @@ def measured(found: Reports, headline: str, level: float, unit: str) -> Html:
         )
         for name in names
     ]
-    header = ["Metric", "Value", "Interval", "From 0 to 1", "Better"]
-    intro = f"On the test table, which no candidate has seen. Intervals are of {level:.0%} confidence."
+    header = ["Metric", "Value", "Interval", "From 0 to 1, or as told", "Better"]
+    intro = f"On the test table, which no candidate has seen; with {level:.0%} intervals."
     shown = table("Metrics", header, rows, numbers=(1, 2), stacked=True)
     return join([tag("p", intro), shown])
 
@@ -82,8 +82,8 @@ def slices(found: Sequence[Reports], headline: str, whole: float | None) -> Html
         name, heading = f"slice-{place}", f"By {column}{some}"
         drawn.append(figures.estimates(kept, name, heading, title(headline), whole, span))
     rows = [
-        (each["column"], each["slice"], number(each["rows"]), precise(each["value"]), interval(each))
-        for each in found
+        (each["column"], each["slice"], number(each["rows"]), precise(each["value"]), limits)
+        for each, limits in zip(found, map(interval, found), strict=True)
     ]
     header = ["Column", "Slice", "Rows", title(headline), "Interval"]
     return join(
@@ -113,10 +113,10 @@ def bar(name: str, figure: Reports) -> Html | None:
         return None
     start, end = (0.0, 1.0) if low >= 0 and high <= 1 else (min(0.0, low), max(0.0, 1.25 * high))
 
-    def across(figure: float) -> str:
-        return f"{100 * (figure - start) / ((end - start) or 1):.2f}"
+    def across(figure: float) -> float:
+        return round(min(99.0, 100 * (figure - start) / ((end - start) or 1)), 2)
 
-    width = f"{max(1.0, float(across(high)) - float(across(low))):.2f}"
+    width = round(max(1.0, across(high) - across(low)), 2)
     scale = None if end == 1 else tag("small", f"{number(start)} to {number(end)}")
     told = (
         f"{name} {number(value)}, interval {number(low)} to {number(high)}, "

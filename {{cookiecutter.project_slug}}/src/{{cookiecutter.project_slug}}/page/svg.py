@@ -9,11 +9,11 @@ import re
 import warnings
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
-from xml.etree import ElementTree as tree
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree
 
 from ..paths import PLOT_CACHE
-from .html import Html, tag
+from .html import Html, printable, tag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ COLOURS = {
     BACK: "card",
     **{colour: f"series-{place}" for place, colour in enumerate(SERIES, 1)},
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": LINE,
     "axes.facecolor": "none",
@@ -99,7 +99,6 @@ def draw(
 def _rendered(paint: "Callable[[Axes], object]", size: Size) -> bytes:
     os.environ.setdefault("MPLCONFIGDIR", str(PLOT_CACHE))  # before the import, which reads it
     import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     width, height, left, right, top, bottom = size
@@ -111,39 +110,38 @@ def _rendered(paint: "Callable[[Axes], object]", size: Size) -> bytes:
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(width / 72, height / 72))
         paint(figure.add_axes(box))
-        FigureCanvasSVG(figure).print_svg(written, metadata=NO_METADATA)
+        figure.savefig(written, format="svg", metadata=NO_METADATA)
     return written.getvalue()
 
 
 def _inline(document: bytes, name: str, title: str, told: str) -> Html:
     """Matplotlib's document as an element of the page."""
-    root = tree.fromstring(document)
-    for unwanted in ("metadata", "defs/{*}style"):
-        for parent in (root, *root.iter()):
-            for child in parent.findall(f"{{*}}{unwanted.split('/')[-1]}"):
-                parent.remove(child)
+    root = ElementTree.fromstring(document)
     names: dict[str, str] = {}
     for element in root.iter():
+        for child in list(element):
+            if child.tag.rpartition("}")[2] in ("metadata", "style"):
+                element.remove(child)
         element.tag = element.tag.rpartition("}")[2]
         _clean(element, names, name)
     for element in root.iter():
         if (given := element.attrib.pop("id", None)) in names:
             element.set("id", names[str(given)])
-    for word, text in (("desc", told), ("title", title)):
-        label = tree.Element(word, id=f"{name}-{word}")
-        label.text = text
-        root.insert(0, label)
-    wide = root.get("viewBox", "").split()[2]
+    box = root.get("viewBox", "")
     root.attrib = {
-        "viewBox": root.get("viewBox", ""),
+        "viewBox": box,
         "role": "img",
         "aria-labelledby": f"{name}-title {name}-desc",
-        "style": f"--wide: {float(wide):g}px",
+        "style": f"--wide: {float(box.split()[2]):g}px",
     }
-    return Html(tree.tostring(root, encoding="unicode"))
+    for place, (word, text) in enumerate({"title": title, "desc": told}.items()):
+        label = ElementTree.Element(word, id=f"{name}-{word}")
+        label.text = printable(text)
+        root.insert(place, label)
+    return Html(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _clean(element: tree.Element, names: dict[str, str], name: str) -> None:
+def _clean(element: ElementTree.Element, names: dict[str, str], name: str) -> None:
     """The element with the page's colours, short numbers, and references by plain names."""
 
     def referred(found: re.Match[str]) -> str:

@@ -1,0 +1,234 @@
+"""The page of reports in a real Chromium: off the network, on a phone, in the dark, on paper."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from conftest import BakedProject
+
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"
+)
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE, DESK = 390, 1280
+SECTIONS = "gate metrics curves slices importance candidates data features card versions".split()
+# Every text's colour over the nearest background that is not see-through (WCAG 2.2, 1.4.3).
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgba = colour => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const over = (top, below) => top.map((v, i) => i < 3 ? v * top[3] / 255
+    + below[i] * (1 - top[3] / 255) : 255);
+  const light = c => [0.2126, 0.7152, 0.0722].reduce((sum, weight, i) => {
+    const v = c[i] / 255;
+    return sum + weight * (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  }, 0);
+  const behind = element => {
+    const layers = [];
+    for (let each = element; each; each = each.parentElement)
+      layers.push(rgba(getComputedStyle(each).backgroundColor));
+    return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 255]);
+  };
+  const low = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || element.closest("title, desc, .skip")) continue;
+    const style = getComputedStyle(element), below = behind(element);
+    const shown = element instanceof SVGElement ? style.fill : style.color;
+    const [a, b] = [light(over(rgba(shown), below)), light(below)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.push(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
+  }
+  return low;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start the machine's own Chromium; nothing is downloaded."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def report(small: BakedProject) -> Path:
+    """Find the page of the small project."""
+    return small.path / "reports/index.html"
+
+
+class Visit:
+    """The page as one reader sees it, and all that it tried beyond being shown."""
+
+    def __init__(self, browser: Browser, report: Path, **reader: Any) -> None:
+        reader.setdefault("viewport", {"width": DESK, "height": 900})
+        self.context = browser.new_context(offline=True, **reader)
+        self.page: Page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(report.as_uri(), wait_until="load")
+        self.requests.remove(report.as_uri())
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+    def says(self, script: str) -> Any:
+        """What the script comes to on the page."""
+        return self.page.evaluate(script)
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_asks_for_nothing_and_fits_the_screen(
+    width: int, scheme: Any, browser: Browser, report: Path
+) -> None:
+    viewport = {"width": width, "height": 844}
+    with Visit(browser, report, viewport=viewport, color_scheme=scheme) as visit:
+        assert visit.says("[...document.querySelectorAll('section')].map(e => e.id)") == SECTIONS
+        assert visit.says("document.documentElement.scrollWidth <= innerWidth")
+        assert visit.says(CONTRAST) == []
+        assert (visit.requests, visit.complaints) == ([], [])
+
+
+@needs_chromium
+def test_contrast_that_is_too_low_would_be_found(browser: Browser, report: Path) -> None:
+    with Visit(browser, report) as visit:
+        visit.page.evaluate("document.body.style.setProperty('--muted', '#aaa')")
+        assert visit.says(CONTRAST) != []
+
+
+@needs_chromium
+def test_every_picture_has_a_name_and_tells_its_figures(browser: Browser, report: Path) -> None:
+    with Visit(browser, report) as visit:
+        snapshot = visit.page.locator("body").aria_snapshot()
+        pictures = visit.page.locator("svg").count()
+        assert pictures == visit.page.get_by_role("img").count()
+        assert pictures == sum(line.strip().startswith('- img "') for line in snapshot.splitlines())
+        described = visit.says(
+            "[...document.querySelectorAll('figure svg desc')].map(e => e.textContent)"
+        )
+        assert len(described) == visit.page.locator("figure svg").count()
+        assert all(any(letter.isdigit() for letter in text) for text in described[:-1])
+
+
+@needs_chromium
+def test_dark_mode_turns_the_page_and_its_plots(browser: Browser, report: Path) -> None:
+    seen = {}
+    for scheme in ("light", "dark"):
+        with Visit(browser, report, color_scheme=scheme) as visit:
+            seen[scheme] = visit.says(
+                """() => ["body", "section", "figure svg text", "figure svg path[style*=stroke]"]
+                .map(name => getComputedStyle(document.querySelector(name)))
+                .map(style => [style.backgroundColor, style.color, style.fill, style.stroke])"""
+            )
+    assert all(a != b for a, b in zip(seen["light"], seen["dark"], strict=True))
+
+
+@needs_chromium
+def test_paper_shows_all_but_the_navigation_on_white(browser: Browser, report: Path) -> None:
+    with Visit(browser, report, color_scheme="dark") as visit:
+        visit.page.emulate_media(media="print")
+        hidden = visit.says(
+            """() => [...document.querySelectorAll("body *")].filter(e =>
+            !e.closest("nav, .skip, svg") && e.textContent.trim() && !e.getClientRects().length)
+            .map(e => e.outerHTML.slice(0, 80))"""
+        )
+        assert hidden == []
+        assert visit.says("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert visit.says("getComputedStyle(document.querySelector('nav')).display") == "none"
+        assert visit.says(CONTRAST) == []
+        assert visit.page.pdf()[:5] == b"%PDF-"
+
+
+@needs_chromium
+def test_wide_tables_scroll_in_their_own_box_on_a_phone(browser: Browser, report: Path) -> None:
+    with Visit(browser, report, viewport={"width": PHONE, "height": 844}) as visit:
+        boxes = visit.says(
+            """() => [...document.querySelectorAll(".scroll")].map(e =>
+            [e.scrollWidth > e.clientWidth, getComputedStyle(e).overflowX, e.tabIndex,
+             e.getAttribute("aria-label")])"""
+        )
+        assert any(wide for wide, *_ in boxes)
+        assert all(flow == "auto" and place == 0 and label for _, flow, place, label in boxes)
+
+
+@needs_chromium
+def test_links_lead_to_sections_and_files_that_exist(browser: Browser, report: Path) -> None:
+    with Visit(browser, report) as visit:
+        links = visit.says("[...document.querySelectorAll('a')].map(e => e.getAttribute('href'))")
+        anchors = visit.says("[...document.querySelectorAll('[id]')].map(e => '#' + e.id)")
+    assert {link for link in links if link.startswith("#")} <= set(anchors)
+    files = [link for link in links if not link.startswith("#")]
+    assert files and all((report.parent / link).is_file() for link in files)
+
+
+@needs_chromium
+def test_a_script_in_the_page_would_not_run(browser: Browser, report: Path, tmp_path: Path) -> None:
+    planted = tmp_path / "index.html"
+    text = report.read_text(encoding="utf-8")
+    script = "<script>document.title = 'run'</script></main>"
+    planted.write_text(text.replace("</main>", script), encoding="utf-8")
+    with Visit(browser, planted) as visit:
+        assert visit.page.title() == "Model report: late"
+        assert "Content Security Policy" in " ".join(visit.complaints)
+
+
+def test_the_page_is_small_and_the_same_bytes_wherever_it_is_made(
+    small: BakedProject, tmp_path: Path
+) -> None:
+    copy = small.copy(tmp_path / small.path.name)
+    before = (copy.path / "reports/index.html").read_bytes()
+    assert len(before) < 300_000
+    home = tmp_path / "home"
+    home.mkdir()
+    settings = home / "matplotlibrc"
+    settings.write_text("lines.linewidth: 9\nsvg.fonttype: path\n", encoding="utf-8")
+    strange = {"HOME": str(home), "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "3"}
+    strange |= {"MATPLOTLIBRC": str(settings), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
+    copy.run("python", "-m", f"{copy.path.name}.stages", "card", **strange)
+    assert (copy.path / "reports/index.html").read_bytes() == before
+    assert [path.name for path in home.iterdir()] == ["matplotlibrc"]
+    assert copy.run("git", "status", "--short").stdout == ""
+
+
+def test_the_page_needs_no_home_that_can_be_written(small: BakedProject, tmp_path: Path) -> None:
+    copy = small.copy(tmp_path / small.path.name)
+    nowhere = os.fspath(tmp_path / "file" / "home")
+    (tmp_path / "file").touch()
+    kept = {name: value for name, value in copy.environment.items() if "XDG" not in name}
+    done = subprocess.run(
+        ["python", "-m", f"{copy.path.name}.stages", "card"],
+        cwd=copy.path,
+        env=kept | {"HOME": nowhere},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    assert copy.run("git", "status", "--short").stdout == ""
