@@ -1,0 +1,89 @@
+"""pull_request: a branch and its report in, one open pull or merge request for it out."""
+
+import sys
+
+from ..files import CheckError
+from ..versioning import git
+from .host import Host, host
+from .host import git as ask
+from .retrain import Retrained
+
+LONGEST = 50_000  # bytes of a description that git push can carry
+
+
+def publish(made: Retrained, body: str) -> str:
+    """Push the branch and open its request, or bring both up to date; say in a line what was done.
+
+    Outside a CI job the branch is pushed with the user's own credentials, and that is all.
+    """
+    where = host()
+    if where is not None and where.job.host == "github":
+        _push(made, where, [])
+        return _github(made, where, body)
+    options = _options(made, body) if where else []
+    pushed = _push(made, where, options)
+    if where is None:
+        return f"Pushed {made.branch}; open its pull request, with the report as its text."
+    done = "Pushed with" if pushed else "There is already"
+    return f"{done} a merge request from {made.branch} to {made.base}."
+
+
+def _push(made: Retrained, where: Host | None, options: list[str]) -> bool:
+    """Push what is not there yet. Raises CheckError where others have committed to the branch."""
+    remote = _remote(where)
+    found = ask(where, "ls-remote", remote, f"refs/heads/{made.branch}").split()
+    there = found[0] if found else ""
+    if there:
+        ask(where, "fetch", "--quiet", remote, there)
+        if _same(there, made):
+            print(f"{made.branch} is there already, with the same content", file=sys.stderr)
+            return False
+        if others := [sha for sha in _commits(made.start, there) if _subject(sha) != made.title]:
+            what = f"{made.branch} has commits of others, as {others[0][:10]}"
+            raise CheckError(f"{what}; merge or delete that branch, then retrain again")
+    lease = f"--force-with-lease=refs/heads/{made.branch}:{there}"
+    words = [word for option in options for word in ("--push-option", option)]
+    ask(where, "push", "--no-verify", lease, *words, remote, f"HEAD:refs/heads/{made.branch}")
+    return True
+
+
+def _remote(where: Host | None) -> str:
+    """Where to push: a name; on GitLab with a token of ours, the address, as origin has another."""
+    if where and where.job.host == "gitlab" and where.job.token:
+        return f"{where.job.server}/{where.job.repository}.git"
+    remotes = git.run("remote").splitlines()
+    return remotes[0] if remotes and "origin" not in remotes else "origin"
+
+
+def _same(there: str, made: Retrained) -> bool:
+    """Whether a commit has the same files and starts from the same."""
+    trees = {git.run("rev-parse", f"{sha}^{{tree}}") for sha in (there, made.branch)}
+    return len(trees) == 1 and git.run("merge-base", there, made.start) == made.start
+
+
+def _commits(start: str, there: str) -> list[str]:
+    return git.run("log", "--format=%H", f"{start}..{there}").splitlines()
+
+
+def _subject(sha: str) -> str:
+    return git.run("log", "-1", "--format=%s", sha)
+
+
+def _github(made: Retrained, where: Host, body: str) -> str:
+    owner = where.job.repository.partition("/")[0]
+    found = where.call("GET", "pulls", head=f"{owner}:{made.branch}", state="open")
+    text = {"title": made.title, "body": body}
+    if found:
+        answer = where.call("PATCH", f"pulls/{found[0]['number']}", text)
+        return f"Updated {answer['html_url']}"
+    answer = where.call("POST", "pulls", {**text, "head": made.branch, "base": made.base})
+    return f"Opened {answer['html_url']}"
+
+
+def _options(made: Retrained, body: str) -> list[str]:
+    """GitLab opens a merge request for a push that asks for it; there `\\n` is a line end."""
+    if len(body.encode()) > LONGEST:
+        body = "\n\n".join(body.split("\n\n")[:2])
+    request = {"target": made.base, "title": made.title, "description": body.replace("\n", "\\n")}
+    pairs = [f"merge_request.{name}={value}" for name, value in request.items()]
+    return ["merge_request.create", *pairs]
