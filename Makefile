@@ -50,7 +50,7 @@ lock: .venv/installed ## Pin the dependencies again: the template's, and those o
 	@rm -rf build/lock
 	.venv/bin/cookiecutter --no-input --default-config --output-dir build/lock . >/dev/null
 	$(MAKE) --no-print-directory -C build/lock/flight_delays lock
-	cp build/lock/flight_delays/requirements.lock '{{cookiecutter.project_slug}}/requirements.lock'
+	cp build/lock/flight_delays/requirements*.lock '{{cookiecutter.project_slug}}'
 
 .venv/bin/python:
 	@"$(PYTHON)" -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else \
