@@ -4,8 +4,10 @@ What answers a request, scores a file in bulk and checks a model's stored exampl
 features.py and the model file, as in training. Of the pipeline it needs the model's files alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from math import inf
 from pathlib import Path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 Arrays = dict[str, np.ndarray]
+Maker = Callable[[Sequence[Any]], np.ndarray]
+EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,15 @@ class Scorer:
         names = list(self.model.features)
         self.columns = sorted({each for name in names for each in catalogue.features[name].inputs})
         self._recipe = catalogue.recipe(names)
+        self._makers = {name: maker(column) for name, column in self.contract.columns.items()}
         quantile = self.info["conformal_quantile"]  # infinite is null in JSON
         self._quantile = inf if quantile is None else float(quantile)
         self._threshold = float(self.info["threshold"] or 0.5)
 
     def arrays(self, columns: Mapping[str, Sequence[Any]]) -> Arrays:
         """Plain Python values, None where missing, as arrays that the features take."""
-        described = self.contract.columns
-        return {name: as_array(values, described[name]) for name, values in columns.items()}
+        makers = self._makers
+        return {name: makers[name](values) for name, values in columns.items()}
 
     def features(self, columns: Mapping[str, np.ndarray]) -> Arrays:
         """The model's features of each row, from arrays as `arrays` makes them."""
@@ -106,21 +111,36 @@ class Scorer:
                 )
 
 
-def as_array(values: Sequence[Any], column: Column) -> np.ndarray:
-    """Plain values of one column, None where missing, in the type that training had them in."""
+def maker(column: Column) -> Maker:
+    """What makes an array of a column's plain values, None where missing, typed as in training."""
     match column.type:
         case "string" | "category":
-            found = np.empty(len(values), dtype=object)
-            found[:] = [np.nan if value is None else value for value in values]
-            return found
+            return _texts
         case "datetime":
-            return np.array(values, dtype="datetime64[us]")
+            return _moments
         case "integer" if not column.nullable:
-            return np.array(values, dtype=np.int64)
+            return partial(np.array, dtype=np.int64)
         case "boolean" if not column.nullable:
-            return np.array(values, dtype=np.bool_)
+            return partial(np.array, dtype=np.bool_)
         case _:
-            return np.array(values, dtype=np.float64)
+            return partial(np.array, dtype=np.float64)
+
+
+def _texts(values: Sequence[Any]) -> np.ndarray:
+    if None in values:
+        values = [np.nan if value is None else value for value in values]
+    return np.array(values, dtype=object)
+
+
+def _moments(values: Sequence[Any]) -> np.ndarray:
+    """Times, as datetime or ISO 8601; NumPy itself takes ten times as long for datetime."""
+    if not all(isinstance(value, datetime) for value in values):
+        return np.array(values, dtype="datetime64[us]")
+    since = [value - EPOCH for value in values]
+    return np.array(
+        [(each.days * 86_400 + each.seconds) * 1_000_000 + each.microseconds for each in since],
+        dtype=np.int64,
+    ).view("datetime64[us]")
 
 
 def _check_info(info: Mapping[str, Any], path: Path, version: int) -> None:

@@ -15,6 +15,7 @@ from .. import contract as contracts
 from ..contract import Column, Contract
 from ..files import UserError, read_json, read_yaml
 from ..paths import CONTRACT, EXAMPLES
+from ..scoring import Answers
 from . import replies
 from .batch import Batcher
 from .explain import shapley
@@ -48,11 +49,11 @@ class Service:
         if self.shadow is not None:
             self.shadow.open()
         self.log = _log(settings, self.contract)
-        self.batcher = Batcher(self.champion, self.shadow, self.log)
         columns, known = self.contract.columns, self.contract.known_before()
         self._rows = Reader(
             {name: columns[name] for name in known}, settings.max_rows, columns.keys() - {*known}
         )
+        self.batcher = Batcher(self._rows, self.champion, self.shadow, self.log, self._count)
         self._feedback = Reader(feedback_columns(self.contract), settings.max_rows)
         self._explaining = asyncio.Semaphore(1)
 
@@ -81,24 +82,23 @@ class Service:
         self.model()
         rows = self._rows.read(body)
         model, answers = await self.batcher.score(request_id, rows)
-        self._count(model, answers.decision, rows.number)
         return replies.prediction(request_id, model, answers)
 
-    def _count(self, model: Served, decision: np.ndarray | None, rows: int) -> None:
-        self.telemetry.rows.inc(rows)
-        if decision is not None:
+    def _count(self, model: Served, answers: Answers) -> None:
+        self.telemetry.rows.inc(len(answers.prediction))
+        if answers.decision is not None:
             names = model.scorer.contract.class_names
-            for code, count in enumerate(np.bincount(decision).tolist()):
+            for code, count in enumerate(np.bincount(answers.decision).tolist()):
                 if count:
                     self.telemetry.predicted(names[code], count)
 
     async def explain(self, request_id: str, body: bytes) -> bytes:
         """Say what each feature contributes to the answer to one row."""
         model, rows = self.model(), self._rows.read(body)
-        if rows.number != 1:
+        if len(rows) != 1:
             raise RequestError(422, "Only one row is explained at a time; give one")
         scorer = model.scorer
-        features = scorer.features(scorer.arrays(rows.columns))
+        features = scorer.features(scorer.arrays(self._rows.columns(rows)))
         answers = scorer.score(features)
         names, code = scorer.contract.class_names, None
         if answers.decision is not None:
@@ -121,13 +121,13 @@ class Service:
         if self.log is None:
             raise RequestError(503, "No prediction log is kept here, so feedback has no place")
         rows = self._feedback.read(body)
-        given = rows.columns
+        given = self._feedback.columns(rows)
         for of, row, outcome in zip(
             given["request_id"], given["row"], given["outcome"], strict=True
         ):
             if not self.log.feedback(of, row or 0, outcome):
                 raise RequestError(503, "The log's queue is full; send the feedback again later")
-        return msgspec.json.encode({"accepted": rows.number, "request_id": request_id})
+        return msgspec.json.encode({"accepted": len(rows), "request_id": request_id})
 
     def example(self) -> dict[str, Any] | None:
         """A row that a request may hold."""

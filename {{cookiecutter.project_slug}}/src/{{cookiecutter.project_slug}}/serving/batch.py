@@ -5,17 +5,17 @@ the event loop has at hand, which is no time at all, and never for any that may 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import structlog
 
 from ..scoring import Answers, Arrays
 from .log import PredictionLog
-from .rows import Rows
+from .rows import Reader, Row
 from .served import Place, Served
 
 PARTS = [each.name for each in fields(Answers)]
@@ -32,19 +32,28 @@ class Waiting(NamedTuple):
     """A request and where its answer goes."""
 
     request_id: str
-    rows: Rows
+    rows: list[Row]
     answer: "asyncio.Future[Scored]"
 
 
 class Batcher:
     """Scores and logs; a challenger scores the same rows into the log, after they are answered."""
 
-    def __init__(self, champion: Place, shadow: Place | None, log: PredictionLog | None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        champion: Place,
+        shadow: Place | None,
+        log: PredictionLog | None,
+        count: Callable[[Served, Answers], None],
+    ) -> None:
+        """`count` is told of the answers of each batch."""
+        self._reader, self._count = reader, count
         self._champion, self._shadow, self._log = champion, shadow, log
         self._waiting: list[Waiting] = []
         self.shadow_errors = 0
 
-    def score(self, request_id: str, rows: Rows) -> "asyncio.Future[Scored]":
+    def score(self, request_id: str, rows: list[Row]) -> "asyncio.Future[Scored]":
         """The answers to a request's rows, soon; the champion's, whichever it is by then."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Scored] = loop.create_future()
@@ -71,28 +80,36 @@ class Batcher:
                 asyncio.get_running_loop().call_soon(self._score_shadow, batch, self._shadow.model)
 
     def _score(self, batch: Sequence[Waiting], model: Served) -> None:
-        raw, features, answers = _scored(batch, model)
+        raw, features, answers = self._scored(batch, model)
+        self._count(model, answers)
         start = 0
         for one in batch:
-            rows = slice(start, start + one.rows.number)
+            rows = slice(start, start + len(one.rows))
             start = rows.stop
-            own = _part(answers, rows)
+            own = answers if len(batch) == 1 else _part(answers, rows)
             if not one.answer.done():
                 one.answer.set_result(Scored(model, own))
                 self._keep(one, rows, raw, features, own, model, "champion")
 
     def _score_shadow(self, batch: Sequence[Waiting], model: Served) -> None:
         try:
-            raw, features, answers = _scored(batch, model)
+            raw, features, answers = self._scored(batch, model)
         except Exception as error:
             self.shadow_errors += 1
             structlog.get_logger().error("shadow failed", reason=str(error))
             return
         start = 0
         for one in batch:
-            rows = slice(start, start + one.rows.number)
+            rows = slice(start, start + len(one.rows))
             start = rows.stop
             self._keep(one, rows, raw, features, _part(answers, rows), model, "shadow")
+
+    def _scored(self, batch: Sequence[Waiting], model: Served) -> tuple[Arrays, Arrays, Answers]:
+        rows = chain.from_iterable(one.rows for one in batch)
+        raw = model.scorer.arrays(self._reader.columns(rows))
+        with np.errstate(all="ignore"):  # a number too large is infinite, as in training
+            features = model.scorer.features(raw)
+            return raw, features, model.scorer.score(features)
 
     def _keep(
         self,
@@ -113,23 +130,6 @@ class Batcher:
                 model_version=model.version,
                 role=role,
             )
-
-
-def _scored(batch: Sequence[Waiting], model: Served) -> tuple[Arrays, Arrays, Answers]:
-    raw = model.scorer.arrays(_together([one.rows for one in batch]))
-    with np.errstate(all="ignore"):  # a number too large is infinite, as in training
-        features = model.scorer.features(raw)
-        return raw, features, model.scorer.score(features)
-
-
-def _together(parts: Sequence[Rows]) -> dict[str, Sequence[Any]]:
-    if len(parts) == 1:
-        return parts[0].columns
-    columns = (part.columns for part in parts)
-    first = parts[0].columns
-    together: dict[str, Sequence[Any]] = {name: [] for name in first}
-    values = zip(*(each.values() for each in columns), strict=True)
-    return dict(zip(together, (list(chain.from_iterable(value)) for value in values), strict=True))
 
 
 def _part(answers: Answers, rows: slice) -> Answers:

@@ -5,8 +5,9 @@ than decoding first and validating then.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec import UNSET, ValidationError
@@ -19,11 +20,7 @@ PLACE = re.compile(r" - at `\$(?:\[(\d+)\])?(?:\.(.*))?`$", re.DOTALL)
 FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*?)`", re.DOTALL)
 
 
-class Rows(NamedTuple):
-    """The rows of a request, a tuple for each column that was given anywhere."""
-
-    number: int
-    columns: dict[str, Sequence[Any]]
+Row = tuple[Any, ...]  # a value for each column; UNSET where it was left out
 
 
 class Reader:
@@ -41,35 +38,45 @@ class Reader:
             1 + name.count(":") + 2 * (column.type == "datetime")
             for name, column in columns.items()
         ]
-        self._texts = [at for at, each in enumerate(known) if each.type in ("string", "category")]
-        self._times = [at for at, each in enumerate(known) if each.type == "datetime"]
+        self._sum = sum(self._colons)
+        self._optional = [at for at, each in enumerate(known) if each.nullable]
+        self._times = [at for at in self._optional if known[at].type == "datetime"]
+        texts = [at for at, each in enumerate(known) if each.type in ("string", "category")]
+        self._texts: Callable[[Row], Any] = itemgetter(*texts) if texts else lambda _: ""
         self._listed = [
-            (name, set(column.allowed))
-            for name, column in columns.items()
+            (at, name, {*column.allowed})
+            for at, (name, column) in enumerate(columns.items())
             if isinstance(column.allowed, list) and column.type in ("number", "boolean", "datetime")
         ]
 
-    def read(self, body: bytes) -> Rows:
+    def read(self, body: bytes) -> list[Row]:
         """The rows in the body: one object, or a list of them.
 
         Raises:
             RequestError: 400 for what is no JSON or names a field twice, 413 for too many rows,
                 422 for a row that breaks the contract.
         """
-        rows, many = self._decode(body)
-        if not rows:
+        decoded, many = self._decode(body)
+        if not decoded:
             raise RequestError(422, "The list holds no row; give at least one")
-        if len(rows) > self._max_rows:
+        if len(decoded) > self._max_rows:
             raise RequestError(
-                413, f"The list holds {len(rows)} rows; give at most {self._max_rows} at a time"
+                413, f"The list holds {len(decoded)} rows; give at most {self._max_rows} at a time"
             )
-        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
-        self._refuse_twins(body, columns, len(rows))
-        given = {
-            name: _without_unset(column) for name, column in zip(self.names, columns, strict=True)
-        }
-        self._refuse_unlisted(given, many)
-        return Rows(len(rows), given)
+        rows = [msgspec.structs.astuple(each) for each in decoded]
+        if body.count(b":") != sum(map(self._colons_of, rows)) or b"\\" in body:
+            look_for_twins(body)
+        if self._listed:
+            self._refuse_unlisted(rows, many)
+        return rows
+
+    def columns(self, rows: Iterable[Row]) -> dict[str, Sequence[Any]]:
+        """The rows by column, None where a value was left out."""
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for at in self._optional:
+            if UNSET in columns[at]:
+                columns[at] = [None if value is UNSET else value for value in columns[at]]
+        return dict(zip(self.names, columns, strict=True))
 
     def _decode(self, body: bytes) -> tuple[list[Any], bool]:
         many = body[:64].lstrip()[:1] == b"["
@@ -108,33 +115,25 @@ class Reader:
             return f"{name} is known only after the prediction is made; leave it out"
         return f"{name[:MAX_TEXT]} is no field of a row (see /openapi.json); leave it out"
 
-    def _refuse_twins(self, body: bytes, columns: Sequence[Sequence[Any]], rows: int) -> None:
-        """Refuse a row with a field twice, of which JSON decoders silently take the last.
+    def _colons_of(self, row: Row) -> int:
+        """How many colons the row was written with, if it has no field twice.
 
-        One colon a field, and those within values: as long as they add up, no field comes twice,
-        which costs microseconds. Where they do not, or may be written otherwise, a slow look tells.
+        JSON decoders silently take the last of two. To count colons costs microseconds; where they
+        do not add up, or a text may hide one behind a backslash, a slow look at the body tells.
         """
-        colons = sum(
-            count * (rows - column.count(UNSET))
-            for count, column in zip(self._colons, columns, strict=True)
-        )
-        for at in self._texts:
-            colons += sum(text.count(":") for text in columns[at] if isinstance(text, str))
+        colons = self._sum
+        for at in self._optional:
+            if row[at] is UNSET:
+                colons -= self._colons[at]
         for at in self._times:
-            colons -= 2 * columns[at].count(None)
-        if body.count(b":") != colons or b"\\" in body:
-            look_for_twins(body)
+            if row[at] is None:
+                colons -= 2
+        return colons + repr(self._texts(row)).count(":")
 
-    def _refuse_unlisted(self, columns: dict[str, Sequence[Any]], many: bool) -> None:
-        for name, allowed in self._listed:
-            for row, value in enumerate(columns[name]):
-                if value is not None and value not in allowed:
-                    where = f"Row {row}: " if many else ""
+    def _refuse_unlisted(self, rows: Sequence[Row], many: bool) -> None:
+        for at, name, allowed in self._listed:
+            for place, row in enumerate(rows):
+                if row[at] not in (None, UNSET) and row[at] not in allowed:
+                    where = f"Row {place}: " if many else ""
                     sentence = f"{where}{name} must be {self._expected[name]}"
-                    raise RequestError(422, sentence, name, row if many else None)
-
-
-def _without_unset(column: Sequence[Any]) -> Sequence[Any]:
-    if UNSET not in column:
-        return column
-    return [None if value is UNSET else value for value in column]
+                    raise RequestError(422, sentence, name, place if many else None)

@@ -59,8 +59,8 @@ def open_model(folder: Path, version: str, threads: int = 1) -> Served:
         threads: for the model file.
 
     Raises:
-        UserError: for files that are missing or do not belong together; WrongAnswersError
-            when the stored examples are answered otherwise.
+        UserError: for files that are missing or do not belong together; WrongAnswersError when
+            the stored examples are answered otherwise.
     """
     scorer = Scorer(folder, threads)
     try:

@@ -21,9 +21,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..files import UserError
-from .app import make
-from .settings import Settings
-from .telemetry import FOLDER, set_up_logs
+from .settings import METRICS_FOLDER, Settings
 
 BACKLOG = 2048
 KEEP_ALIVE = 30  # seconds that a connection may be idle
@@ -38,8 +36,8 @@ def serve(settings: Settings) -> None:
         UserError: when the address is taken, or there is no model.
     """
     listening = _listen(settings)
-    os.environ[FOLDER] = tempfile.mkdtemp(prefix="metrics-")  # of all workers together
-    set_up_logs()
+    os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="metrics-")  # of all workers together
+    preload()
     host, port = listening.getsockname()[:2]
     log = structlog.get_logger()
     log.info("listening", host=host, port=port, workers=settings.workers, pid=os.getpid())
@@ -51,12 +49,14 @@ def serve(settings: Settings) -> None:
         else:
             Workers(settings, listening).run()
     finally:
-        shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
+        shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)
     log.info("stopped")
 
 
 def work(settings: Settings, listening: socket.socket) -> None:
     """Answer requests in this process."""
+    from .app import make  # not before the folder of the metrics is known
+
     for each in SIGNALS:  # uvicorn raises them once more when it is done
         signal.signal(each, lambda *_: None)
     config = uvicorn.Config(
@@ -162,12 +162,16 @@ class Workers:
 
 
 def preload() -> None:
-    """Import what the workers need, once for all of them."""
+    """Import what the workers need, once for all of them, and set their logs up."""
     os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")
     os.environ.setdefault("HAMILTON_TELEMETRY_ENABLED", "false")
     import hamilton.driver  # noqa: F401
 
     from .. import features  # noqa: F401
+    from . import app  # noqa: F401
+    from .telemetry import set_up_logs
+
+    set_up_logs()
 
 
 def _listen(settings: Settings) -> socket.socket:
