@@ -91,7 +91,7 @@ def _definitions(side: Side) -> dict[str, str]:
 
 def _predict(model: Model, features: Path, rows: Rows) -> Predictions:
     table = read(features, [*model.features, rows.contract.key])
-    if not table[rows.contract.key].equals(rows.keys):
+    if not np.array_equal(array(table[rows.contract.key]), rows.keys):
         raise UserError(f"{features.name} has other rows than {PREDICTIONS}; run 'dvc repro'")
     kinds = model.features.items()
     return model.predict({name: array(table[name]).astype(DTYPES[kind]) for name, kind in kinds})
@@ -177,12 +177,9 @@ def seen(champion: Side, challenger: Side, rows: Rows) -> str | None:
 
 
 def _shared_keys(champion: Side, rows: Rows) -> str | None:
-    import pyarrow.compute as pc
-
-    key = rows.contract.key
     try:
-        learned = read(champion.file(TRAIN), [key])[key]
+        learned = read(champion.file(TRAIN), [rows.contract.key])
     except UserError as error:
         return f"whether it was trained on some of these rows is not known ({error})"
-    shared = pc.sum(pc.is_in(rows.keys, value_set=learned.combine_chunks())).as_py() or 0
+    shared = int(np.isin(rows.keys, array(learned[rows.contract.key])).sum())
     return f"it was trained on {shared:,} of these rows" if shared else None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+FLOATS = {"float": np.float32, "double": np.float64}
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -34,13 +36,11 @@ class Rows:
     @cached_property
     def target(self) -> Array:
         """Class codes, or the values of a regression."""
-        import pyarrow.compute as pc
-
-        column = self.table[self.contract.target]
+        values = array(self.table[self.contract.target])
         if self.contract.task == "regression":
-            return array(column).astype(np.float64)
-        codes = pc.index_in(column, value_set=_values(self.contract, column.type))
-        return np.asarray(codes.to_numpy(), dtype=np.int64)
+            return values.astype(np.float64)
+        codes = {value: code for code, value in enumerate(self.contract.classes)}
+        return np.array([codes[value] for value in values.tolist()], dtype=np.int64)
 
     @cached_property
     def prediction(self) -> Array:
@@ -55,24 +55,24 @@ class Rows:
         """A code for each row's group, if rows belong to groups."""
         if self.contract.group is None:
             return None
-        return array(self.table[self.contract.group].combine_chunks().dictionary_encode().indices)
+        return np.unique(array(self.table[self.contract.group]), return_inverse=True)[1]
 
     @property
-    def keys(self) -> "pa.ChunkedArray":
+    def keys(self) -> Array:
         """What names each row."""
-        return self.table[self.contract.key]
+        return array(self.table[self.contract.key])
 
     def slices(self, columns: Sequence[str], least: int) -> Iterator[tuple[str, str, Array]]:
         """Column, value and positions of each slice of at least so many rows."""
         for column in columns:
             if column not in self.table.column_names:
                 raise UserError(f"data/predictions.parquet has no {column}; run 'dvc repro'")
-            coded = self.table[column].combine_chunks().dictionary_encode()
-            codes = np.asarray(coded.indices.fill_null(-1))
-            for code, value in enumerate(coded.dictionary.to_pylist()):
-                rows = np.flatnonzero(codes == code)
-                if len(rows) >= least:
-                    yield column, str(value), rows
+            places: dict[Any, list[int]] = {}
+            for place, value in enumerate(array(self.table[column]).tolist()):
+                places.setdefault(value, []).append(place)
+            for value, rows in sorted(places.items(), key=str):
+                if len(rows) >= least and value is not None and value == value:
+                    yield column, str(value), np.array(rows)
 
     def span(self) -> tuple[Any, Any] | None:
         """The first and the last moment, where there is a time column."""
@@ -90,24 +90,40 @@ def read(path: Path, columns: Sequence[str] | None = None) -> "pa.Table":
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, columns=columns and list(columns), partitioning=None)
+        with pq.ParquetFile(path) as file:  # `read_table` would import pandas
+            if absent := [name for name in columns or () if name not in file.schema_arrow.names]:
+                raise UserError(f"{path} has no {', '.join(absent)}")
+            return file.read(columns and list(columns))
     except FileNotFoundError:
         raise missing(path) from None
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is not a readable Parquet file: {first_line(error)}") from error
 
 
-def array(column: Any) -> Array:
-    """A column as NumPy has it: numbers as they are, texts as Python objects."""
-    return np.asarray(column.to_numpy(zero_copy_only=False) if _one(column) else column.to_numpy())
+def array(column: "pa.ChunkedArray") -> Array:
+    """A column as NumPy has it: numbers and moments as they are, all else as Python objects.
+
+    PyArrow's own `to_numpy` imports pandas.
+    """
+    return np.concatenate([_array(each) for each in column.chunks] or [np.array([], object)])
 
 
-def _one(column: Any) -> bool:
-    """Whether the column is in one piece, of which PyArrow must be asked to copy it."""
-    return not hasattr(column, "chunks")
+def _array(values: "pa.Array") -> Array:
+    kind = str(values.type)
+    if kind in FLOATS:
+        return _floats(values, np.dtype(FLOATS[kind]))
+    if kind.startswith("timestamp") and not values.null_count:
+        whole = np.from_dlpack(values.view("int64"))
+        return whole.view(f"datetime64[{values.type.unit}]")
+    return np.array(values.to_pylist(), dtype=object)
 
 
-def _values(contract: Contract, kind: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.array(contract.classes).cast(kind)
+def _floats(values: "pa.Array", dtype: np.dtype[Any]) -> Array:
+    """The numbers, NaN where there is none (https://arrow.apache.org/docs/format/Columnar.html)."""
+    valid, numbers = values.buffers()
+    start, stop = values.offset, values.offset + len(values)
+    found: Array = np.frombuffer(numbers, dtype)[start:stop]
+    if not values.null_count:
+        return found
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[start:stop]
+    return np.where(bits, found, np.nan).astype(dtype)

@@ -13,16 +13,24 @@ from ..versioning.graph import Stage
 from ..versioning.hashes import md5_of
 from ..versioning.history import read_yaml
 from ..versioning.lineage import code
+from ..versioning.release import some
 from .side import Side
+
+Use = tuple[str, str]  # what has changed, and a stage that has not run since
 
 READ = (MODEL, MODEL_INFO, METRICS, GATE, PREDICTIONS)
 
 
 def stale(side: Side) -> list[str]:
-    """Each thing that is not as dvc.lock records it."""
+    """Each thing that is not as dvc.lock records it, with the stages that have not run since."""
     stages = list(_stages(side))
-    found = [*_results(side), *_inputs(side, stages), *_code(side, stages), *_params(stages)]
-    return list(dict.fromkeys(found))
+    users: dict[str, list[str]] = {}
+    for what, stage in (*_inputs(side, stages), *_code(side, stages), *_params(stages)):
+        users.setdefault(what, []).append(stage)
+    return [
+        *_results(side),
+        *(f"{what} has changed since {some(names)} ran" for what, names in users.items()),
+    ]
 
 
 def _stages(side: Side) -> Iterator[Stage]:
@@ -41,22 +49,22 @@ def _results(side: Side) -> Iterator[str]:
             yield f"{path} is not as dvc.lock records it"
 
 
-def _inputs(side: Side, stages: Iterable[Stage]) -> Iterator[str]:
+def _inputs(side: Side, stages: Iterable[Stage]) -> Iterator[Use]:
     for stage in stages:
         for was, _ in side.version.graph.broken(stage):
-            yield f"{was.path} has changed since {stage.name} read it"
+            yield was.path, stage.name
 
 
-def _code(side: Side, stages: Iterable[Stage]) -> Iterator[str]:
+def _code(side: Side, stages: Iterable[Stage]) -> Iterator[Use]:
     known: dict[str, str | None] = {}
     for stage, file in code(side.version, stages):
         if file.path not in known:
             known[file.path] = md5_of(Path(file.path)) if Path(file.path).is_file() else None
         if known[file.path] != file.hash:
-            yield f"{file.path} has changed since {stage.name} ran"
+            yield file.path, stage.name
 
 
-def _params(stages: Iterable[Stage]) -> Iterator[str]:
+def _params(stages: Iterable[Stage]) -> Iterator[Use]:
     documents: dict[str, Mapping[str, Any]] = {}
     for stage in stages:
         for path, keys in stage.params.items():
@@ -65,7 +73,7 @@ def _params(stages: Iterable[Stage]) -> Iterator[str]:
                 documents[path] = read_yaml(text, path)
             for key, value in keys.items():
                 if _at(documents[path], key) != value:
-                    yield f"{key} in {path} has changed since {stage.name} ran"
+                    yield f"{key} in {path}", stage.name
 
 
 def _at(document: Any, key: str) -> Any:

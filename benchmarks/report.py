@@ -1,0 +1,87 @@
+"""report: what the generated project's report costs, beside the bare work of its first table.
+
+    .venv/bin/python benchmarks/report.py --quick          five minutes, most of them the two runs
+    .venv/bin/python benchmarks/report.py                  five rounds
+
+README.md tells what is measured and what the figures mean.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+from _measure import Run, alternate, medians, show
+from pipeline import FIGURES, HERE, TOOLS, Bench, compare, from_nothing
+from versioning import commit, copy_of
+
+
+def project_with_two_models(bench: Bench) -> Path:
+    """The default project with its model on `main`, and on a branch one trained in another way."""
+    project = copy_of(bench, "report")
+    from_nothing(project)
+    bench.run(project, "dvc", "repro")
+    commit(bench, project)
+    bench.run(project, "git", "branch", "--force", "before")
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("      C: 1.0", "      C: 0.5"))
+    bench.run(project, "dvc", "repro")
+    commit(bench, project)
+    return project
+
+
+def champion_file(project: Path) -> Path:
+    """The bytes of the model on `before`, where DVC's cache has them."""
+    words = ["git", "show", "before:dvc.lock"]
+    shown = subprocess.run(words, cwd=project, check=True, capture_output=True)
+    lock = yaml.safe_load(shown.stdout)
+    outs = {out["path"]: out["md5"] for out in lock["stages"]["select"]["outs"]}
+    md5 = outs["models/model.onnx"]
+    return project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def measure(bench: Bench) -> None:
+    """`flight-delays report`, beside `bare_report.py`: two models scored, the same resamples."""
+    project = project_with_two_models(bench)
+    model = champion_file(project)
+
+    def ours() -> Run:
+        words = ["report", "--against", "before", "--output", "build/report.md"]
+        return bench.run(project, "flight-delays", *words)
+
+    def bare() -> Run:
+        return bench.run(project, "python", HERE / "bare_report.py", model)
+
+    runs = alternate({"report": ours, "bare work": bare}, max(1, bench.repeats))
+    show("Report", FIGURES, [medians(name, each) for name, each in runs.items()])
+    compare([("report / bare work", *runs.values(), "<= 1.5")])
+
+
+def command_line() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one round")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of A B A B")
+    parser.add_argument("--folder", type=Path, help="keep what was baked and installed here")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Bake, install, measure, print."""
+    options = command_line()
+    os.environ["PATH"] = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (options.folder or Path(scratch)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        bench = Bench(folder, 1 if options.quick else options.repeats)
+        bench.install()
+        measure(bench)
+
+
+if __name__ == "__main__":
+    main()
