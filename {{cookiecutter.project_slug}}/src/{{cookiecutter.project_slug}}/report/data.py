@@ -83,7 +83,8 @@ def _tracked(side: Side) -> dict[str, File]:
 
 def _size(file: File) -> str:
     size = "of unknown size" if file.size is None else f"{file.size:,} bytes"
-    return f"{size} in {file.files} files" if file.files else size
+    files = "1 file" if file.files == 1 else f"{file.files} files"
+    return f"{size} in {files}" if file.files else size
 
 
 def _listed(before: File, after: File) -> str:
@@ -109,7 +110,7 @@ def _tables(was: Side, now: Side) -> Iterator[str]:
     told = False
     for name, path in TABLES.items():
         files = [side.recorded(path) for side in (was, now)]
-        if files[0] and files[1] and files[0].hash == files[1].hash:
+        if len({file and file.hash for file in files}) == 1:
             continue
         try:
             yield _moved(name, _shifts(was, now, path))

@@ -25,6 +25,7 @@ FEW = 20  # numbers with no more values than these are binned by value
 RARE = 0.01  # values with a smaller share are taken together
 
 Counts = NDArray[np.float64]
+Named = tuple[list[str], Counts]  # values, and how often each is in both tables (2, values)
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ def shift(before: "pd.Series[Any]", after: "pd.Series[Any]", level: float) -> Sh
         parts = _binned(numbers, [share * n for share, n in zip(missing, rows, strict=True)])
         index, chance = _index(parts, level)
     else:
-        named = _by_value(before, after)
-        index, chance = _index([named[side].to_numpy(float) for side in (0, 1)], level)
+        names, counts = _by_value(before, after)
+        index, chance = _index([*counts], level)
     if numbers:
         first, second = (float(each.mean()) if len(each) else np.nan for each in numbers)
         return Shift(index, chance, "mean", first, second, missing)
-    return Shift(index, chance, *_most_moved(named), missing)
+    return Shift(index, chance, *_most_moved(names, counts), missing)
 
 
 def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
@@ -87,17 +88,24 @@ def _binned(numbers: list[NDArray[np.float64]], missing: list[float]) -> list[Co
     return found
 
 
-def _by_value(before: "pd.Series[Any]", after: "pd.Series[Any]") -> "pd.DataFrame":
-    """Rows of each value in both tables (columns 0 and 1); the rare ones are taken together."""
-    import pandas as pd
+def _by_value(before: "pd.Series[Any]", after: "pd.Series[Any]") -> Named:
+    """Rows of each value in both tables; the values that are rare are taken together."""
+    parts = [_counted(before), _counted(after)]
+    counts = {
+        value: [part.get(value, 0) for part in parts] for value in sorted({*parts[0], *parts[1]})
+    }
+    least = RARE * (len(before) + len(after))
+    rare = [value for value, rows in counts.items() if sum(rows) < least]
+    if len(rare) > 1:
+        counts["(others)"] = [sum(part.get(value, 0) for value in rare) for part in parts]
+        counts = {value: rows for value, rows in counts.items() if value not in {*rare}}
+    return list(counts), np.array(list(counts.values()), dtype=np.float64).T
 
-    counts = [part.astype("string").fillna("(missing)").value_counts() for part in (before, after)]
-    table = pd.concat(counts, axis=1, keys=[0, 1]).fillna(0).sort_index()
-    rare = table.sum(axis=1) < RARE * table.sum().sum()
-    if rare.sum() < 2:
-        return table
-    others = table[rare].sum().to_frame("(others)").T
-    return pd.concat([table[~rare], others])
+
+def _counted(column: "pd.Series[Any]") -> dict[str, int]:
+    found = {str(value): int(rows) for value, rows in column.value_counts().items()}
+    absent = int(column.isna().sum())
+    return found | ({"(missing)": absent} if absent else {})
 
 
 def _index(parts: list[Counts], level: float) -> tuple[float, float]:
@@ -116,8 +124,8 @@ def _chi_square(freedom: int, level: float) -> float:
     return float(freedom * (1 - part + NormalDist().inv_cdf(level) * sqrt(part)) ** 3)
 
 
-def _most_moved(table: "pd.DataFrame") -> tuple[str, float, float]:
+def _most_moved(names: list[str], counts: Counts) -> tuple[str, float, float]:
     """The value whose share changed most, and its shares."""
-    shares = (table / table.sum()).to_numpy(dtype=np.float64)
-    place = int(np.abs(shares[:, 1] - shares[:, 0]).argmax())
-    return str(table.index[place]), float(shares[place, 0]), float(shares[place, 1])
+    before, after = counts / counts.sum(axis=1, keepdims=True)
+    place = int(np.abs(after - before).argmax())
+    return names[place], float(before[place]), float(after[place])
