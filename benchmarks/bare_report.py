@@ -1,7 +1,7 @@
 """bare_report: a champion's model file in; what a report must at least compute, and no report, out.
 
 Run by report.py in a generated project, with its Python: reads the test rows, scores both models,
-and bootstraps every metric of the whole and the headline metric of each slice, 2,000 paired samples.
+and bootstraps all metrics of the whole and the headline metric of each slice, 2,000 samples each.
 """
 
 import sys

@@ -9,7 +9,6 @@ README.md tells what is measured and what the figures mean.
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
