@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import look, predict, report, serve, versions
+from .commands import ci, delivery, look, predict, report, serve, versions
 from .files import UserError
 
 
@@ -28,5 +28,5 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for module in (look, predict, report, serve, versions):
+for module in (look, predict, report, serve, versions, ci, delivery):
     app.add_typer(module.app)

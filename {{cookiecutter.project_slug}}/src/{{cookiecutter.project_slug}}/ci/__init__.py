@@ -1,0 +1,1 @@
+"""ci: what the jobs of the code host do: comment, retrain, publish."""

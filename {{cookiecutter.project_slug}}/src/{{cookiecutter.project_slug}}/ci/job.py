@@ -1,0 +1,98 @@
+"""job: the environment of a CI job in; its code host, pull request, token and summary out."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..files import UserError
+
+TOKENS = {
+    "github": ("GH_TOKEN", "GITHUB_TOKEN", "REPO_TOKEN"),
+    "gitlab": ("REPO_TOKEN", "GITLAB_TOKEN"),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where this job runs. GitLab's merge request is a pull request here, too."""
+
+    host: Literal["github", "gitlab"]
+    server: str  # https://github.com
+    api: str  # https://api.github.com
+    repository: str  # owner/name
+    number: int | None = None  # of the pull request
+    token: str = field(default="", repr=False)
+    summary: Path | None = None  # what is appended here, GitHub shows on the job's page
+
+    def tell(self, level: Literal["notice", "warning"], sentence: str) -> None:
+        """Print one line, which GitHub also shows as an annotation of the job."""
+        line = " ".join(self.hidden(sentence).split())
+        if self.host == "github":
+            print(f"::{level}::{line.replace('%', '%25')}")
+        else:
+            print(f"{level}: {line}")
+
+    def hidden(self, text: str) -> str:
+        """The text without the token."""
+        return text.replace(self.token, "***") if self.token else text
+
+
+def running(environment: Mapping[str, str] = os.environ) -> Job:
+    """The job that this process is part of. Raises UserError outside of CI."""
+    if environment.get("GITHUB_ACTIONS"):
+        return _github(environment)
+    if environment.get("GITLAB_CI"):
+        return _gitlab(environment)
+    raise UserError(
+        "this is no job of GitHub Actions or GitLab CI; 'report' shows the same text here"
+    )
+
+
+def _github(environment: Mapping[str, str]) -> Job:
+    summary = environment.get("GITHUB_STEP_SUMMARY")
+    return Job(
+        "github",
+        server=_needed(environment, "GITHUB_SERVER_URL"),
+        api=_needed(environment, "GITHUB_API_URL"),
+        repository=_needed(environment, "GITHUB_REPOSITORY"),
+        number=_pull_request(environment.get("GITHUB_EVENT_PATH")),
+        token=_token(environment, "github"),
+        summary=Path(summary) if summary else None,
+    )
+
+
+def _gitlab(environment: Mapping[str, str]) -> Job:
+    return Job(
+        "gitlab",
+        server=_needed(environment, "CI_SERVER_URL"),
+        api=_needed(environment, "CI_API_V4_URL"),
+        repository=_needed(environment, "CI_PROJECT_PATH"),
+        number=_number(environment.get("CI_MERGE_REQUEST_IID")),
+        token=_token(environment, "gitlab"),
+    )
+
+
+def _pull_request(event: str | None) -> int | None:
+    """The number in GitHub's description of the event; None where no pull request caused it."""
+    try:
+        document = json.loads(Path(event or "").read_text(encoding="utf-8"))
+        return _number(document["pull_request"]["number"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _number(value: object) -> int | None:
+    return int(str(value)) if str(value).isdecimal() else None
+
+
+def _token(environment: Mapping[str, str], host: str) -> str:
+    return next((environment[name] for name in TOKENS[host] if environment.get(name)), "")
+
+
+def _needed(environment: Mapping[str, str], name: str) -> str:
+    if value := environment.get(name, "").rstrip("/"):
+        return value
+    raise UserError(f"{name} is not set, and every CI job has it")

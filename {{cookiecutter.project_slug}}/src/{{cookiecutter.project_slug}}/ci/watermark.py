@@ -1,0 +1,42 @@
+"""watermark: what CML ends its comments with in; which comment is ours, and which CML would take.
+
+CML's form (its src/watermark.js), so that a comment is found again whoever wrote it last.
+"""
+
+import re
+from collections.abc import Sequence
+
+from .code_host import Comment
+from .job import Job
+
+TITLE = f"{__package__.split('.')[0].replace('_', '-')} report"
+_IMAGE = rf'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark {TITLE}"\)'
+# Comments that CML looks at: one page, of GitHub's oldest, of GitLab's newest.
+SEEN_BY_CML = {"github": 30, "gitlab": 20}
+
+
+def signed(text: str, commit: str) -> str:
+    """The text as CML would post it for this commit."""
+    return f'{text}\n\n![](https://cml.dev/watermark.png#{commit} "CML watermark {TITLE}")'
+
+
+def ours(comments: Sequence[Comment]) -> Comment | None:
+    """The comment that ends with the watermark. A reply that quotes it does not."""
+    return next((each for each in comments if is_ours(each.body)), None)
+
+
+def is_ours(body: str) -> bool:
+    """Whether the last line of the text is the watermark, and nothing else."""
+    return bool(re.fullmatch(_IMAGE, body.rstrip().rpartition("\n")[2]))
+
+
+def in_reach_of_cml(job: Job, comments: Sequence[Comment]) -> bool:
+    """Whether `cml comment update` would edit ours, or add one where there is none.
+
+    It takes a comment with the watermark anywhere in it: the last of GitHub's first page, the
+    oldest of GitLab's newest. That may be a reviewer's reply, and a later page is never read.
+    """
+    seen = SEEN_BY_CML[job.host]
+    page = comments[:seen][::-1] if job.host == "github" else comments[-seen:]
+    taken = next((each for each in page if re.search(_IMAGE, each.body)), None)
+    return taken == ours(comments)
