@@ -1,6 +1,7 @@
 """source: Parquet or CSV files in; their rows in batches out, from any batch on, in one pass."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, NoReturn
 
 import pyarrow as pa
@@ -64,18 +65,18 @@ class Source:
         if not self.files:
             raise UserError(f"{path} is missing or an empty folder; name a Parquet or CSV file")
         self.kind = _kind(self.files)
-        if self.kind == "parquet":
-            metadata = [self._parquet(each.path) for each in self.files]
-            self.schema = metadata[0].schema_arrow.remove_metadata()
-            self.size = sum(file.metadata.num_rows for file in metadata)
-            for file in metadata:
-                file.close()
-        else:
-            with self._storage.open(self.files[0].path) as file:
-                self.schema = _csv(file, self.files[0].path, []).schema
-            self.size = sum(each.size for each in self.files)
+        self.schema = self._first_schema()
+        self.size = sum(self._extent(each) for each in self.files)
         if twins := {name for name in self.schema.names if self.schema.names.count(name) > 1}:
             raise UserError(f"{path} has two columns {min(twins)}; rename one")
+
+    def _first_schema(self) -> pa.Schema:
+        first = self.files[0].path
+        if self.kind == "parquet":
+            with self._parquet(first) as parquet:
+                return parquet.schema_arrow.remove_metadata()
+        with self._storage.open(first) as file:
+            return _csv(file, first, []).schema
 
     def batches(self, start: Position) -> Iterator[Batch]:
         """The batches from a position on; the same ones whatever the position."""
@@ -85,7 +86,7 @@ class Source:
             if number >= start.file:
                 at = start if number == start.file else Position(number)
                 yield from read(number, found.path, at, done)
-            done += self._extent(found) if number + 1 < len(self.files) else 0
+            done += self._extent(found)
 
     def _extent(self, found: Found) -> int:
         if self.kind == "csv":
@@ -125,11 +126,15 @@ class Source:
                 after, far = Position(number + 1), done + file.tell()
                 yield Batch(path, row + 1, reader.schema.empty_table(), malformed, [], after, far)
 
-    def _parquet(self, path: str) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(self._storage.open(path), pre_buffer=False)
-        except (OSError, pa.ArrowException) as error:
-            _unreadable(path, error)
+    @contextmanager
+    def _parquet(self, path: str) -> Iterator[pq.ParquetFile]:
+        with self._storage.open(path) as file:
+            try:
+                opened = pq.ParquetFile(file, pre_buffer=False)
+            except (OSError, pa.ArrowException) as error:
+                _unreadable(path, error)
+            with opened:
+                yield opened
 
     def _same_columns(self, path: str, schema: pa.Schema) -> None:
         absent = [name for name in self.schema.names if name not in schema.names]
