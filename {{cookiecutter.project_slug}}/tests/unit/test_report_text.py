@@ -1,11 +1,21 @@
 """What others wrote does no harm in a report, and a report is never too long."""
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from {{cookiecutter.project_slug}} import params
+from {{cookiecutter.project_slug}}.intervals import Interval
+from {{cookiecutter.project_slug}}.paths import GATE, METRICS
+from {{cookiecutter.project_slug}}.report import tables
+from {{cookiecutter.project_slug}}.report.comparison import Comparison, Line, Slice
 from {{cookiecutter.project_slug}}.report.escape import code, plain, table
+from {{cookiecutter.project_slug}}.report.judgement import Judgement
 from {{cookiecutter.project_slug}}.report.length import DROPPED, Part, fit
+from {{cookiecutter.project_slug}}.report.text import verdict
 
 HOSTILE = ["@all", "<script>alert(1)</script>", "a|b", "`@all`", "``", "a\n# b", "[x](http://y.z)"]
 
@@ -75,3 +85,92 @@ def test_nothing_makes_it_too_long(body: str) -> None:
     text = fit(["verdict"], [Part(f"{n}", body, weight=n, folded=True) for n in range(9)], 59_000)
     assert len(text.encode()) <= 59_000
     assert text.count("<details>") == text.count("</details>") == 9
+
+
+def check(name: str, *, passed: bool) -> dict[str, Any]:
+    return {"name": name, "value": 0.7, "limit": 0.6, "passed": passed, "why": f"{name} is low"}
+
+
+def judgement(found: Comparison | None, **changes: Any) -> Judgement:
+    """A judgement on a challenger whose gate passes, unless something else is said."""
+    documents = {
+        METRICS: {"roc_auc": {"value": 0.7061, "low": 0.6867, "high": 0.7262}},
+        GATE: {"passed": True, "checks": [check("floor", passed=True)]},
+    }
+    side = SimpleNamespace(document=documents.__getitem__, documents=documents)
+    plainly = {
+        "against": "main",
+        "champion": side,
+        "challenger": side,
+        "rows": np.zeros(2794),
+        "contract": None,
+        "select": params.Select(headline="roc_auc", coverage=0.9),
+        "evaluate": SimpleNamespace(level=0.95),
+        "dials": params.Report(level=0.95, samples=2000, seed=1),
+        "comparison": found,
+        "why_not": None,
+        "prediction": None,
+        "seen": None,
+        "stale": [],
+    }
+    return Judgement(**(plainly | changes))
+
+
+def comparison(low: float, high: float, slices: tuple[Slice, ...] = ()) -> Comparison:
+    line = Line("roc_auc", 0.7061, 0.7312, Interval((low + high) / 2, low, high), more=True)
+    return Comparison(2794, None, (line,), line, slices, None, same=False)
+
+
+def test_better_is_said_first_with_its_figures() -> None:
+    expected = "**Better**: roc_auc 0.7061 → 0.7312, +0.025 (+0.012 to +0.038) on the same 2,794"
+    assert verdict(judgement(comparison(0.012, 0.038))) == f"{expected} test rows"
+
+
+def test_worse_and_chance_are_said_as_plainly() -> None:
+    assert verdict(judgement(comparison(-0.04, -0.01))).startswith("**Worse**: roc_auc")
+    noise = verdict(judgement(comparison(-0.01, 0.01)))
+    assert noise.startswith("**No significant difference**: roc_auc")
+
+
+def test_without_a_champion_the_figures_are_absolute() -> None:
+    text = verdict(judgement(None, champion=None))
+    assert text.startswith("**No champion**: there is no model at `main`")
+    assert text.endswith("roc_auc 0.7061 (0.6867 to 0.7262) on 2,794 test rows")
+
+
+def test_why_two_models_cannot_be_compared_is_said_in_a_sentence() -> None:
+    text = verdict(judgement(None, why_not="the target is not the same: @all"))
+    assert text.startswith("**Not compared**: the target is not the same")
+    assert "@all" not in text
+
+
+def test_check_refuses_what_is_worse_and_what_the_gate_refuses() -> None:
+    assert judgement(comparison(0.01, 0.04)).refusals() == []
+    assert judgement(comparison(-0.01, 0.01)).refusals() == []
+    assert judgement(comparison(-0.04, -0.01)).refusals() == ["roc_auc is worse than at main"]
+    failed = {"passed": False, "checks": [check("floor", passed=False)]}
+    side = SimpleNamespace(document=lambda _: failed)
+    refused = judgement(comparison(0.01, 0.04), challenger=side)
+    assert refused.refusals() == ["the gate said no (floor)"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_slice_or_check_does_harm_in_its_table(name: str) -> None:
+    line = Line("roc_auc", 0.7, 0.6, Interval(-0.1, -0.2, -0.05), more=True)
+    found = comparison(-0.1, 0.1, (Slice(name, name, 100, line),))
+    gate = {"passed": False, "checks": [check(name, passed=False)]}
+    side = SimpleNamespace(document=lambda _: gate, documents={GATE: gate})
+    judged = judgement(found, challenger=side, champion=side)
+    for text in (tables.slices(judged), tables.gate(judged)):
+        rest = spans_removed(text)
+        assert not re.search(r"@\w|<|https?:/", rest)
+        lines = [line for line in text.splitlines() if line.startswith("|")]
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+def test_the_chance_of_a_false_alarm_is_said_beside_the_slices() -> None:
+    line = Line("roc_auc", 0.7, 0.6, Interval(-0.1, -0.2, -0.05), more=True)
+    found = comparison(-0.1, 0.1, tuple(Slice("carrier", str(n), 9, line) for n in range(40)))
+    assert tables.slices(judgement(found)).startswith(
+        "40 of 40 slices got worse in roc_auc beyond their interval; about 1 would by chance"
+    )

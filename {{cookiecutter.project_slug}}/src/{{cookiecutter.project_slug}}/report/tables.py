@@ -135,8 +135,8 @@ def test_tables(judgement: Judgement) -> str:
         ),
     ]
     header = ["test table of", "rows", "from", "to", "md5", f"{headline}, as recorded on it"]
-    compared = "The comparison above is on the challenger's table. " if judgement.comparison else ""
-    return f"The test data changed. {compared}\n\n{table(header, rows)}"
+    compared = " The comparison above is on the challenger's table." if judgement.comparison else ""
+    return f"The test data changed.{compared}\n\n{table(header, rows)}"
 
 
 def _test_table(name: str, side: Side, headline: str, found: Mapping[str, Any]) -> list[Any]:
