@@ -22,8 +22,8 @@ def predict(
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Share of rows that may break the contract.")
     ] = 0.01,
-    resume: Annotated[bool, typer.Option(help="Go on where a run was killed.")] = False,
-    force: Annotated[bool, typer.Option(help="Replace OUT if it is there.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Batches scored at a time; the processors, up to 4.")
     ] = None,
