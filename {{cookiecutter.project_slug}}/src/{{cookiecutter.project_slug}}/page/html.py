@@ -51,6 +51,12 @@ def precise(value: float | None) -> str:
     return f"{value:#.3g}".rstrip(".").replace("-", "−")
 
 
+def estimate(value: float | None, low: float | None, high: float | None) -> Html:
+    """A measured figure, and its interval below it."""
+    limits = tag("small", f"{precise(low)} to {precise(high)}", class_="nowrap")
+    return join([precise(value), limits])
+
+
 def breakable(text: str) -> Html:
     """A name that may be broken after its underlines, dashes, dots and strokes."""
     return Html(re.sub(r"([_./-])", r"\1<wbr>", _escaped(text)))

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 Features = Sequence[Mapping[str, Any]]
 
 MOST = 60  # features in the picture; the catalogue lists all
-ROW, LAYER, LABEL = 19, 176, 22  # height of a line, width of a layer, letters of a name
+ROW, GAP, LABEL = 19, 64, 22  # height of a line, width between layers, letters of a name
+LETTER, BESIDE = 6.3, 9  # pixels a letter, and from a node to its name
 CURVE = 0.45  # of the way, before an edge turns
 
 
@@ -28,9 +29,14 @@ def lineage(features: Features, used: Sequence[str]) -> Html | None:
         return None
     drawn, left_out = _drawn(features, used)
     layers = _layers(drawn)
-    places = {name: (depth, row) for depth, names in enumerate(layers) for name, row in names}
-    tallest = max(row for names in layers for _, row in names)
-    size = Size(40 + LAYER * len(layers), ROW * (tallest + 2), 0, 0, 0, 0)
+    across = _across(layers)
+    places = {
+        name: (x, ROW * (row + 1))
+        for x, names in zip(across, layers, strict=False)
+        for name, row in names
+    }
+    tallest = max(down for _, down in places.values())
+    size = Size(across[-1], tallest + ROW, 0, 0, 0, 0)
 
     def paint(axes: "Axes") -> None:
         axes.set(xlim=(0, size.width), ylim=(size.height, 0))
@@ -39,7 +45,8 @@ def lineage(features: Features, used: Sequence[str]) -> Html | None:
             for parent in feature["parents"]:
                 _edge(axes, places[parent], places[feature["name"]], feature["name"] in used)
         for name, place in places.items():
-            _node(axes, name, place, name in used or place[0] == 0)
+            column = place[0] == across[0]
+            _node(axes, name, place, column, column or name in used)
 
     told = "; ".join(
         f"{feature['name']} from {', '.join(feature['parents']) or 'nothing'}" for feature in drawn
@@ -94,16 +101,20 @@ def _spread(names: Sequence[str], wanted: Mapping[str, float]) -> list[tuple[str
     return found
 
 
-def _at(place: tuple[int, float]) -> tuple[float, float]:
-    layer, row = place
-    return 150.0 + LAYER * layer if layer == 0 else 60.0 + LAYER * layer, ROW * (row + 1)
+def _across(layers: Sequence[Sequence[tuple[str, float]]]) -> list[float]:
+    """Where the nodes of each layer stand, and last where the picture ends."""
+    widths = [LETTER * max(len(_short(name)) for name, _ in names) for names in layers]
+    across = [widths[0] + BESIDE + 2]
+    for width in (0.0, *widths[1:-1]):
+        across.append(across[-1] + width + BESIDE + GAP)
+    return [*across, across[-1] + widths[-1] + BESIDE + 2]
 
 
-def _edge(axes: "Axes", start: tuple[int, float], end: tuple[int, float], used: bool) -> None:
+def _edge(axes: "Axes", start: tuple[float, float], end: tuple[float, float], used: bool) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    (left, upper), (right, lower) = _at(start), _at(end)
+    (left, upper), (right, lower) = start, end
     turn = (right - left) * CURVE
     points = [(left, upper), (left + turn, upper), (right - turn, lower), (right, lower)]
     path = Path(points, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
@@ -111,21 +122,21 @@ def _edge(axes: "Axes", start: tuple[int, float], end: tuple[int, float], used: 
     axes.add_patch(PathPatch(path, facecolor="none", edgecolor=colour, alpha=alpha, linewidth=1.2))
 
 
-def _node(axes: "Axes", name: str, place: tuple[int, float], used: bool) -> None:
-    across, down = _at(place)
-    column = place[0] == 0
+def _node(axes: "Axes", name: str, place: tuple[float, float], column: bool, used: bool) -> None:
     shape, inside = ("s", BACK) if column else ("o", ACCENT if used else BACK)
     edge = ACCENT if used else MUTED
-    axes.plot(across, down, shape, color=inside, markeredgecolor=edge, markersize=5.5)
-    side = "right" if column else "left"
-    text = printable(name)
-    shown = text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"
+    axes.plot(*place, shape, color=inside, markeredgecolor=edge, markersize=5.5)
     axes.text(
-        across + (-9 if column else 9),
-        down,
-        shown,
-        ha=side,
+        place[0] + (-BESIDE if column else BESIDE),
+        place[1],
+        _short(name),
+        ha="right" if column else "left",
         va="center_baseline",
         color=INK if used else MUTED,
         fontsize=11,
     )
+
+
+def _short(name: str) -> str:
+    text = printable(name)
+    return text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"

@@ -5,8 +5,7 @@ from typing import Any
 
 from . import figures, lineage
 from .figures import Estimate
-from .html import Html, breakable, facts, join, number, precise, table, tag
-from .results import interval
+from .html import Html, breakable, estimate, facts, join, number, precise, table, tag
 from .words import plainly, title
 
 Reports = Mapping[str, Any]
@@ -117,7 +116,7 @@ def features(catalogue: Sequence[Reports], model: Reports, ranking: Sequence[Rep
     if graph is not None:
         box = tag("div", graph, class_="wide", role="region", aria_label="Graph", tabindex=0)
         picture = tag("div", box, _owners(catalogue), class_="beside")
-    return join([tag("p", intro), picture, table("Feature catalogue", header, rows)])
+    return join([tag("p", intro), picture, table("Feature catalogue", header, rows, stacked=True)])
 
 
 def _owners(catalogue: Sequence[Reports]) -> Html:
@@ -157,17 +156,15 @@ def _moved(columns: Reports) -> Html | None:
     rows = [
         (
             f"{column}, {figure}",
-            precise(windows["reference"]["value"]),
-            interval(windows["reference"]),
-            precise(windows["newest"]["value"]),
-            interval(windows["newest"]),
+            estimate(**windows["reference"]),
+            estimate(**windows["newest"]),
         )
         for _, column, figure, windows in moved[:MOVED]
     ]
     shown = f"The {MOVED} most striking of {len(moved)}; the rest is in data_quality.json."
     note = tag("p", shown, class_="muted") if len(moved) > MOVED else None
-    header = ["Figure", "Reference", "Interval", "Newest", "Interval"]
-    return join([head, note, table("What moved", header, rows, numbers=(1, 2, 3, 4))])
+    header = ["Figure", "Reference", "Newest"]
+    return join([head, note, table("What moved", header, rows, numbers=(1, 2))])
 
 
 def _missing(columns: Reports) -> Html:

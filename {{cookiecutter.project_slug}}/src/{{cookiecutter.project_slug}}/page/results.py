@@ -6,7 +6,7 @@ from typing import Any
 from .. import metrics
 from . import figures
 from .figures import Estimate
-from .html import Html, join, number, precise, table, tag
+from .html import Html, estimate, join, number, precise, table, tag
 from .words import TARGET_UNIT, meaning, plainly, title
 
 Reports = Mapping[str, Any]
@@ -82,15 +82,20 @@ def slices(found: Sequence[Reports], headline: str, whole: float | None) -> Html
         name, heading = f"slice-{place}", f"By {column}{some}"
         drawn.append(figures.estimates(kept, name, heading, title(headline), whole, span))
     rows = [
-        (each["column"], each["slice"], number(each["rows"]), precise(each["value"]), limits)
-        for each, limits in zip(found, map(interval, found), strict=True)
+        (
+            each["column"],
+            each["slice"],
+            number(each["rows"]),
+            estimate(each["value"], each["low"], each["high"]),
+        )
+        for each in found
     ]
-    header = ["Column", "Slice", "Rows", title(headline), "Interval"]
+    header = ["Column", "Slice", "Rows", title(headline)]
     return join(
         [
             tag("p", _worse(found, whole, more)),
             tag("div", *drawn, class_="plots"),
-            table("Slices", header, rows, numbers=(2, 3, 4)),
+            table("Slices", header, rows, numbers=(2, 3)),
         ]
     )
 
