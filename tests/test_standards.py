@@ -28,6 +28,15 @@ NOTEBOOK = {
 }
 SECRET = "AKIA" + "IOSFODNN7EXAMPLQ"  # two halves, so that no scanner stops at this file
 MODULE = '"""fault: nothing in, a fault out."""\n\n'
+INJECTION = """\
+on: pull_request
+permissions: {}
+jobs:
+  greet:
+    runs-on: ubuntu-24.04
+    steps:
+      - run: echo "${{ github.head_ref }}"
+"""
 FAULTS = {
     "ruff-check": ("src/flight_delays/fault.py", MODULE + "import os\n"),
     "ruff-format": ("src/flight_delays/fault.py", MODULE + "FAULT = 'single'\n"),
@@ -42,6 +51,10 @@ FAULTS = {
     "merge-conflict": ("notes.md", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n"),
     "codespell": ("notes.md", "te" + "h model\n"),
     "detect-secrets": ("settings.txt", f"key = '{SECRET}'\n"),
+    "yamllint": (".github/workflows/check.yml", "name:  check\n"),
+    "github-workflows": (".github/workflows/check.yml", "name: check\n"),
+    "gitlab-ci": (".gitlab-ci.yml", "check: {script: 1}\n"),
+    "zizmor": (".github/workflows/check.yml", INJECTION),
     "dvc-pre-commit": ("dvc.lock", "schema: [\n"),
 }
 

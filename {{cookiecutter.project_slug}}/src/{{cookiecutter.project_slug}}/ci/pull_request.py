@@ -23,7 +23,8 @@ def publish(made: Retrained, body: str) -> str:
     options = _options(made, body) if where else []
     pushed = _push(made, where, options)
     if where is None:
-        return f"Pushed {made.branch}; open its pull request, with the report as its text."
+        done = "Pushed" if pushed else "There is already"
+        return f"{done} {made.branch}; open its pull request, with the report as its text."
     done = "Pushed with" if pushed else "There is already"
     return f"{done} a merge request from {made.branch} to {made.base}."
 

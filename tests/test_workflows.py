@@ -1,0 +1,422 @@
+"""Workflows: every `run:` line executed in a baked project, and seen to say no where it should."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import repository_host
+from conftest import TEMPLATE, BakedProject
+from repository_host import TOKEN, RepositoryHost
+
+pytestmark = pytest.mark.slow
+
+WORKFLOWS = TEMPLATE / "{{cookiecutter.project_slug}}" / ".github" / "workflows"
+EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
+NOBODY = {"secrets.AWS_ACCESS_KEY_ID": "", "secrets.AWS_SECRET_ACCESS_KEY": ""}
+FORK = "github.event.pull_request.head.repo.fork == true"
+ONE_TEST = {"PYTEST_ADDOPTS": "tests/unit/test_params.py"}  # all of them run in test_standards.py
+
+
+def load(name: str) -> dict[Any, Any]:
+    found: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
+    return found
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    """The steps of all jobs, in the order of the file."""
+    return [step for job in load(name)["jobs"].values() for step in job["steps"]]
+
+
+def run(
+    project: BakedProject, name: str, values: dict[str, str], **environment: str
+) -> tuple[int, str]:
+    """Run each `run:` line of a workflow in order, as the runner does; stop at the first failure.
+
+    `values` are those of the expressions in its env; one that is missing is an error here.
+    """
+    said = ""
+    for step in steps(name):
+        if "run" not in step:
+            continue
+        env = {
+            key: EXPRESSION.sub(lambda match: values[match[1]], str(value))
+            for key, value in step.get("env", {}).items()
+        }
+        shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
+        done = project.run(*shell, check=False, **environment, **env)
+        said += f"$ {step['run']}\n{done.stdout}"
+        if done.returncode:
+            return done.returncode, said
+    return 0, said
+
+
+def lines(said: str) -> dict[str, str]:
+    """The findings of a doctor, or of verify, by name: the whole line."""
+    found = re.findall(r"^((?:ok|NO|--) +(\w+) .*)$", said, re.M)
+    return {name: line for line, name in found}
+
+
+class Shared:
+    """A project with its remote and its repository on a host; teammates and CI clone it."""
+
+    def __init__(self, project: BakedProject, folder: Path) -> None:
+        self.folder = folder
+        self.origin = folder / "origin.git"
+        self.remote = folder / f"{project.path.name}-dvc-remote"
+        beside = project.path.parent / self.remote.name
+        if beside.exists():
+            shutil.copytree(beside, self.remote)
+        self.own = project.copy(folder / project.path.name)
+        self.own.run("git", "init", "--quiet", "--bare", "-b", "main", self.origin)
+        self.own.run("git", "remote", "add", "origin", self.origin)
+        self.own.run("git", "push", "--quiet", "--no-verify", "origin", "HEAD:main")
+
+    def checkout(self, name: str, revision: str = "main") -> BakedProject:
+        """Make a clone as a runner has it: no data. By its times make has nothing to install."""
+        path = self.folder / name
+        self.own.run("git", "clone", "--quiet", "--branch", revision, self.origin, path)
+        for file in ("requirements.lock", "pyproject.toml"):
+            os.utime(path / file, (0, 0))
+        (path / ".venv").symlink_to((self.own.path / ".venv").resolve())
+        return BakedProject(path, self.own.environment | {"PYTHONPATH": str(path / "src")})
+
+    def push(self, *words: str) -> None:
+        self.own.run("git", "push", "--quiet", "--no-verify", "origin", *words)
+
+
+@pytest.fixture(scope="module")
+def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Read only, but for branches of its own."""
+    return Shared(small, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def host() -> Iterator[RepositoryHost]:
+    with repository_host.start() as host:
+        yield host
+
+
+# What the files themselves must be
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
+def test_a_workflow_is_pinned_and_may_do_little(path: Path) -> None:
+    document, text = load(path.name), path.read_text(encoding="utf-8")
+    assert document["permissions"] == {}
+    assert "concurrency" in document
+    assert all("permissions" in job for job in document["jobs"].values())
+    assert all("timeout-minutes" in job for job in document["jobs"].values())
+    for step in steps(path.name):
+        if "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"])
+        else:  # one command; nothing is spliced into the shell
+            assert "\n" not in step["run"].strip()
+            assert "${{" not in step["run"]
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+    assert not re.search(r"pull_request_target|workflow_run|secrets: inherit", text)
+
+
+def test_no_workflow_but_those_of_tags_schedules_and_branches_can_write() -> None:
+    for path in WORKFLOWS.glob("*.yml"):
+        document = load(path.name)
+        rights = [job["permissions"].get("contents") for job in document["jobs"].values()]
+        events = document[True]  # `on` is a word for true in YAML 1.1
+        if "write" in rights and "pull_request" in events:
+            assert path.name == "report.yml"
+
+
+# check
+
+
+def test_check_is_green_in_a_clone_whose_data_is_pushed(shared: Shared) -> None:
+    clone = shared.checkout("check")
+    code, said = run(clone, "check.yml", {**NOBODY, FORK: "false"}, **ONE_TEST)
+    assert code == 0, said
+    assert all(line.startswith("ok ") for line in lines(said).values())
+    assert {"pipeline", "pushed"} <= lines(said).keys()
+    assert not (clone.path / "data/raw.parquet").exists()
+
+
+def test_a_forks_check_says_what_it_cannot_see_and_is_green(shared: Shared) -> None:
+    clone = shared.checkout("fork")
+    code, said = fresh(clone, WITHOUT_REMOTE="true")
+    assert code == 0, said
+    assert lines(said)["remote"].startswith("--")
+    assert lines(said)["pipeline"].startswith("ok")
+
+
+def test_the_first_build_of_a_fresh_project_is_green_and_honest(
+    project: BakedProject, tmp_path: Path
+) -> None:
+    clone = Shared(project, tmp_path).checkout("ci")
+    code, said = fresh(clone)
+    assert code == 0, said
+    assert "no run is committed, so there is nothing to check yet: dvc repro" in said
+
+
+def test_a_remote_on_another_machine_is_no_fault_but_said(shared: Shared, tmp_path: Path) -> None:
+    clone = shared.checkout("elsewhere").copy(tmp_path / "ci" / "flight_delays")
+    code, said = fresh(clone)
+    assert code == 0, said
+    remedy = "dvc remote modify storage url s3://bucket/prefix"
+    assert lines(said)["remote"].startswith("--") and remedy in lines(said)["remote"]
+    assert lines(said)["pipeline"] == "ok  pipeline   dvc.lock is fresh"
+
+
+def test_a_stale_lock_fails_the_check_with_what_to_type(shared: Shared) -> None:
+    clone = shared.checkout("stale")
+    text = (clone.path / "params.yaml").read_text(encoding="utf-8")
+    changed = text.replace("hours_before_departure: 2", "hours_before_departure: 3")
+    (clone.path / "params.yaml").write_text(changed, encoding="utf-8")
+    code, said = fresh(clone)
+    assert code != 0
+    remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
+    assert lines(said)["pipeline"].endswith(f"dvc.lock is stale at ingest: {remedy}")
+    (clone.path / "params.yaml").write_text(text, encoding="utf-8")
+    (clone.path / "metrics.json").write_text("{}\n", encoding="utf-8")
+    code, said = fresh(clone)
+    assert code != 0 and "stale at evaluate" in said
+
+
+def test_a_forgotten_push_fails_the_check_with_what_to_type(
+    work: BakedProject, tmp_path: Path
+) -> None:
+    recorded = yaml.safe_load((work.path / "dvc.lock").read_text(encoding="utf-8"))
+    md5 = recorded["stages"]["ingest"]["outs"][0]["md5"]
+    own = Shared(work, tmp_path / "shared")
+    (own.remote / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+    code, said = fresh(own.checkout("forgotten"))
+    assert code != 0
+    assert lines(said)["pushed"].endswith("data/raw.parquet not in the remote: dvc push")
+
+
+def fresh(clone: BakedProject, **environment: str) -> tuple[int, str]:
+    done = clone.run("make", "fresh", check=False, **environment)
+    return done.returncode, done.stdout
+
+
+# retrain
+
+
+@pytest.fixture(scope="module")
+def month(shared: Shared) -> BakedProject:
+    """A runner's clone, for retraining."""
+    return shared.checkout("month")
+
+
+def retrain(
+    clone: BakedProject, host: RepositoryHost, until: str = "", **environment: str
+) -> tuple[int, str]:
+    values = {**NOBODY, "inputs.until": until, "secrets.REPO_TOKEN || github.token": TOKEN}
+    clone.run("git", "checkout", "--quiet", "main")
+    return run(clone, "retrain.yml", values, **host.environment(), **environment)
+
+
+def test_retraining_opens_one_pull_request_with_the_report(
+    shared: Shared, month: BakedProject, host: RepositoryHost
+) -> None:
+    for verb in ("Opened", "Updated"):  # run twice: still one
+        code, said = retrain(month, host)
+        assert code == 0, said
+        assert f"{verb} {host.url}/team/flights/pull/1" in said
+    (pull,) = host.pulls
+    assert (pull["base"], pull["head"]) == ("main", "retrain/2013-09-01")
+    assert pull["title"] == "Retrain on data until 2013-09-01"
+    assert re.match(r"\*\*(Better|Worse|No significant difference|Not compared)\*\*", pull["body"])
+    assert "ingest.until" in pull["body"]
+    assert host.tokens == {TOKEN} and TOKEN not in said
+
+    origin = ("git", "--git-dir", shared.origin)
+    log = month.run(*origin, "log", "--format=%s", "main..retrain/2013-09-01").stdout
+    assert log.splitlines() == [pull["title"]]
+    commits = ("main", "retrain/2013-09-01")
+    diff = month.run(*origin, "diff", "-U0", *commits, "--", "params.yaml").stdout
+    (old, new) = re.findall(r"^[-+] .*$", diff, re.M)
+    assert old.replace("2013-08-01", "2013-09-01")[1:] == new[1:]
+    assert old.endswith("null takes all there is")
+
+
+def test_what_retraining_pushes_is_whole(shared: Shared, month: BakedProject) -> None:
+    clone = shared.checkout("retrained", "retrain/2013-09-01")
+    code, said = fresh(clone)
+    assert code == 0, said
+    assert lines(said)["pushed"].endswith("all is in the remote")
+
+
+def test_commits_of_others_on_the_branch_are_not_overwritten(
+    shared: Shared, month: BakedProject, host: RepositoryHost
+) -> None:
+    other = shared.checkout("other", "retrain/2013-09-01")
+    (other.path / "notes.md").write_text("Mine.\n", encoding="utf-8")
+    other.run("git", "add", "notes.md")
+    other.run("git", "commit", "--quiet", "--no-verify", "-m", "Mine")
+    other.run("git", "push", "--quiet", "--no-verify")
+    code, said = retrain(month, host)
+    assert code != 0 and "retrain/2013-09-01 has commits of others" in said
+    assert host.pulls == []
+
+
+@pytest.mark.parametrize(
+    ("until", "why"),
+    [
+        ("2013-08-01", "the window ends at 2013-08-01 already"),
+        ("2014-02-01", "data/source reaches 2013-12-31"),
+    ],
+)
+def test_where_there_is_nothing_to_retrain_on_nothing_is_opened(
+    shared: Shared, month: BakedProject, host: RepositoryHost, until: str, why: str
+) -> None:
+    code, said = retrain(month, host, until)
+    assert code == 0, said
+    assert f"Nothing to retrain on: {why}" in said
+    assert host.pulls == []
+    assert month.run("git", "status", "--porcelain").stdout == ""
+    assert month.run("git", "branch", "--show-current").stdout == "main\n"
+    assert until not in month.run("git", "ls-remote", "origin").stdout
+
+
+def test_a_window_past_all_rows_is_nothing_to_retrain_on(
+    shared: Shared, month: BakedProject, host: RepositoryHost
+) -> None:
+    clone = shared.checkout("past").copy(shared.folder / "past-2")
+    text = (clone.path / "params.yaml").read_text(encoding="utf-8")
+    (clone.path / "params.yaml").write_text(text.replace("2013-08-01", "2014-01-01"), "utf-8")
+    clone.run("dvc", "repro", "--pull", "--allow-missing", "ingest")
+    clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "All of 2013")
+    done = clone.run("flight-delays", "retrain")
+    assert "Nothing to retrain on: data/source has no row between the window and 20" in done.stdout
+
+
+@pytest.mark.parametrize("until", ["soon", '"; touch hacked; "', "$(touch hacked)"])
+def test_what_is_typed_into_the_form_is_a_date_or_refused(
+    month: BakedProject, host: RepositoryHost, until: str
+) -> None:
+    code, said = retrain(month, host, until)
+    assert code != 0 and "Invalid value" in said
+    assert not (month.path / "hacked").exists()
+
+
+def test_work_that_is_not_committed_is_not_swept_into_the_branch(
+    shared: Shared, host: RepositoryHost
+) -> None:
+    clone = shared.checkout("dirty")
+    (clone.path / "notes.md").write_text("Mine.\n", encoding="utf-8")
+    code, said = retrain(clone, host)
+    assert code != 0 and "not committed: notes.md" in said
+
+
+def test_without_a_remote_retraining_says_what_is_missing(
+    shared: Shared, host: RepositoryHost, tmp_path: Path
+) -> None:
+    clone = shared.checkout("away").copy(tmp_path / "ci" / "flight_delays")
+    code, said = retrain(clone, host)
+    assert code != 0 and "dvc remote modify storage url s3://bucket/prefix" in said
+
+
+# release
+
+
+@pytest.fixture(scope="module")
+def released(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """v1.0.0, released as the README says."""
+    folder = tmp_path_factory.mktemp("released")
+    shared = Shared(small, folder)
+    said = shared.own.run("flight-delays", "release", "v1.0.0").stdout
+    (push,) = re.findall(r"^    (git push .*)$", said, re.M)
+    shared.own.run("sh", "-c", push.replace("git push", "git push --no-verify"))
+    return shared
+
+
+def release(
+    clone: BakedProject, host: RepositoryHost, publish: str, version: str = "v1.0.0"
+) -> tuple[int, str]:
+    values = {**NOBODY, "github.ref_name": version, "vars.PUBLISH": publish, "github.token": TOKEN}
+    return run(clone, "release.yml", values, **host.environment())
+
+
+def test_a_tag_is_verified_packed_and_published(released: Shared, host: RepositoryHost) -> None:
+    clone = released.checkout("tag", "v1.0.0")
+    archive = clone.path / "dist" / "flight-delays-v1.0.0.tar.gz"
+    contents = set()
+    for _ in range(2):  # run again: the same bytes, the same release
+        code, said = release(clone, host, "release")
+        assert code == 0, said
+        assert len(lines(said)) == 7
+        assert all(line.startswith("ok ") for line in lines(said).values())
+        contents.add(archive.read_bytes())
+    (content,) = contents
+    (made,) = host.releases.values()
+    assert made["tag_name"] == "v1.0.0" and "## Metrics on the test table" in made["body"]
+    (asset,) = made["assets"]
+    assert asset["name"] == archive.name
+    assert host.files[str(asset["id"])] == content
+
+
+def test_the_archive_holds_what_serves_the_model(released: Shared) -> None:
+    clone = released.checkout("archive", "v1.0.0")
+    clone.run("flight-delays", "distribution", "v1.0.0", "--output", "dist")
+    with tarfile.open(clone.path / "dist" / "flight-delays-v1.0.0.tar.gz") as archive:
+        archive.extractall(released.folder / "unpacked", filter="data")
+    (folder,) = (released.folder / "unpacked").iterdir()
+    subprocess.run(["sha256sum", "--quiet", "--check", "SHA256SUMS"], cwd=folder, check=True)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "SHA256SUMS", "contract.yaml", "metrics.json", "models/examples.json", "models/model.json",
+        "models/model.onnx", "reports/data_quality.json", "reports/gate.json",
+        "reports/model_card.md", "version.json",
+    }  # fmt: skip
+    about = json.loads((folder / "version.json").read_text(encoding="utf-8"))
+    assert about["version"] == "v1.0.0"
+    assert about["commit"] == clone.run("git", "rev-parse", "HEAD").stdout.strip()
+    model = json.loads((folder / "models/model.json").read_text(encoding="utf-8"))
+    assert sha256((folder / "models/model.onnx").read_bytes()).hexdigest() == model["sha256"]
+
+
+def test_without_the_setting_nothing_is_published(released: Shared, host: RepositoryHost) -> None:
+    clone = released.checkout("quiet", "v1.0.0")
+    code, said = release(clone, host, "")
+    assert code == 0 and "set the variable PUBLISH" in said
+    assert host.releases == {} and host.tokens == set()
+    assert clone.has_file("dist/flight-delays-v1.0.0.tar.gz")
+    code, said = release(clone, host, "everywhere")
+    assert code != 0 and "PUBLISH is 'everywhere'" in said
+
+
+def test_a_tag_that_is_no_release_is_refused(released: Shared, host: RepositoryHost) -> None:
+    released.own.run("git", "tag", "v9.0.0")
+    released.push("v9.0.0")
+    clone = released.checkout("no-release", "v9.0.0")
+    code, said = release(clone, host, "release", "v9.0.0")
+    assert code != 0 and "there is no release v9.0.0; known are v1.0.0" in said
+    assert host.releases == {}
+
+
+def test_a_release_whose_model_is_not_as_recorded_is_refused(
+    released: Shared, host: RepositoryHost
+) -> None:
+    own = released.own
+    (own.path / "README.md").write_text("Another.\n", encoding="utf-8")
+    info = own.path / "models/model.json"
+    digits = json.loads(info.read_text(encoding="utf-8"))["sha256"]
+    info.write_text(info.read_text(encoding="utf-8").replace(digits, "0" * 64), encoding="utf-8")
+    own.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Forged")
+    for tag in ("v1.0.1", "model@v1.0.1"):
+        own.run("git", "tag", "--annotate", "-m", "Forged", tag)
+    released.push("v1.0.1", "model@v1.0.1")
+    clone = released.checkout("forged", "v1.0.1")
+    code, said = release(clone, host, "release", "v1.0.1")
+    assert code != 0
+    assert lines(said)["model"].startswith("NO") and "0" * 64 in lines(said)["model"]
+    assert lines(said)["pipeline"].startswith("NO")
+    assert host.releases == {}
