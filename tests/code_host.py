@@ -83,9 +83,7 @@ class CodeHost:
         """The failure that is due for this request."""
         for place, failure in enumerate(self.failures):
             if failure.times and failure.fits(request):
-                left = Failure(
-                    failure.status, failure.times - 1, failure.retry_after, failure.fits
-                )
+                left = Failure(failure.status, failure.times - 1, failure.retry_after, failure.fits)
                 self.failures[place] = left
                 return failure
         return None

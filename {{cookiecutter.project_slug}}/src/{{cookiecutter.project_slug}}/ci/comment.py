@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..files import UserError, missing
+from ..files import UserError
 from ..versioning import git
 from . import tools, watermark
 from .code_host import CodeHost, FailedError, PassingError
@@ -136,6 +136,6 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(str(missing(file)).replace("dvc repro", "report --output")) from None
+        raise UserError(f"{file} is missing; run 'report --output {file}' first") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not a readable text file: {error}") from error

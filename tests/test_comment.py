@@ -1,0 +1,344 @@
+"""The pull request's comment: posted once, always the same one, and never a reason to fail.
+
+Over HTTPS, against a stand-in for the code host's API: with the real `gh`, with the real `cml`
+where one is installed, and with a stand-in that records how the real one would be called.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import code_host
+from code_host import NUMBER, REPOSITORY, TOKEN, USER
+from conftest import BakedProject
+
+TEXT = "**Better**: roc_auc 0.75 against 0.71\n"
+RECORDING_CML = """\
+#!/usr/bin/env python3
+import json, os, pathlib, subprocess, sys
+if "--help" in sys.argv:
+    print("--watermark-title  Hidden comment marker")
+    sys.exit()
+subprocess.run(["git", "config", "--global", "--add", "safe.directory", "*"], check=True)
+text = pathlib.Path(sys.argv[-1]).read_text(encoding="utf-8")
+call = {"words": sys.argv[1:], "environment": dict(os.environ), "text": text}
+pathlib.Path(@RECORD@).write_text(json.dumps(call), encoding="utf-8")
+sys.exit(@CODE@)
+"""
+IMPOSTOR = "#!/bin/sh\necho 1.0.0\n"
+
+
+@dataclass
+class Job:
+    """A CI job of the project: a machine with some tools, a home, and a pull request."""
+
+    project: BakedProject
+    host: code_host.CodeHost
+    folder: Path
+    environment: dict[str, str]
+
+    def comment(self, text: str = TEXT, **environment: str) -> str:
+        """Run the command as the workflow does; what it printed. It never fails."""
+        report = self.folder / "report.md"
+        report.write_text(text, encoding="utf-8", newline="\n")
+        command = self.project.path.name.replace("_", "-")
+        job = replace(self.project, environment=self.project.environment | self.environment)
+        done = job.run(command, "comment", report, **environment)
+        assert TOKEN not in done.stdout
+        return done.stdout
+
+    def install(self, name: str, program: str | Path) -> None:
+        """Put a program on the PATH of the job: a script, or one of this machine."""
+        place = self.folder / "bin" / name
+        if isinstance(program, Path):
+            place.symlink_to(program)
+        else:
+            place.write_text(program, encoding="utf-8")
+            place.chmod(0o755)
+
+    def install_gh(self) -> None:
+        """The real gh, of the template's environment."""
+        self.install("gh", Path(shutil.which("gh") or pytest.fail("gh is not installed")))
+
+    def install_recording_cml(self, code: int = 0) -> Path:
+        """A cml that records how it is called, does what the real one does to HOME, and exits."""
+        record = self.folder / "cml.json"
+        program = RECORDING_CML.replace("@RECORD@", repr(str(record)))
+        self.install("cml", program.replace("@CODE@", str(code)))
+        return record
+
+    @property
+    def summary(self) -> str:
+        """What the job's page shows."""
+        return (self.folder / "summary.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[code_host.CodeHost]:
+    """The code host, for all tests of this file."""
+    with code_host.start(tmp_path_factory.mktemp("host")) as host:
+        yield host
+
+
+@pytest.fixture
+def job(project: BakedProject, server: code_host.CodeHost, tmp_path: Path) -> Job:
+    """A job on a machine with git and Python, without cml and gh; nobody has commented yet."""
+    for kept in (server.comments, server.requests, server.failures):
+        kept.clear()
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tmp_path / "home").mkdir()
+    path = os.pathsep.join([str(tools), str(project.path / ".venv" / "bin")])
+    made = Job(project, server, tmp_path, server.environment(tmp_path))
+    made.environment |= {"PATH": path, "HOME": str(tmp_path / "home")}
+    for name in ("git", "env"):
+        made.install(name, Path(shutil.which(name) or name))
+    return made
+
+
+def _real_cml() -> Path | None:
+    """The cml of this machine, if it is the one of https://cml.dev."""
+    if not (found := shutil.which("cml")):
+        return None
+    words = [found, "comment", "update", "--help"]
+    told = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return Path(found) if "--watermark-title" in told else None
+
+
+@pytest.fixture(params=["cml", "gh", "the API"])
+def way(request: pytest.FixtureRequest, job: Job) -> str:
+    """Give the job a tool to post with, or none."""
+    if request.param == "cml":
+        if not (real := _real_cml()):
+            pytest.skip("cml (https://cml.dev) is not installed")
+        job.install("cml", real)
+        job.install("node", Path(shutil.which("node") or "node"))
+    if request.param == "gh":
+        job.install_gh()
+    return str(request.param)
+
+
+def test_comment_is_made_once_and_then_edited(job: Job, way: str) -> None:
+    assert f"Posted by {way} " in job.comment("First.\n")
+    assert f"Posted by {way} " in job.comment("Second.\n")
+    (body,) = job.host.bodies()
+    assert body.startswith("Second.\n")
+    assert "watermark.png#" in body and '"CML watermark flight-delays report")' in body
+    assert job.summary == "First.\n\nSecond.\n\n"
+
+
+def test_comment_is_the_same_one_when_the_tools_change(job: Job) -> None:
+    job.comment("By the API.\n")
+    job.install_gh()
+    assert "Posted by gh" in job.comment("By gh.\n")
+    assert len(job.host.bodies()) == 1
+
+
+def test_text_arrives_byte_for_byte(job: Job, way: str) -> None:
+    hostile = (
+        "$(touch pwned) `touch pwned` ; touch pwned\n'\"\\\n%0A::error::pwned\n"
+        "::set-env name=PATH::/\n@all <script>alert(1)</script> ![x](/etc/passwd) ✓ {workflow}\n"
+    )
+    printed = job.comment(hostile, GITHUB_HEAD_REF="x;touch pwned")
+    assert job.host.bodies()[0].startswith(hostile)
+    assert "pwned" not in printed and not list(job.folder.rglob("pwned"))
+    assert not (job.project.path / "pwned").exists()
+
+
+def test_cml_gets_these_words_and_no_secret_but_its_token(job: Job) -> None:
+    record = job.install_recording_cml()
+    assert "Posted by cml" in job.comment(
+        AWS_SECRET_ACCESS_KEY="s3cret", CML_COMMENT_PUBLISH="true"
+    )
+    call = json.loads(record.read_text(encoding="utf-8"))
+    place = ["--driver", "github", "--repo", f"{job.host.url}/{REPOSITORY}"]
+    assert call["words"][:-1] == [
+        *("comment", "update", "--publish=false"),
+        *("--watermark-title", "flight-delays report", "--target", f"pr/{NUMBER}", *place),
+    ]
+    assert call["text"] == TEXT
+    assert call["environment"]["REPO_TOKEN"] == TOKEN
+    assert call["environment"]["ITERATIVE_DO_NOT_TRACK"] == "1"
+    assert not {"AWS_SECRET_ACCESS_KEY", "CML_COMMENT_PUBLISH", "GH_TOKEN"} & {*call["environment"]}
+
+
+def test_home_is_left_alone(job: Job) -> None:
+    record = job.install_recording_cml()
+    settings = Path(os.environ["GIT_CONFIG_GLOBAL"])
+    before = settings.read_bytes()
+    job.comment()
+    home = Path(json.loads(record.read_text(encoding="utf-8"))["environment"]["HOME"])
+    assert not list((job.folder / "home").iterdir())
+    assert not home.exists() and settings.read_bytes() == before
+
+
+def test_cml_that_crashes_is_replaced_by_gh(job: Job) -> None:
+    job.install_recording_cml(code=1)
+    job.install_gh()
+    printed = job.comment()
+    assert "::notice::gh posted the comment, since cml: exit code 1" in printed
+    assert len(job.host.bodies()) == 1
+
+
+def test_another_program_named_cml_is_not_used(job: Job) -> None:
+    job.install("cml", IMPOSTOR)
+    assert "cml: the program of that name is not https://cml.dev" in job.comment()
+    assert len(job.host.bodies()) == 1
+
+
+def test_comment_beyond_those_that_cml_looks_at_is_edited_by_another(job: Job) -> None:
+    record = job.install_recording_cml()
+    job.install_gh()
+    for number in range(30):
+        job.host.say(f"Comment {number}")
+    job.host.say(_signed("Old.\n"), USER)
+    assert "Posted by gh" in job.comment()
+    assert not record.exists() and len(job.host.bodies()) == 31
+    assert job.host.bodies()[30].startswith(TEXT)
+
+
+def test_comment_is_found_among_hundreds(job: Job) -> None:
+    for number in range(250):
+        job.host.say(f"Comment {number}")
+    job.comment("First.\n")
+    for number in range(250):
+        job.host.say(f"Comment {number}")
+    job.comment("Second.\n")
+    assert len(job.host.bodies()) == 501
+    assert job.host.bodies()[250].startswith("Second.\n")
+
+
+def test_reply_that_quotes_the_comment_is_not_taken_for_it(job: Job, way: str) -> None:
+    ours = job.host.say(_signed("Old.\n"), USER)
+    reply = "> " + ours["body"].replace("\n", "\n> ") + "\n\nNice!"
+    job.host.say(reply)
+    job.comment()
+    assert job.host.bodies()[1] == reply
+    assert job.host.bodies()[0].startswith(TEXT)
+
+
+def test_other_comments_of_the_same_token_are_left_alone(job: Job, way: str) -> None:
+    job.host.say("Coverage: 93 %", USER)
+    job.comment("First.\n")
+    job.host.say("Preview: https://example.com", USER)
+    job.comment("Second.\n")
+    first, ours, last = job.host.bodies()
+    assert (first, last) == ("Coverage: 93 %", "Preview: https://example.com")
+    assert ours.startswith("Second.\n")
+
+
+def test_token_that_may_only_read_is_a_warning_and_loses_nothing(job: Job, way: str) -> None:
+    job.host.fail(403, fits=_writes)
+    printed = job.comment()
+    assert "::warning::no comment (" in printed and "403" in printed
+    assert "the job's summary has the text" in printed
+    assert job.host.bodies() == [] and job.summary == TEXT + "\n"
+
+
+def test_token_that_may_nothing_is_a_warning_and_loses_nothing(job: Job, way: str) -> None:
+    job.host.fail(403)
+    assert job.comment().count("::warning::") == 1
+    assert job.summary == TEXT + "\n"
+
+
+def test_too_many_requests_are_made_again_when_the_host_says(job: Job, way: str) -> None:
+    job.host.fail(429, times=1, retry_after="1", fits=lambda request: request.method == "GET")
+    job.host.fail(429, times=1, retry_after="1", fits=_writes)
+    assert f"Posted by {way} " in job.comment()
+    assert len(job.host.bodies()) == 1
+
+
+def test_host_that_stays_broken_is_given_up(job: Job, way: str) -> None:
+    job.host.fail(500, fits=_writes)
+    assert "500" in job.comment()
+    assert len(job.host.requests) < 40
+    assert job.summary == TEXT + "\n"
+
+
+def test_text_too_long_for_a_comment_is_cut_and_the_summary_has_it_all(job: Job, way: str) -> None:
+    text = "A line of the report.\n" * 5_000
+    job.comment(text)
+    job.comment(text)
+    (body,) = job.host.bodies()
+    assert len(body) < 65_536 and "too long for a comment" in body
+    assert job.summary.startswith(text)
+
+
+def test_push_without_pull_request_fills_the_summary_only(job: Job) -> None:
+    (job.folder / "event.json").write_text('{"ref": "refs/heads/main"}', encoding="utf-8")
+    assert "belongs to no pull request" in job.comment()
+    assert job.summary == TEXT + "\n" and job.host.requests == []
+
+
+def test_job_without_token_says_so(job: Job) -> None:
+    assert "::warning::no comment: the job has no token" in job.comment(GH_TOKEN="")
+    assert job.summary == TEXT + "\n"
+
+
+def test_comment_outside_of_ci_is_one_sentence(project: BakedProject) -> None:
+    done = project.run("flight-delays", "comment", "README.md", check=False)
+    assert done.returncode == 2
+    assert done.stdout.count("\n") == 1 and "GitHub Actions or GitLab CI" in done.stdout
+
+
+def test_file_that_is_not_there_is_one_sentence(job: Job) -> None:
+    environment = job.project.environment | job.environment
+    words = ["flight-delays", "comment", "nosuch.md"]
+    done = replace(job.project, environment=environment).run(*words, check=False)
+    assert done.returncode == 2
+    assert done.stdout == "nosuch.md is missing; run 'report --output nosuch.md' first\n"
+
+
+class TestGitLab:
+    """The same on a merge request."""
+
+    @pytest.fixture
+    def gitlab(self, job: Job) -> Job:
+        """The job on the other code host."""
+        kept = {name: job.environment[name] for name in ("PATH", "HOME")}
+        job.environment = job.host.gitlab_environment() | kept
+        return job
+
+    def test_comment_is_made_once_and_then_edited(self, gitlab: Job, way: str) -> None:
+        gitlab.comment("First.\n")
+        gitlab.comment("Second.\n")
+        (body,) = gitlab.host.bodies()
+        assert body.startswith("Second.\n")
+
+    def test_cml_gets_these_words(self, gitlab: Job) -> None:
+        record = gitlab.install_recording_cml()
+        gitlab.comment()
+        words = json.loads(record.read_text(encoding="utf-8"))["words"]
+        place = ["--driver", "gitlab", "--repo", f"{gitlab.host.url}/{REPOSITORY}"]
+        assert words[5:-1] == ["--target", f"pr/{NUMBER}", *place]
+
+    def test_note_that_is_not_among_the_newest_is_edited(self, gitlab: Job) -> None:
+        record = gitlab.install_recording_cml()
+        gitlab.host.say(_signed("Old.\n"), USER)
+        for number in range(20):
+            gitlab.host.say(f"Note {number}")
+        gitlab.comment()
+        assert not record.exists() and len(gitlab.host.bodies()) == 21
+        assert gitlab.host.bodies()[0].startswith(TEXT)
+
+    def test_without_a_token_the_artifact_has_the_text(self, gitlab: Job) -> None:
+        printed = gitlab.comment(REPO_TOKEN="")
+        assert "warning: no comment: the job has no token" in printed
+        assert "the job's artifact has the text" in printed
+
+
+def _signed(text: str) -> str:
+    return (
+        f'{text}\n\n![](https://cml.dev/watermark.png#0a1b2c "CML watermark flight-delays report")'
+    )
+
+
+def _writes(request: code_host.Request) -> bool:
+    """Whether a request changes something; gh asks with POST, too."""
+    return request.method != "GET" and "mutation" in (request.body or {}).get("query", "mutation")
