@@ -171,8 +171,16 @@ def feedback_columns(contract: Contract) -> dict[str, Column]:
 
 
 def make(settings: Settings) -> Gate:
-    """The application."""
-    service = Service(settings)
+    """The application of a service of its own.
+
+    Raises:
+        UserError: when there is no model in the folder.
+    """
+    return application(Service(settings))
+
+
+def application(service: Service) -> Gate:
+    """The application, whose start and end are the service's."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -185,7 +193,7 @@ def make(settings: Settings) -> Gate:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     found = document(
-        service.contract, feedback_columns(service.contract), settings, service.example()
+        service.contract, feedback_columns(service.contract), service.settings, service.example()
     )
     described = msgspec.json.encode(found)
     _add_paths(app, service, described)
@@ -194,7 +202,7 @@ def make(settings: Settings) -> Gate:
         "/explain": service.explain,
         "/feedback": service.feedback,
     }
-    return Gate(app, posts, settings, service.telemetry, guarded=["/model"])
+    return Gate(app, posts, service.settings, service.telemetry, guarded=["/model"])
 
 
 def _add_paths(app: FastAPI, service: Service, described: bytes) -> None:

@@ -1,0 +1,169 @@
+"""Models come and go while the service answers; what it answers is logged, and what they say."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from {{cookiecutter.project_slug}}.files import UserError
+from {{cookiecutter.project_slug}}.serving.log_reader import read
+
+Serve = Callable[..., Any]
+Row = Callable[..., dict[str, Any]]
+Features = Callable[[str], None]
+
+
+def replace(shop: Path, other: Path) -> None:
+    for path in other.rglob("*.*"):
+        target = shop / path.relative_to(other)
+        shutil.copy(path, target.with_suffix(".part"))
+        target.with_suffix(".part").replace(target)
+
+
+def look(client: Any, times: int = 2) -> None:
+    """What the service does every few seconds; files must rest for one look before they count."""
+    for _ in range(times):
+        client.run(client.service.champion.look())
+
+
+def version(client: Any, row: Row) -> str:
+    found: str = client.post("/predict", json=row()).json()["model_version"]
+    return found
+
+
+def test_a_new_model_is_swapped_in_while_the_service_runs(
+    serve: Serve, row: Row, shop: Path, models: Path
+) -> None:
+    client = serve()
+    old = version(client, row)
+    replace(shop, models / "other")
+    look(client, times=1)
+    assert version(client, row) == old
+    look(client, times=1)
+    assert version(client, row) != old
+    assert 'outcome="swapped",role="champion"} 1.0' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("damage", ["model", "torn", "answers", "contract", "gone", "info"])
+def test_a_bad_file_is_refused_and_the_old_model_goes_on(
+    serve: Serve, row: Row, shop: Path, models: Path, damage: str
+) -> None:
+    client = serve()
+    before = client.post("/predict", json=row()).json()
+    if damage == "torn":  # the model without its description, as in the midst of a checkout
+        shutil.copy(models / "other/models/model.onnx", shop / "models/model.onnx")
+    elif damage == "model":
+        (shop / "models/model.onnx").write_bytes(b"no model")
+    elif damage == "answers":
+        shutil.copy(models / "other/models/examples.json", shop / "models/examples.json")
+    elif damage == "contract":
+        replace(shop, models / "days")
+    elif damage == "gone":
+        (shop / "models/model.json").unlink()
+    else:
+        (shop / "models/model.json").write_text("{}")
+    look(client)
+    after = client.post("/predict", json=row()).json()
+    assert after["predictions"] == before["predictions"]
+    assert after["model_version"] == before["model_version"]
+    assert 'outcome="refused",role="champion"} 1.0' in client.get("/metrics").text
+    look(client, times=3)
+    assert 'outcome="refused",role="champion"} 1.0' in client.get("/metrics").text
+    replace(shop, models / "shop")
+    look(client)
+    assert version(client, row) == before["model_version"]
+
+
+def test_features_that_changed_after_training_are_caught(
+    serve: Serve, row: Row, features: Features, shop: Path
+) -> None:
+    source = (shop.parent / "shop_features.py").read_text()
+    features(source.replace("dtype=np.float32)\n\n@tag", "dtype=np.float32) + 1\n\n@tag"))
+    client = serve()
+    ready, answer = client.get("/ready"), client.post("/predict", json=row())
+    assert (ready.status_code, answer.status_code) == (503, 503)
+    assert "do not belong together" in ready.json()["error"]
+    assert answer.headers["retry-after"] == "5"
+    assert client.get("/health").status_code == 200
+    assert client.get("/model").status_code == 503
+    assert "serving_ready 0.0" in client.get("/metrics").text
+
+
+def test_a_folder_without_a_model_is_refused_at_the_start(serve: Serve, shop: Path) -> None:
+    (shop / "models/model.onnx").unlink()
+    with pytest.raises(UserError, match="model.onnx is missing"):
+        serve()
+
+
+def test_a_challenger_answers_into_the_log_only(
+    serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
+) -> None:
+    plain = serve().post("/predict", json=row()).json()["predictions"]
+    client = serve(shadow_folder=models / "other", prediction_log=tmp_path / "log")
+    answer = client.post("/predict", json=[row(), row(weight=None)], headers={"x-request-id": "r"})
+    assert answer.json()["predictions"][0] == plain[0]
+    client.close()
+    logged = read(tmp_path / "log").to_pandas().set_index(["role", "row"])
+    assert len(logged) == 4
+    assert set(logged["request_id"]) == {"r"}
+    champion, shadow = (logged.loc[(role, 0)] for role in ("champion", "shadow"))
+    assert champion["probability_true"] == pytest.approx(plain[0]["probability"]["true"], abs=1e-6)
+    assert abs(champion["probability_true"] - shadow["probability_true"]) > 0.01
+    assert champion["model_version"] != shadow["model_version"]
+
+
+def test_every_answer_is_logged_and_joined_with_its_outcome(
+    serve: Serve, row: Row, tmp_path: Path
+) -> None:
+    client = serve(prediction_log=tmp_path / "log")
+    first = client.post("/predict", json=[row(), row(town="Bonn")]).json()
+    client.post("/predict", json=row(weight=99))
+    outcome = {"request_id": first["request_id"], "row": 1, "outcome": True}
+    assert client.post("/feedback", json=outcome).json()["accepted"] == 1
+    client.close()
+    logged = read(tmp_path / "log").to_pandas()
+    assert logged["raw_town"].tolist() == ["Aa", "Bonn"]
+    assert logged["feature_place"].tolist() == ["Aa", "Bonn"]
+    assert logged["outcome"].tolist() == [None, True]
+    given = [each["probability"]["true"] for each in first["predictions"]]
+    assert logged["probability_true"].tolist() == pytest.approx(given, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"request_id": "r", "outcome": "yes"}, "outcome must be true or false"),
+        ({"request_id": "r"}, "outcome is missing"),
+        ({"outcome": True}, "request_id is missing"),
+        ({"request_id": "r", "outcome": True, "row": -1}, "row must be an integer from 0"),
+    ],
+)
+def test_feedback_that_means_nothing_is_refused(
+    serve: Serve, tmp_path: Path, body: dict[str, Any], words: str
+) -> None:
+    refused = serve(prediction_log=tmp_path / "log").post("/feedback", json=body)
+    assert (refused.status_code, refused.json()["error"][: len(words)]) == (422, words)
+
+
+def test_feedback_without_a_log_is_not_swallowed(serve: Serve) -> None:
+    refused = serve().post("/feedback", json={"request_id": "r", "outcome": True})
+    assert (refused.status_code, "No prediction log" in refused.json()["error"]) == (503, True)
+
+
+def test_a_log_that_is_full_fails_no_answer_and_is_counted(
+    serve: Serve, row: Row, tmp_path: Path
+) -> None:
+    client = serve(prediction_log=tmp_path / "log", log_queue_rows=1, log_flush_seconds=60)
+    assert client.post("/predict", json=[row()] * 3).status_code == 200
+    assert "serving_log_dropped_rows_total 3.0" in client.get("/metrics").text
+
+
+def test_examples_hold_rows_that_lack_things_and_unknown_texts(shop: Path) -> None:
+    stored = json.loads((shop / "models/examples.json").read_text())
+    rows = stored["rows"]
+    assert len(rows) == stored["real"] + 2 == len(stored["predictions"])
+    assert rows[-2]["weight"] is None
+    assert rows[-1]["town"] == "(never seen)"
