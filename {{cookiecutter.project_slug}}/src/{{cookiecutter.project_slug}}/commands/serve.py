@@ -24,5 +24,4 @@ def serve(
     from ..serving import server, settings
 
     found = settings.load(host=host, port=port, workers=workers, demo=demo or None)
-    server.preload()
     server.serve(found)
