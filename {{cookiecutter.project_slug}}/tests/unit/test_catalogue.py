@@ -9,7 +9,7 @@ import pytest
 from hamilton.ad_hoc_utils import create_temporary_module
 from hamilton.function_modifiers import tag
 
-from {{cookiecutter.project_slug}}.catalogue import Catalogue, page
+from {{cookiecutter.project_slug}}.catalogue import Catalogue, listing, page
 from {{cookiecutter.project_slug}}.contract import Contract
 from {{cookiecutter.project_slug}}.files import UserError
 
@@ -66,6 +66,19 @@ def test_features_of_features_name_the_columns_they_come_from(contract: Contract
     feature = catalogue.features["fourfold_size"]
     assert (feature.parents, feature.inputs) == (("double_size",), ("size",))
     assert catalogue.features["paint"].kind == "string"
+
+
+def test_the_catalogue_is_told_to_programs_too(contract: Contract) -> None:
+    catalogue = Catalogue(contract, create_temporary_module(double_size, fourfold_size))
+    assert listing(catalogue)[1] == {
+        "name": "fourfold_size",
+        "meaning": "A feature made from a feature.",
+        "unit": "m",
+        "type": "float32",
+        "owner": "a team",
+        "parents": ("double_size",),
+        "columns": ("size",),
+    }
 
 
 def test_values_have_the_length_and_types_of_the_pipeline(contract: Contract) -> None:

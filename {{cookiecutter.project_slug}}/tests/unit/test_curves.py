@@ -27,6 +27,19 @@ def test_precision_recall_curve_agrees_with_scikit_learn() -> None:
     assert columns(found)[::-1] == pytest.approx(np.column_stack([recall, precision]))
 
 
+def test_predicted_and_actual_are_told_in_bins_and_not_row_by_row() -> None:
+    target = np.arange(100.0)
+    found = curves.actual_curve(target, target + 5, bins=4)
+    assert [line["rows"] for line in found] == [25] * 4
+    assert [line["predicted"] - line["actual"] for line in found] == pytest.approx([5] * 4)
+    assert (found[0]["low"], found[0]["high"]) == pytest.approx((2.4, 21.6))
+
+
+def test_residuals_count_how_many_rows_were_how_far_off() -> None:
+    found = curves.residuals(np.array([1.0, 2.0, 9.0]), np.array([1.0, 1.0, 1.0]), bins=2)
+    assert found == [{"from": 0.0, "to": 4.0, "rows": 2}, {"from": 4.0, "to": 8.0, "rows": 1}]
+
+
 def test_calibration_curve_agrees_with_scikit_learn_and_has_intervals() -> None:
     observed, predicted = calibration.calibration_curve(
         HAPPENED, PROBABILITY, n_bins=7, strategy="quantile"

@@ -76,6 +76,14 @@ def test_curves_stand_ready_for_the_plots() -> None:
     assert plots["confusion"][1]["outcome"] == "false taken for true"
 
 
+def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:
+    values = np.arange(ROWS, dtype=np.float64)
+    plots = stage.plots(values, values + 1, {"task": "regression"}, dials())
+    assert plots["roc"] == plots["confusion"] == []
+    assert len(plots["actual"]) == 5
+    assert sum(part["rows"] for part in plots["residuals"]) == ROWS
+
+
 class Steep:
     """A model that looks at one of its two features only."""
 

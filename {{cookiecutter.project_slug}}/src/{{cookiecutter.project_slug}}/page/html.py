@@ -83,7 +83,8 @@ def table(
         if place == 0:
             return tag("th", value, scope="row")
         kind = "number" if place in numbers else None
-        return tag("td", value, class_=kind, data_label=header[place] or None if stacked else None)
+        label = header[place] if stacked and value and header[place] else None
+        return tag("td", value, class_=kind, data_label=label)
 
     def head(place: int, name: str) -> Html:
         return tag("th", name, scope="col", class_="number" if place in numbers else None)
