@@ -1,0 +1,108 @@
+"""GitLab's jobs, run by gitlab-ci-local in clones as a runner has them."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import repository_host
+from conftest import BakedProject
+from repository_host import REPOSITORY, TOKEN
+from test_workflows import ONE_TEST, Shared, lines
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("gitlab-ci-local") and shutil.which("rsync")),
+        reason="gitlab-ci-local 4.60.0 (npm) or rsync is not installed",
+    ),
+]
+KEEP_OPTIONS = """\
+#!/bin/sh
+i=0
+while [ "$i" -lt "${GIT_PUSH_OPTION_COUNT:-0}" ]; do
+  eval "printf '%s\\n' \\"\\$GIT_PUSH_OPTION_$i\\"" >> push-options
+  i=$((i + 1))
+done
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """A project released as v1.0.0, whose origin takes push options as GitLab does."""
+    shared = Shared(small, tmp_path_factory.mktemp("gitlab"))
+    said = shared.own.run("flight-delays", "release", "v1.0.0").stdout
+    (push,) = re.findall(r"^    (git push .*)$", said, re.M)
+    shared.own.run("sh", "-c", push.replace("git push", "git push --no-verify"))
+    config = ("git", "--git-dir", shared.origin, "config", "receive.advertisePushOptions", "true")
+    shared.own.run(*config)
+    hook = shared.origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(KEEP_OPTIONS, encoding="utf-8")
+    hook.chmod(0o755)
+    return shared
+
+
+def job(
+    clone: BakedProject, name: str, **variables: str | Path
+) -> "subprocess.CompletedProcess[str]":
+    """Run one job of the pipeline; `variables` are those that GitLab would set."""
+    exclude = clone.path / ".git" / "info" / "exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text(".gitlab-ci-local\n", encoding="utf-8")
+    given = {"GITLAB_CI": "true", "PYTHONPATH": clone.path / "src", **variables}
+    words = [word for key, value in given.items() for word in ("--variable", f"{key}={value}")]
+    quiet = {"FORCE_COLOR": "0", "HOME": os.environ["HOME"]}
+    command = ("gitlab-ci-local", "--force-shell-executor", *words, name)
+    return clone.run(*command, check=False, **quiet)
+
+
+def test_check_is_green(shared: Shared) -> None:
+    clone = shared.checkout("check")
+    done = job(clone, "check", CI_PIPELINE_SOURCE="merge_request_event", **ONE_TEST)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"ok +pushed +all is in the remote", done.stdout)
+    for command in ("make setup", "make hooks", "make test", "make fresh"):
+        assert f"$ {command}" in done.stdout
+
+
+def test_retraining_opens_one_merge_request_with_the_report(shared: Shared) -> None:
+    clone = shared.checkout("retrain")
+    done = job(clone, "retrain", CI_PIPELINE_SOURCE="schedule")
+    assert done.returncode == 0, done.stdout
+    assert "Pushed with a merge request from retrain/2013-09-01 to main." in done.stdout
+    clone.run("git", "checkout", "--quiet", "main")
+    done = job(clone, "retrain", CI_PIPELINE_SOURCE="schedule")
+    assert "There is already a merge request from retrain/2013-09-01 to main." in done.stdout
+    options = (shared.origin / "push-options").read_text(encoding="utf-8").splitlines()
+    created, target, title, description = options  # once
+    assert created == "merge_request.create"
+    assert target == "merge_request.target=main"
+    assert title == "merge_request.title=Retrain on data until 2013-09-01"
+    assert description.startswith("merge_request.description=**")
+    assert "\\n" in description  # GitLab's line ends
+
+
+def test_a_tag_is_verified_packed_and_published(shared: Shared) -> None:
+    clone = shared.checkout("release", "v1.0.0")
+    with repository_host.start() as host:
+        variables = {
+            "CI_API_V4_URL": f"{host.url}/api/v4",
+            "CI_SERVER_URL": host.url,
+            "CI_PROJECT_PATH": REPOSITORY,
+            "CI_JOB_TOKEN": TOKEN,
+            "CI_COMMIT_TAG": "v1.0.0",
+            "PUBLISH": "release",
+        }
+        for _ in range(2):
+            done = job(clone, "release", **variables)
+            assert done.returncode == 0, done.stdout
+    assert list(host.releases) == ["v1.0.0"]
+    ((path, content),) = host.files.items()
+    assert path == "packages/generic/model/v1.0.0/flight-delays-v1.0.0.tar.gz"
+    assert content == (clone.path / "dist/flight-delays-v1.0.0.tar.gz").read_bytes()
+    assert host.tokens == {TOKEN}
+    assert lines(done.stdout) or "ok  model" in done.stdout
