@@ -1,0 +1,314 @@
+"""The service as its users run it: real processes, real HTTP, the reproduced project."""
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import BakedProject
+
+KEY = "a-key-for-the-tests-only"
+PATIENCE = 60.0  # seconds that anything may take on a busy machine
+ROWS_OF = """
+import json, sys
+import pandas as pd
+rows = pd.read_parquet("data/test.parquet").drop(columns=sys.argv[1:])
+times = rows.select_dtypes("datetime")
+texts = {name: times[name].dt.strftime("%Y-%m-%dT%H:%M:%S") for name in times}
+rows = rows.assign(**texts).astype(object)
+answers = pd.read_parquet("data/predictions.parquet")
+print(json.dumps([rows.where(rows.notna(), None).to_dict("records"),
+    answers.drop(columns="scheduled_departure").to_dict("records")]))
+"""
+AFTER = ("departure_delay", "arrival_delay", "air_time", "late")
+
+
+class Server:
+    """A running service: where it listens, what it prints, and how to ask it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self.process, self.output = process, output
+        self.port = int(self.printed(r'"port":(\d+)')[0])
+
+    def printed(self, pattern: str, times: int = 1) -> list[str]:
+        """Wait until the output holds the pattern so many times."""
+        return until(lambda: len(self._find(pattern)) >= times and self._find(pattern))
+
+    def _find(self, pattern: str) -> list[str]:
+        if self.process.poll() not in (None, 0):
+            pytest.fail(self.output.read_text())
+        return re.findall(pattern, self.output.read_text())
+
+    def workers(self, times: int) -> list[int]:
+        """Give the ids of the processes that answer, once so many have been started."""
+        return [int(pid) for pid in self.printed(r"Started server process \[(\d+)\]", times)]
+
+    def ask(self, path: str, body: Any = None, key: str = KEY) -> tuple[int, Any]:
+        """Ask on a connection of its own; give status and document (or text)."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        method = "GET" if body is None else "POST"
+        text = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, text, headers)
+        answer = connection.getresponse()
+        found = answer.read()
+        connection.close()
+        kind = answer.getheader("content-type", "")
+        return answer.status, json.loads(found) if "json" in kind else found.decode()
+
+    def stop(self) -> int:
+        """Ask it to stop, and wait until it has."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def until(found: Any) -> Any:
+    """Wait for something to be true, not for ever."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.05)
+    return pytest.fail("waited in vain")
+
+
+@contextmanager
+def serving(project: BakedProject, workers: int = 1, **settings: Any) -> Iterator[Server]:
+    """Start the service of a project on a free port, and end it."""
+    names = {f"FLIGHT_DELAYS_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {"FLIGHT_DELAYS_API_KEYS": KEY, "FLIGHT_DELAYS_POLL_SECONDS": "0.1"} | names
+    output = project.path / f"serve-{time.monotonic_ns()}.log"
+    command = ["flight-delays", "serve", "--port", "0", "--workers", str(workers)]
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=project.path,
+            env=project.environment | given,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        server = Server(process, output)
+        server.printed(r"Application startup complete", workers)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def table(reproduced: BakedProject) -> tuple[list[Any], list[Any]]:
+    """Every row of the test table as requests have it, and what the pipeline predicted."""
+    printed = reproduced.run("python", "-c", ROWS_OF, *AFTER).stdout
+    rows, answers = json.loads(printed)
+    return rows, answers
+
+
+@pytest.fixture
+def served(reproduced: BakedProject, tmp_path: Path) -> BakedProject:
+    """Copy what the service needs of the reproduced project, and its code."""
+    names = ("contract.yaml", "metrics.json", "models", "reports", "src")
+    folder = tmp_path / reproduced.path.name
+    for name in names:
+        source = reproduced.path / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        folder.mkdir(exist_ok=True)
+        copy(source, folder / name)
+    environment = reproduced.environment | {"PYTHONPATH": str(folder / "src")}
+    return BakedProject(folder, environment)
+
+
+def differences(server: Server, rows: list[Any], answers: list[Any]) -> list[int]:
+    """Give the rows that HTTP answers otherwise than the pipeline did."""
+    found, wrong = [], []
+    for start in range(0, len(rows), 1000):
+        status, document = server.ask("/predict", rows[start : start + 1000])
+        assert status == 200, document
+        found += document["predictions"]
+    assert len(found) == len(answers)
+    for place, (given, wanted) in enumerate(zip(found, answers, strict=True)):
+        near = all(
+            math.isclose(given["probability"][name], wanted[f"probability_{name}"], abs_tol=1e-6)
+            and (name in given["set"]) == wanted[f"in_set_{name}"]
+            for name in ("false", "true")
+        )
+        if not near or given["prediction"] != wanted["prediction"]:
+            wrong.append(place)
+    return wrong
+
+
+def test_every_test_row_is_answered_over_http_as_in_the_pipeline(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    rows, answers = table
+    assert len(rows) > 2000
+    with serving(served) as server:
+        assert server.ask("/ready") == (200, {"status": "ready"} | server.ask("/ready")[1])
+        assert differences(server, rows, answers) == []
+        planted = [*rows[:4], rows[4] | {"scheduled_departure": "2013-07-01T23:00:00"}, *rows[5:]]
+        assert differences(server, planted, answers) == [4]
+        assert server.stop() == 0
+    script = (
+        "import sys; from pathlib import Path\nfrom flight_delays.serving.log_reader import read\n"
+    )
+    counted = served.run("python", "-c", f"{script}print(read(Path('logs/predictions')).num_rows)")
+    assert int(counted.stdout) == 2 * len(rows)
+
+
+def test_features_that_changed_after_training_are_seen_before_anybody_is_answered(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    path = served.path / "src/flight_delays/features.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('timedelta64(1, "h")', 'timedelta64(1, "m")'), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != text
+    with serving(served) as server:
+        status, found = server.ask("/ready")
+        assert (status, "features.py do not belong together" in found["error"]) == (503, True)
+        assert server.ask("/predict", table[0][0])[0] == 503
+        assert server.ask("/health")[0] == 200
+
+
+def test_a_new_model_takes_over_without_a_request_lost(
+    served: BakedProject, small: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    with serving(served, workers=2, shadow_folder=small.path) as server:
+        old = server.ask("/model")[1]["version"]
+        seen: list[tuple[int, str]] = []
+
+        def answers_of_new_model() -> bool:
+            status, found = server.ask("/predict", table[0][0])
+            seen.append((status, found["model_version"]))
+            return len(seen) > 20 and all(version != old for _, version in seen[-20:])
+
+        (served.path / "models/model.onnx").write_bytes(b"a bad file")
+        server.printed(r'"outcome":"refused"|model refused', 2)
+        assert server.ask("/predict", table[0][0])[1]["model_version"] == old
+        for name in ("model.onnx", "model.json", "examples.json"):
+            part = served.path / "models" / f"{name}.part"
+            shutil.copy(small.path / "models" / name, part)
+            part.replace(served.path / "models" / name)
+        until(answers_of_new_model)
+        assert {status for status, _ in seen} == {200}
+        assert server.stop() == 0
+
+
+def test_a_request_under_way_is_answered_when_the_service_is_stopped(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    body = json.dumps(table[0][0]).encode()
+    head = (
+        "POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with serving(served, workers=2) as server:
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+        connection.sendall(head.encode() + body[:50])
+        until(lambda: server.ask("/health")[0] == 200)
+        server.process.send_signal(signal.SIGTERM)
+        server.printed(r"Shutting down", 2)
+        connection.sendall(body[50:])
+        assert connection.recv(100_000).startswith(b"HTTP/1.1 200")
+        connection.close()
+        assert server.process.wait(PATIENCE) == 0
+    assert len(list((served.path / "logs/predictions/answers").rglob("*.parquet"))) == 1
+
+
+def test_a_worker_that_is_killed_is_replaced_while_the_others_answer(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    with serving(served, workers=2) as server:
+        first, _ = server.workers(2)
+        os.kill(first, signal.SIGKILL)
+        server.workers(3)
+        server.printed(r"Application startup complete", 3)
+        with ThreadPoolExecutor(8) as pool:
+            asked = pool.map(lambda row: server.ask("/predict", row)[0], table[0][:40])
+            assert set(asked) == {200}
+        page = server.ask("/metrics")[1]
+        assert 'serving_requests_total{path="/predict",status="200"} 40.0' in page
+        assert "worker ended" in server.output.read_text()
+        assert server.stop() == 0
+
+
+def test_workers_end_when_their_parent_is_killed(served: BakedProject) -> None:
+    with serving(served, workers=2) as server:
+        pids = server.workers(2)
+        server.process.kill()
+        server.process.wait(PATIENCE)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def test_slow_and_many_clients_do_not_stop_the_service(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    with serving(served, timeout_seconds=1) as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+        idle[0].sendall(b"POST /predict HTTP/1.1\r\nHost: h")
+        assert server.ask("/predict", table[0][0])[0] == 200
+        for connection in idle:  # let go of, since they never said what they want
+            connection.settimeout(PATIENCE)
+            assert connection.recv(1) == b""
+            connection.close()
+        assert server.ask("/predict", b" " * 10_000_000)[0] == 413
+        assert server.ask("/predict", table[0][0], key="wrong")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "words"),
+    [
+        ({}, [], "FLIGHT_DELAYS_API_KEYS is not set"),
+        ({"API_KEYS": KEY, "MODEL_FOLDER": "nowhere"}, [], "nowhere/contract.yaml is missing"),
+        ({"API_KEYS": KEY, "MODEL_FOLDER": "nowhere"}, ["--workers", "2"], "nowhere/contract.yaml"),
+        ({}, ["--demo", "--host", "0.0.0.0"], "listens on 127.0.0.1 only"),
+    ],
+)
+def test_the_service_does_not_start_without_what_it_needs(
+    project: BakedProject, settings: dict[str, str], arguments: list[str], words: str
+) -> None:
+    names = {f"FLIGHT_DELAYS_{name}": value for name, value in settings.items()}
+    command = ["flight-delays", "serve", "--port", "0", *arguments]
+    done = project.run(*command, check=False, **names)
+    assert (done.returncode, words in done.stdout) == (2, True), done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_port_that_is_taken_is_named(project: BakedProject) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = project.run("flight-delays", "serve", "--demo", "--port", port, check=False)
+    assert (done.returncode, f"127.0.0.1:{port}" in done.stdout) == (2, True)
+
+
+def test_the_service_installs_and_runs_without_dvc_and_scikit_learn(
+    served: BakedProject, project: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    project.run("uv", "venv", "--quiet", str(served.path / ".venv"))
+    python = served.path / ".venv/bin/python"
+    project.run(
+        "uv", "pip", "install", "--quiet", "--python", str(python), f"{project.path}[serve]"
+    )
+    for name in ("dvc", "sklearn", "skl2onnx", "pandera"):
+        assert served.run(python, "-c", f"import {name}", check=False).returncode == 1
+    path = f"{served.path / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    alone = BakedProject(served.path, served.environment | {"PATH": path})
+    with serving(alone) as server:
+        assert server.ask("/ready")[0] == 200
+        assert differences(server, table[0][:100], table[1][:100]) == []
