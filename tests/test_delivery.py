@@ -1,0 +1,527 @@
+"""What a project is delivered in: container, Lambda function, compose, Prometheus, Kubernetes."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from conftest import BakedProject
+from dockerfile import Image, changes, ignored, look, parse
+from s3 import free_port
+
+KEY = "a-key-of-the-tests"  # pragma: allowlist secret
+SECONDS = 90
+NO_TOOLS = [name for name in ("promtool", "prometheus") if shutil.which(name) is None]
+METRIC = re.compile(r"\b(serving_[a-z_]+)(\{[^}]*\})?")
+LINT = "{extends: default, rules: {document-start: disable, line-length: {max: 120}}}"
+
+needs_prometheus = pytest.mark.skipif(
+    bool(NO_TOOLS), reason=f"{' and '.join(NO_TOOLS)} not installed (Debian package prometheus)"
+)
+
+
+@dataclass
+class Container:
+    """The service, running as its container would."""
+
+    image: Image
+    port: int
+    output: Path
+    process: "subprocess.Popen[bytes]"
+    files: dict[Path, int]
+
+    def ask(self, path: str, body: Any = None) -> tuple[int, str]:
+        """The status and the body of an answer."""
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        return get(f"http://127.0.0.1:{self.port}{path}", data, headers)
+
+    def is_well(self) -> bool:
+        """What Docker would find by the health check."""
+        check = self.image.start(
+            self.image.healthcheck(), self.output, FLIGHT_DELAYS_PORT=str(self.port)
+        )
+        return check.wait(SECONDS) == 0
+
+
+def get(
+    url: str, data: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """The status and the body of an answer, whatever the status."""
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data, headers or {}), timeout=SECONDS
+        ) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def wait_for(what: Any, process: "subprocess.Popen[bytes] | None" = None) -> Any:
+    """The first true answer, or a failure when there is none in time."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"ended with {process.returncode}")
+        try:
+            if found := what():
+                return found
+        except urllib.error.URLError:
+            pass
+        time.sleep(0.2)
+    pytest.fail(f"not within {SECONDS} seconds")
+
+
+@pytest.fixture(scope="module")
+def image(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return Image(small.path, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def container(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    port, output = free_port(), tmp_path_factory.mktemp("container") / "output"
+    before = look(image.root, "app/logs", "tmp")
+    settings = {"API_KEYS": KEY, "PORT": str(port), "HOST": "127.0.0.1", "POLL_SECONDS": "0.2"}
+    variables = {f"FLIGHT_DELAYS_{name}": value for name, value in settings.items()}
+    process = image.start(image.command("service"), output, **variables)
+    running = Container(image, port, output, process, before)
+    try:
+        wait_for(lambda: running.ask("/health")[0] == 200, process)
+        yield running
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def row(small: BakedProject) -> Any:
+    path = small.path / "models/examples.json"
+    return json.loads(path.read_text(encoding="utf-8"))["rows"][0]
+
+
+def text(project: BakedProject, name: str) -> str:
+    return (project.path / name).read_text(encoding="utf-8")
+
+
+# The container
+
+
+def test_the_container_is_ready_answers_and_logs(container: Container, row: Any) -> None:
+    assert container.ask("/ready")[0] == 200
+    status, body = container.ask("/predict", row)
+    assert status == 200, body
+    assert json.loads(body)["model_version"].startswith("unreleased-")
+    logs = container.image.root / "app/logs/predictions"
+    assert wait_for(lambda: list(logs.rglob("*.parquet")))
+
+
+def test_the_health_check_passes_while_the_service_answers(container: Container) -> None:
+    assert container.is_well()
+
+
+def test_the_container_writes_nothing_but_its_log_and_temporary_files(
+    container: Container, row: Any
+) -> None:
+    assert container.ask("/predict", row)[0] == 200
+    after = look(container.image.root, "app/logs", "tmp")
+    assert changes(container.files, after) == set()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_the_container_runs_as_a_user_without_rights(container: Container) -> None:
+    status = Path(f"/proc/{container.process.pid}/status").read_text(encoding="ascii")
+    assert re.search(r"^Uid:\s+10001\s+10001", status, re.M)
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.M)
+
+
+def test_the_image_has_nothing_of_the_training(image: Image) -> None:
+    (packages,) = (image.root / "opt/venv/lib").glob("python*/site-packages")
+    found = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
+    assert {"flight_delays", "onnxruntime", "fastapi"} <= found
+    assert not found & {"dvc", "gto", "scikit_learn", "skl2onnx", "onnx", "scipy", "matplotlib"}
+    assert not found & {"hatchling", "uv", "pip", "setuptools", "pytest", "mypy"}
+
+
+def test_the_last_stage_is_the_service_from_one_pinned_base(small: BakedProject) -> None:
+    stages = parse(small.path / "Dockerfile")
+    names = {stage.name for stage in stages}
+    (base,) = {stage.base for stage in stages} - names - {"scratch"}
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base)
+    assert stages[-1].base == "service"
+    service = next(stage for stage in stages if stage.name == "service")
+    assert service.all("USER") == ["10001:10001"]
+    assert not re.search(r"apt|gcc|pip|uv ", " ".join(service.all("RUN")))
+
+
+def test_the_linter_of_dockerfiles_finds_nothing(small: BakedProject) -> None:
+    small.run("hadolint", "--failure-threshold", "warning", "Dockerfile")
+
+
+def test_the_builder_is_sent_what_the_dockerfile_copies_and_nothing_else(
+    small: BakedProject,
+) -> None:
+    copied = set()
+    for stage in parse(small.path / "Dockerfile"):
+        for rest in stage.all("COPY"):
+            if not rest.startswith("--from"):
+                copied |= set(rest.split()[:-1])
+    assert {line[1:] for line in ignored(small.path) if line.startswith("!")} == copied
+
+
+def test_the_lock_of_the_container_is_a_part_of_the_projects(small: BakedProject) -> None:
+    def pins(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==(\S+)", text(small, name), re.M))
+
+    whole, part = pins("requirements.lock"), pins("requirements-serve.lock")
+    assert part.items() <= whole.items()
+    assert "://" not in text(small, "requirements-serve.lock")
+
+
+# What Prometheus, Grafana and the autoscaler ask for
+
+
+def queries(project: BakedProject) -> list[str]:
+    """Every expression of the dashboard, the alerts and the autoscaler's adapter."""
+    board = json.loads(text(project, "deploy/grafana/dashboards/serving.json"))
+    found = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    rules = yaml.safe_load(text(project, "deploy/prometheus/alerts.yml"))["groups"][0]["rules"]
+    adapter = yaml.safe_load(text(project, "deploy/prometheus/adapter.yml"))
+    series = [rule["seriesQuery"] for rule in adapter["rules"]["custom"]]
+    return [*found, *(rule["expr"] for rule in rules), *series]
+
+
+def metrics(container: Container, row: Any) -> str:
+    """The page of metrics of a service that has answered a row and swapped a model."""
+    assert container.ask("/predict", row)[0] == 200
+    path = container.image.root / "app/models/model.json"
+    before = path.stat().st_mtime_ns
+    os.utime(path)
+    try:
+        page = wait_for(
+            lambda: 'outcome="swapped"' in (found := container.ask("/metrics")[1]) and found
+        )
+    finally:
+        os.utime(path, ns=(before, before))
+    return str(page)
+
+
+def test_every_query_names_a_metric_that_the_service_has(
+    container: Container, row: Any, small: BakedProject
+) -> None:
+    has = set(re.findall(r"^([a-z_]+)[ {]", metrics(container, row), re.M))
+    asked = {name for query in queries(small) for name, _ in METRIC.findall(query)}
+    assert len(asked) > 8
+    assert asked - has == set()
+
+
+@needs_prometheus
+def test_prometheus_finds_every_metric_and_label_that_is_asked_for(
+    container: Container, row: Any, small: BakedProject, tmp_path: Path
+) -> None:
+    metrics(container, row)
+    shutil.copytree(small.path / "deploy/prometheus", tmp_path, dirs_exist_ok=True)
+    path, port = tmp_path / "prometheus.yml", free_port()
+    config = path.read_text(encoding="utf-8").replace("15s", "1s")
+    path.write_text(config.replace("service:8000", f"127.0.0.1:{container.port}"), "utf-8")
+    command = ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+    with (tmp_path / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=output, stderr=output
+        )
+    try:
+
+        def ask(query: str) -> Any:
+            url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(query)}"
+            status, body = get(url)
+            assert status in (200, 503), f"{query}: {body}"
+            return status == 200 and json.loads(body)["data"]["result"]
+
+        wait_for(lambda: ask('up{job="serving"} == 1'), process)
+        for query in queries(small):
+            if "namespace" not in query:
+                ask(query)
+            for name, labels in METRIC.findall(query):
+                given = re.findall(r"(\w+)\s*(?:=~|!=|=)", labels)
+                names = [label for label in given if label not in ("namespace", "pod")]
+                some = ", ".join(f'{label}!=""' for label in names)
+                assert wait_for(lambda some=some, name=name: ask(f"{name}{{{some}}}")), query
+            for labels in re.findall(r"by \(([^)]*)\)", query):
+                metric = METRIC.findall(query)[0][0]
+                some = ", ".join(f'{label.strip()}!=""' for label in labels.split(","))
+                assert ask(f"{metric}{{{some}}}"), query
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_prometheus
+def test_the_alerts_fire_when_they_should(small: BakedProject) -> None:
+    small.run("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
+    small.run("promtool", "test", "rules", "deploy/prometheus/alerts_test.yml")
+
+
+@needs_prometheus
+def test_an_alert_with_another_limit_fails_its_test(small: BakedProject, tmp_path: Path) -> None:
+    shutil.copytree(small.path / "deploy/prometheus", tmp_path, dirs_exist_ok=True)
+    for limit, other in (("> 0.01", "> 0.3"), ("> 0.25", "> 0.001"), ("120 * 24", "150 * 24")):
+        changed = text(small, "deploy/prometheus/alerts.yml").replace(limit, other)
+        (tmp_path / "alerts.yml").write_text(changed, encoding="utf-8")
+        done = small.run("promtool", "test", "rules", tmp_path / "alerts_test.yml", check=False)
+        assert done.returncode == 1, limit
+
+
+def test_every_alert_is_tested_and_stands_in_the_runbook(small: BakedProject) -> None:
+    runbook, tests = (
+        text(small, "docs/runbook.md"),
+        text(small, "deploy/prometheus/alerts_test.yml"),
+    )
+    (group,) = yaml.safe_load(text(small, "deploy/prometheus/alerts.yml"))["groups"]
+    for rule in group["rules"]:
+        name = rule["alert"]
+        assert f"\n### {name}\n" in runbook
+        assert rule["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
+        assert f"- alertname: {name}\n" in tests
+
+
+# Compose
+
+
+def test_compose_follows_its_schema_and_all_yaml_is_tidy(small: BakedProject) -> None:
+    schema = ("--builtin-schema", "vendor.compose-spec")
+    small.run("check-jsonschema", *schema, "deploy/compose.yaml")
+    small.run("yamllint", "--strict", "--config-data", LINT, "deploy")
+
+
+def test_compose_opens_nothing_to_others_and_takes_all_rights_away(small: BakedProject) -> None:
+    compose = yaml.safe_load(text(small, "deploy/compose.yaml"))
+    for name, service in compose["services"].items():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "build" in service or re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", service["image"])
+    mounts = compose["services"]["grafana"]["volumes"]
+    path = "deploy/grafana/provisioning/dashboards/serving.yaml"
+    (provider,) = yaml.safe_load(text(small, path))["providers"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in mounts
+    (source,) = yaml.safe_load(
+        text(small, "deploy/grafana/provisioning/datasources/prometheus.yaml")
+    )["datasources"]
+    board = json.loads(text(small, "deploy/grafana/dashboards/serving.json"))
+    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
+
+
+# Kubernetes
+
+
+def manifests(project: BakedProject) -> dict[str, Any]:
+    folder = project.path / "deploy/kubernetes"
+    kustomization = yaml.safe_load(text(project, "deploy/kubernetes/kustomization.yaml"))
+    names = {path.name for path in folder.iterdir()}
+    assert names == {*kustomization["resources"], "kustomization.yaml"}
+    found = [yaml.safe_load(text(project, f"deploy/kubernetes/{name}")) for name in names]
+    return {each["kind"]: each for each in found}
+
+
+def test_the_manifests_follow_the_schemas_of_kubernetes(small: BakedProject) -> None:
+    found = manifests(small)
+    assert found.pop("Kustomization")["images"]
+    kinds = {"Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+    assert kinds | {"NetworkPolicy", "PersistentVolumeClaim"} == found.keys()
+    for manifest in found.values():
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+
+
+def test_a_manifest_with_a_misspelt_field_is_refused(small: BakedProject) -> None:
+    deployment = manifests(small)["Deployment"]
+    deployment["spec"]["template"]["spec"]["securityContxt"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="securityContxt"):
+        kubernetes_validate.validate(deployment, "1.34", strict=True)
+
+
+def test_the_pod_has_no_rights_and_its_secret_stands_elsewhere(small: BakedProject) -> None:
+    pod = manifests(small)["Deployment"]["spec"]["template"]["spec"]
+    (service,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    user = f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
+    image = next(stage for stage in parse(small.path / "Dockerfile") if stage.name == "service")
+    assert image.all("USER") == [user]
+    assert service["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {mount["mountPath"] for mount in service["volumeMounts"]} == {"/app/logs", "/tmp"}
+    assert "secretKeyRef" in service["env"][0]["valueFrom"]
+
+
+def test_the_probes_ask_for_paths_that_answer(container: Container, small: BakedProject) -> None:
+    (service,) = manifests(small)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container.ask(service[probe]["httpGet"]["path"])[0] == 200
+
+
+def test_the_autoscaler_scales_the_deployment_on_what_the_adapter_gives(
+    small: BakedProject,
+) -> None:
+    found = manifests(small)
+    autoscaler = found["HorizontalPodAutoscaler"]["spec"]
+    (rule,) = yaml.safe_load(text(small, "deploy/prometheus/adapter.yml"))["rules"]["custom"]
+    assert autoscaler["metrics"][0]["pods"]["metric"] == {"name": rule["name"]["as"]}
+    assert autoscaler["scaleTargetRef"]["name"] == found["Deployment"]["metadata"]["name"]
+    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    for kind in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
+        spec = found[kind]["spec"]
+        selector = spec.get("podSelector", spec.get("selector"))
+        assert selector.get("matchLabels", selector) == labels
+
+
+# AWS Lambda
+
+
+@dataclass
+class Lambda:
+    """AWS Lambda's runtime API: hands events out one by one, and takes the answers."""
+
+    events: list[Any]
+    answers: list[Any] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if len(api.answers) == len(api.events):
+                    api.done.wait(SECONDS)  # as the real one, until there is another event
+                    return
+                self.reply(200, api.events[len(api.answers)])
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                api.answers.append((self.path.rpartition("/")[2], json.loads(body)))
+                self.reply(202, {"status": "OK"})
+
+            def reply(self, status: int, body: Any) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.send_header("Lambda-Runtime-Aws-Request-Id", str(len(api.answers)))
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 60000))
+                self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:::f")
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+def event(method: str, path: str, body: Any = None, key: str = KEY) -> dict[str, Any]:
+    """A request as a Function URL and an HTTP API hand it over: payload format 2.0."""
+    headers = {
+        "authorization": f"Bearer {key}",
+        "content-type": "application/json",
+        "host": "abcdefghij.lambda-url.eu-central-1.on.aws",
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
+    }
+    http = {
+        "method": method,
+        "path": path,
+        "protocol": "HTTP/1.1",
+        "sourceIp": "192.0.2.1",
+        "userAgent": "tests",
+    }
+    context = {
+        "accountId": "anonymous",
+        "apiId": "abcdefghij",
+        "domainName": headers["host"],
+        "http": http,
+        "requestId": "e1506fd5-9e7b-434f-bd42-4f8fa224b599",
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": "23/Nov/2026:12:00:00 +0000",
+        "timeEpoch": 1795435200000,
+    }
+    found = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": headers,
+        "requestContext": context,
+        "isBase64Encoded": False,
+    }
+    return found if body is None else found | {"body": json.dumps(body)}
+
+
+def test_lambda_answers_events_as_the_service_answers_requests(
+    image: Image, container: Container, row: Any, tmp_path: Path
+) -> None:
+    api = Lambda(
+        [
+            event("POST", "/predict", row),
+            event("POST", "/predict", {**row, "carrier": 7}),
+            event("POST", "/predict", row, key="another-key-of-the-tests"),
+            event("GET", "/ready"),
+            event("POST", "/explain", row),
+            event("POST", "/predict", [row, row]),
+        ]
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), api.handler())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    output = tmp_path / "output"
+    process = image.start(
+        image.command("lambda"),
+        output,
+        AWS_LAMBDA_RUNTIME_API=f"127.0.0.1:{server.server_port}",
+        FLIGHT_DELAYS_API_KEYS=KEY,
+    )
+    try:
+        wait_for(lambda: len(api.answers) == len(api.events), process)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        api.done.set()
+        server.shutdown()
+        server.server_close()
+    assert {kind for kind, _ in api.answers} == {"response"}
+    statuses = [answer["statusCode"] for _, answer in api.answers]
+    assert statuses == [200, 422, 401, 200, 200, 200]
+    _, expected = container.ask("/predict", row)
+    answer = json.loads(api.answers[0][1]["body"])
+    assert answer["predictions"] == json.loads(expected)["predictions"]
+    assert "carrier" in json.loads(api.answers[1][1]["body"])["error"]
+    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    logged = [line for line in lines if line.get("event") == "prediction"]
+    assert [line["rows"] for line in logged] == [row, [row, row]]
+    assert logged[0]["answer"] == answer
+
+
+# Last, since they end the container.
+
+
+def test_the_container_ends_in_order_and_its_health_check_then_fails(container: Container) -> None:
+    container.process.terminate()
+    assert container.process.wait(SECONDS) == 0
+    assert not container.is_well()
