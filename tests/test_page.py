@@ -211,7 +211,9 @@ def test_the_page_is_small_and_the_same_bytes_wherever_it_is_made(
     settings.write_text("lines.linewidth: 9\nsvg.fonttype: path\n", encoding="utf-8")
     strange = {"HOME": str(home), "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "3"}
     strange |= {"MATPLOTLIBRC": str(settings), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
-    copy.run("python", "-m", f"{copy.path.name}.stages", "card", **strange)
+    BakedProject(copy.path, copy.environment | strange).run(
+        "python", "-m", f"{copy.path.name}.stages", "card"
+    )
     assert (copy.path / "reports/index.html").read_bytes() == before
     assert [path.name for path in home.iterdir()] == ["matplotlibrc"]
     assert copy.run("git", "status", "--short").stdout == ""
