@@ -1,0 +1,130 @@
+"""The prediction log in real processes: killed, several at once, and on a disk that is full."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import BakedProject
+
+pytestmark = pytest.mark.slow
+
+MEGABYTE = 1_000_000
+MANY = 10**9
+# Logs so many requests of ten rows, at most 1,000 a second, and prints how many rows are on disk.
+SERVE = """
+import secrets, sys, time
+from pathlib import Path
+import pyarrow.parquet as pq
+from flight_delays.scoring import Scorer
+from flight_delays.serving.log import Limits, PredictionLog
+folder, name, count, queue_rows = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
+scorer = Scorer()
+table = pq.read_table("data/test.parquet").slice(0, 10)
+raw = scorer.arrays({each: table[each].to_pylist() for each in scorer.contract.known_before()})
+features = scorer.features(raw)
+answers = scorer.score(features)
+limits = Limits(queue_rows, flush_rows=2_000, flush_seconds=0.05, file_bytes=30_000)
+with PredictionLog(folder, scorer.contract, limits) as log:
+    for number in range(count):
+        request = f"{name}-{number}-{secrets.token_hex(100)}"
+        log.answers(request, raw, features, answers, model_version="v1")
+        log.feedback(request, 3, True)
+        time.sleep(0.001)
+        if number % 100 == 0:
+            print(log.counters().written_rows, flush=True)
+print(*log.counters(), flush=True)
+"""
+READ = """
+import sys
+from pathlib import Path
+from flight_delays.serving.log_reader import read
+import pyarrow.parquet as pq
+folder = Path(sys.argv[1])
+table = read(folder)
+keys = list(zip(table["request_id"].to_pylist(), table["row"].to_pylist()))
+assert len(set(keys)) == len(keys), "a row stands twice"
+for path in folder.rglob("*/day=*/[!.]*.parquet"):
+    assert pq.read_metadata(path).num_rows
+for key, outcome in zip(keys, table["outcome"].to_pylist()):
+    assert outcome is None or key[1] == 3
+files = len(list(folder.glob("answers/day=*/*.parquet")))
+print(len(keys), sum(outcome is True for outcome in table["outcome"].to_pylist()), files)
+"""
+
+
+def serve(project: BakedProject, folder: Path, name: str, count: int) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        ["python", "-c", SERVE, folder, name, str(count), str(MANY)],
+        cwd=project.path,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read(project: BakedProject, folder: Path) -> list[int]:
+    """How many answers there are, how many of them with an outcome, and in how many files."""
+    return [int(word) for word in project.run("python", "-c", READ, folder).stdout.split()]
+
+
+def test_what_was_flushed_is_whole_after_a_kill(small: BakedProject, tmp_path: Path) -> None:
+    written = 0
+    with serve(small, tmp_path / "log", "killed", MANY) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            written = int(line)
+            if written > 3_000:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.stdout.read()
+    assert process.returncode == -signal.SIGKILL
+    answers, outcomes, _ = read(small, tmp_path / "log")
+    assert answers + outcomes >= written - 1  # an outcome may come without its answer
+    assert answers > 2_500
+
+
+def test_processes_that_log_to_one_folder_never_meet(small: BakedProject, tmp_path: Path) -> None:
+    processes = [serve(small, tmp_path / "log", name, 600) for name in ("one", "two")]
+    for process in processes:
+        said, _ = process.communicate(timeout=120)
+        assert said.splitlines()[-1] == "0 6600 0 0"
+    answers, outcomes, files = read(small, tmp_path / "log")
+    assert (answers, outcomes) == (12_000, 1_200)
+    assert files > 2  # by size
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for a few thousand rows."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTE}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_costs_rows_that_are_counted_and_nothing_else(
+    small: BakedProject, tiny_disk: Path
+) -> None:
+    (tiny_disk / "ballast").write_bytes(bytes(MEGABYTE * 9 // 10))
+    said = small.run("python", "-c", SERVE, tiny_disk / "log", "full", "1500", "5000").stdout
+    queued, written, dropped, errors = (int(word) for word in said.splitlines()[-1].split())
+    assert "No space left on device" in said
+    assert errors > 0
+    assert dropped > 0
+    assert queued == 0
+    assert written + dropped == 16_500
+    answers, outcomes, _ = read(small, tiny_disk / "log")
+    assert 0 < answers + outcomes <= written
+    assert not [part for part in tiny_disk.rglob(".*") if part.is_file()]
