@@ -68,7 +68,7 @@ class Gate:
         self._keys = [sha256(key.get_secret_value().encode()).digest() for key in settings.api_keys]
         self._paths = {*self._guarded, "/health", "/ready", "/metrics", "/openapi.json"}
         self._in_flight = 0
-        self._log = structlog.get_logger()
+        self._log = structlog.get_logger().bind()  # once, not for each line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
