@@ -11,7 +11,7 @@ import pytest
 import repository_host
 from conftest import BakedProject
 from repository_host import REPOSITORY, TOKEN
-from test_workflows import ONE_TEST, Shared, lines
+from test_workflows import BRIEFLY, Shared, lines
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,7 +62,7 @@ def job(
 
 def test_check_is_green(shared: Shared) -> None:
     clone = shared.checkout("check")
-    done = job(clone, "check", CI_PIPELINE_SOURCE="merge_request_event", **ONE_TEST)
+    done = job(clone, "check", CI_PIPELINE_SOURCE="merge_request_event", **BRIEFLY)
     assert done.returncode == 0, done.stdout
     assert re.search(r"ok +pushed +all is in the remote", done.stdout)
     for command in ("make setup", "make hooks", "make test", "make fresh"):

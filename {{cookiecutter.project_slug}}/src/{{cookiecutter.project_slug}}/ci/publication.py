@@ -1,7 +1,7 @@
 """publication: a version's archive and notes in, where others find them out.
 
-The setting PUBLISH says where to: `release` is a release on the code host, with the archive; without
-it nothing is published, and the job keeps the archive as its artifact.
+The setting PUBLISH says where to: `release` is a release on the code host, with the archive.
+Without it nothing is published, and the job keeps the archive as its artifact.
 """
 
 from pathlib import Path
