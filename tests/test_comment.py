@@ -48,8 +48,9 @@ class Job:
         report = self.folder / "report.md"
         report.write_text(text, encoding="utf-8", newline="\n")
         command = self.project.path.name.replace("_", "-")
-        job = replace(self.project, environment=self.project.environment | self.environment)
-        done = job.run(command, "comment", report, **environment)
+        environment = self.project.environment | self.environment | environment
+        machine = replace(self.project, environment=environment)
+        done = machine.run(command, "comment", report)
         assert TOKEN not in done.stdout
         return done.stdout
 

@@ -13,6 +13,7 @@ TOKENS = {
     "github": ("GH_TOKEN", "GITHUB_TOKEN", "REPO_TOKEN"),
     "gitlab": ("REPO_TOKEN", "GITLAB_TOKEN"),
 }
+GITLAB_PROJECTS = ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_MERGE_REQUEST_PROJECT_ID")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Job:
     api: str  # https://api.github.com
     repository: str  # owner/name
     number: int | None = None  # of the pull request
+    branch: str = ""  # that it brings in, if it is of this repository and no fork; a user's text
     token: str = field(default="", repr=False)
     summary: Path | None = None  # what is appended here, GitHub shows on the job's page
 
@@ -53,35 +55,43 @@ def running(environment: Mapping[str, str] = os.environ) -> Job:
 
 def _github(environment: Mapping[str, str]) -> Job:
     summary = environment.get("GITHUB_STEP_SUMMARY")
+    repository = _needed(environment, "GITHUB_REPOSITORY")
+    number, branch = _pull_request(environment.get("GITHUB_EVENT_PATH"), repository)
     return Job(
         "github",
         server=_needed(environment, "GITHUB_SERVER_URL"),
         api=_needed(environment, "GITHUB_API_URL"),
-        repository=_needed(environment, "GITHUB_REPOSITORY"),
-        number=_pull_request(environment.get("GITHUB_EVENT_PATH")),
+        repository=repository,
+        number=number,
+        branch=branch,
         token=_token(environment, "github"),
         summary=Path(summary) if summary else None,
     )
 
 
 def _gitlab(environment: Mapping[str, str]) -> Job:
+    source, here = (environment.get(name) for name in GITLAB_PROJECTS)
+    branch = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "")
     return Job(
         "gitlab",
         server=_needed(environment, "CI_SERVER_URL"),
         api=_needed(environment, "CI_API_V4_URL"),
         repository=_needed(environment, "CI_PROJECT_PATH"),
         number=_number(environment.get("CI_MERGE_REQUEST_IID")),
+        branch=branch if source == here else "",
         token=_token(environment, "gitlab"),
     )
 
 
-def _pull_request(event: str | None) -> int | None:
-    """The number in GitHub's description of the event; None where no pull request caused it."""
+def _pull_request(event: str | None, repository: str) -> tuple[int | None, str]:
+    """Number and branch in GitHub's description of the event, where a pull request caused it."""
     try:
-        document = json.loads(Path(event or "").read_text(encoding="utf-8"))
-        return _number(document["pull_request"]["number"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        pull = json.loads(Path(event or "").read_text(encoding="utf-8"))["pull_request"]
+        head = pull.get("head") or {}
+        ours = (head.get("repo") or {}).get("full_name") == repository
+        return _number(pull["number"]), str(head["ref"]) if ours else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, ""
 
 
 def _number(value: object) -> int | None:

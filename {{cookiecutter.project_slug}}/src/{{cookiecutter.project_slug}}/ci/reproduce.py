@@ -1,0 +1,103 @@
+"""reproduce: a pull request's checkout without data in; what it made stale run, pushed, committed.
+
+Nothing else runs: stages that are as recorded stay without their data, and a run that somebody has
+pushed is taken from the remote's run cache. So a dial turned in the browser gets its metrics.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ..files import CheckError, UserError
+from ..versioning import clone, git, storage
+from ..versioning.release import some
+from .host import Host
+from .host import git as git_with_token
+from .job import Job
+
+MESSAGE = "Reproduce the pipeline"
+BY_HAND = "'dvc pull --run-cache && dvc repro' takes this run from the remote, then commit and push"
+
+
+def reproduce(job: Job) -> None:
+    """Run what is stale; push its data, then the commit that records it to the branch.
+
+    A token that may not push is a warning: the report tells of this run all the same.
+    """
+    if changed := git.changes():
+        raise UserError(f"not committed: {some(changed)}; only a clean checkout is reproduced")
+    if stale := storage.stale_without_data():
+        print(f"Stale: {some(stale)}", flush=True)
+        _run({*stale})
+    if not git.changes():
+        print("dvc.lock is fresh: nothing was to be recorded.")
+        return
+    _commit()
+    if not _push_data(job):
+        return
+    if job.branch:
+        _push_commit(job)
+    else:
+        job.tell("notice", f"dvc.lock stays here: no branch of this repository; {BY_HAND}")
+
+
+def _run(stale: set[str]) -> None:
+    """Pull what the stale stages and those behind them read of the others; run them.
+
+    `dvc repro --pull` alone would take a folder that several stages fill for complete when the
+    first of them has run.
+    """
+    if found := clone.folder_elsewhere():
+        name, folder = found
+        why = f"{folder} is a folder on another machine, and the data is needed"
+        raise CheckError(f"{why}; {clone.MOVE.format(name)}")
+    if inputs := _inputs(stale):
+        _dvc("pull", "--allow-missing", *inputs)
+    _dvc("repro", "--pull", "--allow-missing")
+
+
+def _inputs(stale: set[str]) -> list[str]:
+    """The stages that will not run, but are read by stale ones or by those that follow them."""
+    with storage.opened("the pipeline cannot be read") as repo:
+        graph = repo.index.graph  # from each stage to those that it reads
+        running = {stage for stage in graph if stage.addressing in stale}
+        while later := {each for stage in running for each in graph.predecessors(stage)} - running:
+            running |= later
+        read = {each for stage in running for each in graph.successors(stage)}
+        return sorted(stage.addressing for stage in read - running)
+
+
+def _commit() -> None:
+    """All that the run wrote; the tree was clean before. Hooks were for people."""
+    git.run("add", "--all")
+    git.run("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--message", MESSAGE)
+
+
+def _push_data(job: Job) -> bool:
+    try:
+        _dvc("push", "--run-cache")
+    except UserError:
+        job.tell("warning", "the data of this run is not pushed: this job may not write the remote")
+        return False
+    return True
+
+
+def _push_commit(job: Job) -> None:
+    """Push to the branch as it was checked out; what came later has a job of its own."""
+    place = f"HEAD:refs/heads/{job.branch}"
+    try:
+        git_with_token(Host(job), "push", "--no-verify", "origin", place)
+    except UserError as error:
+        why = f"dvc.lock did not come back to {job.branch}: {error}"
+        job.tell("warning", f"{why}; {BY_HAND}")
+    else:
+        print(f"Pushed dvc.lock and the reports to {job.branch}.")
+
+
+def _dvc(*words: str) -> None:
+    """Run DVC as a command, so that its progress is seen; its stages find this Python."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    command = [sys.executable, "-m", "dvc", *words]
+    if subprocess.run(command, env=os.environ | {"PATH": path}, check=False).returncode:
+        raise CheckError(f"'dvc {words[0]}' failed, see above")
