@@ -88,10 +88,12 @@ class CodeHost:
                 return failure
         return None
 
-    def environment(self, folder: Path) -> dict[str, str]:
+    def environment(self, folder: Path, branch: str = "dial") -> dict[str, str]:
         """What a job of GitHub Actions for this pull request finds in its environment."""
         event, summary = folder / "event.json", folder / "summary.md"
-        event.write_text(json.dumps({"pull_request": {"number": NUMBER}}), encoding="utf-8")
+        head = {"ref": branch, "repo": {"full_name": REPOSITORY}}
+        document = {"pull_request": {"number": NUMBER, "head": head}}
+        event.write_text(json.dumps(document), encoding="utf-8")
         return self._certified() | {
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": f"{self.url}/api/v3",

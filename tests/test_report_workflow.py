@@ -1,0 +1,149 @@
+"""The report workflow: each line of its job run in a fresh clone, as the runner does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import code_host
+from conftest import BakedProject
+from test_workflows import EXPRESSION, Shared, load
+
+pytestmark = pytest.mark.slow
+
+BRANCH = 'dial;"$(touch${IFS}hacked)"'  # git takes such a name
+VALUES = {
+    "github.event.pull_request.base.ref": "main",
+    "github.token": code_host.TOKEN,
+    "secrets.REPO_TOKEN || github.token": code_host.TOKEN,
+    "secrets.AWS_ACCESS_KEY_ID": "",
+    "secrets.AWS_SECRET_ACCESS_KEY": "",
+}
+RESULTS = {"dvc.lock", "metrics.json", "models/model.json", "reports/gate.json"}
+
+
+@pytest.fixture(scope="module")
+def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """A branch on which somebody has edited params.yaml in the browser, and run nothing."""
+    shared = Shared(small, tmp_path_factory.mktemp("shared"))
+    browser = shared.checkout("browser")
+    params = browser.path / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    params.write_text(re.sub(r"\bC: \S+", "C: 0.01", text, count=1), encoding="utf-8")
+    browser.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Turn a dial")
+    place = f"HEAD:refs/heads/{BRANCH}"
+    browser.run("git", "push", "--quiet", "--no-verify", "origin", place)
+    return shared
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[code_host.CodeHost]:
+    """The code host, for all tests of this file, in their order."""
+    with code_host.start(tmp_path_factory.mktemp("host")) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def first(shared: Shared, host: code_host.CodeHost) -> tuple[BakedProject, str]:
+    """The clone in which the job ran first, and what it said."""
+    clone = shared.checkout("first", BRANCH)
+    return clone, run(clone, "report", host)
+
+
+def run(clone: BakedProject, job: str, host: code_host.CodeHost, **environment: str) -> str:
+    """Run each `run:` line of a job in order; all must do."""
+    told = host.environment(clone.path.parent, BRANCH) | environment
+    del told["GH_TOKEN"]  # the workflow gives it to single steps
+    said = ""
+    for step in load("report.yml")["jobs"][job]["steps"]:
+        if "run" not in step:
+            continue
+        env = {
+            key: EXPRESSION.sub(lambda match: VALUES[match[1]], str(value))
+            for key, value in step.get("env", {}).items()
+        }
+        shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
+        said += clone.run(*shell, check=True, **told, **env).stdout
+    assert code_host.TOKEN not in said
+    assert not list(clone.path.parent.rglob("hacked"))
+    return said
+
+
+def test_job_runs_what_the_pull_request_made_stale_and_nothing_else(
+    first: tuple[BakedProject, str],
+) -> None:
+    clone, said = first
+    ran = re.findall(r"^Running stage '(\S+)':", said, re.MULTILINE)
+    assert ran[0] == "train@schedule-linear"
+    assert {*ran} <= {"train@schedule-linear", "select", "evaluate", "gate", "card"}
+    assert not clone.has_file("data/raw.parquet")  # nor was more pulled than they read
+
+
+def test_record_of_the_run_comes_back_to_the_branch(
+    shared: Shared, first: tuple[BakedProject, str]
+) -> None:
+    clone, _ = first
+    origin = ("git", "--git-dir", shared.origin)
+    log = clone.run(*origin, "log", "--format=%s", f"main..{BRANCH}").stdout.splitlines()
+    assert log == ["Reproduce the pipeline", "Turn a dial"]
+    changed = clone.run(*origin, "diff", "--name-only", f"{BRANCH}~", BRANCH).stdout.splitlines()
+    assert RESULTS & {*changed} >= {"dvc.lock", "metrics.json"}
+    assert not [name for name in changed if name.endswith((".parquet", ".onnx"))]
+
+
+def test_comment_and_summary_say_what_it_did_to_the_model(
+    first: tuple[BakedProject, str], host: code_host.CodeHost
+) -> None:
+    clone, _ = first
+    (body,) = host.bodies()
+    assert re.match(r"\*\*(Better|Worse|No significant difference)\*\*", body)
+    assert "train.hyperparameters.linear.C" in body
+    summary = (clone.path.parent / "summary.md").read_text(encoding="utf-8")
+    assert body.startswith(summary.rstrip())
+
+
+def test_fresh_branch_runs_nothing_and_edits_the_comment(
+    shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
+) -> None:
+    said = run(shared.checkout("second", BRANCH), "report", host)
+    assert "Running stage" not in said and "nothing was to be recorded" in said
+    assert len(host.bodies()) == 1
+
+
+def test_run_that_somebody_pushed_is_taken_and_a_refused_push_is_a_warning(
+    shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
+) -> None:
+    clone = shared.checkout("third", BRANCH)
+    clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the branch has moved on since
+    said = run(clone, "report", host)
+    assert "Stage 'train@schedule-linear' is cached" in said
+    assert "> python" not in said
+    assert "::warning::dvc.lock did not come back" in said
+    assert len(host.bodies()) == 1
+
+
+def test_fork_has_no_secret_and_its_report_is_in_the_summary(
+    shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
+) -> None:
+    document = load("report.yml")["jobs"]["fork"]
+    assert document["permissions"] == {"contents": "read"}
+    assert "secrets" not in str(document["steps"]) and "token" not in str(document["steps"])
+    clone = shared.checkout("fork", BRANCH)
+    before = host.bodies()
+    said = run(clone, "fork", host)
+    assert "::warning::no comment: the job has no token" in said
+    assert host.bodies() == before
+    assert "# " in (clone.path.parent / "summary.md").read_text(encoding="utf-8")
+
+
+def test_clone_without_its_remote_says_what_to_type(
+    shared: Shared, host: code_host.CodeHost, tmp_path: Path
+) -> None:
+    clone = shared.checkout("away", BRANCH)
+    clone.run("git", "reset", "--quiet", "--hard", "HEAD~")
+    moved = clone.copy(tmp_path / "away" / clone.path.name)
+    environment = host.environment(tmp_path, BRANCH)
+    done = moved.run("flight-delays", "reproduce", check=False, **environment)
+    assert done.returncode == 1
+    assert "dvc remote modify storage url s3://bucket/prefix" in done.stdout
