@@ -143,6 +143,16 @@ def test_the_container_writes_nothing_but_its_log_and_temporary_files(
     assert changes(container.files, after) == set()
 
 
+@pytest.mark.parametrize(("path", "code"), [("logs/x", 0), ("contract.yaml", 1), ("new", 1)])
+def test_the_user_of_the_container_can_write_its_log_alone(
+    image: Image, tmp_path: Path, path: str, code: int
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user")
+    writes = ["python", "-c", f"open({path!r}, 'a').close()"]
+    assert image.start(writes, tmp_path / "output").wait(SECONDS) == code
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_the_container_runs_as_a_user_without_rights(container: Container) -> None:
     status = Path(f"/proc/{container.process.pid}/status").read_text(encoding="ascii")
@@ -409,6 +419,8 @@ class Lambda:
         api = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 if len(api.answers) == len(api.events):
                     api.done.wait(SECONDS)  # as the real one, until there is another event
@@ -423,7 +435,10 @@ class Lambda:
             def reply(self, status: int, body: Any) -> None:
                 data = json.dumps(body).encode()
                 self.send_response(status)
+                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
+                # Without this one the real client of the runtime crashes.
+                self.send_header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e8")
                 self.send_header("Lambda-Runtime-Aws-Request-Id", str(len(api.answers)))
                 self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 60000))
                 self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:::f")
