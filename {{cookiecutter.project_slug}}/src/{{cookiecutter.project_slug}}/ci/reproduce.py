@@ -27,6 +27,10 @@ def reproduce(job: Job) -> None:
     """
     if changed := git.changes():
         raise UserError(f"not committed: {some(changed)}; only a clean checkout is reproduced")
+    if found := clone.folder_elsewhere():
+        name, folder = found
+        why = f"{folder} is a folder on another machine, and run and report need the data"
+        raise CheckError(f"{why}; {clone.MOVE.format(name)}")
     if stale := storage.stale_without_data():
         print(f"Stale: {some(stale)}", flush=True)
         _run({*stale})
@@ -48,10 +52,6 @@ def _run(stale: set[str]) -> None:
     `dvc repro --pull` alone would take a folder that several stages fill for complete when the
     first of them has run.
     """
-    if found := clone.folder_elsewhere():
-        name, folder = found
-        why = f"{folder} is a folder on another machine, and the data is needed"
-        raise CheckError(f"{why}; {clone.MOVE.format(name)}")
     if inputs := _inputs(stale):
         _dvc("pull", "--allow-missing", *inputs)
     _dvc("repro", "--pull", "--allow-missing")
