@@ -6,6 +6,7 @@ A thread reads, some score, this one writes; what waits between them is bounded,
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
@@ -18,7 +19,7 @@ from ..scoring import Scorer
 from .progress import Progress
 from .rows import Predicted, RowScorer
 from .source import Batch, Position, Source
-from .storage import name_of
+from .storage import name_of, told
 from .work import Done, Work
 
 PART_ROWS = 1_000_000  # after so many, what is done is kept for --resume
@@ -46,6 +47,12 @@ def predict(source: str, target: str, options: Options) -> dict[str, Any]:
         CheckError: when more than the share `max_bad` of the rows break the contract.
     """
     pa.set_cpu_count(max(options.threads, 1))
+    with told(source, target):
+        return _predict(source, target, options)
+
+
+def _predict(source: str, target: str, options: Options) -> dict[str, Any]:
+    """Read, score, write, put in place."""
     rows, scorer = Source(source), Scorer(options.model)
     kind, folder = form(target, rows.kind)
     version = model_version(options.model)
@@ -130,7 +137,12 @@ def _write(
     progress.begin(done.rows)
     known = source.size if source.kind == "parquet" else None
     while not done.complete:
-        taken = _Part(scored, options.part_rows, progress)
+        first = next(scored, None)
+        if first is None and done.parts:  # the last part ended with the last row
+            done = done._replace(complete=True)
+            work.note(done)
+            break
+        taken = _Part(chain([first] if first else [], scored), options.part_rows, progress)
         counts = work.write(done, iter(taken), score.schema, score.bad_schema)
         done = _add(done, counts, taken)
         work.note(done)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from ..files import UserError, first_line
 from .storage import Found, name_of, storage_of
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
 BLOCK_BYTES = 8_000_000  # of CSV, which becomes one batch
 KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 SHOWN = 200  # characters of a line that is no row

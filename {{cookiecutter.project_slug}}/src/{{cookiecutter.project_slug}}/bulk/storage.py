@@ -120,12 +120,17 @@ class Bucket:
             import s3fs
         except ImportError:
             raise UserError("s3:// needs the package s3fs; run pip install '.[serve]'") from None
-        self._s3: Any = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+        # Servers that are not Amazon's give the whole object's checksum with a part of it.
+        checksums = dict.fromkeys(
+            ("request_checksum_calculation", "response_checksum_validation"), "when_required"
+        )
+        self._s3: Any = s3fs.S3FileSystem(
+            use_listings_cache=False, skip_instance_cache=True, config_kwargs=checksums
+        )
 
     def find(self, path: str) -> list[Found]:
         """The object, or the objects below the prefix."""
-        with _told(path):
-            listed = self._s3.find(path, detail=True)
+        listed = self._s3.find(path, detail=True)
         top = PurePosixPath(path.removeprefix(S3))
         return [
             Found(f"{S3}{key}", each["size"], str(each.get("ETag", "")))
@@ -135,8 +140,7 @@ class Bucket:
 
     def open(self, path: str) -> IO[bytes]:
         """An object for reading, some megabytes at a time."""
-        with _told(path):
-            return self._s3.open(path, "rb", block_size=16_000_000, cache_type="readahead")  # type: ignore[no-any-return]
+        return self._s3.open(path, "rb", block_size=16_000_000, cache_type="readahead")  # type: ignore[no-any-return]
 
     @contextmanager
     def new(self, path: str) -> Iterator[Path]:
@@ -144,35 +148,36 @@ class Bucket:
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / name_of(path)
             yield part
-            with _told(path):
-                self._s3.put_file(str(part), path)
+            self._s3.put_file(str(part), path)
 
     def move(self, path: str, target: str) -> None:
         """Object by object: each is whole, the folder is not there in one step."""
-        with _told(target):
-            for each in self._s3.find(path):
-                place = f"{S3}{each}".removeprefix(path)
-                self._s3.cp_file(f"{S3}{each}", f"{target}{place}")
+        for each in self._s3.find(path):
+            place = f"{S3}{each}".removeprefix(path)
+            self._s3.cp_file(f"{S3}{each}", f"{target}{place}")
         self.remove(path)
 
     def remove(self, path: str) -> None:
         """Remove an object or all below a prefix, if they are there."""
-        with _told(path):
-            for each in self._s3.find(path):
-                self._s3.rm_file(each)
+        for each in self._s3.find(path):
+            self._s3.rm_file(each)
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
-    """What S3 does not do is told in one sentence."""
-    from botocore.exceptions import BotoCoreError, ClientError
+def told(*paths: str) -> Iterator[None]:
+    """What a disk or S3 does not do is told in one sentence."""
+    faults: tuple[type[Exception], ...] = (OSError,)
+    remote = [path for path in paths if path.startswith(S3)]
+    if remote:
+        from botocore.exceptions import BotoCoreError, ClientError
 
+        faults = (OSError, BotoCoreError, ClientError)
     try:
         yield
-    except (OSError, BotoCoreError, ClientError) as error:
-        raise UserError(
-            f"{path}: {first_line(error)}; look at the keys and at AWS_ENDPOINT_URL"
-        ) from error
+    except faults as error:
+        what = f"{' and '.join(remote or paths)}: {first_line(error)}"
+        cure = "look at the keys and at AWS_ENDPOINT_URL" if remote else "make room or give rights"
+        raise UserError(f"{what}; {cure}, and go on with --resume") from error
 
 
 def _is_seen(path: Path | PurePosixPath, top: Path | PurePosixPath) -> bool:
