@@ -11,7 +11,7 @@ import pytest
 import repository_host
 from conftest import BakedProject
 from repository_host import REPOSITORY, TOKEN
-from test_workflows import BRIEFLY, Shared, lines
+from test_workflows import BRIEFLY, NO_HOOKS, Shared, lines
 
 pytestmark = [
     pytest.mark.slow,
@@ -74,7 +74,7 @@ def test_retraining_opens_one_merge_request_with_the_report(shared: Shared) -> N
     done = job(clone, "retrain", CI_PIPELINE_SOURCE="schedule")
     assert done.returncode == 0, done.stdout
     assert "Pushed with a merge request from retrain/2013-09-01 to main." in done.stdout
-    clone.run("git", "checkout", "--quiet", "main")
+    clone.run(*NO_HOOKS, "checkout", "--quiet", "main")
     done = job(clone, "retrain", CI_PIPELINE_SOURCE="schedule")
     assert "There is already a merge request from retrain/2013-09-01 to main." in done.stdout
     options = (shared.origin / "push-options").read_text(encoding="utf-8").splitlines()

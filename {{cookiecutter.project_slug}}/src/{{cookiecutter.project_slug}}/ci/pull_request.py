@@ -17,6 +17,9 @@ def publish(made: Retrained, body: str) -> str:
     Outside a CI job the branch is pushed with the user's own credentials, and that is all.
     """
     where = host()
+    if where is not None and where.job.summary:
+        with where.job.summary.open("a", encoding="utf-8", newline="\n") as summary:
+            summary.write(body + "\n")
     if where is not None and where.job.host == "github":
         _push(made, where, [])
         return _github(made, where, body)
