@@ -1,5 +1,6 @@
 """bulk: any number of rows, in one pass, to files that are whole or not there."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -279,6 +280,17 @@ def test_a_table_of_other_columns_is_refused(
     name = write(tmp_path / "in.parquet", table_of(2, **changes))
     with pytest.raises(UserError, match=message):
         predict(name, str(tmp_path / "out.parquet"), Options())
+
+
+def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv.gz"
+    text = '\ufeff\r\n"id","size","the ""colour""",colour\r\na,1,x,red\r\n"b,b",,"y\nz",blue\r\n'
+    path.write_bytes(gzip.compress(text.encode()))
+    predict(str(path), str(tmp_path / "out.parquet"), Options())
+    found = read(tmp_path / "out.parquet").to_pylist()
+    assert [row["id"] for row in found] == ["a", "b,b"]
+    assert [row['the "colour"'] for row in found] == ["x", "y\nz"]
+    assert [row["size"] for row in found] == [1.0, None]
 
 
 def test_a_needed_column_is_named_and_an_optional_one_may_be_left_out(tmp_path: Path) -> None:

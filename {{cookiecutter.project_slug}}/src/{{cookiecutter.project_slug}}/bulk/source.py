@@ -1,11 +1,13 @@
 """source: Parquet or CSV files in; their rows in batches out, from any batch on, in one pass."""
 
+import csv
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, NoReturn
 
 import pyarrow as pa
-import pyarrow.csv as csv
+import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
 from ..files import UserError, first_line
@@ -75,8 +77,11 @@ class Source:
         if self.kind == "parquet":
             with self._parquet(first) as parquet:
                 return parquet.schema_arrow.remove_metadata()
-        with self._storage.open(first) as file:
-            return _csv(file, first, []).schema
+        return pa.schema([(name, pa.string()) for name in self._header(first)])
+
+    def _header(self, path: str) -> list[str]:
+        with self._storage.open(path) as file:
+            return _header(file, path)
 
     def batches(self, start: Position) -> Iterator[Batch]:
         """The batches from a position on; the same ones whatever the position."""
@@ -96,7 +101,7 @@ class Source:
 
     def _of_parquet(self, number: int, path: str, start: Position, done: int) -> Iterator[Batch]:
         with self._parquet(path) as file:
-            self._same_columns(path, file.schema_arrow)
+            self._same_columns(path, file.schema_arrow.names)
             row = sum(file.metadata.row_group(group).num_rows for group in range(start.group))
             for group in range(start.group, file.num_row_groups):
                 skip = start.batch if group == start.group else 0
@@ -110,9 +115,10 @@ class Source:
     def _of_csv(self, number: int, path: str, start: Position, done: int) -> Iterator[Batch]:
         malformed: list[Malformed] = []
         row = 0
+        names = self._header(path)
+        self._same_columns(path, names)
         with self._storage.open(path) as file:
-            reader = _csv(file, path, malformed)
-            self._same_columns(path, reader.schema)
+            reader = _csv(file, path, names, malformed)
             for at, batch in enumerate(_each(reader, path)):
                 numbers, row = _numbers(len(batch), row, malformed)
                 here = [each for each in malformed if each.row <= row]
@@ -136,9 +142,9 @@ class Source:
             with opened:
                 yield opened
 
-    def _same_columns(self, path: str, schema: pa.Schema) -> None:
-        absent = [name for name in self.schema.names if name not in schema.names]
-        more = [name for name in schema.names if name not in self.schema.names]
+    def _same_columns(self, path: str, names: list[str]) -> None:
+        absent = [name for name in self.schema.names if name not in names]
+        more = [name for name in names if name not in self.schema.names]
         if absent or more:
             what = f"lacks {absent[0]}" if absent else f"has {more[0]}"
             raise UserError(f"{path} {what}, unlike {self.files[0].path}; predict them apart")
@@ -176,14 +182,29 @@ def _iterate(file: pq.ParquetFile, group: int, path: str) -> Iterator[pa.RecordB
         _unreadable(path, error)
 
 
-def _each(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
+def _each(reader: arrow_csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
     try:
         yield from (batch for batch in reader if len(batch))
     except (OSError, pa.ArrowException) as error:
         _unreadable(path, error)
 
 
-def _csv(file: IO[bytes], path: str, malformed: list[Malformed]) -> csv.CSVStreamingReader:
+def _header(file: IO[bytes], path: str) -> list[str]:
+    """The names of the columns; Arrow's reader would go on reading behind our back."""
+    try:
+        stream = pa.input_stream(pa.PythonFile(file, "r"), compression=_compression(path))
+        text = stream.read(BLOCK_BYTES).decode("utf-8-sig", errors="ignore")
+    except (OSError, pa.ArrowException) as error:
+        _unreadable(path, error)
+    for names in csv.reader(io.StringIO(text, newline="")):
+        if names:
+            return names
+    raise UserError(f"{path} is not readable: it is empty")
+
+
+def _csv(
+    file: IO[bytes], path: str, names: list[str], malformed: list[Malformed]
+) -> arrow_csv.CSVStreamingReader:
     """Every column as text: what a value is, and whether it is right, is seen row by row."""
 
     def note(row: Any) -> str:
@@ -191,24 +212,18 @@ def _csv(file: IO[bytes], path: str, malformed: list[Malformed]) -> csv.CSVStrea
         malformed.append(Malformed(row.number - 1, text))
         return "skip"
 
-    def reader(types: dict[str, pa.DataType]) -> csv.CSVStreamingReader:
-        return csv.open_csv(
+    try:
+        return arrow_csv.open_csv(
             pa.input_stream(pa.PythonFile(file, "r"), compression=_compression(path)),
-            csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
-            csv.ConvertOptions(
-                column_types=types,
+            arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
             ),
         )
-
-    try:
-        names = reader({}).schema.names
-        file.seek(0)
-        malformed.clear()
-        return reader(dict.fromkeys(names, pa.string()))
     except (OSError, pa.ArrowException) as error:
         _unreadable(path, error)
 
