@@ -5,7 +5,7 @@ the event loop has at hand, which is no time at all, and never for any that may 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import chain
 from typing import NamedTuple
@@ -34,6 +34,27 @@ class Waiting(NamedTuple):
     request_id: str
     rows: list[Row]
     answer: "asyncio.Future[Scored]"
+
+
+class Part(Mapping[str, np.ndarray]):
+    """Some rows of columns, cut out when asked for: thousands of these wait to be logged."""
+
+    __slots__ = ("_columns", "_rows")
+
+    def __init__(self, columns: Arrays, rows: slice) -> None:
+        self._columns, self._rows = columns, rows
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._columns[name][self._rows]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 class Batcher:
@@ -124,8 +145,8 @@ class Batcher:
         if self._log is not None:
             self._log.answers(
                 one.request_id,
-                {name: values[rows] for name, values in raw.items()},
-                {name: values[rows] for name, values in features.items()},
+                Part(raw, rows),
+                Part(features, rows),
                 answers,
                 model_version=model.version,
                 role=role,
