@@ -18,7 +18,7 @@ import yaml
 from conftest import GIT_SETTINGS, TEMPLATE, BakedProject, bake
 
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}"
-COPIED = ("src/", ".github/", "data/source/")
+COPIED = ("src/", ".github/", "data/source/", "deploy/grafana/", "deploy/prometheus/")
 QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_url")
 HOSTILE = {
     "quotes": """ "double" 'single' `back` """.strip(),
@@ -117,7 +117,7 @@ def test_sources_are_copied_byte_for_byte(fresh: BakedProject) -> None:
 
 
 def test_templates_hold_values_and_no_logic() -> None:
-    value = re.compile(r"\{\{ ?cookiecutter\.[a-z_]+( \| tojson)? ?\}\}")
+    value = re.compile(r"\{\{ ?cookiecutter\.[a-z_]+(\.upper\(\))?( \| tojson)? ?\}\}")
     for name in template_files():
         if str(name).startswith(COPIED) or name.suffix == ".parquet":
             continue
