@@ -45,7 +45,8 @@ class Server:
 
     def printed(self, pattern: str, times: int = 1) -> list[str]:
         """Wait until the output holds the pattern so many times."""
-        return until(lambda: len(self._find(pattern)) >= times and self._find(pattern))
+        found = until(lambda: len(self._find(pattern)) >= times and self._find(pattern))
+        return [str(each) for each in found]
 
     def _find(self, pattern: str) -> list[str]:
         if self.process.poll() not in (None, 0):
