@@ -1,0 +1,111 @@
+"""_servers: a command in; the server that it starts, when it was ready and what it takes, out."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from _load import cores
+from _measure import CLEAN, DROPPED
+
+PATIENCE = 120.0
+
+
+@dataclass
+class Running:
+    """A server that answers."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    seconds: float  # from its start to its first answer
+
+    def megabytes(self) -> float:
+        """What the largest of its processes holds, which is a worker."""
+        return max(resident(pid) for pid in family(self.process.pid))
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(each for child in children for each in family(int(child)))]
+
+
+def resident(pid: int) -> float:
+    """Megabytes of memory that a process holds; none when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    kilobytes = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    return int(kilobytes[0]) / 1024 if kilobytes else 0.0
+
+
+def ask(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
+    """What a server answers; None when it does not, or not yet."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("POST", path, body, {**headers})
+        answer = connection.getresponse()
+        text = answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return json.loads(text) if answer.status == 200 else None
+
+
+@contextmanager
+def started(
+    command: Sequence[object],
+    folder: Path,
+    said: Path,
+    port: int,
+    request: tuple[str, bytes, Mapping[str, str]],
+    environment: Mapping[str, str],
+) -> Iterator[Running]:
+    """Start a server on the servers' cores, wait until it answers the request, end it after."""
+    inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
+    theirs, _ = cores()
+    start = time.perf_counter()
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            [*map(str, command)],
+            cwd=folder,
+            env=inherited | CLEAN | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: os.sched_setaffinity(0, theirs),
+        )
+    try:
+        while ask(port, *request) is None:
+            if process.poll() is not None or time.perf_counter() - start > PATIENCE:
+                sys.exit(f"{command} does not answer:\n{said.read_text()[-3000:]}")
+            time.sleep(0.02)
+        yield Running(process, port, time.perf_counter() - start)
+    finally:
+        every = family(process.pid)
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            for pid in every:
+                os.kill(pid, 9)
+            process.wait()

@@ -1,0 +1,31 @@
+"""bento_service: a service as BentoML's documentation shows it: one API, a table in, an array out.
+
+`python bento_service.py PIPELINE.pkl` puts the pipeline into BentoML's store of models.
+"""
+
+import pickle
+import sys
+from pathlib import Path
+
+import bentoml
+import numpy as np
+import pandas as pd
+
+
+@bentoml.service(workers=1, traffic={"timeout": 30})
+class Delays:
+    """The pipeline, out of the store of models."""
+
+    model = bentoml.models.BentoModel("delays:latest")
+
+    def __init__(self) -> None:
+        self.pipeline = bentoml.sklearn.load_model(self.model)
+
+    @bentoml.api
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Give the probability of each class."""
+        return self.pipeline.predict_proba(rows)
+
+
+if __name__ == "__main__":
+    bentoml.sklearn.save_model("delays", pickle.loads(Path(sys.argv[1]).read_bytes()))

@@ -1,0 +1,31 @@
+"""echo: our own framework with nothing behind it: the bytes of a request are its answer.
+
+`app` goes through FastAPI's routing; `bare` is what is left without: uvicorn and ASGI.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+app = FastAPI()
+
+
+@app.post("/predict")
+async def predict(request: Request) -> Response:
+    """Answer the body."""
+    return Response(await request.body(), media_type="application/json")
+
+
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """The same without FastAPI."""
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    length = (b"content-length", str(len(body)).encode())
+    headers = [(b"content-type", b"application/json"), length]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,32 @@
+"""train: the project's training features in; its candidate fitted and pickled, for the peers, out.
+
+    python train.py PROJECT PIPELINE.pkl
+
+Runs in the peers' environment, with the project's src on PYTHONPATH. The same candidate, seed and
+hyperparameters as the served model, and the decision columns as texts and float32, as it has them.
+"""
+
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from flight_delays import candidates
+
+project, out = Path(sys.argv[1]), Path(sys.argv[2])
+info = json.loads((project / "models/model.json").read_text())
+dials = yaml.safe_load((project / "params.yaml").read_text())["train"]
+kinds = info["features"]
+pipeline = candidates.build(
+    info["model"],
+    task="classification",
+    numeric=[name for name, kind in kinds.items() if kind == "number"],
+    categorical=[name for name, kind in kinds.items() if kind == "string"],
+    hyperparameters=dials["hyperparameters"][info["model"]],
+    seed=dials["seed"],
+)
+table = pd.read_parquet(project / "data/features/train.parquet")
+pipeline.fit(table[[*kinds]], table[info["target"]])
+out.write_bytes(pickle.dumps(pipeline))

@@ -1,0 +1,280 @@
+"""serving: what `flight-delays serve` answers a second, beside MLflow, BentoML and plain FastAPI.
+
+    .venv/bin/python benchmarks/serving.py --quick          minutes, most of them the project's run
+    .venv/bin/python benchmarks/serving.py                  a quarter of an hour
+    .venv/bin/python benchmarks/serving.py --only ours mlflow
+
+README.md tells what is measured and what the figures mean.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from _load import WRK, load
+from _measure import run, show
+from _servers import ask, free_port, started
+from pipeline import HERE, TOOLS, Bench
+
+PEERS = HERE / "peers"
+KEY = "a-key-for-the-benchmark-only"
+MANY = 1000
+NEEDED = {  # an environment each: MLflow and BentoML do not agree on their dependencies
+    "mlflow": ["mlflow>=3", "pandas"],
+    "bentoml": ["bentoml>=1.4", "pandas"],
+    "plain": ["fastapi", "uvicorn[standard]", "pandas", "pyarrow", "pyyaml"],
+}
+ROWS = f"""
+import json, sys
+import pandas as pd
+from flight_delays import contract
+known = contract.load().known_before()
+rows = pd.read_parquet("data/test.parquet").head({MANY})[known]
+times = rows.select_dtypes("datetime")
+texts = {{name: times[name].dt.strftime("%Y-%m-%dT%H:%M:%S") for name in times}}
+rows = rows.assign(**texts).astype(object)
+features = pd.read_parquet("data/features/test.parquet").head({MANY})
+features = features[[*json.load(open("models/model.json"))["features"]]].astype(object)
+for name, table in (("raw", rows), ("features", features)):
+    records = table.where(table.notna(), None).to_dict("records")
+    open(f"{{sys.argv[1]}}/{{name}}.json", "w").write(json.dumps(records))
+"""
+
+
+class Contender(NamedTuple):
+    """How a server is started and asked, and what it says: probabilities, or nothing."""
+
+    command: Callable[[int], Sequence[object]]
+    path: str
+    body: Callable[[list[Any]], Any]
+    read: Callable[[Any], list[float]] | None
+    rows: str = "features"
+    environment: dict[str, str] = {}
+
+
+class Figures(NamedTuple):
+    """What is measured of a server in one round."""
+
+    rate: float
+    p50: float
+    p99: float
+    rows: float
+    ready: float
+    memory: float
+
+
+def contenders(bench: Bench) -> dict[str, Contender]:
+    """All of them: one worker each."""
+    folder, here = bench.folder, ["--host", "127.0.0.1"]
+
+    def mlflow(port: int) -> list[object]:
+        words = ["models", "serve", "--model-uri", folder / "mlflow-model", "--env-manager"]
+        return [tool(bench, "mlflow", "mlflow"), *words, "local", *here, "--workers", 1, "-p", port]
+
+    def bento(port: int) -> list[object]:
+        words = [tool(bench, "bentoml", "bentoml"), "serve", "bento_service:Delays", *here]
+        return [*words, "--port", port]
+
+    def uvicorn(python: Path, app: str) -> Callable[[int], list[object]]:
+        return lambda port: [python, "-m", "uvicorn", app, *here, "--port", port]
+
+    def serve(port: int) -> list[object]:
+        return [bench.python.parent / "flight-delays", "serve", "--port", port]
+
+    def ours(**settings: str) -> Contender:
+        names = {f"FLIGHT_DELAYS_{name.upper()}": value for name, value in settings.items()}
+        environment = names | {"FLIGHT_DELAYS_API_KEYS": KEY}
+        return Contender(serve, "/predict", one_or_many, _of_ours, "raw", environment)
+
+    binaries = os.pathsep.join([str(tool(bench, "mlflow", "")), os.environ["PATH"]])
+    plain = uvicorn(tool(bench, "plain", "python"), "plain_fastapi:app")
+    return {
+        "ours": ours(),
+        "ours, no prediction log": ours(prediction_log=""),
+        "ours, no log at all": ours(prediction_log="", access_log="false"),
+        "mlflow": Contender(
+            mlflow, "/invocations", _split, lambda found: _second(found["predictions"]),
+            environment={"PATH": binaries},
+        ),
+        "bentoml": Contender(
+            bento, "/predict", lambda rows: {"rows": rows}, _second,
+            environment={"BENTOML_HOME": str(folder / "bento-store"), **_quiet("BENTOML")},
+        ),
+        "plain fastapi": Contender(
+            plain, "/predict", lambda rows: rows, lambda found: found["probabilities"],
+            environment={"PIPELINE": str(folder / "pipeline.pkl")},
+        ),
+        "echo": Contender(
+            _silent(uvicorn(bench.python, "echo:app")), "/predict", one_or_many, None, "raw"
+        ),
+        "echo, bare": Contender(
+            _silent(uvicorn(bench.python, "echo:bare")), "/predict", one_or_many, None, "raw"
+        ),
+    }  # fmt: skip
+
+
+def _silent(command: Callable[[int], list[object]]) -> Callable[[int], list[object]]:
+    return lambda port: [*command(port), "--no-access-log", "--log-level", "warning"]
+
+
+def _quiet(name: str) -> dict[str, str]:
+    return {f"{name}_DO_NOT_TRACK": "True"}
+
+
+def one_or_many(rows: list[Any]) -> Any:
+    """One row as an object, more as a list."""
+    return rows[0] if len(rows) == 1 else rows
+
+
+def _split(rows: list[Any]) -> Any:
+    split = {"columns": [*rows[0]], "data": [[*row.values()] for row in rows]}
+    return {"dataframe_split": split}
+
+
+def _second(pairs: list[list[float]]) -> list[float]:
+    return [pair[1] for pair in pairs]
+
+
+def _of_ours(found: Any) -> list[float]:
+    return [each["probability"]["true"] for each in found["predictions"]]
+
+
+def tool(bench: Bench, peer: str, name: str) -> Path:
+    """A command of a peer's environment."""
+    return bench.folder / f"{peer}-venv/bin" / name
+
+
+def prepare(bench: Bench) -> None:
+    """Bake, install and reproduce the project; make the peers' environments and the pipeline."""
+    bench.install()
+    if not (bench.baked / "models/model.onnx").exists():
+        bench.run(bench.baked, "dvc", "repro")
+    bench.run(bench.baked, "python", "-c", ROWS, bench.folder)
+    script = "import sklearn; print(sklearn.__version__)"
+    asked = [str(bench.python), "-c", script]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    for peer, packages in NEEDED.items():
+        python = tool(bench, peer, "python")
+        if not python.exists():
+            environment = bench.folder / f"{peer}-venv"
+            run([TOOLS / "uv", "venv", "--python", bench.python, environment], bench.folder)
+            bench.uv(*packages, f"scikit-learn=={version}", python=python)
+    pickled, rows = bench.folder / "pipeline.pkl", bench.folder / "features.json"
+    if not pickled.exists():
+        source = bench.baked / "src"
+        fit = [tool(bench, "plain", "python"), PEERS / "train.py", bench.baked, pickled]
+        run(fit, bench.folder, PYTHONPATH=source)
+    if not (bench.folder / "mlflow-model").exists():
+        made = [PEERS / "mlflow_model.py", pickled, rows, bench.folder / "mlflow-model"]
+        run([tool(bench, "mlflow", "python"), *made], bench.folder)
+    if not (bench.folder / "bento-store").exists():
+        put = [tool(bench, "bentoml", "python"), "bento_service.py", pickled]
+        run(put, PEERS, BENTOML_HOME=bench.folder / "bento-store", **_quiet("BENTOML"))
+
+
+def measure(bench: Bench, name: str, each: Contender, seconds: float) -> Figures:
+    """Start a server, compare its answers, and load it."""
+    rows = json.loads((bench.folder / f"{each.rows}.json").read_text())
+    one, many = (json.dumps(each.body(some)).encode() for some in (rows[:1], rows))
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    port = free_port()
+    folder = bench.baked if name.startswith("ours") else PEERS
+    said = bench.folder / f"{name.replace(', ', '-').replace(' ', '-')}.log"
+    request, command = (each.path, one, headers), each.command(port)
+    with started(command, folder, said, port, request, each.environment) as server:
+        if each.read is not None:
+            same_answers(bench, name, each.read(ask(port, each.path, many, headers)))
+        load(port, each.path, one, headers, 16, 1)
+        at_16 = load(port, each.path, one, headers, 16, seconds)
+        at_1 = load(port, each.path, one, headers, 1, seconds)
+        in_bulk = load(port, each.path, many, headers, 4, seconds)
+        memory = server.megabytes()
+    return Figures(at_16.rate, at_1.p50, at_1.p99, in_bulk.rate * MANY, server.seconds, memory)
+
+
+def same_answers(bench: Bench, name: str, found: list[float]) -> None:
+    """Hold the answers against the first server's: else they do not do the same work."""
+    path = bench.folder / "answers.json"
+    if not path.exists():
+        path.write_text(json.dumps(found))
+    wanted = json.loads(path.read_text())
+    pairs = zip(found, wanted, strict=True)
+    furthest = max(abs(one - other) for one, other in pairs)
+    if furthest > 1e-5:
+        print(f"{name} ANSWERS OTHERWISE, by {furthest:.2g}", flush=True)
+
+
+def table(found: dict[str, list[Figures]]) -> None:
+    """Print medians over the rounds."""
+    lines: list[list[str | float]] = []
+    for name, rounds in found.items():
+        rate, p50, p99, rows, ready, memory = (
+            median(column) for column in zip(*rounds, strict=True)
+        )
+        counts = [f"{rate:,.0f}", p50, p99, f"{rows:,.0f}", ready, f"{memory:,.0f}"]
+        lines.append([name, *counts])
+    header = ["", "requests/s", "p50 ms", "p99 ms", "rows/s", "ready s", "MB"]
+    show("16 clients; one client; 1,000 rows a request, 4 clients", header, lines)
+
+
+def compare(found: dict[str, list[Figures]]) -> None:
+    """Print the ratios that were measured, medians over the rounds."""
+    wanted = [
+        ("ours", "mlflow", "rate", "requests/s", ">= 80"),
+        ("ours", "bentoml", "rate", "requests/s", ""),
+        ("ours", "plain fastapi", "rate", "requests/s", ""),
+        ("ours", "echo", "rate", "requests/s", ">= 0.5"),
+        ("ours", "echo, bare", "rate", "requests/s", ""),
+        ("ours", "ours, no prediction log", "rate", "requests/s", ">= 0.9"),
+        ("ours", "mlflow", "rows", "rows/s of 1,000-row requests", ">= 5"),
+        ("ours", "bentoml", "rows", "rows/s of 1,000-row requests", ""),
+        ("ours", "plain fastapi", "rows", "rows/s of 1,000-row requests", ""),
+    ]
+    lines: list[list[str | float]] = []
+    for one, other, figure, words, goal in wanted:
+        if one in found and other in found:
+            pairs = zip(found[one], found[other], strict=True)
+            ratios = [getattr(ours, figure) / getattr(theirs, figure) for ours, theirs in pairs]
+            lines.append([f"{one} / {other}, {words}", float(median(ratios)), goal])
+    if lines:
+        show("Ratios", ["", "", "goal"], lines)
+    print("Goals of ours: p50 < 1.5 ms, p99 < 10 ms, ready in 2 s, < 200 MB.")
+
+
+def main() -> None:
+    """Prepare, measure in rounds, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--only", nargs="+", help="some of the servers, by name")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
+    parser.add_argument("--folder", type=Path, help="keep what was baked for the next run")
+    options = parser.parse_args()
+    rounds, seconds = (1, 2.0) if options.quick else (options.rounds, options.seconds)
+    os.environ["PATH"] = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench((options.folder or Path(scratch)).resolve(), rounds)
+        bench.folder.mkdir(parents=True, exist_ok=True)
+        prepare(bench)
+        (bench.folder / "answers.json").unlink(missing_ok=True)
+        every = contenders(bench)
+        if unknown := {*(options.only or [])} - {*every}:
+            parser.error(f"{unknown} is none of {[*every]}")
+        chosen = {name: every[name] for name in options.only or every}
+        print("Load by", WRK or "the client in _load.py: wrk is not installed", flush=True)
+        found: dict[str, list[Figures]] = {name: [] for name in chosen}
+        for _ in range(rounds):
+            for name, each in chosen.items():
+                found[name].append(measure(bench, name, each, seconds))
+        table(found)
+        compare(found)
+
+
+if __name__ == "__main__":
+    main()
