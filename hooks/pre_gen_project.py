@@ -7,11 +7,13 @@ import sys
 
 # What the project imports or runs; its own package and command must not hide them.
 TAKEN = """
-    apache_hamilton codespell detect_secrets dvc dvc_s3 editables git gto hamilton hatchling
-    hypothesis import_linter mapie mypy nbstripout numpy onnx onnxruntime pandas pandas_stubs
-    packaging pandera pathspec pip pre_commit pre_commit_hooks protobuf pyarrow pydantic pytest
-    python pyyaml rich ruff scikit_learn scipy scipy_stubs skl2onnx sklearn tests typer types_pyyaml
-    uv yaml
+    apache_hamilton awslambdaric botocore check_jsonschema codespell detect_secrets dvc dvc_data
+    dvc_s3 editables fastapi git gto hamilton hatchling httptools httpx hypothesis import_linter
+    mangum mapie matplotlib msgspec mypy nbstripout numpy onnx onnxruntime packaging pandas
+    pandas_stubs pandera pathspec pip pre_commit pre_commit_hooks prometheus_client protobuf
+    pyarrow pydantic pydantic_settings pytest python pyyaml rich ruamel ruamel_yaml_clib ruff
+    s3fs scikit_learn scipy scipy_stubs skl2onnx sklearn starlette structlog tests typer
+    types_pyyaml uv uvicorn uvloop yaml yamllint zizmor
 """
 FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
 

@@ -282,8 +282,10 @@ def test_no_slug_hides_what_the_project_imports_or_installs(
     hook: ModuleType, fresh: BakedProject
 ) -> None:
     settings = tomllib.loads((fresh.path / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = settings["project"]["dependencies"] + settings["dependency-groups"]["dev"]
-    names = {re.split("[<>=~!]", name)[0].lower().replace("-", "_") for name in wanted}
+    groups = [settings["project"]["dependencies"], settings["dependency-groups"]["dev"]]
+    groups += settings["project"]["optional-dependencies"].values()
+    names = {re.split("[<>=~!;]", name)[0].lower() for group in groups for name in group}
+    names = {re.sub("[-.]", "_", name) for name in names}
     for module in (fresh.path / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):

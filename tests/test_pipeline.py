@@ -42,7 +42,8 @@ def test_a_run_leaves_in_git_only_what_is_meant_to_be_committed(reproduced: Bake
     added = reproduced.run("git", "diff", "--name-only", "HEAD~1").stdout.split()
     reports = {f"reports/{name}" for name in REPORTS}
     plots = {name for name in added if name.startswith("reports/plots/")}
-    assert set(added) - plots == {"dvc.lock", "metrics.json", "models/model.json"} | reports
+    models = {"models/model.json", "models/examples.json"}
+    assert set(added) - plots == {"dvc.lock", "metrics.json"} | models | reports
 
 
 def test_a_fresh_clone_makes_the_same_bytes_whatever_its_shell_sets(
@@ -54,7 +55,8 @@ def test_a_fresh_clone_makes_the_same_bytes_whatever_its_shell_sets(
     (clone.path / "dvc.lock").unlink()
     clone.run("dvc", "repro", PYTHONHASHSEED="7", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
     assert lock(clone) == lock(reproduced)
-    for name in ("metrics.json", "models/model.json", *(f"reports/{each}" for each in REPORTS)):
+    models = ("models/model.json", "models/examples.json")
+    for name in ("metrics.json", *models, *(f"reports/{each}" for each in REPORTS)):
         assert (clone.path / name).read_bytes() == (reproduced.path / name).read_bytes()
 
 

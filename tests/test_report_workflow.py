@@ -118,7 +118,7 @@ def test_run_that_somebody_pushed_is_taken_and_a_refused_push_is_a_warning(
     clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the branch has moved on since
     said = run(clone, "report", host)
     assert "Stage 'train@schedule-linear' is cached" in said
-    assert "> python" not in said
+    assert "stages train" not in said  # of stages that write files for git, DVC keeps no runs
     assert "::warning::dvc.lock did not come back" in said
     assert len(host.bodies()) == 1
 

@@ -9,6 +9,7 @@ from {{cookiecutter.project_slug}}.files import UserError
 from {{cookiecutter.project_slug}}.serving.settings import PREFIX, Settings, load
 
 KEY = "a-key-of-16-signs"
+SHORT = "short"
 EXAMPLE = Path(".env.example").resolve()
 VALUES: dict[str, tuple[str, Any]] = {
     "host": ("::1", "::1"),
@@ -71,7 +72,7 @@ def test_several_keys_serve_at_once_and_are_never_shown(monkeypatch: pytest.Monk
     [
         ({}, "API_KEYS is not set"),
         ({"API_KEYS": " ,"}, "API_KEYS is not set"),
-        ({"API_KEYS": "short"}, "each key needs 16 characters or more"),
+        ({"API_KEYS": SHORT}, "each key needs 16 characters or more"),
         ({"API_KEYS": KEY, "PORT": "http"}, "PORT is 'http'"),
         ({"API_KEYS": KEY, "WORKERS": "0"}, "WORKERS is '0'"),
         ({"DEMO": "true", "HOST": "0.0.0.0"}, "a demo without API keys listens on 127.0.0.1"),
@@ -84,7 +85,7 @@ def test_a_wrong_setting_is_named_and_no_key_means_no_service(
         monkeypatch.setenv(PREFIX + name, value)
     with pytest.raises(UserError, match=words) as refused:
         load()
-    assert "short" not in str(refused.value)
+    assert SHORT not in str(refused.value)
 
 
 def test_the_example_lists_every_setting_with_its_default() -> None:

@@ -1,7 +1,7 @@
 """reproduce: a pull request's checkout without data in; what it made stale run, pushed, committed.
 
-Nothing else runs: stages that are as recorded stay without their data, and a run that somebody has
-pushed is taken from the remote's run cache. So a dial turned in the browser gets its metrics.
+Nothing else runs: stages that are as recorded stay without their data, and a training that somebody
+has pushed is taken from the remote's run cache. So a dial turned in the browser gets its metrics.
 """
 
 import os

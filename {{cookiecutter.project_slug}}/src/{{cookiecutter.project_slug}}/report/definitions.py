@@ -6,6 +6,7 @@ directly or not. Docstrings, tags and comments do not count. Nobody's code is ru
 
 import ast
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from difflib import unified_diff
 
@@ -140,13 +141,13 @@ def _code(statement: ast.stmt, *, nameless: bool = False) -> str:
     """The code in one style, without docstring, tags and comments."""
     if not isinstance(statement, Function):
         return ast.unparse(statement)
-    body = statement.body
+    plain = copy(statement)
     if ast.get_docstring(statement) is not None:
-        body = body[1:] or [ast.Pass()]
-    decorators = [each for each in statement.decorator_list if not _is_tag(each)]
-    name = "feature" if nameless else statement.name
-    plain = Function(name, statement.args, body, decorators, statement.returns)
-    return ast.unparse(ast.fix_missing_locations(plain))
+        plain.body = statement.body[1:] or [ast.Pass()]
+    plain.decorator_list = [each for each in statement.decorator_list if not _is_tag(each)]
+    if nameless:
+        plain.name = "feature"
+    return ast.unparse(plain)
 
 
 def _is_tag(decorator: ast.expr) -> bool:

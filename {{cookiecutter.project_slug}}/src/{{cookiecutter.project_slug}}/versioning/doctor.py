@@ -4,6 +4,7 @@ Nothing is changed. A check returns what it found in order, or raises WrongError
 """
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from importlib import metadata
@@ -18,7 +19,7 @@ from .graph import File, within
 LOCK = Path("dvc.lock")
 HOOKS = Path(".pre-commit-config.yaml")
 WRITTEN = (Path("data"), Path("models"), Path("reports"))
-REFUSED = ("credential", "signature", "forbidden", "denied", "access key", "permission")
+REFUSED = re.compile("access.?key|credential|denied|forbidden|permission|signature", re.IGNORECASE)
 MEND_LOCK = "rm dvc.lock && dvc repro"
 # `dvc push` takes a folder's list in the remote as a proof that all of its files are there.
 FORGET = 'from dvc.repo import Repo; Repo().cloud.get_remote_odb().delete("{}")'
@@ -153,7 +154,7 @@ def remote() -> str:
     try:
         storage.not_in_remote()
     except UserError as error:
-        refused = any(word in str(error).lower() for word in REFUSED)
+        refused = REFUSED.search(str(error))
         remedy = "set the credentials (README.md, S3)" if refused else "dvc remote list"
         raise WrongError(f"{url}: {error}", remedy) from None
     return f"{url} answers"

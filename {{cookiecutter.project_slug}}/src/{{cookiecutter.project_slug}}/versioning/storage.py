@@ -32,8 +32,15 @@ def opened(what: str) -> Iterator["Repo"]:
     except UserError:
         raise
     except Exception as error:  # of DVC, of a storage library, of the network
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{what}: {said}") from error
+        raise UserError(f"{what}: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    """The sentence of an error, or of its cause where a storage library left it empty."""
+    said = " ".join(str(error).split())
+    if said in ("", "None") and error.__cause__:
+        return _said(error.__cause__)
+    return said or type(error).__name__
 
 
 def stale() -> list[str]:
