@@ -33,7 +33,7 @@ demo: .venv/installed ## Bake the default project, install it, run its pipeline,
 	@echo "The project is in $(DEMO): its README.md says how to go on."
 
 test: .venv/installed ## Run all tests: they bake projects and use them as their users would
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 fix: .venv/installed ## Repair what tools can: lint, imports, format
 	.venv/bin/ruff check --fix --ignore N999 $(CODE)

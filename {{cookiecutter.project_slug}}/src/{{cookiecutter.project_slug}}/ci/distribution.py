@@ -15,9 +15,8 @@ from ..files import UserError, read_json, replace
 from ..paths import CONTRACT, DATA_QUALITY, EXAMPLES, GATE, METRICS, MODEL, MODEL_CARD, MODEL_INFO
 from ..report.side import Side
 from ..versioning import clone, doctor, git, registry
-from ..versioning.checking import Check, WrongError
+from ..versioning.checking import Check, WrongError, some
 from ..versioning.history import Snapshot
-from ..versioning.release import some
 from ..versioning.versions import read
 
 IN_GIT = (MODEL_INFO, CONTRACT, METRICS, GATE, DATA_QUALITY, MODEL_CARD)

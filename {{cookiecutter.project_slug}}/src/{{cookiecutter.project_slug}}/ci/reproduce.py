@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..files import CheckError, UserError
 from ..versioning import clone, git, storage
-from ..versioning.release import some
+from ..versioning.checking import some
 from .host import Host
 from .host import git as git_with_token
 from .job import Job

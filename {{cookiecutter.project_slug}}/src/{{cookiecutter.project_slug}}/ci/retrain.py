@@ -17,7 +17,7 @@ from ..files import CheckError, UserError, read_table, write_text
 from ..params import Gate
 from ..paths import PARAMS, RAW
 from ..versioning import clone, git, hashes, storage
-from ..versioning.release import some
+from ..versioning.checking import some
 from . import window
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # of pre-commit and DVC: this is a whole run already

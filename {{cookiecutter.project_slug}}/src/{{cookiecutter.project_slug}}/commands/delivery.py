@@ -1,6 +1,5 @@
 """delivery: commands that retrain the model, and verify, pack and publish a version of it."""
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -57,18 +56,9 @@ def verify(
 ) -> None:
     """Check that the version checked out is whole, and may be published. Changes nothing."""
     from ..ci.distribution import checks
-    from ..versioning.checking import examine
+    from .findings import passed
 
-    findings = []
-    for finding in examine(checks(version)):
-        findings.append(finding)
-        if not as_json:
-            print(finding)
-    passed = all(finding.passed for finding in findings)
-    if as_json:
-        documents = [finding._asdict() for finding in findings]
-        print(json.dumps({"passed": passed, "checks": documents}))
-    raise typer.Exit(0 if passed else 1)
+    raise typer.Exit(0 if passed(checks(version), as_json=as_json) else 1)
 
 
 @app.command(epilog="Example: distribution v1.2.0 --output dist")

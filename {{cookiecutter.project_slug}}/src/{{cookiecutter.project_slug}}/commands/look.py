@@ -38,19 +38,10 @@ def doctor(
     """Check this checkout, and say what to type where something is wrong. Changes nothing."""
     from ..versioning import clone
     from ..versioning import doctor as here
-    from ..versioning.checking import examine
+    from .findings import passed
 
     checks = clone.checks(with_remote=not without_remote) if without_data else here.CHECKS
-    findings = []
-    for finding in examine(checks):
-        findings.append(finding)
-        if not as_json:
-            print(finding)
-    passed = all(finding.passed for finding in findings)
-    if as_json:
-        documents = [finding._asdict() for finding in findings]
-        print(json.dumps({"passed": passed, "checks": documents}))
-    raise typer.Exit(0 if passed else 1)
+    raise typer.Exit(0 if passed(checks, as_json=as_json) else 1)
 
 
 def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..paths import CANDIDATES, GATE, METRICS, MODEL, MODEL_INFO, PREDICTIONS
+from ..versioning.checking import some
 from ..versioning.graph import Stage
 from ..versioning.hashes import md5_of
 from ..versioning.history import read_yaml
 from ..versioning.lineage import code
-from ..versioning.release import some
 from .side import Side
 
 Use = tuple[str, str]  # what has changed, and a stage that has not run since

@@ -64,6 +64,13 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
         yield finding
 
 
+def some(names: Iterable[object], shown: int = 4) -> str:
+    """The first few names, and how many more there are."""
+    first = [str(name) for name in names]
+    more = f" and {len(first) - shown} more" if len(first) > shown else ""
+    return ", ".join(first[:shown]) + more
+
+
 def _finding(check: Check, lacking: list[Finding]) -> Finding:
     if lacking:
         need, skipped = lacking[0].name, lacking[0].skipped

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from . import doctor, storage
-from .checking import Check, SkippedError, WrongError
+from .checking import Check, SkippedError, WrongError, some
 
 MOVE = "move it to S3: dvc remote modify {} url s3://bucket/prefix (README.md, Data in S3)"
 
@@ -34,7 +34,7 @@ def pipeline() -> str:
     """No stage would run, were all data here."""
     if changed := storage.stale_without_data():
         remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
-        raise WrongError(f"dvc.lock is stale at {doctor.some(changed)}", remedy)
+        raise WrongError(f"dvc.lock is stale at {some(changed, 1)}", remedy)
     return "dvc.lock is fresh"
 
 

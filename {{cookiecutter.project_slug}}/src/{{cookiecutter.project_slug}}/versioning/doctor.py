@@ -13,7 +13,7 @@ from pathlib import Path
 from ..files import UserError, read_yaml
 from ..paths import CANDIDATES
 from . import environment, git, hashes, storage
-from .checking import Check, WrongError
+from .checking import Check, WrongError, some
 from .graph import File, within
 
 LOCK = Path("dvc.lock")
@@ -44,7 +44,7 @@ def packages() -> str:
         if pin.installed != pin.version
     ]
     if wrong:
-        raise WrongError(some(wrong), f"touch {environment.PINS} && make setup")
+        raise WrongError(some(wrong, 1), f"touch {environment.PINS} && make setup")
     return f"{len(pins)} installed as {environment.PINS} pins them"
 
 
@@ -118,9 +118,9 @@ def files() -> str:
     commands = [f"git checkout HEAD -- {_words(by_git)}"] if by_git else []
     commands += [f"rm -r {_words(changed)}"] if changed else []
     commands += ["dvc pull"] if changed or missing else []
-    found = [f"{some(missing)} missing"] if missing else []
+    found = [f"{some(missing, 1)} missing"] if missing else []
     if differ := by_git + changed:
-        found.insert(0, f"{some(differ)} changed (dvc repro, if you meant to)")
+        found.insert(0, f"{some(differ, 1)} changed (dvc repro, if you meant to)")
     raise WrongError(" and ".join(found), " && ".join(commands))
 
 
@@ -130,14 +130,14 @@ def leftovers() -> str:
     parts = {path for folder in WRITTEN for path in folder.rglob(".*.part")}
     parts.update(Path().glob(".*.part"))
     if found := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
-        raise WrongError(f"{some(found)} left over", f"rm {_words(found)}")
+        raise WrongError(f"{some(found, 1)} left over", f"rm {_words(found)}")
     return "none"
 
 
 def pipeline() -> str:
     """Nothing has changed since the last run."""
     if changed := storage.stale():
-        raise WrongError(f"{some(changed)} changed since the last run", "dvc repro")
+        raise WrongError(f"{some(changed, 1)} changed since the last run", "dvc repro")
     return "up to date"
 
 
@@ -171,7 +171,7 @@ def pushed() -> str:
         if file.path not in absent and any(within(path, file.path) for path in absent)
     ]
     forget = [f"python -c {shlex.quote(FORGET.format(md5))}" for md5 in folders]
-    raise WrongError(f"{some(absent)} not in the remote", " && ".join([*forget, "dvc push"]))
+    raise WrongError(f"{some(absent, 1)} not in the remote", " && ".join([*forget, "dvc push"]))
 
 
 CHECKS = (
@@ -219,12 +219,6 @@ def _objects(md5: str, place: Path) -> Iterator[tuple[Path, str]]:
     if md5 != listed and hashes.md5_of(whole) == listed:
         for entry in json.loads(whole.read_bytes()):
             yield from _objects(entry["md5"], place)
-
-
-def some(names: Iterable[object]) -> str:
-    """The first name, and how many more there are."""
-    first, *more = map(str, names)
-    return f"{first} and {len(more)} more" if more else first
 
 
 def _words(paths: Iterable[Path]) -> str:

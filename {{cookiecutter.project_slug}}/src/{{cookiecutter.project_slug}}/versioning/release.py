@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 from ..files import CheckError, UserError, read_json
 from ..paths import GATE, METRICS, MODEL_CARD
 from . import git, registry, storage
+from .checking import some
 from .notes import Facts, facts, notes
-
-SHOWN = 4
 
 
 class Refusal(NamedTuple):
@@ -109,12 +108,6 @@ def _remote() -> Iterator[Refusal]:
             yield Refusal(f"the remote lacks {some(lacking)}", "run 'dvc push'")
     except UserError as error:
         yield Refusal(str(error), "check the network, the credentials and 'dvc remote list'")
-
-
-def some(names: list[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def last_release() -> str | None:

@@ -13,10 +13,11 @@ from typing import Any
 
 from ..files import CheckError, UserError
 from . import git, registry, storage
+from .checking import some
 from .graph import File
 from .hashes import mismatches, recorded
 from .notes import facts
-from .release import push_command, some
+from .release import push_command
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # they would check out the data a second time
 LOCK = Path("dvc.lock")
