@@ -10,9 +10,13 @@ ifneq ($(shell command -v uv 2>/dev/null),)
 CREATE := uv venv $(QUIET) --clear --python "$(PYTHON)" .venv
 else
 CREATE := "$(PYTHON)" -m venv --clear .venv
-GET_UV = awk '/^uv==/ {on = 1} on; on && !/\\$$/ {exit}' requirements.lock > .venv/uv.txt && \
+GET_UV = awk '/^uv==/ {on = 1} on; on && !/\\$$/ {exit}' requirements-bake.lock > .venv/uv.txt && \
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
 endif
+
+INSTALL = uv pip install $(QUIET) --python .venv --compile-bytecode --require-hashes -r
+PIN := .venv/bin/uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest \
+	--no-header --no-annotate --no-emit-index-url pyproject.toml
 
 # The projects that demo and test bake find uv here: 5 s to install them, not 100.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -24,7 +28,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-6s  %s\n", $$1, $$2}' Makefile
 
-demo: .venv/installed ## Bake the default project, install it, run its pipeline, show the figures
+demo: .venv/baker ## Bake the default project, install it, run its pipeline, show the figures
 	@rm -rf build/demo
 	.venv/bin/cookiecutter --no-input --default-config --output-dir build/demo .
 	$(MAKE) --no-print-directory -C $(DEMO) setup
@@ -45,8 +49,8 @@ check: .venv/installed ## Verify without changing anything: lint, format, types
 	.venv/bin/mypy
 
 lock: .venv/installed ## Pin the dependencies again: the template's, and those of the project it bakes
-	.venv/bin/uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest \
-		--no-header --no-annotate --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+	$(PIN) --group dev -o requirements.lock
+	$(PIN) --group bake --constraint requirements.lock -o requirements-bake.lock
 	@rm -rf build/lock
 	.venv/bin/cookiecutter --no-input --default-config --output-dir build/lock . >/dev/null
 	$(MAKE) --no-print-directory -C build/lock/flight_delays lock
@@ -57,7 +61,11 @@ lock: .venv/installed ## Pin the dependencies again: the template's, and those o
 		'Python 3.11 or later is needed: make demo PYTHON=python3.12 chooses another one.')"
 	$(CREATE)
 
-.venv/installed: requirements.lock | .venv/bin/python
+.venv/baker: requirements-bake.lock | .venv/bin/python
 	$(GET_UV)
-	uv pip install $(QUIET) --python .venv --compile-bytecode --require-hashes -r requirements.lock
+	$(INSTALL) requirements-bake.lock
+	@touch $@
+
+.venv/installed: requirements.lock | .venv/baker
+	$(INSTALL) requirements.lock
 	@touch $@

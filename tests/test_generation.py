@@ -163,10 +163,10 @@ def test_ignore_rules_are_anchored(fresh: BakedProject) -> None:
 
 
 def test_locks_hold_one_hashed_version_of_each_package_and_no_address() -> None:
-    for lock in (TEMPLATE / "requirements.lock", SOURCE / "requirements.lock"):
+    for lock in (*TEMPLATE.glob("requirements*.lock"), *SOURCE.glob("requirements*.lock")):
         text = lock.read_text(encoding="utf-8")
         names = re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE)
-        assert len(names) == len(set(names)) > 40
+        assert len(names) == len(set(names)) > 20
         assert len(re.findall(r"^[a-z0-9._-]+==.*\\\n    --hash=sha256:", text, re.M)) == len(names)
         assert not re.search(r"://|index|find-links|file:", text)
 

@@ -32,7 +32,7 @@ limits = Limits(queue_rows, flush_rows=2_000, flush_seconds=0.05, file_bytes=30_
 with PredictionLog(folder, scorer.contract, limits) as log:
     for number in range(count):
         request = f"{name}-{number}-{secrets.token_hex(100)}"
-        log.answers(request, raw, features, answers, model_version="v1")
+        log.answers([request], [10], raw, features, answers, model_version="v1")
         log.feedback(request, 3, True)
         time.sleep(0.001)
         if number % 100 == 0:

@@ -46,6 +46,11 @@ class Answers:
     low: np.ndarray | None = None
     high: np.ndarray | None = None
 
+    def part(self, rows: slice) -> "Answers":
+        """Those of some rows."""
+        columns = (self.prediction, self.decision, self.members, self.low, self.high)
+        return Answers(*(each if each is None else each[rows] for each in columns))  # type: ignore[arg-type]
+
 
 class Scorer:
     """The model in a folder (a checkout, or an unpacked model), open for scoring.

@@ -43,7 +43,7 @@ def answers_of(rows: int = 1) -> Answers:
 def put(log: PredictionLog, request: str, rows: int = 1, **given: Any) -> bool:
     features = given.pop("features", {"bulk": np.full(rows, 2.5, np.float32)})
     given = {"model_version": "v1", **given}
-    return log.answers(request, raw_columns(rows), features, answers_of(rows), **given)
+    return log.answers([request], [rows], raw_columns(rows), features, answers_of(rows), **given)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -88,7 +88,7 @@ def test_a_regression_is_kept_with_its_interval(tmp_path: Path, document: dict[s
     value = np.array([3.0], np.float32)
     answers = Answers(value, low=value - 1, high=value + 1)
     with PredictionLog(tmp_path, contract, NEVER) as log:
-        log.answers("one", raw_columns(), {}, answers, model_version="v1")
+        log.answers(["one"], [1], raw_columns(), {}, answers, model_version="v1")
         log.feedback("one", 0, 3.5)
     (row,) = log_reader.read(tmp_path).to_pylist()
     kept = [row[name] for name in ("prediction", "low", "high", "outcome")]
@@ -100,8 +100,8 @@ def test_a_column_that_a_request_left_out_is_null(tmp_path: Path, contract: Cont
     del raw["size"], raw["at"]
     with PredictionLog(tmp_path, contract, NEVER) as log:
         put(log, "whole")
-        log.answers("less", raw, {}, answers_of(), model_version="v1")
-        log.answers("less", raw, {"bulk": np.ones(1, np.float32)}, answers_of(), model_version="v1")
+        log.answers(["less"], [1], raw, {}, answers_of(), model_version="v1")
+        log.answers(["less"], [1], raw, {"bulk": np.ones(1, np.float32)}, answers_of(), model_version="v1")
     rows = log_reader.read(tmp_path).to_pylist()
     found = [(row["request_id"], row["raw_at"] is None, row["feature_bulk"]) for row in rows]
     assert found == [("whole", False, 2.5), ("less", True, None), ("less", True, 1.0)]
@@ -312,7 +312,7 @@ def test_a_fault_of_the_log_is_counted_and_the_thread_goes_on(
 def test_the_table_of_answers_has_one_schema_whatever_is_missing(contract: Contract) -> None:
     nothing = {name: values[:0] for name, values in raw_columns().items()}
     features = {"hue": np.array([], dtype=object)}
-    empty = log_tables.Answered(NOON, 0, "champion", "v1", "none", nothing, features, answers_of(0))
+    empty = log_tables.Answered(NOON, 0, "champion", "v1", [], [], nothing, features, answers_of(0))
     table = log_tables.answers([empty], contract)
     assert table.schema.field("raw_size").type == pa.float64()
     assert table.schema.field("feature_hue").type == pa.string()

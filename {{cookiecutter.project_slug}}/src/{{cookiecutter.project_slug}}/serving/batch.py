@@ -5,8 +5,7 @@ the event loop has at hand, which is no time at all, and never for any that may 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,8 +16,6 @@ from ..scoring import Answers, Arrays
 from .log import PredictionLog
 from .rows import Reader, Row
 from .served import Place, Served
-
-PARTS = [each.name for each in fields(Answers)]
 
 
 class Scored(NamedTuple):
@@ -34,27 +31,6 @@ class Waiting(NamedTuple):
     request_id: str
     rows: list[Row]
     answer: "asyncio.Future[Scored]"
-
-
-class Part(Mapping[str, np.ndarray]):
-    """Some rows of columns, cut out when asked for: thousands of these wait to be logged."""
-
-    __slots__ = ("_columns", "_rows")
-
-    def __init__(self, columns: Arrays, rows: slice) -> None:
-        self._columns, self._rows = columns, rows
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._columns[name][self._rows]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._columns
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
 
 
 class Batcher:
@@ -84,7 +60,10 @@ class Batcher:
         return answer
 
     def _score_all(self) -> None:
-        batch, self._waiting = self._waiting, []
+        batch = [one for one in self._waiting if not one.answer.done()]  # some have gone
+        self._waiting = []
+        if not batch:
+            return
         model = self._champion.model
         assert model is not None  # requests are refused before
         try:
@@ -107,10 +86,9 @@ class Batcher:
         for one in batch:
             rows = slice(start, start + len(one.rows))
             start = rows.stop
-            own = answers if len(batch) == 1 else _part(answers, rows)
-            if not one.answer.done():
-                one.answer.set_result(Scored(model, own))
-                self._keep(one, rows, raw, features, own, model, "champion")
+            own = answers if len(batch) == 1 else answers.part(rows)
+            one.answer.set_result(Scored(model, own))
+        self._keep(batch, raw, features, answers, model, "champion")
 
     def _score_shadow(self, batch: Sequence[Waiting], model: Served) -> None:
         try:
@@ -119,11 +97,7 @@ class Batcher:
             self.shadow_errors += 1
             structlog.get_logger().error("shadow failed", reason=str(error))
             return
-        start = 0
-        for one in batch:
-            rows = slice(start, start + len(one.rows))
-            start = rows.stop
-            self._keep(one, rows, raw, features, _part(answers, rows), model, "shadow")
+        self._keep(batch, raw, features, answers, model, "shadow")
 
     def _scored(self, batch: Sequence[Waiting], model: Served) -> tuple[Arrays, Arrays, Answers]:
         rows = chain.from_iterable(one.rows for one in batch)
@@ -134,8 +108,7 @@ class Batcher:
 
     def _keep(
         self,
-        one: Waiting,
-        rows: slice,
+        batch: Sequence[Waiting],
         raw: Arrays,
         features: Arrays,
         answers: Answers,
@@ -144,15 +117,11 @@ class Batcher:
     ) -> None:
         if self._log is not None:
             self._log.answers(
-                one.request_id,
-                Part(raw, rows),
-                Part(features, rows),
+                [one.request_id for one in batch],
+                [len(one.rows) for one in batch],
+                raw,
+                features,
                 answers,
                 model_version=model.version,
                 role=role,
             )
-
-
-def _part(answers: Answers, rows: slice) -> Answers:
-    parts = {name: getattr(answers, name) for name in PARTS}
-    return Answers(**{name: part[rows] for name, part in parts.items() if part is not None})

@@ -12,7 +12,7 @@ is full, rows wait in the queue; only those that find it full are dropped, and c
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -64,7 +64,8 @@ class PredictionLog:
 
     def answers(
         self,
-        request_id: str,
+        request_ids: Sequence[str],
+        lengths: Sequence[int],
         raw: Mapping[str, np.ndarray],
         features: Mapping[str, np.ndarray],
         answers: Answers,
@@ -72,10 +73,11 @@ class PredictionLog:
         model_version: str,
         role: str = "champion",
     ) -> bool:
-        """Hand over the rows of one request; False when they were dropped.
+        """Hand over the rows of requests that were scored together; False when any were dropped.
 
         Args:
-            request_id: of the request; its rows are numbered from 0.
+            request_ids: of the requests; the rows of each are numbered from 0.
+            lengths: how many rows each request has, one or more.
             raw: columns of the contract, typed as the features take them; one may be left out.
             features: the model's features, float32 or texts.
             answers: what the scorer answered.
@@ -85,9 +87,8 @@ class PredictionLog:
         The arrays must not be changed afterwards.
         """
         now, rows = time.time_ns(), len(answers.prediction)
-        return self._put(
-            Answered(now, rows, role, model_version, request_id, raw, features, answers)
-        )
+        which = (role, model_version, request_ids, lengths)
+        return self._put(Answered(now, rows, *which, raw, features, answers))
 
     def feedback(self, request_id: str, row: int, outcome: Any) -> bool:
         """Hand over the true outcome of a row, typed as the target; False when it was dropped."""
@@ -129,15 +130,15 @@ class PredictionLog:
     def _put(self, entry: Answered | Outcome) -> bool:
         with self._lock:
             before = self._queued
-            queued = before + entry.rows
-            if queued > self._limits.queue_rows or self._closing:
-                self._dropped += entry.rows
-                return False
-            self._queued = queued
-            self._waiting.append(entry)
+            room = 0 if self._closing else self._limits.queue_rows - before
+            kept = entry if entry.rows <= room else entry.first(room)
+            self._dropped += entry.rows - kept.rows
+            self._queued = queued = before + kept.rows
+            if kept.rows:
+                self._waiting.append(kept)
         if before < self._limits.flush_rows <= queued:
             self._due.set()
-        return True
+        return kept is entry
 
     def _run(self) -> None:
         while not self._closing:

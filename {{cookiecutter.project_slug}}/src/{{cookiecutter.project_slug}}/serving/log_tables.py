@@ -5,8 +5,10 @@ Columns of an answer: request_id, row, time, role, model_version; `raw_*` as the
 and high. Of an outcome: request_id, row, time, outcome. What is missing is null.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import accumulate, chain
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +23,34 @@ KEY = ["request_id", "row"]
 
 
 class Answered(NamedTuple):
-    """The rows of one request and their answers."""
+    """The rows of requests that were scored together, and their answers."""
 
     time: int
     rows: int
     role: str
     model_version: str
-    request_id: str
+    request_ids: Sequence[str]
+    lengths: Sequence[int]
     raw: Mapping[str, np.ndarray]
     features: Mapping[str, np.ndarray]
     answers: Answers
+
+    def first(self, rows: int) -> Self:
+        """Its first requests, as many as have no more rows than so many."""
+        return self.part(0, bisect_right([*accumulate(self.lengths)], rows))
+
+    def part(self, start: int, stop: int) -> Self:
+        """Some of its requests."""
+        ends = [0, *accumulate(self.lengths)]
+        rows = slice(ends[start], ends[stop])
+        return self._replace(
+            rows=rows.stop - rows.start,
+            request_ids=self.request_ids[start:stop],
+            lengths=self.lengths[start:stop],
+            raw={name: values[rows] for name, values in self.raw.items()},
+            features={name: values[rows] for name, values in self.features.items()},
+            answers=self.answers.part(rows),
+        )
 
 
 class Outcome(NamedTuple):
@@ -41,6 +61,10 @@ class Outcome(NamedTuple):
     request_id: str
     row: int
     outcome: Any
+
+    def first(self, rows: int) -> Self:
+        """Nothing of it, if there is no room."""
+        return self._replace(rows=min(rows, self.rows))
 
 
 class File(NamedTuple):
@@ -74,6 +98,7 @@ def tables(entries: Sequence[Any], contract: Contract) -> list[pa.Table]:
     try:
         return [make(entries, contract)]
     except (pa.ArrowException, ValueError, TypeError, IndexError):
+        entries = entries if len(entries) > 1 else _apart(entries[0])
         if len(entries) == 1:
             return []
     half = len(entries) // 2
@@ -82,14 +107,16 @@ def tables(entries: Sequence[Any], contract: Contract) -> list[pa.Table]:
 
 def answers(entries: Sequence[Answered], contract: Contract) -> pa.Table:
     """Answers of one model in one role."""
-    first, rows = entries[0], np.array([entry.rows for entry in entries])
-    ends = np.cumsum(rows)
+    first, rows = entries[0], [entry.rows for entry in entries]
+    ids = pa.array(chain.from_iterable(entry.request_ids for entry in entries), pa.string())
+    lengths = np.array([*chain.from_iterable(entry.lengths for entry in entries)], np.int64)
+    ends = np.cumsum(lengths)
     columns = {
-        "request_id": _repeat([entry.request_id for entry in entries], rows),
-        "row": pa.array((np.arange(ends[-1]) - np.repeat(ends - rows, rows)).astype(np.int32)),
+        "request_id": ids.take(pa.array(np.repeat(np.arange(len(lengths)), lengths))),
+        "row": pa.array((np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)).astype(np.int32)),
         "time": _moments(np.repeat([entry.time for entry in entries], rows)),
-        "role": _repeat([first.role] * len(entries), rows),
-        "model_version": _repeat([first.model_version] * len(entries), rows),
+        "role": pa.repeat(first.role, ends[-1]),
+        "model_version": pa.repeat(first.model_version, ends[-1]),
     }
     for name in contract.known_before():
         columns[f"raw_{name}"] = _raw(name, entries, contract.columns[name])
@@ -128,8 +155,11 @@ def _array(parts: Sequence[Any]) -> pa.Array:
     return made.cast(pa.string()) if pa.types.is_null(made.type) else made
 
 
-def _repeat(texts: Sequence[str], rows: np.ndarray) -> pa.Array:
-    return pa.array(texts, pa.string()).take(pa.array(np.repeat(np.arange(len(rows)), rows)))
+def _apart(entry: Entry) -> Sequence[Entry]:
+    """The requests of a batch, each by itself."""
+    if isinstance(entry, Outcome):
+        return [entry]
+    return [entry.part(at, at + 1) for at in range(len(entry.lengths))]
 
 
 def _moments(nanoseconds: np.ndarray) -> pa.Array:
