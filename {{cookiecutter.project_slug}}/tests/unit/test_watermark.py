@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from {{cookiecutter.project_slug}}.ci import watermark
-from {{cookiecutter.project_slug}}.ci.code_host import Comment
+from {{cookiecutter.project_slug}}.ci.conversation import Comment
 from {{cookiecutter.project_slug}}.ci.job import Job, running
 from {{cookiecutter.project_slug}}.files import UserError
 

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from ..files import UserError
 from ..versioning import git
 from . import tools, watermark
-from .code_host import CodeHost, FailedError, PassingError
+from .conversation import Conversation
+from .host import FailedError
 from .job import Job
 
 # Characters of a comment. GitHub takes 65,536, the watermark included.
@@ -27,7 +28,7 @@ Way = Callable[[Job, str], None]
 def comment(file: Path, job: Job) -> None:
     """Publish the file; print where it went. Raises UserError only for a file that is not there."""
     text = _read(file)
-    _append_to_summary(job, text)
+    job.summarize(text)
     if job.number is None:
         job.tell("notice", f"this job belongs to no pull request; {_kept(job, file)}")
     elif not job.token:
@@ -59,14 +60,14 @@ def _patiently(way: Way, job: Job, text: str) -> None:
     for pause in PAUSES:
         try:
             return way(job, text)
-        except PassingError:
+        except tools.PassingError:
             time.sleep(pause)
     return way(job, text)
 
 
 def _by_cml(job: Job, text: str) -> None:
     """Let CML edit or add the comment, in a home of its own: it makes git trust every folder."""
-    if not watermark.in_reach_of_cml(job, CodeHost(job).comments()):
+    if not watermark.in_reach_of_cml(job, Conversation(job).comments()):
         raise FailedError("it would not find our comment among so many, or edit a reply to it")
     with TemporaryDirectory() as home:
         tools.require_cml(Path(home))
@@ -82,7 +83,7 @@ def _by_gh(job: Job, text: str) -> None:
     """Let gh edit this token's last comment, where that is ours or there is none; else add one."""
     place = [str(job.number), "--repo", f"{job.server.partition('://')[2]}/{job.repository}"]
     mine = "[.comments[] | select(.viewerDidAuthor)] | last | .body // empty"
-    ours = watermark.ours(CodeHost(job).comments())
+    ours = watermark.ours(Conversation(job).comments())
     with TemporaryDirectory() as home:
         body = Path(home) / "comment.md"
         body.write_text(_signed(text), encoding="utf-8", newline="\n")
@@ -102,8 +103,8 @@ def _gh(job: Job, home: Path, *words: str) -> str:
 
 
 def _by_api(job: Job, text: str) -> None:
-    host = CodeHost(job)
-    host.write(_signed(text), watermark.ours(host.comments()))
+    conversation = Conversation(job)
+    conversation.write(_signed(text), watermark.ours(conversation.comments()))
 
 
 def _signed(text: str) -> str:
@@ -115,16 +116,6 @@ def _short(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
     return text[: longest - len(CUT)].rpartition("\n")[0] + CUT
-
-
-def _append_to_summary(job: Job, text: str) -> None:
-    if job.summary is None:
-        return
-    try:
-        with job.summary.open("a", encoding="utf-8", newline="\n") as summary:
-            summary.write(text + "\n")
-    except OSError as error:
-        job.tell("warning", f"the job's summary cannot be written: {error}")
 
 
 def _kept(job: Job, file: Path) -> str:

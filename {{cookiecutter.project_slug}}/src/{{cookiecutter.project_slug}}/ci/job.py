@@ -37,6 +37,16 @@ class Job:
         else:
             print(f"{level}: {line}")
 
+    def summarize(self, text: str) -> None:
+        """Append to what the job's page shows, where it shows something."""
+        if self.summary is None:
+            return
+        try:
+            with self.summary.open("a", encoding="utf-8", newline="\n") as summary:
+                summary.write(text + "\n")
+        except OSError as error:
+            self.tell("warning", f"the job's summary cannot be written: {error}")
+
     def hidden(self, text: str) -> str:
         """The text without the token."""
         return text.replace(self.token, "***") if self.token else text

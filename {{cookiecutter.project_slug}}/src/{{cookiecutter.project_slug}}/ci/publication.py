@@ -31,14 +31,14 @@ def publish(version: str, archive: Path, place: str) -> str:
 
 def _github(where: Host, version: str, archive: Path, notes: str) -> str:
     """A release of the tag; its archive replaces one of the same name."""
-    found: dict[str, Any] | None = where.call("GET", f"releases/tags/{version}")
+    found: dict[str, Any] | None = where.find(f"releases/tags/{version}")
     if found is None:
         text = {"tag_name": version, "name": version, "body": notes}
         found = where.call("POST", "releases", text)
     assert found is not None
     for asset in found.get("assets", []):
         if asset["name"] == archive.name:
-            where.call("DELETE", f"releases/assets/{asset['id']}")
+            where.remove(f"releases/assets/{asset['id']}")
     address = found["upload_url"].partition("{")[0]
     where.call("POST", address, archive.read_bytes(), name=archive.name)
     return str(found["html_url"])
@@ -48,7 +48,7 @@ def _gitlab(where: Host, version: str, archive: Path, notes: str) -> str:
     """A generic package, and a release of the tag that links to it."""
     path = f"packages/generic/model/{version}/{archive.name}"
     where.call("PUT", path, archive.read_bytes())
-    if where.call("GET", f"releases/{version}") is None:
+    if where.find(f"releases/{version}") is None:
         link = {"name": archive.name, "url": f"{where.api}/{path}", "link_type": "package"}
         text = {"tag_name": version, "name": version, "description": notes}
         where.call("POST", "releases", {**text, "assets": {"links": [link]}})

@@ -4,8 +4,9 @@ import sys
 
 from ..files import CheckError
 from ..versioning import git
+from .credentials import git_with_token, remote
 from .host import Host, host
-from .host import git as ask
+from .job import Job
 from .retrain import Retrained
 
 LONGEST = 50_000  # bytes of a description that git push can carry
@@ -17,28 +18,25 @@ def publish(made: Retrained, body: str) -> str:
     Outside a CI job the branch is pushed with the user's own credentials, and that is all.
     """
     where = host()
-    if where is not None and where.job.summary:
-        with where.job.summary.open("a", encoding="utf-8", newline="\n") as summary:
-            summary.write(body + "\n")
-    if where is not None and where.job.host == "github":
-        _push(made, where, [])
-        return _github(made, where, body)
-    options = _options(made, body) if where else []
-    pushed = _push(made, where, options)
     if where is None:
-        done = "Pushed" if pushed else "There is already"
+        done = "Pushed" if _push(made, None, []) else "There is already"
         return f"{done} {made.branch}; open its pull request, with the report as its text."
+    where.job.summarize(body)
+    if where.job.host == "github":
+        _push(made, where.job, [])
+        return _github(made, where, body)
+    pushed = _push(made, where.job, _options(made, body))
     done = "Pushed with" if pushed else "There is already"
     return f"{done} a merge request from {made.branch} to {made.base}."
 
 
-def _push(made: Retrained, where: Host | None, options: list[str]) -> bool:
+def _push(made: Retrained, job: Job | None, options: list[str]) -> bool:
     """Push what is not there yet. Raises CheckError where others have committed to the branch."""
-    remote = _remote(where)
-    found = ask(where, "ls-remote", remote, f"refs/heads/{made.branch}").split()
+    place = remote(job)
+    found = git_with_token(job, "ls-remote", place, f"refs/heads/{made.branch}").split()
     there = found[0] if found else ""
     if there:
-        ask(where, "fetch", "--quiet", remote, there)
+        git_with_token(job, "fetch", "--quiet", place, there)
         if _same(there, made):
             print(f"{made.branch} is there already, with the same content", file=sys.stderr)
             return False
@@ -47,16 +45,9 @@ def _push(made: Retrained, where: Host | None, options: list[str]) -> bool:
             raise CheckError(f"{what}; merge or delete that branch, then retrain again")
     lease = f"--force-with-lease=refs/heads/{made.branch}:{there}"
     words = [word for option in options for word in ("--push-option", option)]
-    ask(where, "push", "--no-verify", lease, *words, remote, f"HEAD:refs/heads/{made.branch}")
+    words += [place, f"HEAD:refs/heads/{made.branch}"]
+    git_with_token(job, "push", "--no-verify", lease, *words)
     return True
-
-
-def _remote(where: Host | None) -> str:
-    """Where to push: a name; on GitLab with a token of ours, the address, as origin has another."""
-    if where and where.job.host == "gitlab" and where.job.token:
-        return f"{where.job.server}/{where.job.repository}.git"
-    remotes = git.run("remote").splitlines()
-    return remotes[0] if remotes and "origin" not in remotes else "origin"
 
 
 def _same(there: str, made: Retrained) -> bool:

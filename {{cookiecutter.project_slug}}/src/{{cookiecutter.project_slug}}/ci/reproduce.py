@@ -12,8 +12,7 @@ from pathlib import Path
 from ..files import CheckError, UserError
 from ..versioning import clone, git, storage
 from ..versioning.checking import some
-from .host import Host
-from .host import git as git_with_token
+from .credentials import git_with_token, remote
 from .job import Job
 
 MESSAGE = "Reproduce the pipeline"
@@ -87,7 +86,7 @@ def _push_commit(job: Job) -> None:
     """Push to the branch as it was checked out; what came later has a job of its own."""
     place = f"HEAD:refs/heads/{job.branch}"
     try:
-        git_with_token(Host(job), "push", "--no-verify", "origin", place)
+        git_with_token(job, "push", "--no-verify", remote(job), place)
     except UserError as error:
         why = f"dvc.lock did not come back to {job.branch}: {error}"
         job.tell("warning", f"{why}; {BY_HAND}")

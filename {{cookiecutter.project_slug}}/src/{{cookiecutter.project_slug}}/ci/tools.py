@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from .code_host import FailedError, PassingError
+from .host import FailedError
 from .job import Job
 
 PATIENCE = 180  # seconds
@@ -21,6 +21,10 @@ PASSING = re.compile(
     re.IGNORECASE,
 )
 LONGEST = 300  # characters of what a tool said
+
+
+class PassingError(FailedError):
+    """It may work a little later: too many requests, or a server's own mistake."""
 
 
 def run(job: Job, home: Path, tool: str, *words: str, **secrets: str) -> str:

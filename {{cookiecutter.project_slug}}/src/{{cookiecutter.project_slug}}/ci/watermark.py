@@ -6,7 +6,7 @@ CML's form (its src/watermark.js), so that a comment is found again whoever wrot
 import re
 from collections.abc import Sequence
 
-from .code_host import Comment
+from .conversation import Comment
 from .job import Job
 
 TITLE = f"{__package__.split('.')[0].replace('_', '-')} report"
