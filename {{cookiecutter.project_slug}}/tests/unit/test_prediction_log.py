@@ -101,7 +101,9 @@ def test_a_column_that_a_request_left_out_is_null(tmp_path: Path, contract: Cont
     with PredictionLog(tmp_path, contract, NEVER) as log:
         put(log, "whole")
         log.answers(["less"], [1], raw, {}, answers_of(), model_version="v1")
-        log.answers(["less"], [1], raw, {"bulk": np.ones(1, np.float32)}, answers_of(), model_version="v1")
+        log.answers(
+            ["less"], [1], raw, {"bulk": np.ones(1, np.float32)}, answers_of(), model_version="v1"
+        )
     rows = log_reader.read(tmp_path).to_pylist()
     found = [(row["request_id"], row["raw_at"] is None, row["feature_bulk"]) for row in rows]
     assert found == [("whole", False, 2.5), ("less", True, None), ("less", True, 1.0)]
@@ -141,6 +143,53 @@ def test_what_no_longer_fits_the_queue_is_dropped_and_counted_and_never_waits(
     assert log.counters() == (0, 120, 80, 0)
     assert log_reader.read(tmp_path).num_rows == 120
     assert not put(log, "too late")
+
+
+def test_rows_scored_together_are_numbered_by_request(tmp_path: Path, contract: Contract) -> None:
+    with PredictionLog(tmp_path, contract, NEVER) as log:
+        assert put_together(log, {"one": 2, "two": 1, "three": 2})
+        put(log, "four")
+    rows = log_reader.read(tmp_path).to_pylist()
+    assert sorted((row["request_id"], row["row"], row["feature_bulk"]) for row in rows) == [
+        ("four", 0, 2.5),
+        ("one", 0, 0.0),
+        ("one", 1, 1.0),
+        ("three", 0, 3.0),
+        ("three", 1, 4.0),
+        ("two", 0, 2.0),
+    ]
+
+
+def test_of_requests_scored_together_those_that_fit_the_queue_are_kept(
+    tmp_path: Path, contract: Contract
+) -> None:
+    with PredictionLog(tmp_path, contract, NEVER) as log:
+        assert not put_together(log, {"one": 60, "two": 30, "three": 20})
+        assert log.counters() == (90, 0, 20, 0)
+        assert not put_together(log, {"four": 11})
+        assert put_together(log, {"five": 10})
+    kept = log_reader.read(tmp_path)["request_id"].to_pylist()
+    assert {name: kept.count(name) for name in kept} == {"one": 60, "two": 30, "five": 10}
+
+
+def test_a_row_that_fits_no_table_takes_no_other_of_its_batch_with_it(
+    tmp_path: Path, contract: Contract
+) -> None:
+    with PredictionLog(tmp_path, contract, NEVER) as log:
+        put_together(log, {"good": 1, "odd": 1, "fine": 2}, odd=1)
+    assert log.counters() == (0, 3, 1, 0)
+    kept = log_reader.read(tmp_path)["request_id"].to_pylist()
+    assert sorted(kept) == ["fine", "fine", "good"]
+
+
+def put_together(log: PredictionLog, requests: dict[str, int], odd: int | None = None) -> bool:
+    """Hand over requests of so many rows; the row `odd` has a text that is none."""
+    lengths = [*requests.values()]
+    rows = sum(lengths)
+    raw, features = raw_columns(rows), {"bulk": np.arange(rows, dtype=np.float32)}
+    if odd is not None:
+        raw["colour"][odd] = "\ud800"
+    return log.answers([*requests], lengths, raw, features, answers_of(rows), model_version="v1")
 
 
 def test_rows_wait_while_the_disk_is_full_and_are_written_once_it_is_not(
@@ -206,6 +255,17 @@ def test_a_file_grows_until_its_size_and_then_another_begins(
     for name in ("one", "many"):
         ids = log_reader.read(tmp_path / name)["request_id"].to_pylist()
         assert ids == ["0", "1", "2"]
+
+
+def test_a_file_that_got_a_whole_flush_is_not_written_again(
+    tmp_path: Path, contract: Contract
+) -> None:
+    with PredictionLog(tmp_path, contract, NEVER._replace(flush_rows=2)) as log:
+        for number in range(3):
+            put(log, str(number), rows=2)
+            log.flush()
+    assert len(files_of(tmp_path)) == 3
+    assert log_reader.read(tmp_path).num_rows == 6
 
 
 def test_each_row_stands_under_its_day(

@@ -29,7 +29,10 @@ COMPLAIN_EVERY = 60.0  # seconds
 
 
 class Limits(NamedTuple):
-    """How much may wait, when it is written, and when a file is large enough for the next one."""
+    """How much may wait, when it is written, and when a file is large enough for the next one.
+
+    A file with `flush_rows` rows is large enough, too.
+    """
 
     queue_rows: int = 100_000
     flush_rows: int = 10_000
@@ -53,7 +56,7 @@ class PredictionLog:
         """Start the thread. The folder is made with the first flush."""
         self._contract = contract
         self._limits = limits or Limits()
-        self._files = DayFiles(folder, self._limits.file_bytes)
+        self._files = DayFiles(folder, self._limits.file_bytes, self._limits.flush_rows)
         self._lock = threading.Lock()
         self._waiting: list[Entry] = []
         self._queued = self._written = self._dropped = self._errors = 0

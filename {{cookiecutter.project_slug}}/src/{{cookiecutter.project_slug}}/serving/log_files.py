@@ -2,7 +2,8 @@
 
 A flush that finds this process's last file below the size that it may reach writes it anew with the
 new rows added and moves it to its place in one step, so that a quiet service does not leave a file
-every few seconds. A file begins with the time and a token of its process, so no two ever meet.
+every few seconds; a busy one leaves a file at each flush and writes no row twice. A file's name
+begins with the time and a token of its process, so no two ever meet.
 """
 
 import os
@@ -21,6 +22,7 @@ from .log_tables import File
 
 ABANDONED_AFTER = 3600  # seconds; nobody writes a part for so long
 PART = ".part"
+UNIQUE = ("request_id", "time")
 
 
 class Done(NamedTuple):
@@ -42,9 +44,9 @@ class _Open:
 class DayFiles:
     """The files of one process below a folder; `add` tables to them, then `write`."""
 
-    def __init__(self, folder: Path, file_bytes: int) -> None:
-        """Remove parts that a killed process has left there."""
-        self._folder, self._file_bytes = folder, file_bytes
+    def __init__(self, folder: Path, file_bytes: int, file_rows: int) -> None:
+        """Files end at either size. Remove parts that a killed process has left there."""
+        self._folder, self._file_bytes, self._file_rows = folder, file_bytes, file_rows
         self._token, self._count = secrets.token_hex(4), 0
         self._open: dict[tuple[File, pa.Schema], _Open] = {}
         for part in folder.glob(f"*/day=*/.*{PART}"):
@@ -70,9 +72,13 @@ class DayFiles:
                 errors.append(f"{current.path}: {first_line(error)}")
                 continue
             rows, current.unwritten = rows + current.unwritten, 0
-            if size >= self._file_bytes or place[0].day < today:
+            if self._is_full(current, size) or place[0].day < today:
                 del self._open[place]
         return Done(rows, errors)
+
+    def _is_full(self, current: _Open, size: int) -> bool:
+        rows = sum(table.num_rows for table in current.tables)
+        return size >= self._file_bytes or rows >= self._file_rows
 
     def _new_path(self, file: File) -> Path:
         self._count += 1
@@ -89,7 +95,7 @@ def _write(current: _Open) -> int:
     current.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with part.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
+            pq.write_table(table, file, compression="zstd", use_dictionary=repeated(table))
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
@@ -97,6 +103,11 @@ def _write(current: _Open) -> int:
     finally:
         part.unlink(missing_ok=True)
     return size
+
+
+def repeated(table: pa.Table) -> list[str]:
+    """Columns whose values come again and again; the others would not gain by a dictionary."""
+    return [name for name in table.column_names if name not in UNIQUE]
 
 
 def remove_if_abandoned(part: Path) -> None:

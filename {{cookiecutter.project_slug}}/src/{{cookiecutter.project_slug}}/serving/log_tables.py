@@ -110,13 +110,13 @@ def answers(entries: Sequence[Answered], contract: Contract) -> pa.Table:
     first, rows = entries[0], [entry.rows for entry in entries]
     ids = pa.array(chain.from_iterable(entry.request_ids for entry in entries), pa.string())
     lengths = np.array([*chain.from_iterable(entry.lengths for entry in entries)], np.int64)
-    ends = np.cumsum(lengths)
+    ends, total = np.cumsum(lengths), sum(rows)
     columns = {
         "request_id": ids.take(pa.array(np.repeat(np.arange(len(lengths)), lengths))),
-        "row": pa.array((np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)).astype(np.int32)),
+        "row": pa.array((np.arange(total) - np.repeat(ends - lengths, lengths)).astype(np.int32)),
         "time": _moments(np.repeat([entry.time for entry in entries], rows)),
-        "role": pa.repeat(first.role, ends[-1]),
-        "model_version": pa.repeat(first.model_version, ends[-1]),
+        "role": pa.repeat(first.role, total),
+        "model_version": pa.repeat(first.model_version, total),
     }
     for name in contract.known_before():
         columns[f"raw_{name}"] = _raw(name, entries, contract.columns[name])
