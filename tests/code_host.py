@@ -1,11 +1,11 @@
 """code_host: a stand-in for the API of GitHub and GitLab, over HTTPS on 127.0.0.1.
 
-It speaks of one pull request's comments, as much as `cml`, `gh` and our own command ask for, and
-fails on demand. GitHub's paths are those of a GitHub Enterprise server: `/api/v3`, `/api/graphql`.
+It speaks of one pull request's comments, of the pull requests that are opened, and of releases, as
+much as `cml`, `gh` and our own commands ask for, and fails on demand. GitHub's paths are those of a
+GitHub Enterprise server: `/api/v3`, `/api/graphql`.
 """
 
 import json
-import re
 import ssl
 import subprocess
 import threading
@@ -16,12 +16,12 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-REPOSITORY = "team/flights"
-NUMBER = 7
+from code_host_api import NUMBER, REPOSITORY, routed
+
 TOKEN = "ghs_a-secret-of-the-job"
-USER = "github-actions[bot]"  # whose token it is
+CREDENTIALS = ("Authorization", "PRIVATE-TOKEN", "JOB-TOKEN")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,17 @@ class Request:
 
     method: str
     path: str
-    agent: str
+    token: str  # whoever asks
     body: Any = None
+
+    @property
+    def place(self) -> str:
+        """The path, without what is asked of it."""
+        return unquote(urlsplit(self.path).path)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
 
 
 @dataclass(frozen=True)
@@ -46,13 +55,28 @@ class Failure:
 
 @dataclass
 class CodeHost:
-    """The server's side of one pull request."""
+    """What was said, opened and published here, and who asked for what."""
 
     url: str = ""
     certificate: Path = Path()
     comments: list[dict[str, Any]] = field(default_factory=list)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
+    releases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> set[str]:
+        """All tokens that somebody has come with."""
+        return {request.token for request in self.requests}
+
+    def clear(self) -> None:
+        """Forget everything: a new test."""
+        for kept in (self.comments, self.pulls, self.releases, self.files):
+            kept.clear()
+        self.requests.clear()
+        self.failures.clear()
 
     def say(self, body: str, user: str = "a-reviewer") -> dict[str, Any]:
         """Add a comment, as somebody."""
@@ -88,11 +112,13 @@ class CodeHost:
                 return failure
         return None
 
-    def environment(self, folder: Path, branch: str = "dial") -> dict[str, str]:
-        """What a job of GitHub Actions for this pull request finds in its environment."""
+    def environment(self, folder: Path, branch: str = "") -> dict[str, str]:
+        """What a job of GitHub Actions finds: for a push, or for the pull request of a branch."""
         event, summary = folder / "event.json", folder / "summary.md"
         head = {"ref": branch, "repo": {"full_name": REPOSITORY}}
-        document = {"pull_request": {"number": NUMBER, "head": head}}
+        document: dict[str, Any] = {"ref": "refs/heads/main"}
+        if branch:
+            document = {"pull_request": {"number": NUMBER, "head": head}}
         event.write_text(json.dumps(document), encoding="utf-8")
         return self._certified() | {
             "GITHUB_ACTIONS": "true",
@@ -101,18 +127,16 @@ class CodeHost:
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_SERVER_URL": self.url,
             "GITHUB_STEP_SUMMARY": str(summary),
-            "GH_TOKEN": TOKEN,
         }
 
     def gitlab_environment(self) -> dict[str, str]:
-        """What a job of GitLab CI for this merge request finds in its environment."""
+        """What a job of GitLab CI for the merge request finds in its environment."""
         return self._certified() | {
             "GITLAB_CI": "true",
             "CI_API_V4_URL": f"{self.url}/api/v4",
             "CI_MERGE_REQUEST_IID": str(NUMBER),
             "CI_PROJECT_PATH": REPOSITORY,
             "CI_SERVER_URL": self.url,
-            "REPO_TOKEN": TOKEN,
         }
 
     def _certified(self) -> dict[str, str]:
@@ -165,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # noqa: N802
         self._answer()
 
-    do_POST = do_PATCH = do_PUT = do_GET  # noqa: N815
+    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         """Keep the tests' output clean."""
@@ -176,19 +200,24 @@ class _Handler(BaseHTTPRequestHandler):
         if failure := self.host.failure(request):
             headers = {"Retry-After": failure.retry_after} if failure.retry_after else {}
             self._send(failure.status, {"message": "refused by the test"}, headers)
-        elif TOKEN not in str(self.headers):
+        elif request.token != TOKEN:
             self._send(401, {"message": "Bad credentials"}, {})
         else:
-            answer, headers = _routed(self.host, request)
-            self._send(404 if answer is None else 200, answer, headers)
+            answer = routed(self.host, request)
+            missing = {"message": "Not Found"}
+            self._send(404 if answer is None else 200, missing if answer is None else answer, {})
 
     def _read(self) -> Request:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kind = self.headers.get("Content-Type", "")
-        body: Any = json.loads(raw) if raw and "json" in kind else None
-        if raw and body is None:
-            body = {name: values[0] for name, values in parse_qs(raw).items()}
-        return Request(self.command, self.path, self.headers.get("User-Agent", ""), body)
+        body: Any = raw or None
+        if raw and "json" in kind:
+            body = json.loads(raw)
+        elif raw and "form" in kind:
+            body = {name: values[0] for name, values in parse_qs(raw.decode()).items()}
+        given = [self.headers.get(name, "") for name in CREDENTIALS]
+        token = next(filter(None, given), "").rpartition(" ")[2]
+        return Request(self.command, self.path, token, body)
 
     def _send(self, status: int, document: Any, headers: dict[str, str]) -> None:
         raw = json.dumps(document).encode()
@@ -198,56 +227,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
-
-
-def _routed(host: CodeHost, request: Request) -> tuple[Any, dict[str, str]]:
-    where = urlsplit(request.path)
-    query = {name: values[0] for name, values in parse_qs(where.query).items()}
-    project, issue = f"/api/v4/projects/{REPOSITORY}", f"/api/v3/repos/{REPOSITORY}/issues"
-    path = where.path.replace("%2F", "/").replace("%2f", "/")
-    notes = f"{project}/merge_requests/{NUMBER}/notes"
-    comments = f"{issue}/{NUMBER}/comments"
-    if path == "/api/graphql":
-        return _graphql(host, request.body), {}
-    if path == "/api/v4/version":
-        return {"version": "17.0.0"}, {}
-    if request.method == "GET" and path == comments:
-        return _page(host.comments, query, 30), {}
-    if request.method == "GET" and path == notes:
-        rising = query.get("sort") == "asc"
-        return _page(host.comments if rising else host.comments[::-1], query, 20), {}
-    if request.method == "POST" and path in (comments, notes):
-        return host.say(request.body["body"], USER), {}
-    if found := re.fullmatch(rf"(?:{issue}/comments|{notes})/(\d+)", path):
-        return host.edit(found[1], request.body["body"]), {}
-    return None, {}
-
-
-def _page(comments: list[Any], query: dict[str, str], default: int) -> list[Any]:
-    size, page = int(query.get("per_page", default)), int(query.get("page", 1))
-    return comments[(page - 1) * size : page * size]
-
-
-def _graphql(host: CodeHost, asked: dict[str, Any]) -> dict[str, Any]:
-    """What gh asks for; the nodes have all that it may choose from."""
-    words, given = asked["query"], asked.get("variables", {}).get("input", {})
-    if "updateIssueComment" in words:
-        edited = host.edit(given["id"], given["body"]) or {}
-        return {"data": {"updateIssueComment": {"issueComment": {"url": edited["html_url"]}}}}
-    if "addComment" in words:
-        made = host.say(given["body"], USER)
-        return {"data": {"addComment": {"commentEdge": {"node": {"url": made["html_url"]}}}}}
-    nodes = [_node(each) for each in host.comments]
-    comments = {"nodes": nodes, "totalCount": len(nodes), "pageInfo": {"hasNextPage": False}}
-    pull = {"id": "PR_7", "number": NUMBER, "url": f"{host.url}/{REPOSITORY}/pull/{NUMBER}"}
-    return {"data": {"repository": {"pullRequest": {**pull, "comments": comments}}}}
-
-
-def _node(comment: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": str(comment["id"]),
-        "author": {"login": comment["user"]["login"]},
-        "body": comment["body"],
-        "url": comment["html_url"],
-        "viewerDidAuthor": comment["user"]["login"] == USER,
-    }

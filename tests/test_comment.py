@@ -10,12 +10,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import code_host
-from code_host import NUMBER, REPOSITORY, TOKEN, USER
+from code_host import TOKEN
+from code_host_api import NUMBER, REPOSITORY, USER
 from conftest import BakedProject
 
 TEXT = "**Better**: roc_auc 0.75 against 0.71\n"
@@ -90,19 +92,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[code_host.CodeH
 @pytest.fixture
 def job(project: BakedProject, server: code_host.CodeHost, tmp_path: Path) -> Job:
     """A job on a machine with git and Python, without cml and gh; nobody has commented yet."""
-    for kept in (server.comments, server.requests, server.failures):
-        kept.clear()
+    server.clear()
     tools = tmp_path / "bin"
     tools.mkdir()
     (tmp_path / "home").mkdir()
     path = os.pathsep.join([str(tools), str(project.path / ".venv" / "bin")])
-    made = Job(project, server, tmp_path, server.environment(tmp_path))
-    made.environment |= {"PATH": path, "HOME": str(tmp_path / "home")}
+    made = Job(project, server, tmp_path, server.environment(tmp_path, "dial"))
+    made.environment |= {"PATH": path, "HOME": str(tmp_path / "home"), "GH_TOKEN": TOKEN}
     for name in ("git", "env"):
         made.install(name, Path(shutil.which(name) or name))
     return made
 
 
+@cache
 def _real_cml() -> Path | None:
     """The cml of this machine, if it is the one of https://cml.dev."""
     if not (found := shutil.which("cml")):
@@ -272,7 +274,7 @@ def test_text_too_long_for_a_comment_is_cut_and_the_summary_has_it_all(job: Job,
 
 
 def test_push_without_pull_request_fills_the_summary_only(job: Job) -> None:
-    (job.folder / "event.json").write_text('{"ref": "refs/heads/main"}', encoding="utf-8")
+    job.host.environment(job.folder)
     assert "belongs to no pull request" in job.comment()
     assert job.summary == TEXT + "\n" and job.host.requests == []
 
@@ -303,7 +305,7 @@ class TestGitLab:
     def gitlab(self, job: Job) -> Job:
         """The job on the other code host."""
         kept = {name: job.environment[name] for name in ("PATH", "HOME")}
-        job.environment = job.host.gitlab_environment() | kept
+        job.environment = job.host.gitlab_environment() | kept | {"REPO_TOKEN": TOKEN}
         return job
 
     def test_comment_is_made_once_and_then_edited(self, gitlab: Job, way: str) -> None:

@@ -4,14 +4,17 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-import repository_host
-from conftest import BakedProject
-from repository_host import REPOSITORY, TOKEN
-from test_workflows import BRIEFLY, NO_HOOKS, Shared, lines
+import code_host
+from code_host import TOKEN, CodeHost
+from code_host_api import REPOSITORY
+from conftest import TEMPLATE, BakedProject
+from runner import BRIEFLY, NO_HOOKS, Shared, lines
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,6 +23,8 @@ pytestmark = [
         reason="gitlab-ci-local 4.60.0 (npm) or rsync is not installed",
     ),
 ]
+PIPELINE = TEMPLATE / "{{cookiecutter.project_slug}}" / ".gitlab-ci.yml"
+SCRIPTS = ("before_script", "script", "after_script")
 KEEP_OPTIONS = """\
 #!/bin/sh
 i=0
@@ -46,6 +51,34 @@ def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Sha
     return shared
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CodeHost]:
+    with code_host.start(tmp_path_factory.mktemp("host")) as server:
+        yield server
+
+
+@pytest.fixture
+def host(server: CodeHost) -> CodeHost:
+    """The code host, on which nothing is yet."""
+    server.clear()
+    return server
+
+
+def scripts() -> set[tuple[str, str]]:
+    """Job and command of all that the pipeline executes."""
+    document = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+    return {
+        (name, line)
+        for name, about in document.items()
+        if isinstance(about, dict)
+        for key in SCRIPTS
+        for line in about.get(key, [])
+    }
+
+
+EXECUTED: set[tuple[str, str]] = set()  # with success
+
+
 def job(
     clone: BakedProject, name: str, **variables: str | Path
 ) -> "subprocess.CompletedProcess[str]":
@@ -57,7 +90,11 @@ def job(
     words = [word for key, value in given.items() for word in ("--variable", f"{key}={value}")]
     quiet = {"FORCE_COLOR": "0", "HOME": os.environ["HOME"]}
     command = ("gitlab-ci-local", "--force-shell-executor", *words, name)
-    return clone.run(*command, check=False, **quiet)
+    done = clone.run(*command, check=False, **quiet)
+    if done.returncode == 0:
+        printed = {line.partition("$ ")[2].strip() for line in done.stdout.splitlines()}
+        EXECUTED.update(each for each in scripts() if each[0] == name and each[1] in printed)
+    return done
 
 
 def test_check_is_green(shared: Shared) -> None:
@@ -65,8 +102,34 @@ def test_check_is_green(shared: Shared) -> None:
     done = job(clone, "check", CI_PIPELINE_SOURCE="merge_request_event", **BRIEFLY)
     assert done.returncode == 0, done.stdout
     assert re.search(r"ok +pushed +all is in the remote", done.stdout)
-    for command in ("make setup", "make hooks", "make test", "make fresh"):
-        assert f"$ {command}" in done.stdout
+
+
+def test_report_comes_as_a_comment_and_its_record_to_the_branch(
+    shared: Shared, host: CodeHost
+) -> None:
+    shared.turn_a_dial("dial")
+    clone = shared.checkout("report", "dial")
+    address = f"{host.url}/{REPOSITORY}.git"  # the job's own origin takes no pushes on GitLab
+    clone.run("git", "config", f"url.{shared.origin}.insteadOf", address)
+    clone.run("git", "remote", "set-url", "origin", f"{shared.origin}-that-takes-no-pushes")
+    variables = host.gitlab_environment() | {
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": clone.run("git", "rev-parse", "HEAD~").stdout.strip(),
+        "CI_MERGE_REQUEST_PROJECT_ID": "1",
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "dial",
+        "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1",
+        "CI_PIPELINE_SOURCE": "merge_request_event",
+        "REPO_TOKEN": TOKEN,
+    }
+    done = job(clone, "report", **variables)
+    assert done.returncode == 0, done.stdout
+    assert "Pushed dvc.lock and the reports to dial." in done.stdout
+    assert TOKEN not in done.stdout
+    (body,) = host.bodies()
+    assert body.startswith((clone.path / "report.md").read_text(encoding="utf-8"))
+    assert "train.hyperparameters.linear.C" in body
+    origin = ("git", "--git-dir", shared.origin)
+    log = clone.run(*origin, "log", "--format=%s", "main..dial").stdout.splitlines()
+    assert log == ["Reproduce the pipeline", "Turn a dial"]
 
 
 def test_retraining_opens_one_merge_request_with_the_report(shared: Shared) -> None:
@@ -86,23 +149,20 @@ def test_retraining_opens_one_merge_request_with_the_report(shared: Shared) -> N
     assert "\\n" in description  # GitLab's line ends
 
 
-def test_a_tag_is_verified_packed_and_published(shared: Shared) -> None:
+def test_a_tag_is_verified_packed_and_published(shared: Shared, host: CodeHost) -> None:
     clone = shared.checkout("release", "v1.0.0")
-    with repository_host.start() as host:
-        variables = {
-            "CI_API_V4_URL": f"{host.url}/api/v4",
-            "CI_SERVER_URL": host.url,
-            "CI_PROJECT_PATH": REPOSITORY,
-            "CI_JOB_TOKEN": TOKEN,
-            "CI_COMMIT_TAG": "v1.0.0",
-            "PUBLISH": "release",
-        }
-        for _ in range(2):
-            done = job(clone, "release", **variables)
-            assert done.returncode == 0, done.stdout
+    variables = {"CI_JOB_TOKEN": TOKEN, "CI_COMMIT_TAG": "v1.0.0", "PUBLISH": "release"}
+    for _ in range(2):
+        done = job(clone, "release", **host.gitlab_environment(), **variables)
+        assert done.returncode == 0, done.stdout
     assert list(host.releases) == ["v1.0.0"]
     ((path, content),) = host.files.items()
     assert path == "packages/generic/model/v1.0.0/flight-delays-v1.0.0.tar.gz"
     assert content == (clone.path / "dist/flight-delays-v1.0.0.tar.gz").read_bytes()
     assert host.tokens == {TOKEN}
     assert lines(done.stdout) or "ok  model" in done.stdout
+
+
+def test_every_line_of_the_pipeline_was_executed_by_a_test_above() -> None:
+    left = scripts() - EXECUTED
+    assert left == set(), "run this file whole; if it was, these lines want a test"

@@ -8,7 +8,8 @@ import pytest
 
 import code_host
 from conftest import BakedProject
-from test_workflows import EXPRESSION, Shared, load
+from runner import Shared, load, not_executed
+from runner import run as run_workflow
 
 pytestmark = pytest.mark.slow
 
@@ -27,13 +28,7 @@ RESULTS = {"dvc.lock", "metrics.json", "models/model.json", "reports/gate.json"}
 def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """A branch on which somebody has edited params.yaml in the browser, and run nothing."""
     shared = Shared(small, tmp_path_factory.mktemp("shared"))
-    browser = shared.checkout("browser")
-    params = browser.path / "params.yaml"
-    text = params.read_text(encoding="utf-8")
-    params.write_text(re.sub(r"\bC: \S+", "C: 0.01", text, count=1), encoding="utf-8")
-    browser.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Turn a dial")
-    place = f"HEAD:refs/heads/{BRANCH}"
-    browser.run("git", "push", "--quiet", "--no-verify", "origin", place)
+    shared.turn_a_dial(BRANCH)
     return shared
 
 
@@ -54,17 +49,8 @@ def first(shared: Shared, host: code_host.CodeHost) -> tuple[BakedProject, str]:
 def run(clone: BakedProject, job: str, host: code_host.CodeHost, **environment: str) -> str:
     """Run each `run:` line of a job in order; all must do."""
     told = host.environment(clone.path.parent, BRANCH) | environment
-    del told["GH_TOKEN"]  # the workflow gives it to single steps
-    said = ""
-    for step in load("report.yml")["jobs"][job]["steps"]:
-        if "run" not in step:
-            continue
-        env = {
-            key: EXPRESSION.sub(lambda match: VALUES[match[1]], str(value))
-            for key, value in step.get("env", {}).items()
-        }
-        shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
-        said += clone.run(*shell, check=True, **told, **env).stdout
+    code, said = run_workflow(clone, "report.yml", VALUES, job, **told)
+    assert code == 0, said
     assert code_host.TOKEN not in said
     assert not list(clone.path.parent.rglob("hacked"))
     return said
@@ -147,3 +133,8 @@ def test_clone_without_its_remote_says_what_to_type(
     done = moved.run("flight-delays", "reproduce", check=False, **environment)
     assert done.returncode == 1
     assert "dvc remote modify storage url s3://bucket/prefix" in done.stdout
+
+
+def test_every_line_of_the_workflow_was_executed_by_a_test_above() -> None:
+    left = not_executed("report.yml")
+    assert left == set(), "run this file whole; if it was, these lines want a test"

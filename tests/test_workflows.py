@@ -1,102 +1,25 @@
 """Workflows: every `run:` line executed in a baked project, and seen to say no where it should."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-import repository_host
-from conftest import TEMPLATE, BakedProject
-from repository_host import TOKEN, RepositoryHost
+import code_host
+from code_host import TOKEN, CodeHost
+from conftest import BakedProject
+from runner import BRIEFLY, NO_HOOKS, WORKFLOWS, Shared, lines, load, not_executed, run, steps
 
 pytestmark = pytest.mark.slow
 
-WORKFLOWS = TEMPLATE / "{{cookiecutter.project_slug}}" / ".github" / "workflows"
-EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
 NOBODY = {"secrets.AWS_ACCESS_KEY_ID": "", "secrets.AWS_SECRET_ACCESS_KEY": ""}
 FORK = "github.event.pull_request.head.repo.fork == true"
-NO_HOOKS = ("git", "-c", "core.hooksPath=/dev/null")
-# All tests and hooks run in test_standards.py.
-BRIEFLY = {
-    "PYTEST_ADDOPTS": "tests/unit/test_params.py",
-    "SKIP": "ruff-check,ruff-format,mypy,import-linter,codespell,detect-secrets",
-}
-
-
-def load(name: str) -> dict[Any, Any]:
-    found: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
-    return found
-
-
-def steps(name: str) -> list[dict[str, Any]]:
-    """The steps of all jobs, in the order of the file."""
-    return [step for job in load(name)["jobs"].values() for step in job["steps"]]
-
-
-def run(
-    project: BakedProject, name: str, values: dict[str, str], **environment: str
-) -> tuple[int, str]:
-    """Run each `run:` line of a workflow in order, as the runner does; stop at the first failure.
-
-    `values` are those of the expressions in its env; one that is missing is an error here.
-    """
-    said = ""
-    for step in steps(name):
-        if "run" not in step:
-            continue
-        env = {
-            key: EXPRESSION.sub(lambda match: values[match[1]], str(value))
-            for key, value in step.get("env", {}).items()
-        }
-        shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
-        done = project.run(*shell, check=False, **environment, **env)
-        said += f"$ {step['run']}\n{done.stdout}"
-        if done.returncode:
-            return done.returncode, said
-    return 0, said
-
-
-def lines(said: str) -> dict[str, str]:
-    """The findings of a doctor, or of verify, by name: the whole line."""
-    found = re.findall(r"^((?:ok|NO|--) +(\w+) .*)$", said, re.M)
-    return {name: line for line, name in found}
-
-
-class Shared:
-    """A project with its remote and its repository on a host; teammates and CI clone it."""
-
-    def __init__(self, project: BakedProject, folder: Path) -> None:
-        self.folder = folder
-        self.origin = folder / "origin.git"
-        self.remote = folder / f"{project.path.name}-dvc-remote"
-        beside = project.path.parent / self.remote.name
-        if beside.exists():
-            shutil.copytree(beside, self.remote)
-        self.own = project.copy(folder / project.path.name)
-        self.own.run("git", "init", "--quiet", "--bare", "-b", "main", self.origin)
-        self.own.run("git", "remote", "add", "origin", self.origin)
-        self.own.run("git", "push", "--quiet", "--no-verify", "origin", "HEAD:main")
-
-    def checkout(self, name: str, revision: str = "main") -> BakedProject:
-        """Make a clone as a runner has it: no data. By its times make has nothing to install."""
-        path = self.folder / name
-        self.own.run("git", "clone", "--quiet", "--branch", revision, self.origin, path)
-        for file in ("requirements.lock", "pyproject.toml"):
-            os.utime(path / file, (0, 0))
-        (path / ".venv").symlink_to((self.own.path / ".venv").resolve())
-        return BakedProject(path, self.own.environment | {"PYTHONPATH": str(path / "src")})
-
-    def push(self, *words: str) -> None:
-        self.own.run("git", "push", "--quiet", "--no-verify", "origin", *words)
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +28,17 @@ def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Sha
     return Shared(small, tmp_path_factory.mktemp("shared"))
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CodeHost]:
+    with code_host.start(tmp_path_factory.mktemp("host")) as server:
+        yield server
+
+
 @pytest.fixture
-def host() -> Iterator[RepositoryHost]:
-    with repository_host.start() as host:
-        yield host
+def host(server: CodeHost) -> CodeHost:
+    """The code host, on which nothing is yet."""
+    server.clear()
+    return server
 
 
 # What the files themselves must be
@@ -221,21 +151,19 @@ def month(shared: Shared) -> BakedProject:
     return shared.checkout("month")
 
 
-def retrain(
-    clone: BakedProject, host: RepositoryHost, until: str = "", **environment: str
-) -> tuple[int, str]:
+def retrain(clone: BakedProject, host: CodeHost, until: str = "") -> tuple[int, str]:
     values = {**NOBODY, "inputs.until": until, "secrets.REPO_TOKEN || github.token": TOKEN}
     clone.run(*NO_HOOKS, "checkout", "--quiet", "main")  # the clone has no data for DVC's
-    return run(clone, "retrain.yml", values, **host.environment(), **environment)
+    return run(clone, "retrain.yml", values, **host.environment(clone.path.parent))
 
 
 def test_retraining_opens_one_pull_request_with_the_report(
-    shared: Shared, month: BakedProject, host: RepositoryHost
+    shared: Shared, month: BakedProject, host: CodeHost
 ) -> None:
     summary = shared.folder / "summary.md"
     for verb in ("Opened", "Updated"):  # run twice: still one
         summary.unlink(missing_ok=True)
-        code, said = retrain(month, host, GITHUB_STEP_SUMMARY=str(summary))
+        code, said = retrain(month, host)
         assert code == 0, said
         assert f"{verb} {host.url}/team/flights/pull/1" in said
     (pull,) = host.pulls
@@ -264,7 +192,7 @@ def test_what_retraining_pushes_is_whole(shared: Shared, month: BakedProject) ->
 
 
 def test_commits_of_others_on_the_branch_are_not_overwritten(
-    shared: Shared, month: BakedProject, host: RepositoryHost
+    shared: Shared, month: BakedProject, host: CodeHost
 ) -> None:
     other = shared.checkout("other", "retrain/2013-09-01")
     (other.path / "notes.md").write_text("Mine.\n", encoding="utf-8")
@@ -284,7 +212,7 @@ def test_commits_of_others_on_the_branch_are_not_overwritten(
     ],
 )
 def test_where_there_is_nothing_to_retrain_on_nothing_is_opened(
-    shared: Shared, month: BakedProject, host: RepositoryHost, until: str, why: str
+    shared: Shared, month: BakedProject, host: CodeHost, until: str, why: str
 ) -> None:
     code, said = retrain(month, host, until)
     assert code == 0, said
@@ -296,7 +224,7 @@ def test_where_there_is_nothing_to_retrain_on_nothing_is_opened(
 
 
 def test_a_window_past_all_rows_is_nothing_to_retrain_on(
-    shared: Shared, month: BakedProject, host: RepositoryHost
+    shared: Shared, month: BakedProject, host: CodeHost
 ) -> None:
     clone = shared.checkout("past").copy(shared.folder / "past-2")
     text = (clone.path / "params.yaml").read_text(encoding="utf-8")
@@ -309,7 +237,7 @@ def test_a_window_past_all_rows_is_nothing_to_retrain_on(
 
 @pytest.mark.parametrize("until", ["soon", '"; touch hacked; "', "$(touch hacked)"])
 def test_what_is_typed_into_the_form_is_a_date_or_refused(
-    month: BakedProject, host: RepositoryHost, until: str
+    month: BakedProject, host: CodeHost, until: str
 ) -> None:
     code, said = retrain(month, host, until)
     assert code != 0 and "Invalid value" in said
@@ -317,7 +245,7 @@ def test_what_is_typed_into_the_form_is_a_date_or_refused(
 
 
 def test_work_that_is_not_committed_is_not_swept_into_the_branch(
-    shared: Shared, host: RepositoryHost
+    shared: Shared, host: CodeHost
 ) -> None:
     clone = shared.checkout("dirty")
     (clone.path / "notes.md").write_text("Mine.\n", encoding="utf-8")
@@ -326,7 +254,7 @@ def test_work_that_is_not_committed_is_not_swept_into_the_branch(
 
 
 def test_without_a_remote_retraining_says_what_is_missing(
-    shared: Shared, host: RepositoryHost, tmp_path: Path
+    shared: Shared, host: CodeHost, tmp_path: Path
 ) -> None:
     clone = shared.checkout("away").copy(tmp_path / "ci" / "flight_delays")
     code, said = retrain(clone, host)
@@ -348,13 +276,13 @@ def released(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 def release(
-    clone: BakedProject, host: RepositoryHost, publish: str, version: str = "v1.0.0"
+    clone: BakedProject, host: CodeHost, publish: str, version: str = "v1.0.0"
 ) -> tuple[int, str]:
     values = {**NOBODY, "github.ref_name": version, "vars.PUBLISH": publish, "github.token": TOKEN}
-    return run(clone, "release.yml", values, **host.environment())
+    return run(clone, "release.yml", values, **host.environment(clone.path.parent))
 
 
-def test_a_tag_is_verified_packed_and_published(released: Shared, host: RepositoryHost) -> None:
+def test_a_tag_is_verified_packed_and_published(released: Shared, host: CodeHost) -> None:
     clone = released.checkout("tag", "v1.0.0")
     archive = clone.path / "dist" / "flight-delays-v1.0.0.tar.gz"
     contents = set()
@@ -392,7 +320,7 @@ def test_the_archive_holds_what_serves_the_model(released: Shared) -> None:
     assert sha256((folder / "models/model.onnx").read_bytes()).hexdigest() == model["sha256"]
 
 
-def test_without_the_setting_nothing_is_published(released: Shared, host: RepositoryHost) -> None:
+def test_without_the_setting_nothing_is_published(released: Shared, host: CodeHost) -> None:
     clone = released.checkout("quiet", "v1.0.0")
     code, said = release(clone, host, "")
     assert code == 0 and "set the variable PUBLISH" in said
@@ -402,7 +330,7 @@ def test_without_the_setting_nothing_is_published(released: Shared, host: Reposi
     assert code != 0 and "PUBLISH is 'everywhere'" in said
 
 
-def test_a_tag_that_is_no_release_is_refused(released: Shared, host: RepositoryHost) -> None:
+def test_a_tag_that_is_no_release_is_refused(released: Shared, host: CodeHost) -> None:
     released.own.run("git", "tag", "v9.0.0")
     released.push("v9.0.0")
     clone = released.checkout("no-release", "v9.0.0")
@@ -412,7 +340,7 @@ def test_a_tag_that_is_no_release_is_refused(released: Shared, host: RepositoryH
 
 
 def test_a_release_whose_model_is_not_as_recorded_is_refused(
-    released: Shared, host: RepositoryHost
+    released: Shared, host: CodeHost
 ) -> None:
     own = released.own
     (own.path / "README.md").write_text("Another.\n", encoding="utf-8")
@@ -429,3 +357,11 @@ def test_a_release_whose_model_is_not_as_recorded_is_refused(
     assert lines(said)["model"].startswith("NO") and "0" * 64 in lines(said)["model"]
     assert lines(said)["pipeline"].startswith("NO")
     assert host.releases == {}
+
+
+# all
+
+
+def test_every_line_of_the_workflows_was_executed_by_a_test_above() -> None:
+    names = {path.name for path in WORKFLOWS.glob("*.yml")} - {"report.yml"}  # has its own tests
+    assert not_executed(*names) == set(), "run this file whole; if it was, these lines want a test"

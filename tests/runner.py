@@ -1,0 +1,126 @@
+"""runner: a workflow of the project in; each `run:` line of its jobs, executed in a clone, out."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from conftest import TEMPLATE, BakedProject
+
+WORKFLOWS = TEMPLATE / "{{cookiecutter.project_slug}}" / ".github" / "workflows"
+EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
+NO_HOOKS = ("git", "-c", "core.hooksPath=/dev/null")
+# All tests and hooks run in test_standards.py.
+BRIEFLY = {
+    "PYTEST_ADDOPTS": "tests/unit/test_params.py",
+    "SKIP": "ruff-check,ruff-format,mypy,import-linter,codespell,detect-secrets",
+}
+Line = tuple[str, str, str]  # workflow, job, command
+_succeeded: set[Line] = set()  # in this process, that is: in this file of tests
+
+
+def load(name: str) -> dict[Any, Any]:
+    found: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
+    return found
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    """The steps of all jobs, in the order of the file."""
+    return [step for job in load(name)["jobs"].values() for step in job["steps"]]
+
+
+def not_executed(*names: str) -> set[Line]:
+    """The `run:` lines of these workflows that no test so far has executed with success."""
+    lines = {
+        (name, job, step["run"])
+        for name in names
+        for job, about in load(name)["jobs"].items()
+        for step in about["steps"]
+        if "run" in step
+    }
+    return lines - _succeeded
+
+
+def run(
+    project: BakedProject,
+    name: str,
+    values: dict[str, str],
+    job: str | None = None,
+    **environment: str,
+) -> tuple[int, str]:
+    """Run each `run:` line of a workflow in order, as the runner does; stop at the first failure.
+
+    Of all jobs, or of one. `values` are those of the expressions in its env; one that is missing
+    is an error here.
+    """
+    said = ""
+    for each, about in load(name)["jobs"].items():
+        for step in about["steps"] if job in (None, each) else []:
+            if "run" not in step:
+                continue
+            code, output = _run(project, step, values, environment)
+            said += f"$ {step['run']}\n{output}"
+            if code:
+                return code, said
+            _succeeded.add((name, each, step["run"]))
+    return 0, said
+
+
+def _run(
+    project: BakedProject, step: dict[str, Any], values: dict[str, str], environment: dict[str, str]
+) -> tuple[int, str]:
+    assert not step.keys() & {"shell", "working-directory"}, "this runner knows none of them"
+    env = {
+        key: EXPRESSION.sub(lambda match: values[match[1]], str(value))
+        for key, value in step.get("env", {}).items()
+    }
+    shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
+    done = project.run(*shell, check=False, **environment | env)
+    return done.returncode, done.stdout
+
+
+def lines(said: str) -> dict[str, str]:
+    """The findings of a doctor, or of verify, by name: the whole line."""
+    found = re.findall(r"^((?:ok|NO|--) +(\w+) .*)$", said, re.M)
+    return {name: line for line, name in found}
+
+
+class Shared:
+    """A project with its remote and its repository on a host; teammates and CI clone it."""
+
+    def __init__(self, project: BakedProject, folder: Path) -> None:
+        self.folder = folder
+        self.origin = folder / "origin.git"
+        self.remote = folder / f"{project.path.name}-dvc-remote"
+        beside = project.path.parent / self.remote.name
+        if beside.exists():
+            shutil.copytree(beside, self.remote)
+        self.own = project.copy(folder / project.path.name)
+        self.own.run("git", "init", "--quiet", "--bare", "-b", "main", self.origin)
+        self.own.run("git", "remote", "add", "origin", self.origin)
+        self.own.run("git", "push", "--quiet", "--no-verify", "origin", "HEAD:main")
+
+    def checkout(self, name: str, revision: str = "main") -> BakedProject:
+        """Make a clone as a runner has it: no data. By its times make has nothing to install."""
+        path = self.folder / name
+        self.own.run("git", "clone", "--quiet", "--branch", revision, self.origin, path)
+        for file in ("requirements.lock", "pyproject.toml"):
+            os.utime(path / file, (0, 0))
+        (path / ".venv").symlink_to((self.own.path / ".venv").resolve())
+        return BakedProject(path, self.own.environment | {"PYTHONPATH": str(path / "src")})
+
+    def push(self, *words: str) -> None:
+        self.own.run("git", "push", "--quiet", "--no-verify", "origin", *words)
+
+    def turn_a_dial(self, branch: str) -> None:
+        """Somebody edits params.yaml in the browser, on a branch, and runs nothing."""
+        browser = self.checkout("browser")
+        params = browser.path / "params.yaml"
+        text = params.read_text(encoding="utf-8")
+        params.write_text(re.sub(r"\bC: \S+", "C: 0.01", text, count=1), encoding="utf-8")
+        browser.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Turn a dial")
+        place = f"HEAD:refs/heads/{branch}"
+        browser.run("git", "push", "--quiet", "--no-verify", "origin", place)
