@@ -66,11 +66,14 @@ def test_a_number_is_answered_with_its_interval(serve: Serve, row: Row, models: 
         ({"colour": ...}, "colour", "colour is missing; give one of red, blue"),
         ({"town": "x" * 1001}, "town", "town must be a text of at most 1000 characters"),
         ({"pieces": 2.5}, "pieces", "pieces must be an integer from 1 to 9, or null"),
+        ({"pieces": 1e300}, "pieces", "pieces must be an integer from 1 to 9, or null"),
         ({"gift": 1}, "gift", "gift must be true or false, or null"),
         ({"at": "2026-01-02T08:00:00Z"}, "at", "at must be a date and time without time zone"),
         ({"at": "yesterday"}, "at", "at must be a date and time"),
         ({"late": True}, "late", "late is known only after the prediction is made; leave it out"),
         ({"speed": 1}, "speed", "speed is no field of a row"),
+        ({"x` - at `$[7]": 1}, "x` - at `$[7]", "x` - at `$[7] is no field of a row"),
+        ({"colour": "x` - at `$[7].weight`"}, "colour", "colour must be one of red, blue"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(
@@ -103,6 +106,9 @@ def test_a_wrong_value_is_refused_by_its_name(
         (b'{"weight": -Infinity}', 400, "weight is not a finite number"),
         (b'{"town": "\xff"}', 400, "The body is not valid JSON"),
         (b'{"town": "\\ud800"}', 400, "The body is not valid JSON"),
+        (b'{"\\ud800": NaN}', 400, "? is not a finite number"),
+        (b" " * 100 + b"[1]", 422, "Row 0: each row must be an object"),
+        (b'{"x` - at `$[' + b"9" * 5000 + b']": 1}', 422, "x` - at `$[999"),
     ],
 )
 def test_a_body_that_is_no_row_is_refused(
@@ -132,6 +138,21 @@ def test_colons_and_quotes_in_a_text_are_no_second_field(serve: Serve, row: Row,
     rows = [row_, row(town=town, seen="2026-01-01T00:00:00.5")]
     assert client.post("/predict", json=row_).status_code == 200
     assert client.post("/predict", json=rows).status_code == 200
+
+
+def test_a_name_that_a_client_made_up_is_not_repeated_for_ever(serve: Serve, row: Row) -> None:
+    refused = serve().post("/predict", json=row(**{"x" * 100_000: 1}))
+    assert (refused.status_code, len(refused.json()["field"])) == (422, 1000)
+    refused = serve().get("/" + "x" * 60_000)
+    assert (refused.status_code, len(refused.content) < 2000) == (404, True)
+
+
+def test_an_integer_may_be_written_with_a_point(serve: Serve, row: Row) -> None:
+    client = serve()
+    rows = [row(pieces=3), row(pieces=3.0), row(pieces=None)]
+    assert client.post("/predict", json=rows).status_code == 200
+    (read,) = client.service._rows.read(json.dumps(row(pieces=3.0)).encode())
+    assert [type(value) for value in read if value == 3] == [int]
 
 
 def test_too_much_is_refused(serve: Serve, row: Row) -> None:

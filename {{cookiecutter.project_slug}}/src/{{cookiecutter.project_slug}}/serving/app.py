@@ -19,7 +19,7 @@ from ..scoring import Answers
 from . import replies
 from .batch import Batcher
 from .explain import shapley
-from .faults import RequestError
+from .faults import RequestError, shown
 from .gate import Gate, problem
 from .log import Limits, PredictionLog
 from .openapi import document
@@ -245,7 +245,7 @@ def _add_paths(app: FastAPI, service: Service, described: bytes) -> None:
         sentence = (
             f"{path} does not answer {request.method}"
             if error.status_code == 405
-            else f"{path} is no path of this service; see /openapi.json"
+            else f"{shown(path)} is no path of this service; see /openapi.json"
         )
         body = problem(RequestError(error.status_code, sentence), request.scope["request_id"])
         return Response(body, error.status_code, error.headers, "application/json")

@@ -13,7 +13,13 @@ class RequestError(Exception):
         self, status: int, sentence: str, field: str | None = None, row: int | None = None
     ) -> None:
         super().__init__(sentence)
-        self.status, self.sentence, self.field, self.row = status, sentence, field, row
+        self.status, self.sentence, self.row = status, sentence, row
+        self.field = None if field is None else shown(field)
+
+
+def shown(text: str) -> str:
+    """A name that a client made up, as an answer may repeat it: not too long, and in UTF-8."""
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def refuse_malformed(body: bytes, reason: str) -> NoReturn:
@@ -43,8 +49,8 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if value is _NotFinite or value in (float("inf"), float("-inf")):
-            raise RequestError(400, f"{name[:MAX_TEXT]} is not a finite number; leave it out", name)
+            raise RequestError(400, f"{shown(name)} is not a finite number; leave it out", name)
         if name in found:
-            raise RequestError(400, f"{name[:MAX_TEXT]} is given twice in one row", name)
+            raise RequestError(400, f"{shown(name)} is given twice in one row", name)
         found[name] = value
     return found

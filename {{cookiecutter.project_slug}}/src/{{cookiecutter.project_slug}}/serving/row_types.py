@@ -35,11 +35,11 @@ def _type(column: Column) -> Any:
     match column.type:
         case "number":
             return Annotated[float, Meta(ge=low, le=high)] if isinstance(allowed, Range) else float
-        case "integer" if isinstance(allowed, list):
-            return Literal[tuple(allowed)]
-        case "integer":
+        case "integer":  # may be written 3.0, so that is made an integer later
             least = -(2**63) if low is None else ceil(low)
-            return Annotated[int, Meta(ge=least, le=2**63 - 1 if high is None else floor(high))]
+            most = 2**63 - 1 if high is None else floor(high)
+            whole = Meta(ge=least, lt=2.0**63) if high is None else Meta(ge=least, le=most)
+            return Annotated[int, Meta(ge=least, le=most)] | Annotated[float, whole]
         case "boolean":
             return bool
         case "datetime":
@@ -58,7 +58,8 @@ def expected(column: Column) -> str:
             shown = ", ".join(str(value) for value in values[:SHOWN_VALUES])
             words = f"one of {shown}{', …' * (len(values) > SHOWN_VALUES)}"
         case "number" | "integer" as kind, Range(min=low, max=high) if (low, high) != (None, None):
-            ends = [f"from {low:g}"] * (low is not None) + [f"to {high:g}"] * (high is not None)
+            ends = [f"from {low:.15g}"] * (low is not None)
+            ends += [f"to {high:.15g}"] * (high is not None)
             words = f"a{'n' * (kind == 'integer')} {kind} {' '.join(ends)}{unit}"
         case "number", _:
             words = f"a number{f' of{unit}' if unit else ''}"

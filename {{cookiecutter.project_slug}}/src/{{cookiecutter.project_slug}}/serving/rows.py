@@ -13,12 +13,13 @@ import msgspec
 from msgspec import UNSET, ValidationError
 
 from ..contract import Column
-from .faults import RequestError, look_for_twins, refuse_malformed
-from .row_types import MAX_TEXT, expected, row_type
+from .faults import RequestError, look_for_twins, refuse_malformed, shown
+from .row_types import expected, row_type
 
-PLACE = re.compile(r" - at `\$(?:\[(\d+)\])?(?:\.(.*))?`$", re.DOTALL)
-FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*?)`", re.DOTALL)
-
+# What msgspec says may quote the client, and end on its own words alone.
+PLACE = re.compile(r".* - at `\$(?:\[(\d+)\])?(?:\.(.*))?`", re.DOTALL)
+FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+LIST = re.compile(rb"[ \t\r\n]*\[")
 
 Row = tuple[Any, ...]  # a value for each column; UNSET where it was left out
 
@@ -46,8 +47,9 @@ class Reader:
         self._listed = [
             (at, name, {*column.allowed})
             for at, (name, column) in enumerate(columns.items())
-            if isinstance(column.allowed, list) and column.type in ("number", "boolean", "datetime")
+            if isinstance(column.allowed, list) and column.type not in ("string", "category")
         ]
+        self._integers = [at for at, each in enumerate(known) if each.type == "integer"]
 
     def read(self, body: bytes) -> list[Row]:
         """The rows in the body: one object, or a list of them.
@@ -66,6 +68,8 @@ class Reader:
         rows = [msgspec.structs.astuple(each) for each in decoded]
         if body.count(b":") != sum(map(self._colons_of, rows)) or b"\\" in body:
             look_for_twins(body)
+        if self._integers:
+            self._make_integers(rows, many)
         if self._listed:
             self._refuse_unlisted(rows, many)
         return rows
@@ -79,7 +83,7 @@ class Reader:
         return dict(zip(self.names, columns, strict=True))
 
     def _decode(self, body: bytes) -> tuple[list[Any], bool]:
-        many = body[:64].lstrip()[:1] == b"["
+        many = LIST.match(body) is not None
         try:
             return (self._many.decode(body), True) if many else ([self._one.decode(body)], False)
         except ValidationError as error:
@@ -89,19 +93,20 @@ class Reader:
 
     def _refuse(self, message: str, many: bool) -> NoReturn:
         """Say what msgspec found as a sentence about the column and the row."""
-        place = PLACE.search(message)
+        place = PLACE.fullmatch(message) if many or not message.startswith("Object ") else None
         row = int(place[1]) if place and place[1] else None
         where = f"Row {row}: " if row is not None else ""
-        if found := FIELD.match(message):
+        what = message if row is None else message.removesuffix(f" - at `$[{row}]`")
+        if found := FIELD.fullmatch(what):
             name = found[2]
             unknown = found[1] == "contains unknown"
             raise RequestError(
                 422, where + (self._unknown if unknown else self._absent)(name), name, row
             )
         if place is None or place[2] is None:
-            what = "each row must be" if many else "the body must be"
+            must = "each row must be" if many else "the body must be"
             raise RequestError(
-                422, f"{where}{what} an object such as the examples in /openapi.json"
+                422, f"{where}{must} an object such as the examples in /openapi.json"
             )
         name = place[2]
         wanted = self._expected.get(name, "as contract.yaml says")
@@ -113,7 +118,7 @@ class Reader:
     def _unknown(self, name: str) -> str:
         if name in self._after:
             return f"{name} is known only after the prediction is made; leave it out"
-        return f"{name[:MAX_TEXT]} is no field of a row (see /openapi.json); leave it out"
+        return f"{shown(name)} is no field of a row (see /openapi.json); leave it out"
 
     def _colons_of(self, row: Row) -> int:
         """How many colons the row was written with, if it has no field twice.
@@ -130,10 +135,23 @@ class Reader:
                 colons -= 2
         return colons + repr(self._texts(row)).count(":")
 
+    def _make_integers(self, rows: list[Row], many: bool) -> None:
+        """Make 3.0 an integer, which it is in JSON Schema and where a table had a gap."""
+        for at in self._integers:
+            for place, row in enumerate(rows):
+                value = row[at]
+                if isinstance(value, float):
+                    if not value.is_integer():
+                        raise self._wrong(self.names[at], place, many)
+                    rows[place] = (*row[:at], int(value), *row[at + 1 :])
+
     def _refuse_unlisted(self, rows: Sequence[Row], many: bool) -> None:
         for at, name, allowed in self._listed:
             for place, row in enumerate(rows):
                 if row[at] not in (None, UNSET) and row[at] not in allowed:
-                    where = f"Row {place}: " if many else ""
-                    sentence = f"{where}{name} must be {self._expected[name]}"
-                    raise RequestError(422, sentence, name, place if many else None)
+                    raise self._wrong(name, place, many)
+
+    def _wrong(self, name: str, place: int, many: bool) -> RequestError:
+        where = f"Row {place}: " if many else ""
+        sentence = f"{where}{name} must be {self._expected[name]}"
+        return RequestError(422, sentence, name, place if many else None)
