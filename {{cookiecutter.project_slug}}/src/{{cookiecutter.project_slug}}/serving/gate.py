@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from .faults import RequestError
+from .faults import RequestError, shown
 from .settings import Settings
 from .telemetry import Telemetry
 
@@ -97,6 +97,13 @@ class Gate:
             reply = Reply(500, problem(RequestError(500, FAILED), request_id))
         await _send(send, reply, request_id)
         self._count(path, reply.status, start, request_id)
+
+    def refuse(self, error: RequestError) -> tuple[list[Header], bytes]:
+        """Count what is no request at all; the headers and the body to answer it with."""
+        request_id = secrets.token_hex(16)
+        reply = Reply(error.status, problem(error, request_id))
+        self._count("", reply.status, perf_counter(), request_id)
+        return _headers(reply, request_id), reply.body
 
     async def _post(
         self,
@@ -202,7 +209,7 @@ class Gate:
             self._log.info(
                 "request",
                 request_id=request_id,
-                path=path,
+                path=shown(path),
                 status=status,
                 milliseconds=round(seconds * 1000, 3),
             )
@@ -214,13 +221,17 @@ def problem(error: RequestError, request_id: str) -> bytes:
     return msgspec.json.encode(found | {"request_id": request_id})
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
-    headers = [
+def _headers(reply: Reply, request_id: str) -> list[Header]:
+    return [
         JSON,
         (b"content-length", str(len(reply.body)).encode()),
         (b"x-request-id", request_id.encode()),
         *HEADERS,
         *EXTRA.get(reply.status, ()),
     ]
+
+
+async def _send(send: Send, reply: Reply, request_id: str) -> None:
+    headers = _headers(reply, request_id)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -4,8 +4,8 @@ Workers are forks of a parent that has imported everything and opened nothing: t
 moment, share its memory, and one that dies is replaced while the others go on answering.
 """
 
-import asyncio
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -18,12 +18,12 @@ from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..files import UserError
 from .settings import METRICS_FOLDER, Settings
 
 BACKLOG = 2048
+OPEN_FILES = 65_536
 KEEP_ALIVE = 30  # seconds that a connection may be idle
 RESPITE = 1.0  # seconds between starts of workers that do not live
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
@@ -36,6 +36,7 @@ def serve(settings: Settings) -> None:
         UserError: when the address is taken, or there is no model.
     """
     listening = _listen(settings)
+    _raise_limit_of_open_files()
     os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="metrics-")  # of all workers together
     preload()
     host, port = listening.getsockname()[:2]
@@ -56,12 +57,14 @@ def serve(settings: Settings) -> None:
 def work(settings: Settings, listening: socket.socket) -> None:
     """Answer requests in this process."""
     from .app import make  # not before the folder of the metrics is known
+    from .connection import connection
 
     for each in SIGNALS:  # uvicorn raises them once more when it is done
         signal.signal(each, lambda *_: None)
+    gate = make(settings)
     config = uvicorn.Config(
-        make(settings),
-        http=_protocol(settings.timeout_seconds),
+        gate,
+        http=connection(gate, settings.timeout_seconds),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -184,37 +187,14 @@ def _listen(settings: Settings) -> socket.socket:
         raise UserError(f"cannot listen on {where}: {reason}; choose another --port") from None
 
 
+def _raise_limit_of_open_files() -> None:
+    """Each connection is one, and a process has but 1,024 unless it asks for more."""
+    low, high = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if high == resource.RLIM_INFINITY else min(OPEN_FILES, high)
+    if low != resource.RLIM_INFINITY and low < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, high))
+
+
 def _end_with_parent(lifeline: int) -> None:
     os.read(lifeline, 1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """uvicorn's protocol, that lets go of clients whose request does not begin or end its head."""
-
-    class Impatient(HttpToolsProtocol):
-        deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self.deadline = self.loop.call_later(seconds, transport.close)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            if self.deadline is None:
-                self.deadline = self.loop.call_later(seconds, self.transport.close)
-
-        def on_headers_complete(self) -> None:
-            self._forget()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._forget()
-            super().connection_lost(exc)
-
-        def _forget(self) -> None:
-            if self.deadline is not None:
-                self.deadline.cancel()
-                self.deadline = None
-
-    return Impatient
