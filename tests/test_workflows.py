@@ -201,6 +201,7 @@ def test_commits_of_others_on_the_branch_are_not_overwritten(
     other.run("git", "push", "--quiet", "--no-verify")
     code, said = retrain(month, host)
     assert code != 0 and "retrain/2013-09-01 has commits of others" in said
+    assert "Running stage" not in said  # it is seen before the run, not after it
     assert host.pulls == []
 
 

@@ -29,37 +29,46 @@ class NothingToDo(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Retrained:
-    """A commit with the run of a later window, on a branch of its own."""
+class Retraining:
+    """A run of a later window, to be one commit on a branch of its own."""
 
     base: str  # the branch that it starts from
     start: str  # its commit
-    branch: str
-    title: str
+    end: datetime  # of the later window
+
+    @property
+    def branch(self) -> str:
+        return f"retrain/{window.name(self.end)}".replace(":", "")
+
+    @property
+    def title(self) -> str:
+        return f"Retrain on data until {window.name(self.end)}"
 
 
-def retrain(end: datetime | None, months: int) -> Retrained:
+def plan(end: datetime | None, months: int) -> Retraining:
+    """The retraining of the branch that is checked out. Raises NothingToDo for no later window."""
+    base, start = _base(), git.resolve("HEAD")
+    _refuse_unsaved()
+    end = _end(PARAMS.read_text(encoding="utf-8"), end, months)
+    if found := clone.folder_elsewhere():
+        name, folder = found
+        raise CheckError(f"{folder} is a folder on another machine; {clone.MOVE.format(name)}")
+    return Retraining(base, start, end)
+
+
+def retrain(planned: Retraining) -> None:
     """Move the end of the data window, run the pipeline, commit it on a branch, push the data.
 
     Raises NothingToDo where the later window would hold no more rows, or more than there are yet.
     """
-    base, start = _base(), git.resolve("HEAD")
-    _refuse_unsaved()
-    text = PARAMS.read_text(encoding="utf-8")
-    end = _end(text, end, months)
-    if found := clone.folder_elsewhere():
-        name, folder = found
-        raise CheckError(f"{folder} is a folder on another machine; {clone.MOVE.format(name)}")
     with _undone_on_failure():
-        _move(text, end)
+        _move(PARAMS.read_text(encoding="utf-8"), planned.end)
         _dvc(*RUN)
-        made = Retrained(base, start, f"retrain/{window.name(end)}".replace(":", ""), _title(end))
-        _commit(made)
+        _commit(planned)
         _dvc("push")
-    return made
 
 
-def report(made: Retrained) -> str:
+def report(made: Retraining) -> str:
     """The report of the retrained model against the branch that it starts from."""
     from ..report.judgement import judge
     from ..report.text import text
@@ -116,15 +125,11 @@ def _recorded(path: Path) -> str | None:
     return found.get(path.as_posix())
 
 
-def _title(end: datetime) -> str:
-    return f"Retrain on data until {window.name(end)}"
-
-
-def _commit(made: Retrained) -> None:
+def _commit(planned: Retraining) -> None:
     """All that the run wrote, on the branch; the tree was clean before."""
-    git.run(*NO_HOOKS, "checkout", "--quiet", "-B", made.branch)
+    git.run(*NO_HOOKS, "checkout", "--quiet", "-B", planned.branch)
     git.run("add", "--all")
-    git.run(*NO_HOOKS, "commit", "--quiet", "--message", made.title)
+    git.run(*NO_HOOKS, "commit", "--quiet", "--message", planned.title)
 
 
 @contextmanager

@@ -39,7 +39,9 @@ def retrain(
     from ..files import write_text
 
     try:
-        made = retrain.retrain(until, months)
+        made = retrain.plan(until, months)
+        pull_request.refuse_others(made)
+        retrain.retrain(made)
     except retrain.NothingToDo as why:
         print(f"Nothing to retrain on: {why}.")
         return
