@@ -116,6 +116,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"),
         "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", cache / "uv"),
         "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", cache / "pip"),
+        "MYPY_CACHE_DIR": home / "mypy",  # one for all copies of the project
         "CI": "true",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
