@@ -1,0 +1,109 @@
+"""service: a reproduced project in; its service in processes of its own, and how to ask it, out."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import BakedProject
+
+KEY = "a-key-for-the-tests-only"
+PATIENCE = 60.0  # seconds that anything may take on a busy machine
+
+
+class Server:
+    """A running service: where it listens, what it prints, and how to ask it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self.process, self.output = process, output
+        self.port = int(self.printed(r'"port":(\d+)')[0])
+
+    def printed(self, pattern: str, times: int = 1) -> list[str]:
+        """Wait until the output holds the pattern so many times."""
+        found = until(lambda: len(self._find(pattern)) >= times and self._find(pattern))
+        return [str(each) for each in found]
+
+    def _find(self, pattern: str) -> list[str]:
+        if self.process.poll() not in (None, 0):
+            pytest.fail(self.output.read_text())
+        return re.findall(pattern, self.output.read_text())
+
+    def workers(self, times: int) -> list[int]:
+        """Give the ids of the processes that answer, once so many have been started."""
+        return [int(pid) for pid in self.printed(r"Started server process \[(\d+)\]", times)]
+
+    def ask(self, path: str, body: Any = None, key: str = KEY) -> tuple[int, Any]:
+        """Ask on a connection of its own; give status and document (or text)."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        method = "GET" if body is None else "POST"
+        text = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, text, headers)
+        answer = connection.getresponse()
+        found = answer.read()
+        connection.close()
+        kind = answer.getheader("content-type", "")
+        return answer.status, json.loads(found) if "json" in kind else found.decode()
+
+    def stop(self) -> int:
+        """Ask it to stop, and wait until it has."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def until(found: Any) -> Any:
+    """Wait for something to be true, not for ever."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.05)
+    return pytest.fail("waited in vain")
+
+
+@contextmanager
+def serving(project: BakedProject, workers: int = 1, **settings: Any) -> Iterator[Server]:
+    """Start the service of a project on a free port, and end it."""
+    names = {f"FLIGHT_DELAYS_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {"FLIGHT_DELAYS_API_KEYS": KEY, "FLIGHT_DELAYS_POLL_SECONDS": "0.1"} | names
+    output = project.path / f"serve-{time.monotonic_ns()}.log"
+    command = ["flight-delays", "serve", "--port", "0", "--workers", str(workers)]
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=project.path,
+            env=project.environment | given,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        server = Server(process, output)
+        server.printed(r"Application startup complete", workers)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+
+
+def for_serving(project: BakedProject, folder: Path) -> BakedProject:
+    """Copy what the service needs of a reproduced project, and its code."""
+    copy = folder / project.path.name
+    copy.mkdir()
+    for name in ("contract.yaml", "metrics.json", "models", "reports", "src"):
+        source = project.path / name
+        how = shutil.copytree if source.is_dir() else shutil.copy
+        how(source, copy / name)
+    return BakedProject(copy, project.environment | {"PYTHONPATH": str(copy / "src")})
