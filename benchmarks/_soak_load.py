@@ -1,0 +1,152 @@
+"""_soak_load: a service under load; what its clients saw and what was done to it meanwhile, out."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from _servers import family, resident
+
+KEY = "a-key-for-the-soak-only"
+HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+WORKERS = 2
+PARTS = ("model.onnx", "model.json", "examples.json")
+
+
+@dataclass
+class Answer:
+    """What a client was told: when, by which model, and the last class's probability by row."""
+
+    moment: float
+    model: str
+    values: list[float]
+
+
+@dataclass
+class Record:
+    """What all clients saw, and what was done to the service meanwhile."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    outcomes: dict[str, float] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    statuses: Counter[int] = field(default_factory=Counter)
+    broken: list[float] = field(default_factory=list)  # when a connection was
+    kills: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    memory: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+    swaps: int = 0
+    bad: int = 0
+
+
+class Client(threading.Thread):
+    """Posts rows, one request after the other, and the outcome of every tenth."""
+
+    def __init__(
+        self, port: int, name: str, record: Record, rows: list[Any], wanted: dict[str, list[float]]
+    ) -> None:
+        super().__init__(name=name)
+        self.port, self.record, self.rows, self.wanted = port, record, rows, wanted
+        self.random, self.stop = random.Random(name), threading.Event()
+        self.connection = HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def run(self) -> None:
+        """Go on until told to stop; what fails is sent once more, as a new request."""
+        number = 0
+        while not self.stop.is_set():
+            number += 1
+            if number % 20 == 0:
+                self.connection.close()  # the next one may be another worker's
+            request = f"{self.name}-{number}"
+            start = self.random.randrange(len(self.rows) - 8)
+            count = self.random.choice([1, 1, 1, 8])
+            self.record.sent.add(request)
+            found = self._post("/predict", self.rows[start : start + count], request)
+            if found is None:
+                continue
+            self._keep(request, start, count, found)
+            if number % 10 == 0:
+                self._tell(request)
+        self.connection.close()
+
+    def _keep(self, request: str, start: int, count: int, found: Any) -> None:
+        model = found["model_version"]
+        values = [each["probability"]["true"] for each in found["predictions"]]
+        self.record.answers[request] = Answer(time.time(), model, values)
+        wanted = self.wanted.get(model, [])[start : start + count]
+        near = [abs(one - other) < 1e-6 for one, other in zip(values, wanted, strict=False)]
+        if len(near) != count or not all(near):
+            self.record.wrong.append(f"{request} by {model}: {values}, not {wanted}")
+
+    def _tell(self, request: str) -> None:
+        body = {"request_id": request, "row": 0, "outcome": True}
+        if self._post("/feedback", body, f"{request}-outcome") is not None:
+            self.record.outcomes[request] = time.time()
+
+    def _post(self, path: str, body: Any, request: str) -> Any:
+        try:
+            self.connection.request(
+                "POST", path, json.dumps(body), HEADERS | {"X-Request-ID": request}
+            )
+            answer = self.connection.getresponse()
+            text = answer.read()
+        except (OSError, HTTPException):
+            self.record.broken.append(time.time())
+            self.connection.close()
+            return None
+        self.record.statuses[answer.status] += 1
+        return json.loads(text) if answer.status == 200 else None
+
+
+class Trouble(threading.Thread):
+    """Swaps models, places bad ones, kills the younger worker, and looks at memory."""
+
+    def __init__(self, server: int, folder: Path, models: list[Path], record: Record) -> None:
+        super().__init__(name="trouble")
+        self.server, self.folder, self.models, self.record = server, folder, models, record
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Something in most seconds; the worker that was started first is left alone."""
+        for second in range(1, 1_000_000):
+            if self.stop.wait(1.0):
+                return
+            for pid in self._workers():
+                seen = self.record.memory.setdefault(pid, [])
+                seen.append((time.time(), resident(pid)))
+            if second % 5 == 0:
+                self.place(second // 5 % len(self.models))
+            if second % 20 == 16:
+                self._spoil()
+            if second % 10 == 7:  # every other time, its successor meets the bad file
+                self._kill()
+
+    def _workers(self) -> list[int]:
+        return family(self.server)[1:]
+
+    def place(self, model: int) -> None:
+        """Bring another model: each of its files beside its place, then into it."""
+        for name in PARTS:
+            part = self.folder / "models" / f"{name}.part"
+            shutil.copy(self.models[model] / name, part)
+            part.replace(self.folder / "models" / name)
+        self.record.swaps += 1
+
+    def _spoil(self) -> None:
+        part = self.folder / "models/model.onnx.part"
+        part.write_bytes(b"a bad file")
+        part.replace(self.folder / "models/model.onnx")
+        self.record.bad += 1
+
+    def _kill(self) -> None:
+        workers = self._workers()
+        if len(workers) == WORKERS:
+            self.record.kills.append(time.time())
+            os.kill(workers[-1], signal.SIGKILL)
