@@ -1,0 +1,483 @@
+"""The service under attack: what is wrong gets a 4xx that says why, and the next one an answer."""
+
+import json
+import math
+import re
+import resource
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from conftest import BakedProject
+from service import KEY, PATIENCE, Server, for_serving, serving, until
+
+pytestmark = pytest.mark.slow
+
+ATTEMPTS = 150
+MEGABYTE = 1_000_000
+CROWD = 1000
+FEW_FILES = 512  # what a shell may allow a process to open
+REPLY = re.compile(rb"HTTP/1\.1 (\d{3}) .*?content-length: (\d+)\r\n.*?\r\n\r\n", re.DOTALL)
+PATHS = ("/predict", "/explain", "/feedback")
+SOAK = Path(__file__).parents[1] / "benchmarks/soak.py"
+
+Attacked = tuple[Server, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def folder(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """What the service needs, for all tests here: none changes it."""
+    return for_serving(small, tmp_path_factory.mktemp("attacked"))
+
+
+@pytest.fixture(scope="module")
+def attacked(folder: BakedProject) -> Iterator[Attacked]:
+    """A service for many attacks, and a good row with what the model says of it."""
+    with serving(folder) as server:
+        yield server, example(folder)
+        said = server.output.read_text(encoding="utf-8")
+        assert '"status":500' not in said
+        assert "Traceback" not in said
+        assert server.stop() == 0
+
+
+def example(project: BakedProject) -> dict[str, Any]:
+    """A stored row and its probabilities."""
+    stored = json.loads((project.path / "models/examples.json").read_text(encoding="utf-8"))
+    return {"row": stored["rows"][0], "wanted": stored["predictions"][0]}
+
+
+def assert_right(server: Server, good: dict[str, Any]) -> None:
+    """The service answers a good request rightly."""
+    status, found = server.ask("/predict", good["row"])
+    assert status == 200, found
+    values = found["predictions"][0]["probability"].values()
+    assert all(
+        math.isclose(one, other, abs_tol=1e-5)
+        for one, other in zip(values, good["wanted"], strict=True)
+    )
+
+
+def post(body: bytes, path: str = "/predict", more: str = "", key: str | None = KEY) -> bytes:
+    """A request as it goes over the wire."""
+    lines = [f"POST {path} HTTP/1.1", "Host: here", "Content-Type: application/json"]
+    lines += [f"Authorization: Bearer {key}"] * (key is not None)
+    lines += [f"Content-Length: {len(body)}"] * ("ength" not in more and "chunked" not in more)
+    return "\r\n".join([*lines, more]).rstrip().encode("latin-1") + b"\r\n\r\n" + body
+
+
+def connect(server: Server) -> socket.socket:
+    """Connect to the service."""
+    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+
+
+def heard(connection: socket.socket, count: int | None = None) -> list[tuple[int, Any]]:
+    """Read so many replies, or all until the service hangs up; their statuses and documents."""
+    data = b""
+    while count is None or len(REPLY.findall(data)) < count or not _whole(data):
+        try:
+            more = connection.recv(1 << 20)
+        except ConnectionResetError:
+            break
+        if not more:
+            break
+        data += more
+    return [(int(each[1]), json.loads(_body(data, each))) for each in REPLY.finditer(data)]
+
+
+def _whole(data: bytes) -> bool:
+    *_, last = REPLY.finditer(data)
+    return len(data) >= last.end() + int(last[2])
+
+
+def _body(data: bytes, head: "re.Match[bytes]") -> bytes:
+    return data[head.end() : head.end() + int(head[2])]
+
+
+def say(server: Server, data: bytes, count: int | None = None) -> list[tuple[int, Any]]:
+    """Send these bytes on a connection of their own, and listen."""
+    with connect(server) as connection:
+        connection.sendall(data)
+        return heard(connection, count)
+
+
+def test_schemathesis_finds_nothing(attacked: Attacked, tmp_path: Path) -> None:
+    server, good = attacked
+    command = [str(Path(sys.executable).parent / "schemathesis"), "run", "--checks", "all"]
+    choices = ["--max-examples", "15", "--seed", "1", "--no-color"]
+    header = ["--header", f"Authorization: Bearer {KEY}"]
+    done = subprocess.run(
+        [*command, *choices, *header, f"http://127.0.0.1:{server.port}/openapi.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "7 selected" in done.stdout
+    assert_right(server, good)
+
+
+def values() -> some.SearchStrategy[Any]:
+    """What somebody may write for a number, a text or a moment."""
+    plain = some.one_of(
+        some.none(),
+        some.booleans(),
+        some.integers(),
+        some.sampled_from([2**63, -(2**63) - 1, 10**400, 1e308, -0.0, 5e-324, 3.0]),
+        some.floats(),
+        some.text(some.characters(codec=None), max_size=20),  # lone surrogates, too
+        some.sampled_from(["", "\x00", "é" * 2000, "x" * 100_000, "2013-02-30T00:00:00"]),
+        some.datetimes().map(str),
+    )
+    return some.recursive(plain, lambda inner: some.lists(inner) | some.dictionaries(NAMES, inner))
+
+
+NAMES = some.text(some.characters(codec=None), max_size=12) | some.sampled_from(
+    [
+        "x` - at `$[7].distance`",
+        "x` - at `$[" + "9" * 5000 + "]`",
+        "arrival_delay",
+        "late",
+        "a" * 5000,
+    ]
+)
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda body: body,
+    "a list": lambda body: b"[" + body + b"]",
+    "a list in white space": lambda body: b"\r\n\t " * 50 + b"[" + body + b"]",
+    "cut off": lambda body: body[: len(body) // 2],
+    "invalid UTF-8": lambda body: body[:20] + b"\xff\xc0\x80" + body[20:],
+    "UTF-16": lambda body: body.decode().encode("utf-16"),
+    "more after it": lambda body: body + b"{}",
+    "deep": lambda body: body[:-1] + b', "deep": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "deep objects": lambda body: b'{"a":' * 50_000 + body + b"}" * 50_000,
+    "a field twice": lambda body: body[:-1] + b', "distance": 1, "distance": 2}',
+    "in escapes": lambda body: body[:-1] + b', "d\\u0069stance": 2}',
+    "NaN": lambda body: body[:-1] + b', "wind_gust": NaN}',
+    "Infinity": lambda body: body[:-1] + b', "\\ud800": -Infinity}',
+    "too large": lambda body: body + b" " * 2 * MEGABYTE,
+    "too many": lambda body: b"[" + b",".join([body] * 1001) + b"]",
+    "empty": lambda body: b"",
+}
+
+
+@settings(
+    max_examples=ATTEMPTS,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    changes=some.dictionaries(NAMES | some.none(), values(), max_size=3),
+    at=some.integers(0, 30),
+    gone=some.booleans(),
+    damage=some.sampled_from(sorted(DAMAGES)),
+    path=some.sampled_from(PATHS),
+)
+def test_no_row_brings_the_service_down(
+    attacked: Attacked,
+    changes: dict[str | None, Any],
+    at: int,
+    gone: bool,
+    damage: str,
+    path: str,
+) -> None:
+    server, good = attacked
+    row = {**good["row"]}
+    name = sorted(row)[at % len(row)]
+    if gone:
+        del row[name]
+    row |= {name if each is None else each: value for each, value in changes.items()}
+    body = DAMAGES[damage](json.dumps(row).encode())
+    status, found = server.ask(path, body)
+    assert status in (200, 400, 413, 422), found
+    if status != 200:
+        assert 10 < len(found["error"]) < 2500
+        assert found["error"][-1] != "."
+        assert len(found["field"] or "") <= 1000
+    if path == "/predict":
+        assert_right(server, good)
+
+
+@pytest.mark.parametrize(
+    "damage", sorted(DAMAGES.keys() - {"nothing", "a list", "a list in white space"})
+)
+def test_each_damage_is_named(attacked: Attacked, damage: str) -> None:
+    server, good = attacked
+    status, found = server.ask("/predict", DAMAGES[damage](json.dumps(good["row"]).encode()))
+    words = {
+        "deep": (422, "deep is no field of a row"),
+        "deep objects": (422, "a is no field of a row"),
+        "a field twice": (400, "distance is given twice in one row"),
+        "in escapes": (400, "distance is given twice in one row"),
+        "NaN": (400, "wind_gust is not a finite number"),
+        "Infinity": (400, "? is not a finite number"),
+        "too large": (413, "The body is larger than 2000000 bytes"),
+        "too many": (413, "The list holds 1001 rows; give at most 1000"),
+    }
+    wanted = words.get(damage, (400, "The body is not valid JSON"))
+    assert (status, found["error"][: len(wanted[1])]) == wanted
+    assert_right(server, good)
+
+
+NO_HTTP = [
+    b"\x00\x01 garbage\r\n\r\n",
+    b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03" + b"a" * 200,  # TLS
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"GET /health HTTP/9.9\r\n\r\n",
+    b"GET /he alth HTTP/1.1\r\n\r\n",
+    b"GET /\xc3\xa9 HTTP/1.1\r\n\r\n",
+    b"BREW /health HTTP/1.1\r\n\r\n",
+    b"CONNECT example.com:443 HTTP/1.1\r\n\r\n",
+    b"CONNECT / HTTP/1.1\r\n\r\n",
+    b"GET /health HTTP/1.1\nHost: here\n\n",
+    b"GET /health HTTP/1.1\r\n: x\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost : here\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nX: a\x00b\r\n\r\n",
+    post(b"{}", more="Content-Length: -1"),
+    post(b"{}", more="Content-Length: two"),
+    post(b"{}", more="Content-Length: " + "9" * 30),
+    post(b"{}", more="Content-Length: 2\r\nContent-Length: 3"),
+    post(b"0\r\n\r\n", more="Content-Length: 5\r\nTransfer-Encoding: chunked"),
+    post(b"zz\r\n{}\r\n0\r\n\r\n", more="Transfer-Encoding: chunked"),
+    post(b"F" * 20 + b"\r\n{}", more="Transfer-Encoding: chunked"),
+]
+
+
+@pytest.mark.parametrize("data", NO_HTTP)
+def test_what_is_no_http_is_told_so(attacked: Attacked, data: bytes) -> None:
+    server, good = attacked
+    ((status, found),) = say(server, data)  # and hangs up
+    assert (status, found["error"]) == (400, "This is no HTTP/1.1 request; see RFC 9112")
+    assert_right(server, good)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /" + b"a" * 2 * MEGABYTE + b" HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nX: " + b"a" * 5 * MEGABYTE,
+        b"GET /health HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + b"X: a\r\n" * 20_000 + b"\r\n",
+        post(b"{}", key="k" * MEGABYTE),
+    ],
+    ids=["line", "header without end", "header", "headers", "key"],
+)
+def test_a_head_has_a_size(attacked: Attacked, data: bytes) -> None:
+    server, good = attacked
+    ((status, found),) = say(server, data)
+    assert (status, "larger than 65536 bytes" in found["error"]) == (431, True)
+    assert_right(server, good)
+
+
+@pytest.mark.parametrize("key", [None, "", "k", "k" * 60_000, "ÿþ", KEY[:-1], KEY + "x"])
+def test_a_wrong_key_is_refused_whatever_it_is(attacked: Attacked, key: str | None) -> None:
+    server, good = attacked
+    body = json.dumps(good["row"]).encode()
+    for path in PATHS:
+        ((status, found),) = say(server, post(body, path, key=key), 1)
+        assert (status, found["error"][:34]) == (401, "The API key is missing or wrong; s")
+    assert_right(server, good)
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "application/x-www-form-urlencoded", "", "json"])
+def test_only_json_is_read(attacked: Attacked, kind: str) -> None:
+    server, good = attacked
+    data = post(b"{}").replace(b"application/json", kind.encode())
+    ((status, found),) = say(server, data, 1)
+    assert (status, found["error"][:21]) == (415, "The body must be JSON")
+    assert_right(server, good)
+
+
+def test_pipelined_requests_are_answered_in_their_order(attacked: Attacked) -> None:
+    server, good = attacked
+    body = json.dumps(good["row"]).encode()
+    assert [status for status, _ in say(server, post(body) * 200, 200)] == [200] * 200
+    mixed = post(body) + post(b"[]") + post(body, key="k") + post(body)
+    assert [status for status, _ in say(server, mixed, 4)] == [200, 422, 401, 200]
+    # Nobody takes the refusal of what is no HTTP for the answer to the request before it.
+    assert [status for status, _ in say(server, post(body) * 2 + b"\x00 garbage")] == [200, 200]
+    assert_right(server, good)
+
+
+def test_a_request_that_asks_for_another_protocol_keeps_its_body(attacked: Attacked) -> None:
+    server, good = attacked  # Java's HttpClient asks for h2c with every request
+    body = json.dumps(good["row"]).encode()
+    more = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAA"
+    data = post(body, more=more)
+    assert [status for status, _ in say(server, data + post(body), 2)] == [200, 200]
+    with connect(server) as connection:  # in parts
+        for part in (data[:30], data[30:-50], data[-50:]):
+            connection.sendall(part)
+            time.sleep(0.02)
+        ((status, found),) = heard(connection, 1)
+    assert (status, found["predictions"][0]["probability"].keys()) == (200, {"false", "true"})
+    websocket = more.replace("h2c", "websocket")
+    assert say(server, post(b"[]", more=websocket), 1)[0][0] == 422
+
+
+def memory(server: Server) -> float:
+    """Megabytes that the service holds."""
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_hundred_megabytes_are_refused_and_not_kept(attacked: Attacked, chunked: bool) -> None:
+    server, good = attacked
+    before = memory(server)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    length = {} if chunked else {"Content-Length": str(100 * MEGABYTE)}
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"} | length
+    parts = (b" " * MEGABYTE for _ in range(100))
+    connection.request("POST", "/predict", parts, headers, encode_chunked=chunked)
+    answer = connection.getresponse()
+    assert (answer.status, b"larger than 2000000 bytes" in answer.read()) == (413, True)
+    assert memory(server) < before + 30
+    connection.request("GET", "/health")  # the connection is as good as before
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert_right(server, good)
+
+
+def test_slow_clients_are_let_go_of_and_stop_nobody(folder: BakedProject) -> None:
+    body = json.dumps(example(folder)["row"]).encode()
+    large = b"[" + b",".join([body] * 1000) + b"]"
+    beginnings = {
+        "nothing": b"",
+        "a head": b"GET /health HTTP/1.1\r\nX: ",
+        "a body": post(body)[:-50],
+        "a body without a key": post(body, key=None)[:-50],
+        "a body too large": post(b" ", more="Content-Length: 100000000"),
+        "chunks": post(b"5\r\n{", more="Transfer-Encoding: chunked"),
+        "an answer, then line ends": post(body),
+    }
+    drops = {"an answer, then line ends": b"\r\n", "nothing": b"\r\n"}
+    with serving(folder, timeout_seconds=1) as server:
+        slow = {name: [connect(server) for _ in range(10)] for name in beginnings}
+        reader = a_client_that_does_not_read(server, post(large))
+        for name, connections in slow.items():
+            for each in connections:
+                each.sendall(beginnings[name])
+
+        def all_gone() -> bool:
+            assert_right(server, example(folder))
+            for name, connections in slow.items():
+                connections[:] = [each for each in connections if drip(each, drops.get(name, b" "))]
+            return not any(slow.values())
+
+        until(all_gone)
+        until(lambda: hung_up(reader))
+        reader.close()
+        ((status, found),) = say(server, post(body)[:-50])
+        assert (status, found["error"][:25]) == (408, "The body did not arrive w")
+        assert server.stop() == 0
+
+
+def drip(connection: socket.socket, drop: bytes) -> bool:
+    """Send one byte more; False when the service has hung up."""
+    try:
+        connection.sendall(drop)
+    except OSError:
+        connection.close()
+        return False
+    return True
+
+
+def a_client_that_does_not_read(server: Server, data: bytes) -> socket.socket:
+    """Ask for more and more until the service takes nothing more."""
+    connection = connect(server)
+    connection.settimeout(0.5)
+    try:
+        while True:
+            connection.sendall(data)
+    except TimeoutError:
+        return connection
+
+
+def hung_up(connection: socket.socket) -> bool:
+    """Whether the service has, without reading what it sent before."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+@pytest.fixture
+def few_files() -> Iterator[Callable[[], None]]:
+    """Let what is started open few files, as shells do, until told to let it open many."""
+    low, high = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if high != resource.RLIM_INFINITY and high < 4 * CROWD:
+        pytest.skip(f"a process may open no more than {high} files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_FILES, high))
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4 * CROWD, high))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (low, high))
+
+
+def test_a_thousand_clients_are_answered_or_asked_to_come_back(
+    folder: BakedProject, few_files: Callable[[], None]
+) -> None:
+    good = example(folder)
+    data = post(json.dumps(good["row"]).encode())
+    with serving(folder, timeout_seconds=30) as server, ExitStack() as open_ones:
+        few_files()
+        idle = [open_ones.enter_context(connect(server)) for _ in range(CROWD)]
+        crowd = [open_ones.enter_context(connect(server)) for _ in range(CROWD)]
+        assert_right(server, good)
+
+        def sent_away() -> list[socket.socket]:
+            """Let all ask at once; those that are asked to come back."""
+            for each in crowd:
+                each.sendall(data)
+            found = [heard(each, 1)[0][0] for each in crowd]
+            assert set(found) <= {200, 429}
+            return [each for each, status in zip(crowd, found, strict=True) if status == 429]
+
+        def nobody_waits() -> bool:
+            crowd[:] = sent_away()
+            return not crowd
+
+        until(nobody_waits)
+        for each in idle:
+            each.close()
+        assert_right(server, good)
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def other(small: BakedProject, tmp_path: Path) -> BakedProject:
+    """The small project with another model."""
+    copy = small.copy(tmp_path / "other" / small.path.name)
+    params = copy.path / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    params.write_text(text.replace("      C: 1.0", "      C: 0.5"), encoding="utf-8")
+    copy.run("dvc", "repro")
+    return copy
+
+
+def test_a_short_soak_loses_nothing(
+    small: BakedProject, other: BakedProject, tmp_path: Path
+) -> None:
+    done = small.run(
+        sys.executable,
+        SOAK,
+        *("--seconds", "20", "--clients", "3", "--folder", str(tmp_path / "soak")),
+        *("--project", str(small.path), "--other", str(other.path)),
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "ok"
+    shutil.rmtree(tmp_path / "soak")
