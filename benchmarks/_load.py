@@ -34,8 +34,9 @@ end
 
 
 class Load(NamedTuple):
-    """Requests a second and milliseconds of an answer."""
+    """Requests answered, how many a second, and milliseconds of an answer."""
 
+    requests: int
     rate: float
     p50: float
     p99: float
@@ -55,7 +56,8 @@ def load(
     found = json.loads(measure(port, path, body, headers, clients, seconds))
     if found["failed"] or not found["requests"]:
         sys.exit(f"port {port}, {clients} clients: {found}")
-    return Load(found["requests"] / found["seconds"], found["p50"], found["p99"])
+    rate = found["requests"] / found["seconds"]
+    return Load(found["requests"], rate, found["p50"], found["p99"])
 
 
 def _by_wrk(

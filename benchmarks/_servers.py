@@ -31,6 +31,10 @@ class Running:
         """What the largest of its processes holds, which is a worker."""
         return max(resident(pid) for pid in family(self.process.pid))
 
+    def processor(self) -> float:
+        """Seconds of processor time that its processes have taken so far."""
+        return sum(processor(pid) for pid in family(self.process.pid))
+
 
 def free_port() -> int:
     """A port that nobody listens on."""
@@ -55,6 +59,15 @@ def resident(pid: int) -> float:
         return 0.0
     kilobytes = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
     return int(kilobytes[0]) / 1024 if kilobytes else 0.0
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process has taken, all its threads together."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ask(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> Any:

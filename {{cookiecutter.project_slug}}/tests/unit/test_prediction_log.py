@@ -257,10 +257,8 @@ def test_a_file_grows_until_its_size_and_then_another_begins(
         assert ids == ["0", "1", "2"]
 
 
-def test_a_file_that_got_a_whole_flush_is_not_written_again(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with PredictionLog(tmp_path, contract, NEVER._replace(flush_rows=2)) as log:
+def test_a_file_with_enough_rows_is_not_written_again(tmp_path: Path, contract: Contract) -> None:
+    with PredictionLog(tmp_path, contract, NEVER._replace(file_rows=2)) as log:
         for number in range(3):
             put(log, str(number), rows=2)
             log.flush()
@@ -338,6 +336,22 @@ def test_the_thread_writes_when_enough_waits(tmp_path: Path, contract: Contract)
     with PredictionLog(tmp_path, contract, NEVER._replace(flush_rows=10)) as log:
         put(log, "many", rows=10)
         assert wait_for_rows(log, 10)
+
+
+def test_the_thread_writes_what_has_come_while_it_wrote(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = log_files.DayFiles.write
+
+    def write_slowly(files: log_files.DayFiles) -> log_files.Done:
+        if log.counters().written_rows == 0 and log.counters().queued_rows == 10:
+            put(log, "meanwhile", rows=50)
+        return write(files)
+
+    monkeypatch.setattr(log_files.DayFiles, "write", write_slowly)
+    with PredictionLog(tmp_path, contract, NEVER._replace(flush_rows=10)) as log:
+        put(log, "many", rows=10)
+        assert wait_for_rows(log, 60)
 
 
 def test_the_thread_writes_after_a_while(tmp_path: Path, contract: Contract) -> None:

@@ -29,15 +29,13 @@ COMPLAIN_EVERY = 60.0  # seconds
 
 
 class Limits(NamedTuple):
-    """How much may wait, when it is written, and when a file is large enough for the next one.
-
-    A file with `flush_rows` rows is large enough, too.
-    """
+    """How much may wait, when it is written, and when a file is large enough for the next one."""
 
     queue_rows: int = 100_000
-    flush_rows: int = 10_000
+    flush_rows: int = 4_000
     flush_seconds: float = 5.0
     file_bytes: int = 4_000_000
+    file_rows: int = 10_000
 
 
 class Counters(NamedTuple):
@@ -56,9 +54,10 @@ class PredictionLog:
         """Start the thread. The folder is made with the first flush."""
         self._contract = contract
         self._limits = limits or Limits()
-        self._files = DayFiles(folder, self._limits.file_bytes, self._limits.flush_rows)
+        self._files = DayFiles(folder, self._limits.file_bytes, self._limits.file_rows)
         self._lock = threading.Lock()
         self._waiting: list[Entry] = []
+        self._waiting_rows = 0  # of those queued; the others are being written, or could not be
         self._queued = self._written = self._dropped = self._errors = 0
         self._complained = -COMPLAIN_EVERY
         self._due, self._closing, self._flushing = (threading.Event(), False, threading.Lock())
@@ -106,7 +105,7 @@ class PredictionLog:
         """Write what waits, now, in this thread."""
         with self._flushing:
             with self._lock:
-                entries, self._waiting = self._waiting, []
+                entries, self._waiting, self._waiting_rows = self._waiting, [], 0
             for file, group in by_file(entries):
                 made = tables(group, self._contract)
                 lost = sum(entry.rows for entry in group) - sum(table.num_rows for table in made)
@@ -132,14 +131,15 @@ class PredictionLog:
 
     def _put(self, entry: Answered | Outcome) -> bool:
         with self._lock:
-            before = self._queued
-            room = 0 if self._closing else self._limits.queue_rows - before
+            room = 0 if self._closing else self._limits.queue_rows - self._queued
             kept = entry if entry.rows <= room else entry.first(room)
             self._dropped += entry.rows - kept.rows
-            self._queued = queued = before + kept.rows
+            self._queued += kept.rows
+            before = self._waiting_rows
+            self._waiting_rows = after = before + kept.rows
             if kept.rows:
                 self._waiting.append(kept)
-        if before < self._limits.flush_rows <= queued:
+        if before < self._limits.flush_rows <= after:
             self._due.set()
         return kept is entry
 

@@ -2,8 +2,8 @@
 
 A flush that finds this process's last file below the size that it may reach writes it anew with the
 new rows added and moves it to its place in one step, so that a quiet service does not leave a file
-every few seconds; a busy one leaves a file at each flush and writes no row twice. A file's name
-begins with the time and a token of its process, so no two ever meet.
+every few seconds. Files end at so many rows, too, lest a busy one write the same rows again and
+again. A name begins with the time and a token of its process, so no two files ever meet.
 """
 
 import os
