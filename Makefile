@@ -37,7 +37,7 @@ demo: .venv/baker ## Bake the default project, install it, run its pipeline, sho
 	@echo "The project is in $(DEMO): its README.md says how to go on."
 
 test: .venv/installed ## Run all tests: they bake projects and use them as their users would
-	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 fix: .venv/installed ## Repair what tools can: lint, imports, format
 	.venv/bin/ruff check --fix --ignore N999 $(CODE)
