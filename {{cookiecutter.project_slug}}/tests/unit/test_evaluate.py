@@ -35,7 +35,7 @@ def dials(**changes: Any) -> Evaluate:
     return parse(Evaluate, {"evaluate": section | changes})
 
 
-def probabilities(skill: float, seed: int = 1) -> np.ndarray:
+def probabilities(skill: float | np.ndarray, seed: int = 1) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(size=ROWS)
     positive = 1 / (1 + np.exp(-(skill * (2 * TARGET - 1) + noise)))
     return np.column_stack([1 - positive, positive])
@@ -67,6 +67,32 @@ def test_a_slice_that_is_worse_shows_it_and_a_small_one_is_left_out() -> None:
     blue, red = stage.slices(table, TARGET, prediction, INFO, "roc_auc", dials())
     assert (blue["slice"], red["slice"]) == ("blue", "red")
     assert red["high"] < blue["low"]
+
+
+def test_rows_without_a_value_are_a_slice() -> None:
+    table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "red", None)})
+    found = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", dials())
+    assert [(each["slice"], each["rows"]) for each in found] == [("red", 200), ("(missing)", 200)]
+
+
+def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:
+    table, groups = pd.DataFrame({"colour": ["red"] * ROWS}), np.arange(ROWS) // 40
+    prediction = probabilities(np.where(groups % 2, 3.0, 0.0))
+    (rows,), (whole,) = (
+        stage.slices(table, TARGET, prediction, INFO, "roc_auc", dials(), within)
+        for within in (None, groups)
+    )
+    assert whole["value"] == rows["value"]
+    assert whole["high"] - whole["low"] > 1.5 * (rows["high"] - rows["low"])
+
+
+def test_a_slice_within_a_few_groups_has_no_interval() -> None:
+    table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "blue", "red")})
+    groups = np.where(np.arange(ROWS) < 200, np.arange(ROWS) // 4, 50 + np.arange(ROWS) % 2)
+    blue, red = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", dials(), groups)
+    assert blue["low"] < blue["value"] < blue["high"]
+    assert red["value"] is not None
+    assert red["low"] is red["high"] is None
 
 
 def test_curves_stand_ready_for_the_plots() -> None:

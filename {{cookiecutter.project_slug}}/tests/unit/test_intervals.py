@@ -111,6 +111,13 @@ def test_rows_that_repeat_within_groups_add_nothing_to_the_certainty() -> None:
     assert grouped["mean"] == pytest.approx(estimate(mean(values), 200))
 
 
+def test_few_groups_have_a_value_but_no_interval() -> None:
+    few = intervals.LEAST_GROUPS - 1
+    assert isnan(grouped(few).low) and isnan(grouped(few).high)
+    assert grouped(few).value == grouped(few + 1).value
+    assert grouped(few + 1).low < grouped(few + 1).high
+
+
 def test_every_resample_draws_as_many_rows_as_there_are() -> None:
     assert all((batch.sum(axis=1) == 50).all() for batch in resamples(50, samples=30, seed=1))
 
@@ -138,6 +145,13 @@ def test_resamples_without_a_figure_are_left_out_until_they_are_most() -> None:
 
 def covered(truth: float, found: list[Interval]) -> int:
     return sum(interval.low <= truth <= interval.high for interval in found)
+
+
+def grouped(count: int) -> Interval:
+    """Of the same 90 values, in so many groups."""
+    codes, values = np.arange(90) % count, np.arange(90) % 7
+    draws = {"samples": 300, "level": 0.95, "seed": 1, "groups": codes}
+    return bootstrap({"mean": mean(values)}, 90, **draws)["mean"]
 
 
 def paired(scorers: dict[str, Scorer], rows: int, seed: int = 1) -> dict[str, Interval]:

@@ -7,7 +7,7 @@ import numpy as np
 from .. import conformal, contract, curves, examples, metrics, params
 from ..contract import Contract
 from ..files import UserError, read_json, read_table, write_json, write_table
-from ..intervals import Scorer, bootstrap, difference
+from ..intervals import Scorer, bootstrap, codes, difference
 from ..model import Model
 from ..params import Evaluate, Importance, Select, Train
 from ..paths import (
@@ -24,6 +24,7 @@ from ..paths import (
 )
 from ..progress import track
 from ..scoring import Scorer as Service
+from ..slices import slices as by_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,16 +63,17 @@ def slices(
     info: dict[str, Any],
     headline: str,
     params: Evaluate,
+    groups: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
-    """The headline metric, with its interval, of each value of each slice column."""
+    """The headline metric of each value of each slice column, with its interval if it has one."""
     found = []
     for column in params.slices:
-        for value, rows in sorted(table.groupby(column, observed=True).indices.items()):
-            if len(rows) >= params.slice_min_rows:
-                bound = _scorers(target[rows], prediction[rows], info, params)
-                interval = _intervals({headline: bound[headline]}, len(rows), params)[headline]
-                line = {"column": column, "slice": str(value), "rows": len(rows)}
-                found.append(line | interval)
+        values = table[column].astype(object).where(table[column].notna(), None)
+        for value, rows in by_value(values, params.slice_min_rows):
+            bound = {headline: _scorers(target[rows], prediction[rows], info, params)[headline]}
+            within = None if groups is None else codes(groups[rows])
+            figures = _intervals(bound, len(rows), params, within)[headline]
+            found.append({"column": column, "slice": value, "rows": len(rows), **figures})
     return found
 
 
@@ -190,12 +192,10 @@ def main() -> None:
     target = data.encode(table[data.target])
     simplest = Model(CANDIDATES / f"{params.load(Train).candidates()[0]}.onnx")
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, simplest))
-    groups = None
-    if data.group is not None:
-        groups = np.unique(table[data.group], return_inverse=True)[1]
+    groups = None if data.group is None else codes(table[data.group])
 
     write_json(evaluate(target, prediction, baseline, info, headline, dials, groups), METRICS)
-    write_json(slices(raw, target, prediction, info, headline, dials), SLICES)
+    write_json(slices(raw, target, prediction, info, headline, dials, groups), SLICES)
     for name, points in plots(target, prediction, info, dials).items():
         write_json(points, PLOTS / f"{name}.json")
     ranking = importance(model, table, target, headline, data.task, dials.importance, dials.seed)
