@@ -11,6 +11,7 @@ from {{cookiecutter.project_slug}}.contract import Contract
 from {{cookiecutter.project_slug}}.files import UserError
 from {{cookiecutter.project_slug}}.params import Ingest
 from {{cookiecutter.project_slug}}.stages import ingest as stage
+from {{cookiecutter.project_slug}}.tables import check
 
 
 def table() -> pd.DataFrame:
@@ -27,6 +28,32 @@ def test_rows_are_those_before_the_end_of_the_window_in_order(contract: Contract
 def test_a_window_without_rows_is_refused(contract: Contract) -> None:
     with pytest.raises(UserError, match="has no row before ingest.until"):
         stage.ingest(table(), datetime(2012, 1, 1), contract)
+
+
+def test_a_row_without_a_time_stays_so_that_the_contract_can_name_it(contract: Contract) -> None:
+    timeless = table().assign(at=pd.to_datetime([None, "2013-01-01", "2013-01-02"]))
+    found = stage.ingest(timeless, datetime(2013, 1, 2), contract)
+    assert found["id"].tolist() == ["b", "c"]
+    assert "at is empty where the contract says nullable: false" in "; ".join(
+        str(violation) for violation in check(found, contract)
+    )
+
+
+def test_times_written_as_text_are_times(contract: Contract) -> None:
+    found = stage.ingest(table().assign(at=table()["at"].astype("str")), None, contract)
+    assert found["at"].dtype == "datetime64[us]"
+
+
+@pytest.mark.parametrize(
+    "times",
+    [table()["at"].dt.tz_localize("UTC"), ["soon", "later", "now"], [1, 2, 3]],
+    ids=["a time zone", "no times", "numbers"],
+)
+def test_a_time_column_without_times_is_named(contract: Contract, times: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        stage.ingest(table().assign(at=times), datetime(2013, 1, 3), contract)
+    assert "data/source: the time column at is " in str(caught.value)
+    assert "convert it in source.py" in str(caught.value)
 
 
 def one_dial(folder: Path, *, until: datetime | None, hours: float) -> pd.DataFrame:

@@ -18,16 +18,26 @@ if TYPE_CHECKING:
 def ingest(table: "pd.DataFrame", until: datetime | None, contract: Contract) -> "pd.DataFrame":
     """The rows of the data window, in the contract's types and order.
 
+    A row without a time is kept: `validate` puts it aside, and counts it.
+
     Raises:
-        UserError: when the window holds no row.
+        UserError: when the window holds no row, or the time column no times.
     """
-    if contract.time is not None and until is not None and contract.time in table:
-        table = table[table[contract.time] < until]
+    table = _window(tables.conform(table, contract), until, contract)
     if table.empty:
         raise UserError(f"{SOURCE} has no row before ingest.until ({until}); move the data window")
     sortable = [name for name in contract.order if name in table]
-    ordered = table.sort_values(sortable, ignore_index=True, kind="stable")
-    return tables.conform(ordered, contract)
+    return table.sort_values(sortable, ignore_index=True, kind="stable")
+
+
+def _window(table: "pd.DataFrame", until: datetime | None, contract: Contract) -> "pd.DataFrame":
+    if contract.time is None or contract.time not in table:
+        return table
+    time = table[contract.time]
+    if time.dtype != contract.columns[contract.time].dtype:
+        wanted = "must be dates and times without a time zone; convert it in source.py"
+        raise UserError(f"{SOURCE}: the time column {contract.time} is {time.dtype}, but {wanted}")
+    return table if until is None else table[~(time >= until)]
 
 
 def read(dials: Ingest) -> "pd.DataFrame":
