@@ -1,7 +1,7 @@
 """catalogue: features.py and the contract in; what each feature is, and its values, out."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,10 @@ TYPES = {"number": "float32", "string": "string"}
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: its docstring, who answers for it, and the raw columns that it is made from."""
+    """One feature: its docstring, who answers for it, and the raw columns that it is made from.
+
+    `unit` is empty where there is none, which its tag has to say.
+    """
 
     name: str
     meaning: str
@@ -37,8 +40,8 @@ class Catalogue:
     """The functions of features.py as a graph over the contract's columns.
 
     Raises:
-        UserError: when a feature has no owner or docstring, is of no known type, or uses a column
-            that is unknown at the moment of prediction.
+        UserError: when a feature has the name of a column, has no owner, unit or docstring, is of no
+            known type, or uses a column that is unknown at the moment of prediction.
     """
 
     def __init__(self, contract: Contract, module: ModuleType | None = None) -> None:
@@ -47,6 +50,7 @@ class Catalogue:
         nodes = {node.name: node for node in self._driver.list_available_variables()}
         made = {name: node for name, node in nodes.items() if not node.is_external_input}
         self.inputs = sorted(nodes.keys() - made.keys())
+        self._refuse_names_of_columns(made)
         self._refuse_what_is_not_known()
         row = self.compute(_one_empty_row(contract, self.inputs), list(made))
         self.features = {
@@ -54,12 +58,21 @@ class Catalogue:
         }
 
     def compute(self, table: "pd.DataFrame | Mapping[str, Any]", names: Sequence[str]) -> Arrays:
-        """The named features of each row, as float32 or string arrays of the table's length."""
+        """The named features of each row, as float32 or string arrays of the table's length.
+
+        Raises:
+            UserError: naming the feature that is infinite somewhere.
+        """
         upstream = self._driver.what_is_upstream_of(*names)
         inputs = {
             node.name: as_array(table[node.name]) for node in upstream if node.is_external_input
         }
-        return dict(self._driver.execute(list(names), inputs=inputs))
+        values = dict(self._driver.execute(list(names), inputs=inputs))
+        for name, column in values.items():
+            if column.dtype.kind == "f" and (count := np.count_nonzero(np.isinf(column))):
+                found = f"{name} is infinite in {count} of {len(column)} rows"
+                raise UserError(f"features.py: {found}, as by a division by 0; make it NaN there")
+        return values
 
     def recipe(self, names: Sequence[str]) -> Callable[[Mapping[str, np.ndarray]], Arrays]:
         """What `compute` does with arrays, as one function: no plan is made for each call.
@@ -103,6 +116,12 @@ class Catalogue:
                 raise UserError(f"features.py makes no feature {name!r}; it makes {known}")
         return {name: self.features[name].kind for name in names}
 
+    def _refuse_names_of_columns(self, names: Iterable[str]) -> None:
+        """A feature would take the column's place in the feature table."""
+        if taken := sorted(set(names) & self.contract.columns.keys()):
+            reason = "which is the name of a column (contract.yaml)"
+            raise UserError(f"features.py makes {taken[0]}, {reason}; give it another name")
+
     def _refuse_what_is_not_known(self) -> None:
         for name in self.inputs:
             users = self._users(name)
@@ -122,14 +141,16 @@ class Catalogue:
 
     def _feature(self, node: Any, kind: Kind) -> Feature:
         upstream = self._driver.what_is_upstream_of(node.name)
-        owner, meaning = node.tags.get("owner"), (node.documentation or "").strip()
-        if not owner or not meaning:
-            raise UserError(f"features.py: {node.name} needs a docstring and @tag(owner=...)")
+        owner, unit = node.tags.get("owner"), node.tags.get("unit")
+        meaning = (node.documentation or "").strip()
+        if not owner or unit is None or not meaning:
+            needed = 'a docstring and @tag(owner=..., unit=...), unit="" where there is none'
+            raise UserError(f"features.py: {node.name} needs {needed}")
         return Feature(
             name=node.name,
             meaning=" ".join(meaning.split()),
             owner=owner,
-            unit=node.tags.get("unit", ""),
+            unit=unit,
             kind=kind,
             parents=tuple(sorted(node.required_dependencies | node.optional_dependencies)),
             inputs=tuple(sorted(each.name for each in upstream if each.is_external_input)),
@@ -183,7 +204,7 @@ def page(catalogue: Catalogue) -> str:
     """The catalogue as Markdown: one line a feature, and the lineage as a Mermaid graph."""
     header = ["feature", "meaning", "unit", "type", "made from", "known", "owner"]
     rows = (
-        [each.name, each.meaning, each.unit, TYPES[each.kind], ", ".join(each.inputs), "before"]
+        [each.name, each.meaning, each.unit or "none", TYPES[each.kind], ", ".join(each.inputs), "before"]
         + [each.owner]
         for each in catalogue.features.values()
     )

@@ -2,9 +2,10 @@
 
 A function is a feature: its name is the feature's name, its arguments are columns of contract.yaml
 that are known before the prediction (or other features), its docstring says what it is, and its tag
-who answers for it and in which unit. All take and give arrays of the same length, one row or
-millions. A number is float32, NaN where it is missing; a text is an array of Python strings (dtype
-object, which ONNX, pandas and Parquet take as it is), "missing" where there is none.
+who answers for it and in which unit, "" where there is none. All take and give arrays of the same
+length, one row or millions. A number is float32, NaN where it is missing and never infinite; a text
+is an array of Python strings (dtype object, which ONNX, pandas and Parquet take as it is),
+"missing" where there is none.
 
 No feature looks at other rows: whatever is learned from data is learned inside the model.
 

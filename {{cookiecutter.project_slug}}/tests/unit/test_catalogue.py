@@ -20,7 +20,7 @@ def double_size(size: np.ndarray) -> np.ndarray:
     return (2 * size).astype(np.float32)
 
 
-@tag(owner="a team")
+@tag(owner="a team", unit="")
 def paint(colour: np.ndarray) -> np.ndarray:
     """The colour as text."""
     return np.where(pd.isna(colour), "missing", colour).astype(object)
@@ -38,13 +38,13 @@ def foreseen_delay(delay: np.ndarray) -> np.ndarray:
     return delay.astype(np.float32)
 
 
-@tag(owner="a team")
+@tag(owner="a team", unit="")
 def outcome(late: np.ndarray) -> np.ndarray:
     """The target as a feature."""
     return late.astype(np.float32)
 
 
-@tag(owner="a team")
+@tag(owner="a team", unit="")
 def wind(storm: np.ndarray) -> np.ndarray:
     """A feature of a column that does not exist."""
     return storm.astype(np.float32)
@@ -56,6 +56,30 @@ def orphan(size: np.ndarray) -> np.ndarray:
 
 
 @tag(owner="a team")
+def unmeasured(size: np.ndarray) -> np.ndarray:
+    """A feature that does not say whether it has a unit."""
+    return size.astype(np.float32)
+
+
+@tag(owner="a team", unit="min")
+def delay(size: np.ndarray) -> np.ndarray:
+    """A feature that would take the place of a column."""
+    return size.astype(np.float32)
+
+
+@tag(owner="a team", unit="")
+def late(size: np.ndarray) -> np.ndarray:
+    """A feature that would take the place of the target."""
+    return size.astype(np.float32)
+
+
+@tag(owner="a team", unit="m")
+def size(size: np.ndarray) -> np.ndarray:
+    """A feature that would take the place of what it is made from."""
+    return size.astype(np.float32)
+
+
+@tag(owner="a team", unit="")
 def too_wide(size: np.ndarray) -> np.ndarray:
     """A feature in 64 bits, which serving would not see as training does."""
     return size.astype(np.float64)
@@ -91,13 +115,30 @@ def test_values_have_the_length_and_types_of_the_pipeline(contract: Contract) ->
     assert values["paint"].tolist() == ["red", "missing"]
 
 
+@tag(owner="a team", unit="1/m")
+def thinness(size: np.ndarray) -> np.ndarray:
+    """A feature that divides by what may be 0."""
+    with np.errstate(divide="ignore"):
+        return (1 / size).astype(np.float32)
+
+
+def test_an_infinite_value_is_refused_by_the_name_of_its_feature(contract: Contract) -> None:
+    catalogue = Catalogue(contract, create_temporary_module(thinness))
+    with pytest.raises(UserError, match="thinness is infinite in 1 of 3 rows, as by a division"):
+        catalogue.compute(pd.DataFrame({"size": [0.0, 2.0, None]}), ["thinness"])
+
+
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
         (foreseen_delay, "foreseen_delay uses delay, which is known only after the prediction"),
         (outcome, "outcome uses late, the target itself"),
         (wind, "wind uses storm, which contract.yaml does not describe"),
-        (orphan, "orphan needs a docstring and @tag"),
+        (orphan, "orphan needs a docstring and @tag(owner=..., unit=...)"),
+        (unmeasured, "unmeasured needs a docstring and @tag(owner=..., unit=...), unit=\"\" where"),
+        (delay, "features.py makes delay, which is the name of a column"),
+        (late, "features.py makes late, which is the name of a column"),
+        (size, "features.py makes size, which is the name of a column"),
         (too_wide, "too_wide gives float64; give float32 numbers or strings"),
     ],
 )
@@ -110,7 +151,8 @@ def test_a_feature_that_must_not_be_is_refused_by_name(
 
 
 def test_the_page_has_a_line_a_feature_and_the_lineage_as_a_graph(contract: Contract) -> None:
-    text = page(Catalogue(contract, create_temporary_module(double_size, fourfold_size)))
+    text = page(Catalogue(contract, create_temporary_module(double_size, fourfold_size, paint)))
     assert "| double_size | Twice the size. | m | float32 | size | before | a team |" in text
+    assert "| paint | The colour as text. | none | string |" in text
     assert "size --> feature_double_size" in text
     assert "feature_double_size --> feature_fourfold_size" in text

@@ -14,13 +14,13 @@ from {{cookiecutter.project_slug}}.files import UserError, read_table, write_tab
 from {{cookiecutter.project_slug}}.stages.featurize import featurize, featurize_file
 
 
-@tag(owner="a team")
+@tag(owner="a team", unit="m")
 def double_size(size: np.ndarray) -> np.ndarray:
     """Twice the size."""
     return (2 * size).astype(np.float32)
 
 
-@tag(owner="a team")
+@tag(owner="a team", unit="")
 def paint(colour: np.ndarray) -> np.ndarray:
     """The colour as text."""
     return np.where(pd.isna(colour), "missing", colour).astype(object)
