@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from . import conformal, contract
 from .catalogue import Catalogue
 from .contract import Column
+from .decision import rule
 from .files import UserError, read_json, read_yaml
 from .metrics import decide
 from .model import Model
@@ -77,9 +77,7 @@ class Scorer:
         self.columns = sorted({each for name in names for each in catalogue.features[name].inputs})
         self._recipe = catalogue.recipe(names)
         self._makers = {name: maker(column) for name, column in self.contract.columns.items()}
-        quantile = self.info["conformal_quantile"]  # infinite is null in JSON
-        self._quantile = inf if quantile is None else float(quantile)
-        self._threshold = float(self.info["threshold"] or 0.5)
+        self._rule = rule(self.info)
 
     def arrays(self, columns: Mapping[str, Sequence[Any]]) -> Arrays:
         """Plain Python values, None where missing, as arrays that the features take."""
@@ -98,12 +96,12 @@ class Scorer:
         """What the model says of each row of features."""
         prediction = self.model.predict(features)
         if self.contract.task == "regression":
-            low, high = conformal.interval(prediction, self._quantile)
+            low, high = conformal.interval(prediction, self._rule.quantile)
             return Answers(prediction, low=low, high=high)
         return Answers(
             prediction,
-            decision=decide(prediction, self._threshold),
-            members=conformal.sets(prediction, self._quantile),
+            decision=decide(prediction, self._rule.threshold),
+            members=conformal.sets(prediction, self._rule.quantile),
         )
 
     def _check_kinds(self, catalogue: Catalogue) -> None:

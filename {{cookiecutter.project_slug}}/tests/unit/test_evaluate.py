@@ -146,8 +146,19 @@ def test_every_prediction_is_written_with_its_set(contract: Contract) -> None:
     assert found["in_set_true"].tolist() == [True, True]
 
 
+def test_too_few_rows_held_out_make_every_set_whole(contract: Contract) -> None:
+    """The quantile is infinite then, which is null in model.json."""
+    boundless = INFO | {"conformal_quantile": None}
+    prediction, table = probabilities(1.0), pd.DataFrame({"id": range(ROWS), "late": TARGET})
+    found = stage.evaluate(TARGET, prediction, prediction, boundless, "roc_auc", dials())
+    assert found["coverage"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    rows = stage.predictions(table.assign(at=pd.NaT), prediction, boundless, contract)
+    assert rows[["in_set_false", "in_set_true"]].to_numpy().all()
+
+
 def test_a_number_is_predicted_with_its_interval(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"task": "regression", "target": "delay"})
     table = pd.DataFrame({"id": ["a"], "at": pd.NaT, "delay": [10.0]})
-    found = stage.predictions(table, np.array([12.0]), {"conformal_quantile": 5.0}, contract)
+    info = {"threshold": None, "conformal_quantile": 5.0}
+    found = stage.predictions(table, np.array([12.0]), info, contract)
     assert found[["prediction", "low", "high"]].to_numpy().tolist() == [[12.0, 7.0, 17.0]]

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .. import contract, params
 from ..contract import Contract
+from ..decision import rule
 from ..files import UserError
 from ..params import Evaluate, Report, Select
 from ..paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS
@@ -128,6 +128,4 @@ def _compare(
 
 
 def _scored(side: Side, prediction: NDArray[Any]) -> Scored:
-    info = side.document(MODEL_INFO)
-    quantile = info["conformal_quantile"]
-    return Scored(prediction, info["threshold"], np.inf if quantile is None else quantile)
+    return Scored(prediction, *rule(side.document(MODEL_INFO)))

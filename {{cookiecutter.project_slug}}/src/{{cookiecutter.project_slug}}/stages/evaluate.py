@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import conformal, contract, curves, examples, metrics, params
 from ..contract import Contract
+from ..decision import rule
 from ..files import UserError, read_json, read_table, write_json, write_table
 from ..intervals import Scorer, bootstrap, codes, difference
 from ..model import Model
@@ -48,7 +49,7 @@ def evaluate(
     same rows (more is better, whatever the metric).
     """
     bound = _scorers(target, prediction, info, params)
-    covered = conformal.covers(target, prediction, info["conformal_quantile"])
+    covered = conformal.covers(target, prediction, rule(info).quantile)
     better, worse = bound[headline], _scorers(target, baseline, info, params)[headline]
     if not metrics.greater_is_better(headline):
         better, worse = worse, better
@@ -90,7 +91,7 @@ def plots(
     classes = range(prediction.shape[1])
     ranked = classes if len(classes) > 2 else classes[1:]
     happened, probability = metrics.top_label(target, prediction)
-    decided = metrics.decide(prediction, info["threshold"] or 0.5)
+    decided = metrics.decide(prediction, rule(info).threshold)
 
     def each(curve: Any) -> list[dict[str, Any]]:
         return [
@@ -147,11 +148,11 @@ def predictions(
 ) -> "pd.DataFrame":
     """Row by row: key, target, prediction or probabilities, prediction set or interval."""
     found = table[[*contract.row_columns, contract.target]].assign(**contract.spread(prediction))
-    quantile = info["conformal_quantile"]
+    threshold, quantile = rule(info)
     if contract.task == "regression":
         low, high = conformal.interval(prediction, quantile)
         return found.assign(low=low, high=high)
-    decided = metrics.decide(prediction, info["threshold"] or 0.5)
+    decided = metrics.decide(prediction, threshold)
     members = conformal.sets(prediction, quantile)
     return found.assign(
         prediction=np.array(contract.class_names, dtype=object)[decided],
@@ -162,7 +163,7 @@ def predictions(
 def _scorers(
     target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
 ) -> dict[str, Scorer]:
-    threshold = info["threshold"] or 0.5
+    threshold = rule(info).threshold
     return metrics.scorers(info["task"], target, prediction, threshold=threshold, bins=params.bins)
 
 
