@@ -124,6 +124,13 @@ def test_a_wrong_secret_is_refused_and_changes_nothing(
 def test_a_missing_bucket_is_named_as_the_fault(here: BakedProject) -> None:
     here.run("dvc", "remote", "modify", "storage", "url", "s3://nobody-made-this/data")
     assert "NoSuchBucket" in refused(here, "dvc", "push")
+    what = "bucket nobody-made-this does not exist"
+    remedy = "create it, or dvc remote modify storage url s3://BUCKET/PREFIX"
+    found = doctor(here, "remote")
+    assert found["found"] == f"s3://nobody-made-this/data: {what}"
+    assert found["remedy"] == remedy
+    assert doctor(here, "pushed")["found"] == "not checked before remote is in order"
+    assert f"{what}: {remedy}" in refused(here, "flight-delays", "release", "v1.0.0")
 
 
 def test_a_bit_flipped_in_s3_is_not_taken_for_the_data(
@@ -204,10 +211,11 @@ def test_the_doctor_reads_s3_and_says_what_to_do(here: BakedProject) -> None:
     wrong = here.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     found = doctor(BakedProject(here.path, wrong), "remote")
     assert not found["passed"]
-    assert found["remedy"] == "set the credentials (README.md, S3)"
-    down = ("dvc", "remote", "modify", "--local", "storage", "endpointurl", "http://127.0.0.1:9")
-    here.run(*down)
-    assert doctor(here, "remote")["remedy"] == "dvc remote list"
+    assert found["remedy"] == "set the credentials (README.md, Data in S3)"
+    address = ("dvc", "remote", "modify", "--local", "storage", "endpointurl")
+    here.run(*address, "http://127.0.0.1:9")
+    remedy = "start it, mend the network, or dvc remote modify storage endpointurl URL"
+    assert doctor(here, "remote")["remedy"] == remedy
 
 
 @pytest.mark.parametrize("place", ["config.local", "profile", "environment"])

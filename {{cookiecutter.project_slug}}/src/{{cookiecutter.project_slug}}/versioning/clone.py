@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from . import doctor, storage
+from . import remote as remotes
 from .checking import Check, SkippedError, WrongError, some
 
 MOVE = "move it to S3: dvc remote modify {} url s3://bucket/prefix (README.md, Data in S3)"
@@ -15,9 +16,7 @@ MOVE = "move it to S3: dvc remote modify {} url s3://bucket/prefix (README.md, D
 
 def folder_elsewhere() -> tuple[str, str] | None:
     """Name and folder of the default remote, if it is a folder that is not on this machine."""
-    with storage.opened("the project cannot be opened") as repo:
-        name = str(repo.config["core"].get("remote"))
-        url = str(repo.config["remote"].get(name, {}).get("url", ""))
+    name, url = remotes.default()
     away = url and "://" not in url and not Path(url).is_dir()
     return (name, os.path.relpath(url)) if away else None
 

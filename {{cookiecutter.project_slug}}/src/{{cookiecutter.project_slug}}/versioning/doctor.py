@@ -4,7 +4,6 @@ Nothing is changed. A check returns what it found in order, or raises WrongError
 """
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Iterator
 from importlib import metadata
@@ -13,13 +12,13 @@ from pathlib import Path
 from ..files import UserError, read_yaml
 from ..paths import CANDIDATES
 from . import environment, git, hashes, storage
+from . import remote as remotes
 from .checking import Check, WrongError, some
 from .graph import File, within
 
 LOCK = Path("dvc.lock")
 HOOKS = Path(".pre-commit-config.yaml")
 WRITTEN = (Path("data"), Path("models"), Path("reports"))
-REFUSED = re.compile("access.?key|credential|denied|forbidden|permission|signature", re.IGNORECASE)
 MEND_LOCK = "rm dvc.lock && dvc repro"
 # `dvc push` takes a folder's list in the remote as a proof that all of its files are there.
 FORGET = 'from dvc.repo import Repo; Repo().cloud.get_remote_odb().delete("{}")'
@@ -143,26 +142,22 @@ def pipeline() -> str:
 
 def remote() -> str:
     """The default remote answers, and accepts the credentials."""
-    with storage.opened("the project cannot be opened") as repo:
-        name = repo.config["core"].get("remote")
-        url = str(repo.config["remote"].get(name, {}).get("url", ""))
+    name, url = remotes.default()
     if not url:
         raise WrongError("none is the default", "dvc remote add --default storage ../dvc-remote")
     if "://" not in url and not Path(url).is_dir():
         elsewhere = f"dvc remote modify --local {name} url FOLDER"
         raise WrongError(f"{url} is no folder (if it is elsewhere: {elsewhere})", "dvc push")
     try:
-        storage.not_in_remote()
-    except UserError as error:
-        refused = REFUSED.search(str(error))
-        remedy = "set the credentials (README.md, S3)" if refused else "dvc remote list"
-        raise WrongError(f"{url}: {error}", remedy) from None
+        remotes.lacking()
+    except WrongError as error:
+        raise WrongError(f"{url}: {error}", error.remedy) from None
     return f"{url} answers"
 
 
 def pushed() -> str:
     """All that is recorded is in the remote."""
-    absent = storage.not_in_remote()
+    absent = remotes.lacking()
     if not absent:
         return "all is in the remote"
     folders = [

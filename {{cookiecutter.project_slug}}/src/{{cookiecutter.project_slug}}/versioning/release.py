@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ..files import CheckError, UserError, read_json
 from ..paths import GATE, METRICS, MODEL_CARD
-from . import git, registry, storage
-from .checking import some
+from . import git, registry, remote, storage
+from .checking import WrongError, some
 from .notes import Facts, facts, notes
 
 
@@ -104,10 +104,10 @@ def _pipeline() -> Iterator[Refusal]:
 
 def _remote() -> Iterator[Refusal]:
     try:
-        if lacking := storage.not_in_remote():
+        if lacking := remote.lacking():
             yield Refusal(f"the remote lacks {some(lacking)}", "run 'dvc push'")
-    except UserError as error:
-        yield Refusal(str(error), "check the network, the credentials and 'dvc remote list'")
+    except WrongError as error:
+        yield Refusal(str(error), error.remedy)
 
 
 def last_release() -> str | None:

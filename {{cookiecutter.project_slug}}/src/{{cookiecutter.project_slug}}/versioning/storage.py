@@ -62,13 +62,6 @@ def stale_without_data() -> list[str]:
         return [stage.addressing for stage in changed]
 
 
-def not_in_remote() -> list[str]:
-    """What the remote lacks, as it is now (`dvc data status --not-in-remote`): files, folders."""
-    with opened("the remote cannot be asked") as repo:
-        found = repo.data_status(not_in_remote=True, remote_refresh=True, granular=True)
-    return sorted(path.rstrip("/") for path in found["not_in_remote"])
-
-
 def owned(revision: str | None = None) -> set[str]:
     """The outputs that the pipeline has in the checkout, or at a revision.
 
