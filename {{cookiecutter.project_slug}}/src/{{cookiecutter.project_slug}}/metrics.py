@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .files import UserError
 from .intervals import Codes, Scorer, Values, Weights
 
 Task = Literal["classification", "regression"]
@@ -47,6 +48,13 @@ def greater_is_better(name: str) -> bool:
     if name not in known:
         raise ValueError(f"No metric is named {name!r}. Known: {', '.join(known)}.")
     return known[name]
+
+
+def require(name: str, task: Task) -> None:
+    """Refuse a `select.headline` that the task does not have."""
+    if name not in names(task):
+        known = ", ".join(names(task))
+        raise UserError(f"select.headline {name} is no metric of a {task}: {known}")
 
 
 def scorers(

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from {{cookiecutter.project_slug}} import contract as contracts
 from {{cookiecutter.project_slug}}.files import UserError
 from {{cookiecutter.project_slug}}.report import champion as champions
+from {{cookiecutter.project_slug}}.report.judgement import judge
 from {{cookiecutter.project_slug}}.report.rows import Rows, array
 from {{cookiecutter.project_slug}}.report.side import (
     Side,
@@ -23,11 +25,14 @@ from {{cookiecutter.project_slug}}.report.side import (
 from {{cookiecutter.project_slug}}.report.staleness import stale
 from {{cookiecutter.project_slug}}.versioning.hashes import md5_of
 
+PROJECT = Path(__file__).parents[2]
 INFO = {
+    "contract_version": 1,
     "task": "classification",
     "target": "late",
     "classes": ["false", "true"],
     "candidate": "few-linear",
+    "features": ["length"],
     "sha256": "0" * 64,
     "trained_on": {"rows": 10, "until": "2013-06-30 21:20:00"},
 }
@@ -135,7 +140,13 @@ def test_without_a_default_branch_the_user_is_asked_for_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"task": "regression"}, {"target": "early"}, {"classes": ["no", "yes"]}]
+    "change",
+    [
+        {"task": "regression"},
+        {"target": "early"},
+        {"classes": ["no", "yes"]},
+        {"contract_version": 0},
+    ],
 )
 def test_a_champion_that_predicts_something_else_is_not_compared(
     change: dict[str, Any], document: dict[str, Any]
@@ -145,6 +156,58 @@ def test_a_champion_that_predicts_something_else_is_not_compared(
     with pytest.raises(UserError, match=f"the {name} is not the same"):
         champions.require_same_question(checkout(), contracts.parse(document))
     champions.require_same_question(v1(), contracts.parse(document))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("late", {"unit": "h"}, "the unit of late is not the same: the champion's is None, the"),
+        ("size", {"unit": "km"}, "the unit of size is not the same: the champion's is None, the"),
+        ("size", {"type": "integer"}, "the type of size is not the same: the champion's is number"),
+    ],
+)
+def test_a_column_that_means_something_else_ends_the_comparison(
+    name: str, change: dict[str, Any], told: str, document: dict[str, Any]
+) -> None:
+    document["columns"][name] |= change
+    with pytest.raises(UserError, match=told):
+        champions.require_same_question(v1(), contracts.parse(document))
+
+
+def test_only_columns_that_the_champion_reads_must_mean_the_same(document: dict[str, Any]) -> None:
+    listed = [
+        {"name": "length", "columns": ["size"]},
+        {"name": "paint", "columns": ["colour"]},
+    ]
+    Path("reports/features.json").write_text(json.dumps(listed))
+    commit("Catalogue")
+    git("tag", "v2")
+    recorded = champion("v2")
+    assert recorded is not None
+    document["columns"]["colour"] |= {"unit": "RAL"}
+    champions.require_same_question(recorded, contracts.parse(document))
+    document["columns"]["size"] |= {"unit": "km"}
+    with pytest.raises(UserError, match="unit of size"):
+        champions.require_same_question(recorded, contracts.parse(document))
+
+
+@pytest.mark.parametrize("name", ["sha256", "trained_on"])
+def test_a_champion_of_before_a_fact_was_recorded_is_a_sentence(
+    name: str, document: dict[str, Any]
+) -> None:
+    lock(train="x" * 32)
+    Path("models/model.json").write_text(json.dumps({k: v for k, v in INFO.items() if k != name}))
+    with pytest.raises(UserError, match=rf"models/model\.json of the checkout has no {name}"):
+        champions.same_model(checkout(), checkout())
+        champions.seen(checkout(), v1(), rows(document), "time")
+
+
+def test_a_headline_that_is_no_metric_is_a_sentence() -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    params["select"]["headline"] = "roc_acu"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(UserError, match="select.headline roc_acu is no metric of a classification"):
+        judge("v1")
 
 
 def test_features_are_the_same_until_their_code_or_the_contract_changes() -> None:
@@ -163,14 +226,32 @@ def test_test_tables_are_told_apart_by_their_hash() -> None:
 
 
 def test_a_champion_that_learned_from_the_test_rows_is_told_of(document: dict[str, Any]) -> None:
-    assert champions.seen(v1(), checkout(), rows(document, first="2013-06-01")) is None
+    early = rows(document, first="2013-06-01")
+    assert champions.seen(v1(), checkout(), early, "time") is None
     lock(train="x" * 32)
-    assert champions.seen(v1(), checkout(), rows(document)) is None
-    clause = champions.seen(v1(), checkout(), rows(document, first="2013-06-01"))
+    assert champions.seen(v1(), checkout(), rows(document), "time") is None
+    clause = champions.seen(v1(), checkout(), early, "time")
     assert (
         clause
         == "it was trained on rows up to 2013-06-30 21:20:00, these begin at 2013-06-01 00:00:00"
     )
+
+
+def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
+    document: dict[str, Any],
+) -> None:
+    document["group"] = "colour"
+    pq.write_table(pa.table({"id": ["x", "y"], "colour": ["red", "red"]}), "data/train.parquet")
+    lock(train=md5_of(Path("data/train.parquet")))
+    commit("Groups")
+    git("tag", "v2")
+    recorded = champion("v2")
+    assert recorded is not None
+    lock(train="x" * 32)
+    found = rows(document)
+    assert champions.seen(recorded, checkout(), found, "stratified") is None
+    told = champions.seen(recorded, checkout(), found, "group")
+    assert told == "it was trained on 1 of these groups"
 
 
 def test_a_checkout_as_recorded_is_not_stale() -> None:
@@ -192,7 +273,8 @@ def test_rows_give_target_prediction_slices_and_span(document: dict[str, Any]) -
     assert found.prediction.dtype == np.float32
     assert found.prediction[:, 1] == pytest.approx([0.9, 0.3])
     assert [(c, v, r.tolist()) for c, v, r in found.slices(["colour"], 1)] == [
-        ("colour", "red", [0])
+        ("colour", "red", [0]),
+        ("colour", "(missing)", [1]),
     ]
     assert [str(moment) for moment in found.span() or ()] == [
         "2013-07-01 00:00:00",

@@ -225,6 +225,19 @@ def test_rows_of_a_group_are_resampled_together_and_delong_keeps_silent() -> Non
     assert together.delong is None
 
 
+def test_a_slice_of_one_group_has_no_interval_and_never_got_worse() -> None:
+    a, b = scores(1, gap=(2.0, 0.0))
+    groups = np.arange(ROWS) % 100 % 20  # of which every one has both classes
+    one = np.flatnonzero(groups == 0)
+    slices = [("shop", "x", one), ("all", "x", np.arange(ROWS))]
+    found = compared(a, b, groups=groups, slices=slices)
+    shop, everything = found.slices
+    assert shop.line.difference.value < 0
+    assert np.isnan(shop.line.difference.low) and np.isnan(shop.line.difference.high)
+    assert shop.line.outcome == "no significant difference"
+    assert everything.line.outcome == "worse"
+
+
 def test_a_regression_is_compared_by_its_own_metrics() -> None:
     random = np.random.default_rng(1)
     target = random.normal(size=100)

@@ -132,6 +132,11 @@ def test_worse_and_chance_are_said_as_plainly() -> None:
     assert noise.startswith("**No significant difference**: roc_auc")
 
 
+def test_a_difference_without_an_interval_is_shown_as_such() -> None:
+    none = Interval(0.1, float("nan"), float("nan"))
+    assert tables.change(none) == "+0.1 (no interval)"
+
+
 def test_without_a_champion_the_figures_are_absolute() -> None:
     text = verdict(judgement(None, champion=None))
     assert text.startswith("**No champion**: there is no model at `main`")

@@ -23,9 +23,9 @@ from ..files import UserError
 from ..model import DTYPES, Model
 from ..paths import (
     CONTRACT,
+    FEATURES,
     MODEL,
     MODEL_INFO,
-    PARAMS,
     PREDICTIONS,
     TEST,
     TEST_FEATURES,
@@ -60,18 +60,40 @@ def score(champion: Side, challenger: Side, rows: Rows) -> Predictions:
 
 
 def require_same_question(champion: Side, contract: Contract) -> None:
-    """Refuse a champion that predicts something else."""
-    info = champion.document(MODEL_INFO)
-    here = {"task": contract.task, "target": contract.target, "classes": contract.class_names}
+    """Refuse a champion that predicts something else, or to which a column means something else."""
+    here = {
+        "task": contract.task,
+        "target": contract.target,
+        "classes": contract.class_names,
+        "contract_version": contract.version,
+    }
     for name, now in here.items():
-        if info.get(name) != now:
-            was = f"{info.get(name)}, the challenger's is {now}"
-            raise UserError(f"the {name} is not the same: the champion's is {was}")
+        _require_same(name, champion.document(MODEL_INFO).get(name), now)
+    before = champion.document(CONTRACT).get("columns", {})
+    for name in [contract.target, *_read_by(champion)]:
+        if name in before and (column := contract.columns.get(name)):
+            for what, now in {"type": column.type, "unit": column.unit}.items():
+                _require_same(f"{what} of {name}", before[name].get(what), now)
+
+
+def _require_same(what: str, was: Any, now: Any) -> None:
+    if was != now:
+        both = f"the champion's is {was}, the challenger's is {now}"
+        raise UserError(f"the {what} is not the same: {both}")
+
+
+def _read_by(side: Side) -> list[str]:
+    """The columns that the model's features are made from; all, where no catalogue tells."""
+    if FEATURES not in side.documents:
+        return _columns(side)
+    used = side.fact(MODEL_INFO, "features")
+    listed = [each for each in side.document(FEATURES) if each["name"] in used]
+    return list(dict.fromkeys(name for each in listed for name in each["columns"]))
 
 
 def same_model(champion: Side, challenger: Side) -> bool:
     """Whether the model files have the same bytes and read the same features."""
-    hashes = {side.document(MODEL_INFO)["sha256"] for side in (champion, challenger)}
+    hashes = {side.fact(MODEL_INFO, "sha256") for side in (champion, challenger)}
     return len(hashes) == 1 and same_features(champion, challenger)
 
 
@@ -163,23 +185,32 @@ def same_rows(champion: Side, challenger: Side) -> bool:
     return all(files) and len({file.hash for file in files if file}) == 1
 
 
-def seen(champion: Side, challenger: Side, rows: Rows) -> str | None:
+def seen(champion: Side, challenger: Side, rows: Rows, by: str) -> str | None:
     """How the champion has learned from these test rows, in a clause; None where it has not."""
     files = [side.recorded(TRAIN) for side in (champion, challenger)]
     if files[0] and files[1] and files[0].hash == files[1].hash:
         return None  # its own split keeps them apart
-    by_time = challenger.document(PARAMS)["split"]["by"] == "time"
-    until, span = champion.document(MODEL_INFO)["trained_on"].get("until"), rows.span()
-    if by_time and until and span:
+    until, span = champion.fact(MODEL_INFO, "trained_on").get("until"), rows.span()
+    if by == "time" and until and span:
         late = datetime.fromisoformat(until) >= span[0]
         return f"it was trained on rows up to {until}, these begin at {span[0]}" if late else None
-    return _shared_keys(champion, rows)
+    apart = {"rows": rows.contract.key}  # which no split shares out to both tables
+    if by == "group" and rows.contract.group:
+        apart["groups"] = rows.contract.group
+    return _shared(champion, rows, apart)
 
 
-def _shared_keys(champion: Side, rows: Rows) -> str | None:
+def _shared(champion: Side, rows: Rows, apart: dict[str, str]) -> str | None:
     try:
-        learned = read(champion.file(TRAIN), [rows.contract.key])
+        for what, name in apart.items():
+            if count := _known(champion, rows, name):
+                return f"it was trained on {count:,} of these {what}"
     except UserError as error:
         return f"whether it was trained on some of these rows is not known ({error})"
-    shared = int(np.isin(rows.keys, array(learned[rows.contract.key])).sum())
-    return f"it was trained on {shared:,} of these rows" if shared else None
+    return None
+
+
+def _known(champion: Side, rows: Rows, name: str) -> int:
+    """How many values of a column the training table has, too."""
+    learned = read(champion.file(TRAIN), [name])
+    return len(set(array(rows.table[name]).tolist()) & set(array(learned[name]).tolist()))

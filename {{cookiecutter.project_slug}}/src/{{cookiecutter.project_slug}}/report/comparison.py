@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import conformal, metrics
-from ..intervals import Codes, Interval, Scorer, Values, bootstrap, difference
+from ..intervals import Codes, Interval, Scorer, Values, bootstrap, codes, difference
 from ..params import Report
 from . import ranking
 from .delong import DeLong, delong
@@ -158,7 +158,7 @@ def _slices(
     for column, value, rows in slices:
         parts = [Scored(e.prediction[rows], e.threshold, e.conformal_quantile) for e in both]
         bound = [{headline: scorers(task, target[rows], part)[headline]} for part in parts]
-        within = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
+        within = None if groups is None else codes(groups[rows])
         line = differences(bound, len(rows), dials, within)[headline]
         yield Slice(column, value, len(rows), line)
 

@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from .. import contract, params
+from .. import contract, metrics, params
 from ..contract import Contract
 from ..decision import rule
 from ..files import UserError
-from ..params import Evaluate, Report, Select
+from ..params import Evaluate, Report, Select, Split
 from ..paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS
 from . import champion as champions
 from .comparison import Comparison, Scored, compare
@@ -70,14 +70,15 @@ def judge(against: str | None = None) -> Judgement:
     """
     against = against or default_branch()
     theirs, ours = champion(against), checkout()
-    data, dials = _contract(ours), _Dials(ours)
+    data, dials = contract.parse(ours.document(CONTRACT)), _Dials(ours)
+    metrics.require(dials.select.headline, data.task)
     rows = Rows(read(ours.file(PREDICTIONS)), data)
     comparison, prediction, why_not, seen = None, None, None, None
     if theirs is not None:
         try:
             prediction = champions.score(theirs, ours, rows)
+            seen = champions.seen(theirs, ours, rows, dials.split.by)
             comparison = _compare(theirs, ours, rows, prediction, dials)
-            seen = champions.seen(theirs, ours, rows)
         except UserError as error:
             why_not = " ".join(str(error).split())
     return Judgement(
@@ -102,13 +103,10 @@ class _Dials:
 
     def __init__(self, side: Side) -> None:
         document = side.document(PARAMS)
+        self.split = params.parse(Split, document)
         self.select = params.parse(Select, document)
         self.evaluate = params.parse(Evaluate, document)
         self.report = params.parse(Report, document)
-
-
-def _contract(side: Side) -> Contract:
-    return contract.parse(side.document(CONTRACT))
 
 
 def _compare(
@@ -128,4 +126,5 @@ def _compare(
 
 
 def _scored(side: Side, prediction: NDArray[Any]) -> Scored:
-    return Scored(prediction, *rule(side.document(MODEL_INFO)))
+    facts = {name: side.fact(MODEL_INFO, name) for name in ("threshold", "conformal_quantile")}
+    return Scored(prediction, *rule(facts))

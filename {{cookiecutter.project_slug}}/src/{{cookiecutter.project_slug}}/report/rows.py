@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ..contract import Contract
 from ..files import UserError, first_line, missing
+from ..intervals import codes
+from ..slices import slices
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +57,7 @@ class Rows:
         """A code for each row's group, if rows belong to groups."""
         if self.contract.group is None:
             return None
-        return np.unique(array(self.table[self.contract.group]), return_inverse=True)[1]
+        return codes(array(self.table[self.contract.group]))
 
     @property
     def keys(self) -> Array:
@@ -67,12 +69,8 @@ class Rows:
         for column in columns:
             if column not in self.table.column_names:
                 raise UserError(f"data/predictions.parquet has no {column}; run 'dvc repro'")
-            places: dict[Any, list[int]] = {}
-            for place, value in enumerate(array(self.table[column]).tolist()):
-                places.setdefault(value, []).append(place)
-            for value, rows in sorted(places.items(), key=str):
-                if len(rows) >= least and value is not None and value == value:
-                    yield column, str(value), np.array(rows)
+            for value, rows in slices(array(self.table[column]).tolist(), least):
+                yield column, value, rows
 
     def span(self) -> tuple[Any, Any] | None:
         """The first and the last moment, where there is a time column."""

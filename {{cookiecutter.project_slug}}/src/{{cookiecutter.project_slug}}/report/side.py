@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..files import UserError
-from ..paths import CONTRACT, GATE, METRICS, MODEL_INFO, PARAMS, SLICES
+from ..paths import CONTRACT, FEATURES, GATE, METRICS, MODEL_INFO, PARAMS, SLICES
 from ..versioning import git, storage
 from ..versioning.graph import File
 from ..versioning.hashes import FOLDER, md5_of
 from ..versioning.history import LOCK, Snapshot, read_yaml
 from ..versioning.versions import SHORTEST, Version, read
 
-DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, METRICS, GATE, SLICES)
+DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, FEATURES, METRICS, GATE, SLICES)
 BRANCHES = ("main", "master", "trunk")  # where the remote does not say which is its default
 
 
@@ -37,6 +37,13 @@ class Side:
         if path not in self.documents:
             raise UserError(f"{path} is not there {self.version}{self.version.remedy}")
         return self.documents[path]
+
+    def fact(self, path: Path, name: str) -> Any:
+        """A value of a document. Raises UserError where another version wrote it without."""
+        document = self.document(path)
+        if name not in document:
+            raise UserError(f"{path} {self.version} has no {name}{self.version.remedy}")
+        return document[name]
 
     def recorded(self, path: Path) -> File | None:
         """What dvc.lock says of an output."""

@@ -1,10 +1,11 @@
 """tables: a judgement in; its metrics, slices, gate and test tables as Markdown out."""
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 from ..files import UserError
-from ..intervals import Interval
+from ..intervals import LEAST_GROUPS, Interval
 from ..paths import GATE, METRICS
 from . import champion as champions
 from .comparison import Line
@@ -26,9 +27,9 @@ def signed(value: float) -> str:
 
 
 def change(difference: Interval) -> str:
-    """A difference with its interval, such as `+0.025 (+0.012 to +0.038)`."""
+    """A difference with its interval, such as `+0.025 (+0.012 to +0.038)`, if it has one."""
     value, low, high = map(signed, difference)
-    return f"{value} ({low} to {high})"
+    return f"{value} (no interval)" if isnan(difference.low) else f"{value} ({low} to {high})"
 
 
 def absolute(figure: Mapping[str, Any] | None) -> str:
@@ -62,9 +63,10 @@ def _method(judgement: Judgement) -> str:
     found, dials = judgement.comparison, judgement.dials
     assert found is not None
     of = "rows" if found.groups is None else f"groups ({found.groups:,})"
+    few = "" if found.groups is None else f" Fewer than {LEAST_GROUPS} groups have no interval."
     text = (
         f"Differences are challenger minus champion, with {dials.level:.0%} intervals of a paired "
-        f"bootstrap: {dials.samples:,} samples of the same {of} for both (seed {dials.seed})."
+        f"bootstrap: {dials.samples:,} samples of the same {of} for both (seed {dials.seed}).{few}"
     )
     if found.delong:
         p_value = found.delong.p_value

@@ -94,9 +94,7 @@ def main() -> None:
     dials, data = params.load(Select), contract.load()
     names = params.load(Train).candidates()
     prune(names)
-    if dials.headline not in metrics.names(data.task):
-        known = ", ".join(metrics.names(data.task))
-        raise UserError(f"select.headline {dials.headline} is no metric of a {data.task}: {known}")
+    metrics.require(dials.headline, data.task)
     reports = {name: read_json(CANDIDATES / f"{name}.json") for name in names}
     selection = select(list(reports.values()), dials.headline)
     path = CANDIDATES / f"{selection['candidate']}.onnx"
