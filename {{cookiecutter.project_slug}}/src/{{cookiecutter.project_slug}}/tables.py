@@ -35,7 +35,11 @@ class Violation:
 
 
 def conform(table: "pd.DataFrame", contract: Contract) -> "pd.DataFrame":
-    """The table with each column in its contract's dtype, where that loses nothing."""
+    """The table with each column in its contract's dtype, where that loses nothing.
+
+    An integer or boolean that is missing where it must not be keeps the dtype that has nulls, so
+    that `check` can name its row.
+    """
     casts = {
         name: _cast(table[name], column)
         for name, column in contract.columns.items()
@@ -49,7 +53,7 @@ def check(table: "pd.DataFrame", contract: Contract) -> list[Violation]:
     import pandera.errors
 
     try:
-        _schema(contract).validate(table.reset_index(drop=True), lazy=True)
+        _schema(table, contract).validate(table.reset_index(drop=True), lazy=True)
     except pandera.errors.SchemaErrors as error:
         return _violations(error.failure_cases, set(table.columns), contract)
     return []
@@ -61,24 +65,37 @@ def _cast(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
 
     if values.dtype == column.dtype:
         return values
-    numbers = types.is_numeric_dtype(values.dtype) and not types.is_bool_dtype(values.dtype)
-    allowed = numbers if column.type in ("integer", "number") else not numbers
-    if not allowed or column.type == "boolean":
+    kind = types.infer_dtype(values)  # tells what objects are: Parquet gives booleans with nulls so
+    numbers = types.is_numeric_dtype(values.dtype) and kind != "boolean"
+    fitting = {"boolean": kind == "boolean", "integer": numbers, "number": numbers}
+    if kind != "empty" and not fitting.get(column.type, not numbers):
         return values
-    try:
-        cast = values.astype(column.dtype)
-    except (ValueError, TypeError, OverflowError):
-        return values
-    unchanged = (cast.dropna() == values.dropna()).all() if numbers else True
-    return cast if unchanged and cast.isna().equals(values.isna()) else values
+    for dtype in (column.dtype, _dtype_with_nulls(column)):
+        try:
+            cast = values.astype(dtype)
+        except (ValueError, TypeError, OverflowError):
+            continue
+        unchanged = (cast.dropna() == values.dropna()).all() if numbers else True
+        if unchanged and cast.isna().equals(values.isna()):
+            return cast
+    return values
 
 
-def _schema(contract: Contract) -> Any:
+def _dtype_with_nulls(column: Column) -> Any:
+    """The dtype in which a missing value can stand until its row is put aside."""
+    return column.model_copy(update={"nullable": True}).dtype
+
+
+def _schema(table: "pd.DataFrame", contract: Contract) -> Any:
     import pandera.pandas as pa
+
+    def dtype(name: str, column: Column) -> Any:
+        loose = _dtype_with_nulls(column)
+        return loose if name in table and table[name].dtype == loose else column.dtype
 
     columns = {
         name: pa.Column(
-            column.dtype,
+            dtype(name, column),
             checks=_checks(column, pa.Check),
             nullable=column.nullable,
             unique=name == contract.key,

@@ -1,12 +1,16 @@
 """tables: what the contract finds in a table, and what it casts without loss."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from {{cookiecutter.project_slug}} import contract as contracts
 from {{cookiecutter.project_slug}}.contract import Contract
+from {{cookiecutter.project_slug}}.files import read_table
 from {{cookiecutter.project_slug}}.tables import Violation, check, conform
 
 
@@ -38,6 +42,7 @@ def test_a_table_that_keeps_the_contract_has_no_violation(contract: Contract) ->
         ("colour", ["red", "green", "red", "red"], "not among the allowed values", (1,)),
         ("colour", ["red", None, "red", "red"], "empty where the contract says", (1,)),
         ("id", ["a", "b", "b", "b"], "id is not unique, 2 times", (2, 3)),
+        ("late", [True, None, False, True], "late is empty where the contract says", (1,)),
     ],
 )
 def test_a_bad_row_is_told_with_column_count_and_examples(
@@ -80,6 +85,22 @@ def test_conform_casts_only_what_loses_nothing(document: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
+    "values",
+    [[True, False, True, True], [True, None, False, True], [None, None, None, None]],
+    ids=["without nulls", "with nulls", "nulls alone"],
+)
+def test_booleans_that_may_be_missing_pass_as_a_file_gives_them(
+    document: dict[str, Any], tmp_path: Path, values: list[bool | None]
+) -> None:
+    document["columns"]["delay"] |= {"type": "boolean", "nullable": True}
+    contract, path = contracts.parse(document), tmp_path / "table.parquet"
+    pq.write_table(pa.table({"delay": pa.array(values, pa.bool_())}), path)
+    table = good_table().assign(delay=read_table(path)["delay"])
+    assert violations_of(table, contract) == []
+    assert conform(table, contract)["delay"].astype(object).replace({pd.NA: None}).tolist() == values
+
+
+@pytest.mark.parametrize(
     ("column", "values"),
     [
         ("count", [1.5, 2.0, 3.0, 4.0]),
@@ -87,6 +108,7 @@ def test_conform_casts_only_what_loses_nothing(document: dict[str, Any]) -> None
         ("at", [1, 2, 3, 4]),
         ("id", [1, 2, 3, 4]),
         ("late", [0, 1, 0, 1]),
+        ("late", [True, "yes", False, True]),
     ],
 )
 def test_conform_leaves_what_a_cast_would_change(

@@ -41,6 +41,15 @@ def test_a_bad_row_goes_to_quarantine_and_is_counted(contract: Contract) -> None
     assert result.report["violations"][0]["column"] == "size"
 
 
+def test_a_row_without_a_target_goes_to_quarantine_and_the_others_keep_their_type(
+    contract: Contract,
+) -> None:
+    rows = conform(table(late=[None] + [True] * 9), contract)
+    result = validate(rows, END, contract, dials())
+    assert result.quarantine["id"].tolist() == ["row 0"]
+    assert result.valid["late"].dtype == "bool"
+
+
 def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract) -> None:
     with pytest.raises(CheckError) as caught:
         validate(conform(table(size=99.0), contract), END, contract, dials())

@@ -40,7 +40,7 @@ def validate(
         share = f"{len(bad)} of {len(table)} rows break the contract"
         raise CheckError(f"{share}, more than validate.quarantine_limit: {_sentence(violations)}")
     keep = ~table.index.isin(table.index[bad])
-    valid = table[keep].reset_index(drop=True)
+    valid = tables.conform(table[keep].reset_index(drop=True), contract)
     report = {
         "rows": len(table),
         "valid": len(valid),
