@@ -1,10 +1,19 @@
-"""pre_gen_project: the answers in, nothing out; a bad answer is refused in one sentence."""
+"""pre_gen_project: the answers in, nothing out; a bad answer is refused in one sentence.
+
+cookiecutter has them checked twice: by the filter below, named in cookiecutter.json, while it has
+made no folder yet; and by the hook, for answers that it takes from a record (`--replay`).
+"""
 
 import json
 import keyword
 import re
 import sys
 
+from cookiecutter.exceptions import FailedHookException
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_url")
 # What the project imports or runs; its own package and command must not hide them.
 TAKEN = """
     apache_hamilton awslambdaric botocore check_jsonschema codespell detect_secrets dvc dvc_data
@@ -48,8 +57,8 @@ def wrong_remote(url: str) -> str:
 
 def first_fault(answers: dict[str, str]) -> str:
     """Name the first bad answer, what is wrong with it, and what to do; empty when all are good."""
-    questions = ("project_name", "project_slug", "description", "author", "remote_url")
-    for question in questions:
+    # To a record of an older template, cookiecutter adds only what is new, and asks for that alone.
+    for question in (each for each in QUESTIONS if each in answers):
         answer = answers[question]
         fault = wrong_text(answer)
         if question == "project_slug":
@@ -59,6 +68,25 @@ def first_fault(answers: dict[str, str]) -> str:
         if fault:
             return f"{question} {json.dumps(answer)} {fault}: choose another."
     return ""
+
+
+class Refused(SystemExit, FailedHookException):
+    """All that the screen shows: cookiecutter prints the second, cruft exits by the first."""
+
+
+def refuse_first_fault(answers: dict[str, str]) -> str:
+    """Stop cookiecutter at the first bad answer; return nothing when all are good."""
+    if fault := first_fault(answers):
+        raise Refused(fault)
+    return ""
+
+
+class Answers(Extension):
+    """What cookiecutter.json needs of this file. cruft updates with an old one: keep both names."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters["refuse_first_fault"] = refuse_first_fault
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from cookiecutter.exceptions import FailedHookException
 
 from conftest import GIT_SETTINGS, TEMPLATE, BakedProject, bake
 
@@ -47,6 +49,23 @@ def type_answers(
         encoding="utf-8",
         check=False,
     )
+
+
+def option(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Give answers on cookiecutter's command line, or other options; the rest takes its default."""
+    command = [sys.executable, "-m", "cookiecutter", "--default-config", "--no-input"]
+    return subprocess.run(
+        [*command, *options], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def assert_refused(done: "subprocess.CompletedProcess[str]", question: str, *, asked: bool) -> None:
+    """One sentence is all that it says, after its questions if it asked them."""
+    sentence = rf"{question} \"[^\n]*: choose another\.\n"
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert re.search(rf"{sentence}\Z" if asked else rf"\A{sentence}\Z", done.stdout), done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def typed(**answers: str) -> list[str]:
@@ -249,14 +268,7 @@ def test_generating_needs_no_network_and_no_dvc(tmp_path: Path) -> None:
 def test_baking_over_a_repository_commits_nothing(tmp_path: Path) -> None:
     baked = bake(tmp_path)
     (baked.path / "mine.txt").write_text("mine\n", encoding="utf-8")
-    command = [sys.executable, "-m", "cookiecutter", "--default-config", "--no-input"]
-    done = subprocess.run(
-        [*command, "--overwrite-if-exists", str(TEMPLATE)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = option(tmp_path, "--overwrite-if-exists", str(TEMPLATE))
     assert "git repository already" in done.stdout
     assert baked.run("git", "status", "--porcelain").stdout == "?? mine.txt\n"
 
@@ -295,14 +307,54 @@ def test_no_slug_hides_what_the_project_imports_or_installs(
     assert [name for name in sorted(names) if not hook.wrong_slug(name)] == []
 
 
-@pytest.mark.parametrize("slug", ["pandas", "json", "Flight", "2013", "class"])
+@pytest.mark.parametrize("slug", ["pandas", "json", "Flight", "2013", "class", "a\\b"])
+@pytest.mark.parametrize("parents", ["", "a/b/", "../", "./", "{folder}/deep/"])
 def test_a_bad_slug_is_refused_in_one_sentence_with_nothing_written(
-    tmp_path: Path, slug: str
+    tmp_path: Path, parents: str, slug: str
 ) -> None:
-    done = type_answers(tmp_path, *typed(project_slug=slug))
-    assert done.returncode == 1
-    assert re.fullmatch(rf'project_slug "{slug}" is .*: choose another\.\n', done.stderr)
+    (tmp_path / "here").mkdir()
+    slug = parents.format(folder=tmp_path) + slug
+    done = option(tmp_path / "here", str(TEMPLATE), f"project_slug={slug}")
+    assert_refused(done, "project_slug", asked=False)
+    assert json.dumps(slug) in done.stdout
+    assert list(tmp_path.rglob("*")) == [tmp_path / "here"]
+
+
+@pytest.mark.parametrize("place", ["{template}", "{template}.zip", "git+file://{template}"])
+def test_it_is_refused_wherever_the_template_comes_from(tmp_path: Path, place: str) -> None:
+    template = tmp_path / "template"
+    ignored = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
+    shutil.copytree(TEMPLATE, template, ignore=ignored)
+    shutil.make_archive(str(template), "zip", tmp_path, template.name)
+    git = ["git", "-C", str(template)]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "One"]):
+        subprocess.run([*git, *words], check=True)
+    (tmp_path / "here").mkdir()
+    done = option(tmp_path / "here", place.format(template=template), "project_slug=a/b")
+    assert_refused(done, "project_slug", asked=False)
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_program_that_calls_cookiecutter_gets_its_exception(tmp_path: Path) -> None:
+    with pytest.raises(FailedHookException, match='^project_slug "a/b" is .*: choose another.$'):
+        bake(tmp_path, project_slug="a/b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_from_a_record_are_checked_too(tmp_path: Path) -> None:
+    bake(tmp_path)
+    (record,) = Path.home().glob(".cookiecutter_replay/*.json")
+    context = json.loads(record.read_text(encoding="utf-8"))
+    for name in ("__fault", "_extensions"):  # a template of before wrote neither
+        del context["cookiecutter"][name]
+    for slug, status in (("flow", 0), ("pandas", 1)):
+        context["cookiecutter"]["project_slug"] = slug
+        mine = tmp_path / "mine.json"
+        mine.write_text(json.dumps(context), encoding="utf-8")
+        command = [sys.executable, "-m", "cookiecutter", "--default-config", "--replay-file"]
+        done = subprocess.run([*command, mine, TEMPLATE], cwd=tmp_path, capture_output=True)
+        assert done.returncode == status, done.stdout
+        assert (tmp_path / slug).exists() == (status == 0)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
@@ -327,8 +379,7 @@ def test_hostile_names_are_refused_in_one_sentence(
     if question == "remote_url" and text == HOSTILE["backslashes"]:
         assert done.returncode == 0  # a folder on Windows
         return
-    assert done.returncode == 1
-    assert re.fullmatch(rf"{question} .*: choose another\.\n", done.stderr)
+    assert_refused(done, question, asked=True)
     assert list(tmp_path.rglob("*")) == []
 
 
@@ -346,17 +397,9 @@ def test_text_that_cannot_stand_on_one_line_is_refused(
 def test_a_newline_given_as_an_option_is_refused_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
-    command = [sys.executable, "-m", "cookiecutter", "--default-config", "--no-input"]
-    done = subprocess.run(
-        [*command, str(TEMPLATE), "author=two\nlines"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "U+000A" in done.stderr
+    done = option(tmp_path, str(TEMPLATE), "author=two\nlines")
+    assert_refused(done, "author", asked=False)
+    assert "U+000A" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,11 +15,13 @@ SOURCE = "{{cookiecutter.project_slug}}"
 class Updated:
     """A template that moves on, and a project that was made from its first version."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: dict[str, str] | None = None) -> None:
         self.template = folder / "template"
         self.project = folder / "flight_delays"
         ignored = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
         shutil.copytree(TEMPLATE, self.template, ignore=ignored)
+        for name, text in (files or {}).items():
+            (self.template / name).write_text(text, encoding="utf-8")
         self.run(self.template, "git", "init", "--quiet", "-b", "main")
         self.run(self.template, "git", "add", "--force", ".")
         self.run(self.template, "git", "commit", "--quiet", "-m", "One")
@@ -143,3 +145,36 @@ def test_a_project_that_cookiecutter_made_is_linked_later(updated: Updated) -> N
     updated.move_on(params__yaml=("folds: 4 ", "folds: 5 "))
     updated.update()
     assert "folds: 5 " in updated.text("params.yaml")
+
+
+def test_a_bad_slug_is_refused_in_one_sentence_with_nothing_written(
+    updated: Updated, tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    answers = ("--extra-context", '{"project_slug": "a/b"}')
+    done = subprocess.run(
+        ["cruft", "create", "--no-input", *answers, str(updated.template)],
+        cwd=tmp_path / "here",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r'project_slug "a/b" is .*: choose another\.\n', done.stdout + done.stderr)
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_project_of_before_the_answers_were_checked_by_a_filter_is_updated(
+    tmp_path: Path,
+) -> None:
+    of_today = (TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8")
+    of_before = re.sub(r'  "(__fault|_extensions)": .*\n', "", of_today)
+    assert of_before.count("\n") == of_today.count("\n") - 2
+    updated = Updated(tmp_path, {"cookiecutter.json": of_before})
+    assert "_extensions" not in updated.text(".cruft.json")
+    updated.start()
+    (updated.template / "cookiecutter.json").write_text(of_today, encoding="utf-8")
+    updated.move_on(params__yaml=("folds: 4 ", "folds: 5 "))
+    assert updated.update() == [" M .cruft.json", "M  params.yaml"]
+    assert "_extensions" in updated.text(".cruft.json")
+    updated.run(updated.project, "cruft", "diff", "--exit-code")
