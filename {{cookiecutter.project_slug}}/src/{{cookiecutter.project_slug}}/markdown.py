@@ -23,4 +23,6 @@ def cell(value: Any) -> str:
 
 def estimate(interval: Mapping[str, float | None]) -> str:
     """An estimate with its confidence interval, such as `0.7421 (0.7188 to 0.7663)`."""
+    if interval["low"] is None:
+        return f"{cell(interval['value'])} (no interval)"
     return f"{cell(interval['value'])} ({cell(interval['low'])} to {cell(interval['high'])})"

@@ -129,8 +129,10 @@ class Gate(Section):
     worst_slice: float
     parity: NotNegative
     model_megabytes: NotNegative
+    leakage_exceptions: Annotated[int, Field(ge=0)]
     quarantined: NotNegative
     missing_rise: NotNegative
+    share_shift: NotNegative
     max_age_days: NotNegative
 
 

@@ -1,5 +1,6 @@
 """The model card: filled from the run, and hostile text cannot break it."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -24,7 +25,13 @@ def reports() -> dict[str, Any]:
             "trained_on": {"rows": 60},
             "sha256": "abc",
         },
+        "tested": {"rows": 20, "from": "2013-07-01 06:00:00", "until": "2013-07-31 22:00:00"},
+        "features": [
+            {"name": "length", "owner": "a team", "columns": ["size"]},
+            {"name": "unused", "owner": "nobody", "columns": ["colour"]},
+        ],
         "selection": {
+            "baseline": "few-prior",
             "why": "few-linear is the best",
             "headline": "roc_auc",
             "candidates": [
@@ -48,8 +55,11 @@ def words() -> Card:
 def test_the_card_tells_figures_limits_and_how_to_reproduce(
     reports: dict[str, Any], contract: Contract, words: Card
 ) -> None:
-    text = card(reports, contract, "2013-08-01", words)
+    text = card(reports, contract, datetime(2013, 8, 1), words)
     assert "The gate passed" in text
+    assert "| data window | rows before 2013-08-01 |" in text
+    assert "| test rows | 20, from 2013-07-01 06:00:00, until 2013-07-31 22:00:00 |" in text
+    assert "The baseline is the first, few-prior." in text
     assert "| roc_auc | 0.7 (0.65 to 0.75) |" in text
     assert "| colour | red | 40 |" in text
     assert "- small" in text
@@ -62,9 +72,25 @@ def test_the_card_shows_a_refusal_and_a_leak_that_was_let_pass(
 ) -> None:
     reports["gate"]["passed"] = reports["gate"]["checks"][0]["passed"] = False
     reports["leakage"][0] |= {"value": 1.0, "allowed": "the fleet is fixed"}
-    text = card(reports, contract, "2013-08-01", words)
+    text = card(reports, contract, datetime(2013, 8, 1), words)
     assert "**said no** (floor)" in text
     assert "| size | identifier | 1 | the fleet is fixed |" in text
+
+
+def test_the_owners_are_those_of_the_features_of_the_model(
+    reports: dict[str, Any], contract: Contract, words: Card
+) -> None:
+    text = card(reports, contract, None, words)
+    assert "| data window | all there is |" in text
+    assert "| a team | length |" in text
+    assert "nobody" not in text
+
+
+def test_a_slice_without_an_interval_says_so(
+    reports: dict[str, Any], contract: Contract, words: Card
+) -> None:
+    reports["slices"][0] |= {"low": None, "high": None}
+    assert "| colour | red | 40 | 0.7 (no interval) |" in card(reports, contract, None, words)
 
 
 def test_hostile_text_stays_in_its_cell() -> None:

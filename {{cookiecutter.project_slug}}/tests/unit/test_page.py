@@ -92,7 +92,9 @@ def reports() -> dict[str, Any]:
             "bytes": 4000,
             "sha256": "abc123",
         },
+        "tested": {"rows": 42},
         "selection": {
+            "baseline": "few-prior",
             "why": "few-linear is the best",
             "headline": "roc_auc",
             "candidate": "few-linear",
@@ -164,7 +166,8 @@ def test_the_page_has_the_verdict_and_every_section(
     assert set(elements.values("href")) >= {f"#{anchor}" for anchor in SECTIONS}
     assert text.index("The gate passed") < text.index("<section")
     assert "95% interval 0.650 to 0.750" in text
-    assert "2013-08-01" in text
+    assert "rows before 2013-08-01" in text
+    assert "better than few-prior, the baseline" in text
     assert "trying" in text and "all else" in text and "small" in text
 
 
@@ -258,6 +261,15 @@ def test_what_there_is_not_is_left_out(
     assert found == [each for each in SECTIONS if each not in ("curves", "slices", "importance")]
     assert "Every row keeps the contract." in text
     assert "What moved" not in text
+
+
+def test_a_slice_without_an_interval_is_named(
+    reports: dict[str, Any], contract: Contract, words: Card
+) -> None:
+    reports["slices"].append({**reports["slices"][0], "slice": "blue", "low": None, "high": None})
+    text = page(reports, contract, UNTIL, words, 0.95)
+    assert "Too few groups or cases for an interval: colour blue." in text
+    assert "no interval" in text
 
 
 def test_a_regression_shows_predicted_and_actual(

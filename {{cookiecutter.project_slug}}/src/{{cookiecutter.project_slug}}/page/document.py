@@ -9,7 +9,7 @@ from ..contract import Contract
 from ..params import Card
 from . import origins, results
 from .html import Html, breakable, facts, join, number, precise, tag
-from .words import plainly, title
+from .words import column_owners, plainly, title, window
 
 Reports = Mapping[str, Any]
 
@@ -99,14 +99,12 @@ def _sections(reports: Reports, contract: Contract, params: Card, level: float) 
 def _header(reports: Reports, contract: Contract, until: datetime | None, level: float) -> Html:
     model = reports["model"]
     described = contract.columns[contract.target].description
-    counted = reports["plots"].get("calibration") or reports["plots"].get("actual") or ()
-    tested = sum(each["rows"] for each in counted)
     tiles = [
         ("Candidate", breakable(model["candidate"])),
         ("Features", number(len(model["features"]))),
         ("Training rows", number(model["trained_on"]["rows"])),
-        ("Test rows", number(tested) if tested else None),
-        ("Data before", f"{until:%Y-%m-%d %H:%M}".removesuffix(" 00:00") if until else None),
+        ("Test rows", number(reports["tested"]["rows"])),
+        ("Data", window(until)),
         ("Model file", f"{number(model['bytes'] / 1000)} kB"),
     ]
     return tag(
@@ -115,7 +113,7 @@ def _header(reports: Reports, contract: Contract, until: datetime | None, level:
         tag("h1", contract.target),
         tag("p", described, class_="lead"),
         _verdict(reports, level, _unit(contract)),
-        tag("div", facts([tile for tile in tiles if tile[1]]), class_="at-a-glance"),
+        tag("div", facts(tiles), class_="at-a-glance"),
     )
 
 
@@ -129,7 +127,8 @@ def _verdict(reports: Reports, level: float, unit: str) -> Html:
     said = f"All {total} checks hold."
     if refused:
         said = f"{len(refused)} of {total} checks refuse it: {', '.join(refused)}."
-    better = f"{precise(gain['value'])}{unit} better than the baseline"
+    over = reports["selection"]["baseline"]
+    better = f"{precise(gain['value'])}{unit} better than {over}, the baseline"
     return tag(
         "div",
         tag("div", "✓" if gate["passed"] else "✕", class_="sign", aria_hidden="true"),
@@ -164,7 +163,7 @@ def _section(section: Section) -> Html:
 def _card(reports: Reports, contract: Contract, params: Card) -> Html:
     """The words of people, and who answers for what."""
     model = reports["model"]
-    owners = sorted({contract.columns[name].owner for name in contract.known_before()})
+    used = [each for each in reports["features"] if each["name"] in model["features"]]
     before = len(contract.known_before())
     return join(
         [
@@ -182,7 +181,7 @@ def _card(reports: Reports, contract: Contract, params: Card) -> Html:
                     ("Target", contract.target),
                     ("Columns", f"{len(contract.columns)}, {before} known before the prediction"),
                     ("Contract", f"version {contract.version}"),
-                    ("Owners of the columns", ", ".join(owners)),
+                    ("Owners of its columns", column_owners(used, contract)),
                     ("Promised coverage", f"{model['coverage']:.0%}"),
                     ("Model file", tag("code", f"models/model.onnx, sha256 {model['sha256']}")),
                 ]

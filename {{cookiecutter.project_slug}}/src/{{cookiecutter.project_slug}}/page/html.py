@@ -53,8 +53,8 @@ def precise(value: float | None) -> str:
 
 def estimate(value: float | None, low: float | None, high: float | None) -> Html:
     """A measured figure, and its interval below it."""
-    limits = tag("small", f"{precise(low)} to {precise(high)}", class_="nowrap")
-    return join([precise(value), limits])
+    limits = "no interval" if low is None else f"{precise(low)} to {precise(high)}"
+    return join([precise(value), tag("small", limits, class_="nowrap")])
 
 
 def breakable(text: str) -> Html:

@@ -6,7 +6,7 @@ from typing import Any
 from . import figures, lineage
 from .figures import Estimate
 from .html import Html, breakable, estimate, facts, join, number, precise, table, tag
-from .words import plainly, title
+from .words import exceptions, nothing_found, owners, plainly, title
 
 Reports = Mapping[str, Any]
 
@@ -121,10 +121,7 @@ def features(catalogue: Sequence[Reports], model: Reports, ranking: Sequence[Rep
 
 def _owners(catalogue: Sequence[Reports]) -> Html:
     """Who answers for which features."""
-    owned: dict[str, list[str]] = {}
-    for each in catalogue:
-        owned.setdefault(each["owner"], []).append(each["name"])
-    listed = facts((owner, ", ".join(names)) for owner, names in sorted(owned.items()))
+    listed = facts((owner, ", ".join(names)) for owner, names in owners(catalogue).items())
     return tag("div", tag("h3", "Who answers for them"), listed, class_="list-box")
 
 
@@ -199,12 +196,11 @@ def _gap(windows: Reports) -> float:
 
 
 def _leakage(probes: Sequence[Reports]) -> Html:
-    exceptions = [each for each in probes if each["allowed"]]
-    if not exceptions:
-        return tag("p", f"{len(probes)} probes found nothing, and no exception is stated.")
+    let_pass = exceptions(probes)
+    if not let_pass:
+        return tag("p", nothing_found(probes))
     rows = [
-        (each["column"], each["name"], number(each["value"]), each["allowed"])
-        for each in exceptions
+        (each["column"], each["name"], number(each["value"]), each["allowed"]) for each in let_pass
     ]
     header = ["Column", "Probe", "Figure", "Why it may pass"]
     return table("Exceptions to the leakage probes", header, rows, numbers=(2,))

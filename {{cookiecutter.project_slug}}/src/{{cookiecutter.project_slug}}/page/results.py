@@ -177,9 +177,13 @@ def _worse(found: Sequence[Reports], whole: float | None, more: bool) -> str:
         if whole is not None and each[end] is not None and (each[end] < whole) == more
         if each[end] != whole
     ]
-    if not worse:
-        return "No slice is worse than the whole (dotted) beyond its interval."
-    return f"Worse than the whole (dotted) beyond their interval: {', '.join(worse)}."
+    told = "No slice is worse than the whole (dotted) beyond its interval."
+    if worse:
+        told = f"Worse than the whole (dotted) beyond their interval: {', '.join(worse)}."
+    unknown = [f"{each['column']} {each['slice']}" for each in found if each[end] is None]
+    if unknown:
+        told += f" Too few groups or cases for an interval: {', '.join(unknown)}."
+    return told
 
 
 def _confusion(cells: Sequence[Reports], model: Reports) -> Html | None:

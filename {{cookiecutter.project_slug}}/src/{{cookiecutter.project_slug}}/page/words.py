@@ -1,6 +1,13 @@
-"""words: the names of metrics in; how people call them, and what they tell, out."""
+"""words: names and reports in; what the model card and the page both say of them, out."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ..contract import Contract
 from .html import printable
+
+Reports = Mapping[str, Any]
 
 METRICS = {
     "roc_auc": ("ROC AUC", "Chance that a positive outranks a negative; 0.5 is guessing"),
@@ -16,7 +23,7 @@ METRICS = {
     "coverage": ("Coverage", "Share of prediction sets or intervals that hold the truth"),
     "gain_over_baseline": (
         "Gain over the baseline",
-        "By how much the headline metric is better than the simplest candidate's",
+        "By how much the headline metric is better than the first candidate's",
     ),
 }
 TARGET_UNIT = {"mean_absolute_error", "root_mean_squared_error", "mean_pinball_loss"}
@@ -30,6 +37,37 @@ def title(metric: str) -> str:
 def meaning(metric: str) -> str:
     """What the metric tells, in a line."""
     return METRICS.get(metric, ("", ""))[1]
+
+
+def window(until: datetime | None) -> str:
+    """Which rows of the source the model knows of."""
+    if until is None:
+        return "all there is"
+    return f"rows before {until:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
+
+
+def exceptions(probes: Iterable[Reports]) -> list[Reports]:
+    """The leakage probes that found something and were let pass, with the reason."""
+    return [probe for probe in probes if probe["allowed"]]
+
+
+def nothing_found(probes: Sequence[Reports]) -> str:
+    """Of leakage probes without an exception."""
+    return f"{len(probes)} probes found nothing, and no exception is stated."
+
+
+def owners(features: Iterable[Reports]) -> dict[str, list[str]]:
+    """Who answers for which of these features."""
+    found: dict[str, list[str]] = {}
+    for each in features:
+        found.setdefault(each["owner"], []).append(each["name"])
+    return dict(sorted(found.items()))
+
+
+def column_owners(features: Iterable[Reports], contract: Contract) -> str:
+    """Who answers for the columns that these features are made from."""
+    columns = {column for each in features for column in each["columns"]}
+    return ", ".join(sorted({contract.columns[name].owner for name in columns}))
 
 
 def plainly(name: str) -> str:

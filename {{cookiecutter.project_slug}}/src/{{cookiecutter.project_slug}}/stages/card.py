@@ -1,12 +1,14 @@
 """card: every report in; the model card and the page out, filled from the run."""
 
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from .. import contract, params
 from ..contract import Contract
-from ..files import read_json, write_text
+from ..files import read_json, read_table, write_text
 from ..markdown import cell, estimate, table
 from ..page.document import page
+from ..page.words import column_owners, exceptions, nothing_found, owners, window
 from ..params import Card, Evaluate, Ingest
 from ..paths import (
     DATA_QUALITY,
@@ -20,19 +22,23 @@ from ..paths import (
     PLOTS,
     SELECTION,
     SLICES,
+    TEST,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Reports = dict[str, Any]
 
 
-def card(reports: Reports, contract: Contract, until: str, params: Card) -> str:
+def card(reports: Reports, contract: Contract, until: datetime | None, params: Card) -> str:
     """The model card (Mitchell et al. 2019, arXiv:1810.03993) as Markdown.
 
     Args:
-        reports: the documents `model`, `selection`, `metrics`, `slices`, `gate`, `leakage` and
-            `quality`, as the stages wrote them.
+        reports: the documents `model`, `selection`, `metrics`, `slices`, `gate`, `leakage`,
+            `quality` and `features`, as the stages wrote them, and `tested` (see `span`).
         contract: the contract of the data.
-        until: the end of the data window, as text.
+        until: the end of the data window, None where it takes all there is.
         params: what only people can say.
     """
     sections = {
@@ -44,7 +50,7 @@ def card(reports: Reports, contract: Contract, until: str, params: Card) -> str:
         "Gate": _gate(reports["gate"]),
         "Candidates": _candidates(reports["selection"]),
         "Leakage": _leakage(reports["leakage"]),
-        "Features and their owners": _owners(reports["model"], contract),
+        "Features and their owners": _owners(reports, contract),
         "Reproduce": _reproduce(reports["model"]),
     }
     first, *rest = sections.items()
@@ -70,13 +76,14 @@ def _use(params: Card) -> str:
     )
 
 
-def _data(reports: Reports, contract: Contract, until: str) -> str:
+def _data(reports: Reports, contract: Contract, until: datetime | None) -> str:
     quality, model = reports["quality"], reports["model"]
     rows = [
-        ["data window", f"rows before {until}"],
+        ["data window", window(until)],
         ["rows", quality["rows"]],
         ["quarantined", estimate(quality["quarantined"])],
-        ["training rows", model["trained_on"]["rows"]],
+        ["training rows", _span(model["trained_on"])],
+        ["test rows", _span(reports["tested"])],
         ["contract version", contract.version],
         ["columns", len(contract.columns)],
         ["columns known before the prediction", len(contract.known_before())],
@@ -84,6 +91,12 @@ def _data(reports: Reports, contract: Contract, until: str) -> str:
     if quality["freshness"]:
         rows.append(["newest row", quality["freshness"]["newest_row"]])
     return table(["", ""], rows)
+
+
+def _span(part: Reports) -> str:
+    """How many rows, and their times where the contract has a time."""
+    ends = [f"{name} {part[name]}" for name in ("from", "until") if name in part]
+    return ", ".join([str(part["rows"]), *ends])
 
 
 def _metrics(figures: Reports) -> str:
@@ -112,24 +125,27 @@ def _candidates(selection: Reports) -> str:
         for each in selection["candidates"]
     ]
     header = ["candidate", f"{selection['headline']} (mean of folds)", "standard error", "features"]
-    return f"{selection['why']}.\n\n{table(header, rows)}"
+    why = f"{selection['why']}. The baseline is the first, {selection['baseline']}."
+    return f"{why}\n\n{table(header, rows)}"
 
 
 def _leakage(probes: list[Reports]) -> str:
-    let_pass = [each for each in probes if each["allowed"]]
+    let_pass = exceptions(probes)
     if not let_pass:
-        return f"{len(probes)} probes found nothing, and no exception is stated."
+        return nothing_found(probes)
     rows = [[each["column"], each["name"], each["value"], each["allowed"]] for each in let_pass]
     header = ["column", "probe", "figure", "why it may pass"]
     return f"Exceptions stated in `split.leakage.allow`:\n\n{table(header, rows)}"
 
 
-def _owners(model: Reports, contract: Contract) -> str:
-    owners = sorted({contract.columns[name].owner for name in contract.known_before()})
-    names = ", ".join(f"`{name}`" for name in model["features"])
+def _owners(reports: Reports, contract: Contract) -> str:
+    used = [each for each in reports["features"] if each["name"] in reports["model"]["features"]]
+    rows = [[owner, ", ".join(names)] for owner, names in owners(used).items()]
     return (
-        f"{names}; each is documented in [features.md](features.md). "
-        f"Who answers for the columns: {', '.join(map(cell, owners))}."
+        f"{table(['who answers', 'features'], rows)}\n\n"
+        "Each is documented in [features.md](features.md). "
+        f"Who answers for the columns that they are made from: "
+        f"{cell(column_owners(used, contract))}."
     )
 
 
@@ -140,8 +156,15 @@ def _reproduce(model: Reports) -> str:
     )
 
 
+def span(table: "pd.DataFrame", time: str | None) -> dict[str, Any]:
+    """How many rows, and the first and the last time."""
+    times = {} if time is None else {"from": table[time].min(), "until": table[time].max()}
+    return {"rows": len(table), **{name: str(moment) for name, moment in times.items()}}
+
+
 def main() -> None:
     """Read, call, write."""
+    data, words, level = contract.load(), params.load(Card), params.load(Evaluate).level
     reports = {
         "model": read_json(MODEL_INFO),
         "selection": read_json(SELECTION),
@@ -151,10 +174,9 @@ def main() -> None:
         "leakage": read_json(LEAKAGE),
         "quality": read_json(DATA_QUALITY),
         "features": read_json(FEATURES),
+        "tested": span(read_table(TEST, data.row_columns), data.time),
         "plots": {path.stem: read_json(path) for path in sorted(PLOTS.glob("*.json"))},
     }
     until = params.load(Ingest).until
-    window = "any time" if until is None else f"{until:%Y-%m-%d %H:%M}"
-    data, words, level = contract.load(), params.load(Card), params.load(Evaluate).level
-    write_text(card(reports, data, window, words), MODEL_CARD)
+    write_text(card(reports, data, until, words), MODEL_CARD)
     write_text(page(reports, data, until, words, level), PAGE)

@@ -10,7 +10,7 @@ from ..decision import rule
 from ..files import UserError, read_json, read_table, write_json, write_table
 from ..intervals import Scorer, bootstrap, codes, difference
 from ..model import Model
-from ..params import Evaluate, Importance, Select, Train
+from ..params import Evaluate, Importance, Select
 from ..paths import (
     CANDIDATES,
     EXAMPLES,
@@ -19,6 +19,7 @@ from ..paths import (
     MODEL_INFO,
     PLOTS,
     PREDICTIONS,
+    SELECTION,
     SLICES,
     TEST,
     TEST_FEATURES,
@@ -191,8 +192,8 @@ def main() -> None:
     table = read_table(TEST_FEATURES)
     raw = read_table(TEST, dict.fromkeys([*data.known_before(), *dials.slices]))
     target = data.encode(table[data.target])
-    simplest = Model(CANDIDATES / f"{params.load(Train).candidates()[0]}.onnx")
-    prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, simplest))
+    first = Model(CANDIDATES / f"{read_json(SELECTION)['baseline']}.onnx")
+    prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
     groups = None if data.group is None else codes(table[data.group])
 
     write_json(evaluate(target, prediction, baseline, info, headline, dials, groups), METRICS)

@@ -6,12 +6,13 @@ What a failed gate blocks is the release, and CI.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from .. import metrics, params
 from ..files import read_json, write_json
-from ..params import Gate, Select
-from ..paths import DATA_QUALITY, GATE, LEAKAGE, METRICS, MODEL_INFO, SLICES
+from ..params import Evaluate, Gate, Select
+from ..paths import DATA_QUALITY, GATE, LEAKAGE, METRICS, MODEL_INFO, SELECTION, SLICES
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the gate looks at."""
+    """All that the gate looks at; `sliced` are the columns that slices were asked of."""
 
     metrics: dict[str, Any]
     slices: list[dict[str, Any]]
+    sliced: list[str]
+    selection: dict[str, Any]
     model: dict[str, Any]
     leakage: list[dict[str, Any]]
     quality: dict[str, Any]
@@ -52,29 +55,48 @@ def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
 
 def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Check]:
     gain, found = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]
-    why = f"the whole interval of the gain in {headline} over the baseline lies above the limit"
+    over = f"{evidence.selection['baseline']}, the first candidate,"
+    why = f"the whole interval of the gain in {headline} over {over} lies above the limit"
     yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
 
     more = metrics.greater_is_better(headline)
     value = found["value"]
     passed = at_least(value, limits.floor) if more else at_most(value, limits.floor)
     yield Check("floor", value, limits.floor, passed, f"{headline} on the test table")
-    yield from _worst_slice(evidence.slices, headline, more, limits.worst_slice)
+    if evidence.sliced:
+        worst, why = _worst_slice(evidence, headline, more)
+        passed = at_least(worst, limits.worst_slice) if more else at_most(worst, limits.worst_slice)
+        yield Check("worst_slice", worst, limits.worst_slice, passed, why)
 
 
-def _worst_slice(
-    slices: list[dict[str, Any]], headline: str, more: bool, limit: float
-) -> Iterator[Check]:
-    """The slice whose better end is worst: only a slice that is bad beyond its interval fails."""
-    end = "high" if more else "low"
-    known = [each for each in slices if each[end] is not None]
-    if not known:
-        return
-    worst = min(known, key=lambda each: each[end] if more else -each[end])
-    passed = at_least(worst[end], limit) if more else at_most(worst[end], limit)
-    where = f"{worst['column']} {worst['slice']} ({worst['rows']} rows)"
-    why = f"{where} is the worst slice; this is the better end of its interval of {headline}"
-    yield Check("worst_slice", worst[end], limit, passed, why)
+def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float | None, str]:
+    """The better end of the worst slice: only a slice that is bad beyond its interval fails.
+
+    Where there is no interval the value itself counts, without the benefit of the doubt.
+    """
+    if not evidence.slices:
+        of = ", ".join(evidence.sliced)
+        return None, f"no slice of {of} has evaluate.slice_min_rows rows; lower it"
+    ends = [_better_end(each, more) for each in evidence.slices]
+    found = zip(ends, evidence.slices, strict=True)
+    worst, line = min(found, key=lambda each: _badness(each[0], more))
+    where = f"{line['column']} {line['slice']} ({line['rows']} rows)"
+    if worst is None:
+        return None, f"{where} has no {headline}; raise evaluate.slice_min_rows"
+    what = "its value of" if line["low"] is None else "the better end of its interval of"
+    return worst, f"{where} is the worst slice; this is {what} {headline}"
+
+
+def _better_end(figures: dict[str, Any], more: bool) -> float | None:
+    end: float | None = figures["high" if more else "low"]
+    return figures["value"] if end is None else end
+
+
+def _badness(value: float | None, more: bool) -> float:
+    """For `min`: the worst comes first, before all what could not be computed."""
+    if value is None:
+        return -inf
+    return value if more else -value
 
 
 def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
@@ -98,20 +120,27 @@ def _model_file(evidence: Evidence, limits: Gate) -> Iterator[Check]:
 
 
 def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
-    leaks = [probe["column"] for probe in evidence.leakage if not probe["passed"]]
-    why = f"columns that leak: {', '.join(leaks)}" if leaks else "columns that leak"
-    yield Check("leakage", len(leaks), 0, not leaks, why)
-
+    yield _leakage(evidence.leakage, limits.leakage_exceptions)
     share = evidence.quality["quarantined"]["high"]
     why = "upper end of the interval of the share of rows that break the contract"
     passed = at_most(share, limits.quarantined)
     yield Check("quarantined", share, limits.quarantined, passed, why)
     yield from _missing(evidence.quality["columns"], limits.missing_rise)
+    yield from _shares(evidence.quality["columns"], limits.share_shift)
     if freshness := evidence.quality["freshness"]:
         age = freshness["age_days"]
         why = "days from the newest row to the end of the data window"
         passed = at_most(age, limits.max_age_days)
         yield Check("freshness", age, limits.max_age_days, passed, why)
+
+
+def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
+    """Columns that leak by a probe and were let pass; a leak without a reason stops `split`."""
+    reasons = {probe["column"]: probe["allowed"] for probe in probes if probe["allowed"]}
+    why = "columns that look leaked, and that split.leakage.allow lets pass"
+    if reasons:
+        why += f": {'; '.join(f'{name}, {reason}' for name, reason in sorted(reasons.items()))}"
+    return Check("leakage", len(reasons), limit, at_most(len(reasons), limit), why)
 
 
 def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
@@ -126,6 +155,24 @@ def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
         rise = max(0.0, rises[name])
         why = f"{name} has the largest rise of missing values from the reference window to now"
         yield Check("missing_values", rise, limit, at_most(rise, limit), why)
+
+
+def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
+    """The category whose share of the rows moved most, interval against interval."""
+    moves = {
+        f"{name}, {figure}": max(
+            windows["newest"]["low"] - windows["reference"]["high"],
+            windows["reference"]["low"] - windows["newest"]["high"],
+        )
+        for name, figures in columns.items()
+        for figure, windows in figures.items()
+        if figure.startswith("share of ") and "newest" in windows
+    }
+    if moves:
+        name = max(moves, key=lambda each: moves[each])
+        move = max(0.0, moves[name])
+        why = f"{name}, moved most from the reference window to now"
+        yield Check("category_shares", move, limit, at_most(move, limit), why)
 
 
 def at_least(value: float | None, limit: float) -> bool:
@@ -147,6 +194,8 @@ def main() -> None:
     evidence = Evidence(
         metrics=read_json(METRICS),
         slices=read_json(SLICES),
+        sliced=params.load(Evaluate).slices,
+        selection=read_json(SELECTION),
         model=read_json(MODEL_INFO),
         leakage=read_json(LEAKAGE),
         quality=read_json(DATA_QUALITY),

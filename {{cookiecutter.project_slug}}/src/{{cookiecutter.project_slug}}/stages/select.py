@@ -27,7 +27,8 @@ def select(reports: list[dict[str, Any]], headline: str) -> dict[str, Any]:
         headline: the metric that decides, in scikit-learn's name.
 
     Returns:
-        The name of the candidate, why it was chosen, and all candidates with mean and error.
+        The name of the candidate, that of the baseline (the first of all), why it was chosen, and
+        all candidates with mean and error.
     """
     sign = 1 if metrics.greater_is_better(headline) else -1
     table = [_row(report, headline) for report in reports]
@@ -41,7 +42,13 @@ def select(reports: list[dict[str, Any]], headline: str) -> dict[str, Any]:
             f"{chosen['candidate']} is the simplest within one standard error "
             f"({best['standard_error']:.4f}) of the best, {best['candidate']}"
         )
-    return {"candidate": chosen["candidate"], "headline": headline, "why": why, "candidates": table}
+    return {
+        "candidate": chosen["candidate"],
+        "baseline": table[0]["candidate"],
+        "headline": headline,
+        "why": why,
+        "candidates": table,
+    }
 
 
 def calibrate(out_of_fold: "pd.DataFrame", contract: Contract, coverage: float) -> dict[str, Any]:
