@@ -78,6 +78,35 @@ def test_a_number_missing_in_a_whole_fold_is_refused_by_name(contract: Contract)
         train(table, {"length": "number"}, contract, "linear", "time", dials())
 
 
+def test_a_fold_that_learns_from_one_class_is_refused_by_name(contract: Contract) -> None:
+    table = features().assign(late=np.arange(80) >= 40)
+    with pytest.raises(UserError, match="late is false in all 20 rows that fold 1 learns from"):
+        train(table, {"length": "number"}, contract, "linear", "time", dials())
+
+
+@pytest.mark.parametrize(
+    ("by", "count", "few"),
+    [
+        ("time", 80, "79 rows after the first"),
+        ("group", 21, "20 values of colour"),
+        ("stratified", 21, "20 rows whose late is True"),
+    ],
+)
+def test_more_folds_than_can_be_made_are_refused(
+    by: str, count: int, few: str, document: dict[str, Any]
+) -> None:
+    contract = contracts.parse(document | {"group": "colour"})
+    with pytest.raises(UserError, match=f"train.folds is {count}, but there are only {few}"):
+        train(features(), {"length": "number"}, contract, "linear", by, dials(folds=count))
+
+
+def test_a_number_has_as_many_folds_as_rows_at_most(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    table = features(4).assign(delay=[1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(UserError, match="train.folds is 5, but there are only 4 rows to train on"):
+        train(table, {"length": "number"}, contract, "linear", "stratified", dials(folds=5))
+
+
 def test_kinds_are_read_from_the_feature_table(tmp_path: Any) -> None:
     path = tmp_path / "train.parquet"
     write_table(features().assign(tint="red"), path)

@@ -59,8 +59,10 @@ def train(
         )
         return pipeline.fit(rows.iloc[chosen], target[chosen])
 
+    refuse_many(table, contract, by, params.folds)
     parts = list(folds(table, contract, by, params))
     refuse_empty(rows[numeric], [learned for learned, _ in parts])
+    refuse_one_class(target, [learned for learned, _ in parts], contract)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         fits = pool.map(fit, [every, *(learned for learned, _ in parts)])
         pipeline, *fitted = track(fits, f"train {name}", len(parts) + 1)
@@ -88,6 +90,41 @@ def refuse_empty(rows: "pd.DataFrame", learned: list[np.ndarray]) -> None:
                 f"{empty[0]} is missing in all {len(chosen)} rows that fold {fold} learns from; "
                 "take it out of train.features or use fewer train.folds"
             )
+
+
+def refuse_one_class(target: np.ndarray, learned: list[np.ndarray], contract: Contract) -> None:
+    """Refuse to learn classes from rows that are all of one.
+
+    Raises:
+        UserError: naming the class and the fold.
+    """
+    for fold, chosen in enumerate(learned, start=1):
+        if contract.classes and len(found := np.unique(target[chosen])) == 1:
+            raise UserError(
+                f"{contract.target} is {contract.class_names[found[0]]} in all {len(chosen)} rows "
+                f"that fold {fold} learns from; use fewer train.folds or more rows"
+            )
+
+
+def refuse_many(table: "pd.DataFrame", contract: Contract, by: str, count: int) -> None:
+    """Refuse more folds than can be made of the table.
+
+    Raises:
+        UserError: naming what there are too few of.
+    """
+    most, what = len(table), "rows"
+    if by == "time":
+        most, what = len(table) - 1, "rows after the first"
+    elif by == "group":
+        most, what = table[contract.group].nunique(), f"values of {contract.group}"
+    elif contract.classes:
+        rows = table[contract.target].value_counts()
+        most, what = int(rows.min()), f"rows whose {contract.target} is {rows.idxmin()}"
+    if count > most:
+        raise UserError(
+            f"params.yaml: train.folds is {count}, but there are only {most} {what} to train on; "
+            "use fewer folds or more rows"
+        )
 
 
 def folds(table: "pd.DataFrame", contract: Contract, by: str, params: Train) -> Iterator[Fold]:
