@@ -263,7 +263,8 @@ def test_a_stated_exception_lets_the_named_column_pass_and_stands_on_the_card(
     scratch: BakedProject,
 ) -> None:
     append("src/flight_delays/features.py", TAIL)(scratch)
-    scratch.edit("params.yaml", split__leakage__allow={"aircraft": "the fleet does not change"})
+    reasons = {"identifier": {"aircraft": "the fleet does not change"}}
+    scratch.edit("params.yaml", split__leakage__allow=reasons)
     try:
         scratch.run("python", "-m", "flight_delays.stages", "split")
         scratch.run("python", "-m", "flight_delays.stages", "card")

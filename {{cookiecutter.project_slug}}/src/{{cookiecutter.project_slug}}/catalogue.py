@@ -40,8 +40,8 @@ class Catalogue:
     """The functions of features.py as a graph over the contract's columns.
 
     Raises:
-        UserError: when a feature has the name of a column, has no owner, unit or docstring, is of no
-            known type, or uses a column that is unknown at the moment of prediction.
+        UserError: when a feature has the name of a column, lacks an owner, unit or docstring, is
+            of no known type, or uses a column that is unknown at the moment of prediction.
     """
 
     def __init__(self, contract: Contract, module: ModuleType | None = None) -> None:
@@ -204,8 +204,15 @@ def page(catalogue: Catalogue) -> str:
     """The catalogue as Markdown: one line a feature, and the lineage as a Mermaid graph."""
     header = ["feature", "meaning", "unit", "type", "made from", "known", "owner"]
     rows = (
-        [each.name, each.meaning, each.unit or "none", TYPES[each.kind], ", ".join(each.inputs), "before"]
-        + [each.owner]
+        [
+            each.name,
+            each.meaning,
+            each.unit or "none",
+            TYPES[each.kind],
+            ", ".join(each.inputs),
+            "before",
+            each.owner,
+        ]
         for each in catalogue.features.values()
     )
     version = catalogue.contract.version

@@ -31,6 +31,16 @@ class Range(BaseModel):
         return f"{low} to {high}"
 
 
+def _refuse_wrong_values(allowed: list[Value], kind: str) -> None:
+    if not allowed:
+        raise ValueError("'allowed' is an empty list; name the values, or write null for any")
+    if repeated := [value for value in allowed if allowed.count(value) > 1]:
+        raise ValueError(f"'allowed' names {repeated[0]} twice")
+    texts = [value for value in allowed if not isinstance(value, str)]
+    if kind in ("string", "category") and texts:
+        raise ValueError(f"'allowed' of a {kind} holds {texts[0]}, which is no text; quote it")
+
+
 class Column(BaseModel):
     """One line of the catalogue: what the column is, who answers for it, when it is known."""
 
@@ -48,6 +58,8 @@ class Column(BaseModel):
     def _allowed_fits_the_type(self) -> Self:
         if self.type == "category" and not isinstance(self.allowed, list):
             raise ValueError("a category needs its values in 'allowed', as a list")
+        if isinstance(self.allowed, list):
+            _refuse_wrong_values(self.allowed, self.type)
         if isinstance(self.allowed, Range) and self.type not in ("integer", "number"):
             raise ValueError("'allowed' with min and max is for an integer or a number")
         return self
@@ -93,8 +105,13 @@ class Contract(BaseModel):
             raise ValueError(f"the target {self.target} of a {self.task} must be a {fitting}")
         if target.known != "after" or target.nullable:
             raise ValueError(f"the target {self.target} must be known: after and nullable: false")
+        if self.task == "classification" and len(self.classes) < 2:
+            raise ValueError(f"the target {self.target} needs two classes or more in 'allowed'")
         if self.time is not None and self.columns[self.time].type != "datetime":
             raise ValueError(f"the time column {self.time} must be a datetime")
+        for name in self.row_columns:
+            if self.columns[name].nullable:
+                raise ValueError(f"{name} tells rows apart, so it must be nullable: false")
         return self
 
     @property
@@ -149,12 +166,18 @@ class Contract(BaseModel):
         return table[[f"probability_{name}" for name in self.class_names]].to_numpy()
 
     def require_classes(self, target: "pd.Series[Any]") -> None:
-        """Refuse to learn from rows in which a class never occurs.
+        """Refuse to learn from rows in which a class never occurs, or a number never changes.
 
         Raises:
-            UserError: naming the target and its absent class.
+            UserError: naming the target and its absent class, or its only value.
         """
         present = set(target.unique())
+        if self.task == "regression" and len(present) < 2:
+            only = ", ".join(map(str, present))
+            raise UserError(
+                f"{self.target} is always {only} in {len(target)} training rows; "
+                "widen the data window (ingest.until) or name another target in contract.yaml"
+            )
         absent = [value for value in self.classes if value not in present]
         if absent:
             raise UserError(

@@ -1,16 +1,26 @@
 """leakage: the parts of the data in; what the training rows know that they should not, out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .catalogue import Arrays, Catalogue
+from .catalogue import Catalogue, as_array
 from .contract import Contract
+from .files import UserError
+from .paths import PARAMS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# No dials: where a probe is wrong about a column, a stated exception is the way out, not a limit
+# that is from then on wider for all.
+FOLDS = 5
+LEAVES = 32  # of the tree that sees one column: enough for a curve, too few to learn rows by heart
+DISTINCT_TEXTS = 0.9  # share of distinct values beyond which a text tells rows apart
+DISTINCT_NUMBERS = 0.99  # whole numbers need more: amounts and counts differ in most rows, too
+FEWEST_NUMBERS = 100  # in fewer rows, any measurement in whole units may differ in all
 
 
 @dataclass(frozen=True)
@@ -54,47 +64,67 @@ def between_parts(train: "pd.DataFrame", test: "pd.DataFrame", contract: Contrac
     return probes
 
 
-def in_features(
-    values: Arrays, target: np.ndarray, catalogue: Catalogue, limit: float, seed: int
-) -> list[Probe]:
+def require_rows(rows: "pd.DataFrame", contract: Contract) -> None:
+    """Refuse to look for leaks where every feature would seem to give the target.
+
+    Raises:
+        UserError: when the rows are too few, or all of one class.
+    """
+    if len(rows) < FOLDS or rows[contract.target].nunique() < 2:
+        found = f"{len(rows)} training rows with {contract.target} {rows[contract.target].iloc[0]}"
+        remedy = "raise split.leakage.rows, or widen the data window (ingest.until)"
+        raise UserError(f"{found} are too few for the leakage probes; {remedy}")
+
+
+def in_features(rows: "pd.DataFrame", catalogue: Catalogue, limit: float, seed: int) -> list[Probe]:
     """Features that are the target, nearly determine it, or tell one row from all others."""
+    contract = catalogue.contract
+    target = contract.encode(rows[contract.target])
     probes = []
-    for name, column in values.items():
-        score = score_alone(column, target, catalogue.contract.task, seed)
+    for name, column in catalogue.compute(rows, list(catalogue.features)).items():
+        score = score_alone(column, target, contract.task, seed)
         copies = int(is_copy(column, target))
         probes += [
             Probe("copy of the target", name, copies, 0, "is a copy of the target"),
             Probe("determines the target", name, score, limit, "alone nearly gives the target"),
-            _identifier(name, column, catalogue),
+            _identifier(name, column, rows, catalogue),
         ]
     return probes
 
 
-def allow(probes: Iterable[Probe], reasons: dict[str, str]) -> list[Probe]:
-    """The probes, with the exceptions stated in params marked on those that need one."""
-    return [
-        probe if probe.passed else replace(probe, allowed=reasons.get(probe.column))
-        for probe in probes
-    ]
+def allow(probes: Iterable[Probe], reasons: Mapping[str, Mapping[str, str]]) -> list[Probe]:
+    """The probes, with the exceptions stated in params marked on those that need one.
+
+    Raises:
+        UserError: naming an exception that no probe needs: it would let a later leak pass unseen.
+    """
+    marked = [replace(probe, allowed=_reason(probe, reasons)) for probe in probes]
+    needed = {(probe.name, probe.column) for probe in marked if probe.allowed}
+    stated = {(name, column) for name, columns in reasons.items() for column in columns}
+    for name, column in sorted(stated - needed):
+        found = f"split.leakage.allow lets {column} pass the probe '{name}', which does not stop it"
+        raise UserError(f"{PARAMS}: {found}; take the exception out or mend its name")
+    return marked
 
 
 def score_alone(values: np.ndarray, target: np.ndarray, task: str, seed: int) -> float:
     """How well a small tree foresees the target from this column alone, on rows it has not seen.
 
     Returns:
-        Five-fold cross-validated balanced accuracy for classes, R² for numbers.
+        Balanced accuracy for classes, R² for numbers, of the cross-validated predictions.
     """
-    from sklearn.model_selection import cross_val_score
+    from sklearn.metrics import balanced_accuracy_score, r2_score
+    from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     kinds = {
-        "classification": (DecisionTreeClassifier, "balanced_accuracy"),
-        "regression": (DecisionTreeRegressor, "r2"),
+        "classification": (DecisionTreeClassifier, balanced_accuracy_score),
+        "regression": (DecisionTreeRegressor, r2_score),
     }
-    tree, scoring = kinds[task]
-    folds = _folds(target, task, seed)
-    model = tree(max_leaf_nodes=32, random_state=seed)
-    return float(cross_val_score(model, _codes(values), target, scoring=scoring, cv=folds).mean())
+    tree, score = kinds[task]
+    model = tree(max_leaf_nodes=LEAVES, random_state=seed)
+    folds = KFold(FOLDS, shuffle=True, random_state=seed)
+    return float(score(target, cross_val_predict(model, _codes(values), target, cv=folds)))
 
 
 def is_copy(values: np.ndarray, target: np.ndarray) -> bool:
@@ -112,24 +142,37 @@ def is_copy(values: np.ndarray, target: np.ndarray) -> bool:
     return distinct > 1 and len(pairs) == distinct == len(np.unique(column))
 
 
-def _folds(target: np.ndarray, task: str, seed: int) -> Any:
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    if task == "regression":
-        return KFold(5, shuffle=True, random_state=seed)
-    rarest = int(np.bincount(target).min())
-    return StratifiedKFold(max(2, min(5, rarest)), shuffle=True, random_state=seed)
+def _reason(probe: Probe, reasons: Mapping[str, Mapping[str, str]]) -> str | None:
+    return None if probe.passed else reasons.get(probe.name, {}).get(probe.column)
 
 
-def _identifier(name: str, values: np.ndarray, catalogue: Catalogue) -> Probe:
-    """Text that differs in (nearly) every row, or that is made from a column named identifier."""
-    columns = catalogue.contract.columns
-    inputs = catalogue.features[name].inputs
-    named = [each for each in inputs if columns[each].identifier or each == catalogue.contract.key]
-    text = catalogue.features[name].kind == "string" and len(values) > 0
-    distinct = len(set(values)) / len(values) if text else 0.0
-    meaning = f"is made from the identifier {named[0]}" if named else "differs in nearly every row"
-    return Probe("identifier", name, 1.0 if named else distinct, 0.9, meaning)
+def _identifier(name: str, values: np.ndarray, rows: "pd.DataFrame", catalogue: Catalogue) -> Probe:
+    """Whether a feature is made from what only names a row or a thing, or is such a name itself."""
+    feature, columns = catalogue.features[name], catalogue.contract.columns
+    for each in feature.inputs:
+        if columns[each].identifier or each == catalogue.contract.key:
+            meaning = f"is made from the identifier {each}"
+            return Probe("identifier", name, 1.0, DISTINCT_TEXTS, meaning)
+    if feature.kind == "string":
+        distinct = len(set(values)) / len(values)
+        return Probe("identifier", name, distinct, DISTINCT_TEXTS, "differs in nearly every row")
+    shares = {each: _distinct_numbers(as_array(rows[each])) for each in feature.inputs}
+    most = max(shares, key=lambda each: shares[each])
+    meaning = f"is made from {most}, whole numbers that differ in nearly every row"
+    return Probe("identifier", name, shares[most], DISTINCT_NUMBERS, meaning)
+
+
+def _distinct_numbers(values: np.ndarray) -> float:
+    """Share of distinct values among whole numbers; 0 for all that cannot number rows.
+
+    Looked at in the columns, since float32 makes whole and equal what is not.
+    """
+    if values.dtype.kind not in "iuf":
+        return 0.0
+    known = values[~np.isnan(values)]
+    if len(known) < FEWEST_NUMBERS or not np.all(known == np.rint(known)):
+        return 0.0
+    return len(np.unique(known)) / len(known)
 
 
 def _shared(name: str, column: str, train: "pd.Series[Any]", test: "pd.Series[Any]") -> Probe:

@@ -1,10 +1,16 @@
 """params: params.yaml in, one checked section for each stage out. No dial has a hidden default."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NaiveDatetime,
+    ValidationError,
+    model_validator,
+)
 
 from .files import UserError, read_yaml
 from .paths import PARAMS
@@ -23,7 +29,7 @@ class Section(BaseModel):
 class Ingest(Section):
     """`until` ends the data window (rows strictly before it); `source` goes to source.read."""
 
-    until: datetime | None
+    until: NaiveDatetime | None
     source: dict[str, Any]
 
 
@@ -36,11 +42,11 @@ class Validate(Section):
 
 
 class Leakage(Section):
-    """`limit` is the score of one feature alone that looks leaked; `allow` is name → reason."""
+    """`limit` is of the score of one feature alone; `allow` is probe → column → reason."""
 
     limit: Annotated[float, Field(gt=0.5, le=1)]
-    rows: Count
-    allow: dict[str, str]
+    rows: Annotated[int, Field(ge=100)]
+    allow: dict[str, dict[str, Annotated[str, Field(min_length=1)]]]
 
 
 class Split(Section):
@@ -183,6 +189,8 @@ def _fault(section: str, fault: Any) -> str:
             return f"{place} is missing; add it"
         case "extra_forbidden":
             return f"{place} is not a known parameter; remove it or mend its name"
+        case "timezone_naive":
+            return f"{place} is {fault['input']}; take the time zone off, as the data has none"
         case "value_error":
             return f"{section}.{fault['ctx']['error']}"
         case _:

@@ -135,7 +135,7 @@ def test_an_infinite_value_is_refused_by_the_name_of_its_feature(contract: Contr
         (outcome, "outcome uses late, the target itself"),
         (wind, "wind uses storm, which contract.yaml does not describe"),
         (orphan, "orphan needs a docstring and @tag(owner=..., unit=...)"),
-        (unmeasured, "unmeasured needs a docstring and @tag(owner=..., unit=...), unit=\"\" where"),
+        (unmeasured, 'unmeasured needs a docstring and @tag(owner=..., unit=...), unit="" where'),
         (delay, "features.py makes delay, which is the name of a column"),
         (late, "features.py makes late, which is the name of a column"),
         (size, "features.py makes size, which is the name of a column"),

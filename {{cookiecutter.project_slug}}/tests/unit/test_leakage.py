@@ -11,6 +11,7 @@ from {{cookiecutter.project_slug}} import contract as contracts
 from {{cookiecutter.project_slug}} import leakage
 from {{cookiecutter.project_slug}}.catalogue import Feature
 from {{cookiecutter.project_slug}}.contract import Contract
+from {{cookiecutter.project_slug}}.files import UserError
 from {{cookiecutter.project_slug}}.leakage import Probe
 
 TARGET = np.tile([0, 0, 1], 100)
@@ -67,22 +68,31 @@ class OneFeature:
     """As much of a catalogue as the probes of one feature need."""
 
     contract: Contract
-    kind: str
+    values: np.ndarray
     source: str
 
     @property
     def features(self) -> dict[str, Feature]:
-        feature = Feature("it", "", "", "", self.kind, (), (self.source,))  # type: ignore[arg-type]
-        return {"it": feature}
+        kind = "number" if self.values.dtype.kind == "f" else "string"
+        return {"it": Feature("it", "", "", "", kind, (), (self.source,))}  # type: ignore[arg-type]
+
+    def compute(self, table: pd.DataFrame, names: list[str]) -> dict[str, np.ndarray]:
+        return {"it": self.values}
 
 
 def probe_feature(
-    values: np.ndarray, contract: Contract, *, source: str = "size", target: np.ndarray = TARGET
+    values: np.ndarray,
+    contract: Contract,
+    *,
+    source: str = "size",
+    column: np.ndarray | None = None,
+    target: np.ndarray = TARGET,
 ) -> list[tuple[str, str]]:
-    kind = "number" if values.dtype.kind == "f" else "string"
-    catalogue = OneFeature(contract, kind, source)
-    probes = leakage.in_features({"it": values}, target, catalogue, 0.95, seed=1)  # type: ignore[arg-type]
-    return found(probes)
+    """What the probes find in a feature with these values, made from a column."""
+    rows = pd.DataFrame({source: values if column is None else column})
+    rows[contract.target] = target if contract.task == "regression" else target.astype(bool)
+    catalogue = OneFeature(contract, values, source)
+    return found(leakage.in_features(rows, catalogue, 0.95, seed=1))  # type: ignore[arg-type]
 
 
 def test_an_honest_feature_passes(contract: Contract) -> None:
@@ -126,13 +136,65 @@ def test_a_feature_made_from_a_column_named_identifier_is_found(contract: Contra
     assert probe_feature(names, contract, source="id") == [("identifier", "it")]
 
 
-def test_an_exception_lets_only_the_named_column_pass() -> None:
-    probes = [
+@pytest.mark.parametrize(
+    ("column", "flagged"),
+    [
+        (np.arange(300), True),
+        (np.arange(300) + 2_024_000_000_000.0, True),  # beyond what float32 tells apart
+        (np.where(np.arange(300) < 100, np.nan, np.arange(300)), True),
+        (np.arange(300) / 4, False),
+        (np.arange(300) // 2, False),
+        (np.where(np.arange(300) < 201, np.nan, np.arange(300)), False),
+    ],
+    ids=["counted", "long", "some missing", "measured", "each twice", "too few to tell"],
+)
+def test_whole_numbers_that_differ_in_every_row_are_an_identifier(
+    contract: Contract, column: np.ndarray, flagged: bool
+) -> None:
+    values = np.random.default_rng(1).permutation(column)
+    probes = probe_feature(values.astype(np.float32), contract, column=values)
+    assert probes == ([("identifier", "it")] if flagged else [])
+
+
+def identifier_probes() -> list[Probe]:
+    return [
         Probe("identifier", column, value=1, limit=0.9, meaning="tells rows apart")
         for column in ("tail", "flight")
     ]
-    tail, flight = leakage.allow(probes, {"tail": "the fleet is fixed"})
+
+
+def test_an_exception_lets_only_the_named_column_pass() -> None:
+    reasons = {"identifier": {"tail": "the fleet is fixed"}}
+    tail, flight = leakage.allow(identifier_probes(), reasons)
     assert (tail.passed, tail.allowed, flight.passed) == (True, "the fleet is fixed", False)
+
+
+def test_an_exception_lets_only_the_named_probe_pass(contract: Contract) -> None:
+    """Different rows may be alike, but no row may stand on both sides."""
+    probes = leakage.between_parts(days(1, 2, 3), days(3, 5), contract)
+    reasons = {"same content in both parts": {"id": "the days are alike"}}
+    assert found(leakage.allow(probes, reasons)) == [("rows in both parts", "id")]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("identifier", "tial"), ("identifer", "tail"), ("time order", "tail")]
+)
+def test_an_exception_that_nothing_needs_is_refused_by_name(name: str, column: str) -> None:
+    with pytest.raises(UserError) as caught:
+        leakage.allow(identifier_probes(), {name: {column: "a reason"}})
+    assert f"split.leakage.allow lets {column} pass the probe '{name}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("late", [[True] * 4, [False] * 300])
+def test_rows_that_cannot_tell_a_leak_are_refused(contract: Contract, late: list[bool]) -> None:
+    with pytest.raises(UserError, match=f"{len(late)} training rows with late .* are too few"):
+        leakage.require_rows(pd.DataFrame({"late": late}), contract)
+
+
+def test_five_rows_are_enough_for_every_probe_to_answer(contract: Contract) -> None:
+    target = np.array([0, 1, 0, 0, 0])
+    leakage.require_rows(pd.DataFrame({"late": target.astype(bool)}), contract)
+    assert probe_feature(np.full(5, np.nan, np.float32), contract, target=target) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 0.95])

@@ -45,6 +45,12 @@ def test_a_fault_is_told_in_one_sentence(document: dict[str, Any], sentence: str
     assert "\n" not in str(caught.value)
 
 
+def test_a_data_window_with_a_time_zone_is_refused() -> None:
+    section = {"until": "2013-08-01T00:00+02:00", "source": {}}
+    with pytest.raises(UserError, match="ingest.until is 2013-08-01T00:00.02:00; take the time zo"):
+        params.parse(params.Ingest, {"ingest": section})
+
+
 def test_an_empty_section_names_all_that_is_missing() -> None:
     with pytest.raises(UserError, match=r"select\.headline is missing; add it; select\.coverage"):
         params.parse(params.Select, {"select": None})

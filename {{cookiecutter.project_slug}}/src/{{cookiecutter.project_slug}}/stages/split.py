@@ -44,16 +44,17 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
 
     Raises:
         CheckError: naming each column that leaks and that params do not let pass.
+        UserError: when there are too few rows to tell, or an exception that nothing needs.
     """
     train, test = parts
     rows = train.sample(min(params.rows, len(train)), random_state=seed).sort_index()
-    target = catalogue.contract.encode(rows[catalogue.contract.target])
-    values = catalogue.compute(rows, list(catalogue.features))
+    leakage.require_rows(rows, catalogue.contract)
     probes = leakage.between_parts(train, test, catalogue.contract)
-    probes += leakage.in_features(values, target, catalogue, params.limit, seed)
+    probes += leakage.in_features(rows, catalogue, params.limit, seed)
     probes = leakage.allow(probes, params.allow)
     if leaks := [probe for probe in probes if not probe.passed]:
-        remedy = "mend it, or state the reason for letting it pass in split.leakage.allow"
+        exception = f"{{{leaks[0].name}: {{{leaks[0].column}: REASON}}}}"
+        remedy = f"mend it, or let it pass by split.leakage.allow: {exception}"
         raise CheckError(f"leakage: {'; '.join(map(str, leaks))}; {remedy}")
     return probes
 
