@@ -125,6 +125,7 @@ class CodeHost:
             "GITHUB_API_URL": f"{self.url}/api/v3",
             "GITHUB_EVENT_PATH": str(event),
             "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_RUN_ID": "42",
             "GITHUB_SERVER_URL": self.url,
             "GITHUB_STEP_SUMMARY": str(summary),
         }
@@ -134,7 +135,9 @@ class CodeHost:
         return self._certified() | {
             "GITLAB_CI": "true",
             "CI_API_V4_URL": f"{self.url}/api/v4",
+            "CI_JOB_URL": f"{self.url}/{REPOSITORY}/-/jobs/42",
             "CI_MERGE_REQUEST_IID": str(NUMBER),
+            "CI_MERGE_REQUEST_PROJECT_PATH": REPOSITORY,
             "CI_PROJECT_PATH": REPOSITORY,
             "CI_SERVER_URL": self.url,
         }

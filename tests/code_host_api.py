@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 REPOSITORY = "team/flights"
 NUMBER = 7  # of the pull request that is open
 USER = "github-actions[bot]"  # whose token it is
+PAGE = 100  # comments that GraphQL gives at once
 
 
 def routed(host: "CodeHost", request: "Request") -> Any:
@@ -17,6 +18,8 @@ def routed(host: "CodeHost", request: "Request") -> Any:
         return _graphql(host, request.body)
     if request.place == "/api/v4/version":
         return {"version": "17.0.0"}
+    if request.place == "/api/v4/user":
+        return _author(USER)
     for prefix, answer in (("/api/v3/repos", _github), ("/api/v4/projects", _gitlab)):
         if request.place.startswith(f"{prefix}/{REPOSITORY}/"):
             path = request.place.removeprefix(f"{prefix}/{REPOSITORY}/")
@@ -36,6 +39,7 @@ def _conversation(host: "CodeHost", request: "Request", path: str) -> Any:
         return host.say(request.body["body"], USER)
     rising = path == comments or request.query.get("sort") == "asc"
     all_comments = host.comments if rising else host.comments[::-1]
+    all_comments = [{**each, "author": _author(each["user"]["login"])} for each in all_comments]
     return _page(all_comments, request.query, 30 if path == comments else 20)
 
 
@@ -99,10 +103,19 @@ def _graphql(host: "CodeHost", asked: dict[str, Any]) -> dict[str, Any]:
     if "addComment" in words:
         made = host.say(given["body"], USER)
         return {"data": {"addComment": {"commentEdge": {"node": {"url": made["html_url"]}}}}}
-    nodes = [_node(each) for each in host.comments]
-    comments = {"nodes": nodes, "totalCount": len(nodes), "pageInfo": {"hasNextPage": False}}
+    cursors = (asked.get("variables", {}).get(name) for name in ("after", "endCursor"))
+    start = int(next(filter(None, cursors), 0))
+    nodes = [_node(each) for each in host.comments[start : start + PAGE]]
+    more = start + PAGE < len(host.comments)
+    page = {"hasNextPage": more, "endCursor": str(start + PAGE)}
+    comments = {"nodes": nodes, "totalCount": len(host.comments), "pageInfo": page}
     pull = {"id": "PR_7", "number": NUMBER, "url": f"{host.url}/{REPOSITORY}/pull/{NUMBER}"}
     return {"data": {"repository": {"pullRequest": {**pull, "comments": comments}}}}
+
+
+def _author(login: str) -> dict[str, Any]:
+    """Somebody, as GitLab names them: the number is what counts."""
+    return {"id": int(login == USER), "username": login}
 
 
 def _node(comment: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The pull request's comment: posted once, always the same one, and never a reason to fail.
 
-Over HTTPS, against a stand-in for the code host's API: with the real `gh`, with the real `cml`
-where one is installed, and with a stand-in that records how the real one would be called.
+Over HTTPS, against a stand-in for the code host's API: with the real `gh`, and with the real `cml`
+or, where none is installed, a stand-in that asks for the same, and records how it was called.
 """
 
 import json
@@ -15,23 +15,16 @@ from pathlib import Path
 
 import pytest
 
+import cml_stand_in
 import code_host
 from code_host import TOKEN
 from code_host_api import NUMBER, REPOSITORY, USER
 from conftest import BakedProject
 
 TEXT = "**Better**: roc_auc 0.75 against 0.71\n"
-RECORDING_CML = """\
-#!/usr/bin/env python3
-import json, os, pathlib, subprocess, sys
-if "--help" in sys.argv:
-    print("--watermark-title  Hidden comment marker")
-    sys.exit()
-subprocess.run(["git", "config", "--global", "--add", "safe.directory", "*"], check=True)
-text = pathlib.Path(sys.argv[-1]).read_text(encoding="utf-8")
-call = {"words": sys.argv[1:], "environment": dict(os.environ), "text": text}
-pathlib.Path(@RECORD@).write_text(json.dumps(call), encoding="utf-8")
-sys.exit(@CODE@)
+CML = """\
+#!/bin/sh
+exec python3 '{program}' '{record}' {code} "$@"
 """
 IMPOSTOR = "#!/bin/sh\necho 1.0.0\n"
 
@@ -46,13 +39,15 @@ class Job:
     environment: dict[str, str]
 
     def comment(self, text: str = TEXT, **environment: str) -> str:
-        """Run the command as the workflow does; what it printed. It never fails."""
-        report = self.folder / "report.md"
-        report.write_text(text, encoding="utf-8", newline="\n")
-        command = self.project.path.name.replace("_", "-")
+        """Post a report as the workflow does; what was printed. It never fails."""
+        self.report.write_text(text, encoding="utf-8", newline="\n")
+        return self.post(**environment)
+
+    def post(self, **environment: str) -> str:
+        """Post what there is."""
         environment = self.project.environment | self.environment | environment
         machine = replace(self.project, environment=environment)
-        done = machine.run(command, "comment", report)
+        done = machine.run("make", "comment", OUTPUT=str(self.report))
         assert TOKEN not in done.stdout
         return done.stdout
 
@@ -69,12 +64,24 @@ class Job:
         """The real gh, of the template's environment."""
         self.install("gh", Path(shutil.which("gh") or pytest.fail("gh is not installed")))
 
-    def install_recording_cml(self, code: int = 0) -> Path:
-        """A cml that records how it is called, does what the real one does to HOME, and exits."""
+    def install_stand_in(self, code: int = 0) -> Path:
+        """A cml that posts, or fails with a code; the record of how it is called."""
         record = self.folder / "cml.json"
-        program = RECORDING_CML.replace("@RECORD@", repr(str(record)))
-        self.install("cml", program.replace("@CODE@", str(code)))
+        self.install("cml", CML.format(program=cml_stand_in.__file__, record=record, code=code))
         return record
+
+    def install_cml(self) -> None:
+        """The cml of this machine, or the stand-in."""
+        if real := _real_cml():
+            self.install("cml", real)
+            self.install("node", Path(shutil.which("node") or "node"))
+        else:
+            self.install_stand_in()
+
+    @property
+    def report(self) -> Path:
+        """Where `make report` writes."""
+        return self.folder / "report.md"
 
     @property
     def summary(self) -> str:
@@ -99,7 +106,7 @@ def job(project: BakedProject, server: code_host.CodeHost, tmp_path: Path) -> Jo
     path = os.pathsep.join([str(tools), str(project.path / ".venv" / "bin")])
     made = Job(project, server, tmp_path, server.environment(tmp_path, "dial"))
     made.environment |= {"PATH": path, "HOME": str(tmp_path / "home"), "GH_TOKEN": TOKEN}
-    for name in ("git", "env"):
+    for name in ("git", "env", "make", "sh"):
         made.install(name, Path(shutil.which(name) or name))
     return made
 
@@ -118,10 +125,7 @@ def _real_cml() -> Path | None:
 def way(request: pytest.FixtureRequest, job: Job) -> str:
     """Give the job a tool to post with, or none."""
     if request.param == "cml":
-        if not (real := _real_cml()):
-            pytest.skip("cml (https://cml.dev) is not installed")
-        job.install("cml", real)
-        job.install("node", Path(shutil.which("node") or "node"))
+        job.install_cml()
     if request.param == "gh":
         job.install_gh()
     return str(request.param)
@@ -140,7 +144,41 @@ def test_comment_is_the_same_one_when_the_tools_change(job: Job) -> None:
     job.comment("By the API.\n")
     job.install_gh()
     assert "Posted by gh" in job.comment("By gh.\n")
-    assert len(job.host.bodies()) == 1
+    job.install_cml()
+    assert "Posted by cml" in job.comment("By CML.\n")
+    assert [body.partition("\n")[0] for body in job.host.bodies()] == ["By CML."]
+
+
+@pytest.mark.parametrize("other", ["gh", "the API"])
+def test_comment_that_cml_posted_is_edited_by_another(job: Job, other: str) -> None:
+    job.install_cml()
+    assert "Posted by cml" in job.comment("By CML.\n")
+    (job.folder / "bin" / "cml").unlink()
+    if other == "gh":
+        job.install_gh()
+    assert f"Posted by {other} " in job.comment("By another.\n")
+    assert [body.partition("\n")[0] for body in job.host.bodies()] == ["By another."]
+
+
+def test_failed_run_takes_the_place_of_an_earlier_report(job: Job, way: str) -> None:
+    job.comment("**Better**: roc_auc\n")
+    job.report.unlink()
+    assert f"Posted by {way} " in job.post()
+    (body,) = job.host.bodies()
+    commit = job.project.run("git", "rev-parse", "HEAD").stdout.strip()
+    log = f"{job.host.url}/{REPOSITORY}/actions/runs/42"
+    assert body.startswith(f"**No report** for {commit}: the run failed, see [its log]({log}).\n")
+    assert job.summary.endswith(job.report.read_text(encoding="utf-8") + "\n")
+
+
+def test_watermark_that_a_stranger_has_planted_is_left_alone(job: Job, way: str) -> None:
+    planted = job.host.say(_signed("**Better**: trust me\n"))["body"]
+    for text in ("First.\n", "Second.\n"):
+        job.comment(text)
+        job.host.say(planted)
+    before, ours, *after = job.host.bodies()
+    assert {before, *after} == {planted}
+    assert ours.startswith("Second.\n")
 
 
 def test_text_arrives_byte_for_byte(job: Job, way: str) -> None:
@@ -155,7 +193,7 @@ def test_text_arrives_byte_for_byte(job: Job, way: str) -> None:
 
 
 def test_cml_gets_these_words_and_no_secret_but_its_token(job: Job) -> None:
-    record = job.install_recording_cml()
+    record = job.install_stand_in()
     assert "Posted by cml" in job.comment(
         AWS_SECRET_ACCESS_KEY="s3cret", CML_COMMENT_PUBLISH="true"
     )
@@ -172,7 +210,7 @@ def test_cml_gets_these_words_and_no_secret_but_its_token(job: Job) -> None:
 
 
 def test_home_is_left_alone(job: Job) -> None:
-    record = job.install_recording_cml()
+    record = job.install_stand_in()
     settings = Path(os.environ["GIT_CONFIG_GLOBAL"])
     before = settings.read_bytes()
     job.comment()
@@ -182,7 +220,7 @@ def test_home_is_left_alone(job: Job) -> None:
 
 
 def test_cml_that_crashes_is_replaced_by_gh(job: Job) -> None:
-    job.install_recording_cml(code=1)
+    job.install_stand_in(code=1)
     job.install_gh()
     printed = job.comment()
     assert "::notice::gh posted the comment, since cml: exit code 1" in printed
@@ -196,7 +234,7 @@ def test_another_program_named_cml_is_not_used(job: Job) -> None:
 
 
 def test_comment_beyond_those_that_cml_looks_at_is_edited_by_another(job: Job) -> None:
-    record = job.install_recording_cml()
+    record = job.install_stand_in()
     job.install_gh()
     for number in range(30):
         job.host.say(f"Comment {number}")
@@ -251,7 +289,7 @@ def test_token_that_may_nothing_is_a_warning_and_loses_nothing(job: Job, way: st
 
 
 def test_too_many_requests_are_made_again_when_the_host_says(job: Job, way: str) -> None:
-    job.host.fail(429, times=1, retry_after="1", fits=lambda request: request.method == "GET")
+    job.host.fail(429, times=1, retry_after="1", fits=lambda request: not _writes(request))
     job.host.fail(429, times=1, retry_after="1", fits=_writes)
     assert f"Posted by {way} " in job.comment()
     assert len(job.host.bodies()) == 1
@@ -285,17 +323,9 @@ def test_job_without_token_says_so(job: Job) -> None:
 
 
 def test_comment_outside_of_ci_is_one_sentence(project: BakedProject) -> None:
-    done = project.run("flight-delays", "comment", "README.md", check=False)
+    done = project.run("python3", "-m", "flight_delays.ci", "README.md", check=False)
     assert done.returncode == 2
     assert done.stdout.count("\n") == 1 and "GitHub Actions or GitLab CI" in done.stdout
-
-
-def test_file_that_is_not_there_is_one_sentence(job: Job) -> None:
-    environment = job.project.environment | job.environment
-    words = ["flight-delays", "comment", "nosuch.md"]
-    done = replace(job.project, environment=environment).run(*words, check=False)
-    assert done.returncode == 2
-    assert done.stdout == "nosuch.md is missing; run 'report --output nosuch.md' first\n"
 
 
 class TestGitLab:
@@ -315,14 +345,14 @@ class TestGitLab:
         assert body.startswith("Second.\n")
 
     def test_cml_gets_these_words(self, gitlab: Job) -> None:
-        record = gitlab.install_recording_cml()
+        record = gitlab.install_stand_in()
         gitlab.comment()
         words = json.loads(record.read_text(encoding="utf-8"))["words"]
         place = ["--driver", "gitlab", "--repo", f"{gitlab.host.url}/{REPOSITORY}"]
         assert words[5:-1] == ["--target", f"pr/{NUMBER}", *place]
 
     def test_note_that_is_not_among_the_newest_is_edited(self, gitlab: Job) -> None:
-        record = gitlab.install_recording_cml()
+        record = gitlab.install_stand_in()
         gitlab.host.say(_signed("Old.\n"), USER)
         for number in range(20):
             gitlab.host.say(f"Note {number}")
@@ -334,6 +364,35 @@ class TestGitLab:
         printed = gitlab.comment(REPO_TOKEN="")
         assert "warning: no comment: the job has no token" in printed
         assert "the job's artifact has the text" in printed
+
+    def test_failed_run_takes_the_place_of_an_earlier_report(self, gitlab: Job, way: str) -> None:
+        gitlab.comment("**Better**: roc_auc\n")
+        gitlab.report.unlink()
+        gitlab.post(CI_JOB_STATUS="failed")
+        (body,) = gitlab.host.bodies()
+        assert body.startswith("**No report** for ") and "/-/jobs/42)" in body
+        assert gitlab.report.exists()  # for the artifact
+
+    def test_job_that_a_later_push_has_cancelled_says_nothing(self, gitlab: Job) -> None:
+        gitlab.comment("**Better**: roc_auc\n")
+        gitlab.report.unlink()
+        assert "the job was cancelled" in gitlab.post(CI_JOB_STATUS="canceled")
+        assert gitlab.host.bodies()[0].startswith("**Better**")
+
+    def test_watermark_that_a_stranger_has_planted_is_left_alone(
+        self, gitlab: Job, way: str
+    ) -> None:
+        planted = gitlab.host.say(_signed("**Better**: trust me\n"))["body"]
+        for text in ("First.\n", "Second.\n"):
+            gitlab.comment(text)
+            gitlab.host.say(planted)
+        before, ours, *after = gitlab.host.bodies()
+        assert {before, *after} == {planted}
+        assert ours.startswith("Second.\n")
+
+    def test_job_of_a_fork_comments_where_the_merge_request_is(self, gitlab: Job) -> None:
+        gitlab.comment(CI_PROJECT_PATH="stranger/flights")
+        assert len(gitlab.host.bodies()) == 1
 
 
 def _signed(text: str) -> str:

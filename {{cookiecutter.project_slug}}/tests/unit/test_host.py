@@ -170,8 +170,38 @@ def test_token_does_not_follow_a_redirection(server: Server) -> None:
     assert "Authorization" in first and "Authorization" not in second
 
 
-def test_comments_of_all_pages_are_found(server: Server) -> None:
-    pages = [[{"id": number, "body": None} for number in range(size)] for size in (100, 100, 3)]
-    server.answers = [(200, {}, page) for page in pages]
+def test_comments_of_all_pages_are_found_on_github(server: Server) -> None:
+    server.answers = [(200, {}, graphql_page(size, more=size == 100)) for size in (100, 100, 3)]
     assert len(Conversation(server.host().job).comments()) == 203
-    assert [path.partition("&page=")[2][0] for _, path, _ in server.asked] == ["1", "2", "3"]
+    assert [path for _, path, _ in server.asked] == ["/graphql"] * 3
+
+
+def test_comments_of_all_pages_are_found_on_gitlab(server: Server) -> None:
+    note = {"id": 1, "body": "Hello", "author": {"id": 42}}
+    pages = [[note] * size for size in (100, 100, 3)]
+    server.answers = [(200, {}, {"id": 42}), *((200, {}, page) for page in pages)]
+    found = Conversation(server.host("gitlab").job).comments()
+    assert len(found) == 203 and all(each.mine for each in found)
+    asked = [path.partition("&page=")[2][:1] for _, path, _ in server.asked]
+    assert asked == ["", "1", "2", "3"]
+
+
+def test_what_graphql_refuses_is_told_in_the_words_of_the_host(server: Server) -> None:
+    errors = [{"message": f"Could not resolve to a PullRequest for {TOKEN}"}]
+    server.answers = [(200, {}, {"data": None, "errors": errors})]
+    with pytest.raises(FailedError, match=r"answered: Could not resolve .* for \*\*\*$"):
+        Conversation(server.host().job).comments()
+
+
+def test_graphql_of_an_enterprise_server_is_beside_its_rest(server: Server) -> None:
+    server.answers = [(200, {}, {"data": {"viewer": "me"}})]
+    address = f"http://127.0.0.1:{server.server_port}"
+    job = Job("github", address, f"{address}/api/v3", "team/flights", 7, token=TOKEN)
+    assert Host(job).query("{ viewer }") == {"viewer": "me"}
+    assert server.asked[0][1] == "/api/graphql"
+
+
+def graphql_page(size: int, *, more: bool) -> Any:
+    nodes = [{"id": "IC_1", "body": "Hello", "viewerDidAuthor": False}] * size
+    comments = {"nodes": nodes, "pageInfo": {"hasNextPage": more, "endCursor": "next"}}
+    return {"data": {"repository": {"pullRequest": {"comments": comments}}}}

@@ -17,18 +17,33 @@ QUOTED = "> " + OURS.replace("\n", "\n> ") + "\n\nNice!"
 EVENT = {"number": 7, "head": {"ref": "dial", "repo": {"full_name": "team/flights"}}}
 
 
+PLANTED = Comment("planted", OURS, mine=False)
+
+
 def comments(*bodies: str) -> list[Comment]:
-    return [Comment(number, body) for number, body in enumerate(bodies)]
+    return [Comment(str(number), body, mine=True) for number, body in enumerate(bodies)]
 
 
 def test_ours_is_the_first_that_ends_with_the_watermark() -> None:
     found = watermark.ours(comments("Hello", QUOTED, OURS + "\n", OURS))
-    assert found is not None and found.id == 2
+    assert found is not None and found.id == "2"
     assert watermark.ours(comments("Hello", QUOTED)) is None
 
 
 def test_watermark_of_another_project_is_not_ours() -> None:
-    assert not watermark.is_ours(OURS.replace(watermark.TITLE, "other report"))
+    assert watermark.ours(comments(OURS.replace(watermark.TITLE, "other report"))) is None
+
+
+def test_watermark_that_a_stranger_has_planted_is_not_ours() -> None:
+    assert watermark.ours([PLANTED]) is None
+    found = watermark.ours([PLANTED, *comments(OURS)])
+    assert found is not None and found.id == "0"
+
+
+@pytest.mark.parametrize("job", [GITHUB, GITLAB])
+def test_cml_would_take_a_planted_watermark_for_ours(job: Job) -> None:
+    assert not watermark.in_reach_of_cml(job, [PLANTED])
+    assert not watermark.in_reach_of_cml(GITHUB, [*comments(OURS), PLANTED])
 
 
 @pytest.mark.parametrize("job", [GITHUB, GITLAB])
@@ -85,19 +100,33 @@ def test_other_events_have_no_pull_request(tmp_path: Path) -> None:
     assert running(environment(tmp_path, {"number": "7; rm"})).number is None
 
 
-def test_gitlabs_fork_has_no_branch_of_ours() -> None:
-    ours = {
-        "GITLAB_CI": "true",
-        "CI_API_V4_URL": "https://gitlab.com/api/v4",
+def gitlab(project: str, **more: str) -> Job:
+    """A job of GitLab that runs in a project, for a merge request."""
+    merge_request = {
         "CI_MERGE_REQUEST_IID": "7",
         "CI_MERGE_REQUEST_PROJECT_ID": "1",
+        "CI_MERGE_REQUEST_PROJECT_PATH": "team/flights",
         "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "dial",
         "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1",
-        "CI_PROJECT_PATH": "team/flights",
+    }
+    here = {
+        "GITLAB_CI": "true",
+        "CI_API_V4_URL": "https://gitlab.com/api/v4",
+        "CI_PROJECT_PATH": project,
         "CI_SERVER_URL": "https://gitlab.com",
     }
-    assert running(ours).branch == "dial"
-    assert running(ours | {"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "2"}).branch == ""
+    return running(here | merge_request | more)
+
+
+def test_gitlabs_fork_has_no_branch_of_ours() -> None:
+    assert gitlab("team/flights").branch == "dial"
+    assert gitlab("stranger/flights", CI_MERGE_REQUEST_SOURCE_PROJECT_ID="2").branch == ""
+
+
+def test_merge_request_of_gitlabs_fork_is_in_the_project_that_it_goes_to() -> None:
+    job = gitlab("stranger/flights", CI_MERGE_REQUEST_SOURCE_PROJECT_ID="2")
+    assert job.repository == "team/flights"
+    assert gitlab("team/flights", CI_MERGE_REQUEST_PROJECT_PATH="").repository == "team/flights"
 
 
 def test_outside_of_a_job_is_said() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..files import UserError
+from ..files import UserError, write_text
 from ..versioning import git
 from . import tools, watermark
 from .conversation import Conversation
@@ -26,7 +26,15 @@ Way = Callable[[Job, str], None]
 
 
 def comment(file: Path, job: Job) -> None:
-    """Publish the file; print where it went. Raises UserError only for a file that is not there."""
+    """Publish the file, or that there is none; print where it went.
+
+    Raises UserError only for a file that is not readable.
+    """
+    if job.cancelled:
+        print("Nothing is posted: the job was cancelled.")
+        return
+    if not file.exists():
+        write_text(_no_report(job), file)
     text = _read(file)
     job.summarize(text)
     if job.number is None:
@@ -82,24 +90,20 @@ def _by_cml(job: Job, text: str) -> None:
 def _by_gh(job: Job, text: str) -> None:
     """Let gh edit this token's last comment, where that is ours or there is none; else add one."""
     place = [str(job.number), "--repo", f"{job.server.partition('://')[2]}/{job.repository}"]
-    mine = "[.comments[] | select(.viewerDidAuthor)] | last | .body // empty"
-    ours = watermark.ours(Conversation(job).comments())
+    comments = Conversation(job).comments()
+    ours = watermark.ours(comments)
+    last = next((each for each in reversed(comments) if each.mine), None)
+    if ours and ours != last:
+        raise FailedError("it would edit another comment, the last one of this token")
     with TemporaryDirectory() as home:
         body = Path(home) / "comment.md"
         body.write_text(_signed(text), encoding="utf-8", newline="\n")
-        last = _gh(job, Path(home), "view", *place, "--json", "comments", "--jq", mine)
-        words = ["comment", *place, "--body-file", str(body)]
-        if watermark.is_ours(last) or not (last or ours):
+        words = ["pr", "comment", *place, "--body-file", str(body)]
+        if ours == last:
             words += ["--edit-last", "--create-if-none"]
-        elif ours:
-            raise FailedError("it would edit another comment, the last one of this token")
-        _gh(job, Path(home), *words)
-
-
-def _gh(job: Job, home: Path, *words: str) -> str:
-    tokens = {"GH_TOKEN": job.token, "GH_ENTERPRISE_TOKEN": job.token}
-    settings = {"GH_CONFIG_DIR": str(home), "GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1"}
-    return tools.run(job, home, "gh", "pr", *words, **tokens, **settings)
+        tokens = {"GH_TOKEN": job.token, "GH_ENTERPRISE_TOKEN": job.token}
+        settings = {"GH_CONFIG_DIR": home, "GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1"}
+        tools.run(job, Path(home), "gh", *words, **tokens, **settings)
 
 
 def _by_api(job: Job, text: str) -> None:
@@ -109,6 +113,11 @@ def _by_api(job: Job, text: str) -> None:
 
 def _signed(text: str) -> str:
     return watermark.signed(text, git.resolve("HEAD"))
+
+
+def _no_report(job: Job) -> str:
+    """What takes the place of the report of an earlier commit, which says nothing of this one."""
+    return f"**No report** for {git.resolve('HEAD')}: the run failed, see [its log]({job.page}).\n"
 
 
 def _short(text: str, longest: int) -> str:
@@ -126,7 +135,5 @@ def _kept(job: Job, file: Path) -> str:
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing; run 'report --output {file}' first") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not a readable text file: {error}") from error

@@ -67,6 +67,15 @@ class Host:
             time.sleep(pause if answer.pause is None else min(answer.pause, LONGEST_PAUSE))
         return answer
 
+    def query(self, words: str, **variables: Any) -> Any:
+        """What GitHub answers to a query in GraphQL. Raises FailedError with what was said."""
+        address = f"{self.job.api.removesuffix('/v3')}/graphql"
+        answer = self.call("POST", address, {"query": words, "variables": variables})
+        if errors := answer.get("errors"):
+            said = "; ".join(str(error.get("message")) for error in errors)
+            raise FailedError(self._hidden(f"POST {address} was answered: {said}"))
+        return answer["data"]
+
     def find(self, path: str, **query: str | int) -> Any:
         """The document of a path; None where nothing is there."""
         try:

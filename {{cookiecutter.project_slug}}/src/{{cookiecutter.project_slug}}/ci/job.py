@@ -28,6 +28,8 @@ class Job:
     branch: str = ""  # that it brings in, if it is of this repository and no fork; a user's text
     token: str = field(default="", repr=False)
     summary: Path | None = None  # what is appended here, GitHub shows on the job's page
+    page: str = ""  # where its log is
+    cancelled: bool = False
 
     def tell(self, level: Literal["notice", "warning"], sentence: str) -> None:
         """Print one line, which GitHub also shows as an annotation of the job."""
@@ -65,31 +67,37 @@ def running(environment: Mapping[str, str] = os.environ) -> Job:
 
 def _github(environment: Mapping[str, str]) -> Job:
     summary = environment.get("GITHUB_STEP_SUMMARY")
+    server = _needed(environment, "GITHUB_SERVER_URL")
     repository = _needed(environment, "GITHUB_REPOSITORY")
     number, branch = _pull_request(environment.get("GITHUB_EVENT_PATH"), repository)
     return Job(
         "github",
-        server=_needed(environment, "GITHUB_SERVER_URL"),
+        server=server,
         api=_needed(environment, "GITHUB_API_URL"),
         repository=repository,
         number=number,
         branch=branch,
         token=_token(environment, "github"),
         summary=Path(summary) if summary else None,
+        page=f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
     )
 
 
 def _gitlab(environment: Mapping[str, str]) -> Job:
     source, here = (environment.get(name) for name in GITLAB_PROJECTS)
     branch = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "")
+    # A fork's job runs in the fork, and its merge request is not there.
+    merged_into = environment.get("CI_MERGE_REQUEST_PROJECT_PATH")
     return Job(
         "gitlab",
         server=_needed(environment, "CI_SERVER_URL"),
         api=_needed(environment, "CI_API_V4_URL"),
-        repository=_needed(environment, "CI_PROJECT_PATH"),
+        repository=merged_into or _needed(environment, "CI_PROJECT_PATH"),
         number=_number(environment.get("CI_MERGE_REQUEST_IID")),
         branch=branch if source == here else "",
         token=_token(environment, "gitlab"),
+        page=environment.get("CI_JOB_URL", ""),
+        cancelled=environment.get("CI_JOB_STATUS") == "canceled",
     )
 
 

@@ -1,6 +1,7 @@
 """watermark: what CML ends its comments with in; which comment is ours, and which CML would take.
 
-CML's form (its src/watermark.js), so that a comment is found again whoever wrote it last.
+CML's form (its src/watermark.js), so that a comment is found again whichever tool wrote it last.
+Anybody can write a watermark: only what the job's own token has written is ours.
 """
 
 import re
@@ -21,11 +22,14 @@ def signed(text: str, commit: str) -> str:
 
 
 def ours(comments: Sequence[Comment]) -> Comment | None:
-    """The comment that ends with the watermark. A reply that quotes it does not."""
-    return next((each for each in comments if is_ours(each.body)), None)
+    """Our first comment that ends with the watermark.
+
+    A reply that quotes it does not end with it, and what somebody else has signed is not ours.
+    """
+    return next((each for each in comments if each.mine and _is_signed(each.body)), None)
 
 
-def is_ours(body: str) -> bool:
+def _is_signed(body: str) -> bool:
     """Whether the last line of the text is the watermark, and nothing else."""
     return bool(re.fullmatch(_IMAGE, body.rstrip().rpartition("\n")[2]))
 

@@ -1,7 +1,4 @@
-"""ci: commands that the workflows call."""
-
-from pathlib import Path
-from typing import Annotated
+"""ci: the command that the report job calls."""
 
 import typer
 
@@ -19,18 +16,3 @@ def reproduce() -> None:
     from ..ci.reproduce import reproduce as run
 
     run(running())
-
-
-@app.command(epilog="Example: report --output report.md && comment report.md")
-def comment(
-    file: Annotated[Path, typer.Argument(help="Markdown, as 'report --output' writes it.")],
-) -> None:
-    """Post a text on the pull request of the running CI job, always on the same comment.
-
-    The job's summary gets it first: where nothing may be posted, a warning says so, and that is
-    no failure.
-    """
-    from ..ci import comment as posting
-    from ..ci.job import running
-
-    posting.comment(file, running())
