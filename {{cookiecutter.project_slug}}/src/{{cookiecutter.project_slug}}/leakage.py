@@ -156,10 +156,9 @@ def _identifier(name: str, values: np.ndarray, rows: "pd.DataFrame", catalogue: 
     if feature.kind == "string":
         distinct = len(set(values)) / len(values)
         return Probe("identifier", name, distinct, DISTINCT_TEXTS, "differs in nearly every row")
-    shares = {each: _distinct_numbers(as_array(rows[each])) for each in feature.inputs}
-    most = max(shares, key=lambda each: shares[each])
-    meaning = f"is made from {most}, whole numbers that differ in nearly every row"
-    return Probe("identifier", name, shares[most], DISTINCT_NUMBERS, meaning)
+    shares = (_distinct_numbers(as_array(rows[each])) for each in feature.inputs)
+    meaning = "is made from whole numbers that differ in nearly every row"
+    return Probe("identifier", name, max(shares, default=0.0), DISTINCT_NUMBERS, meaning)
 
 
 def _distinct_numbers(values: np.ndarray) -> float:

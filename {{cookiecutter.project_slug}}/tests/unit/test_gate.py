@@ -156,6 +156,23 @@ def test_the_baseline_and_the_reason_of_an_exception_are_named() -> None:
     assert why["leakage"].endswith(": size, the fleet is fixed")
 
 
+def test_freshness_that_nothing_is_measured_against_never_passes() -> None:
+    found = verdict(planted(good(), "quality.freshness.age_days", None))
+    (refused,) = (each for each in found["checks"] if not each["passed"])
+    assert (refused["name"], refused["value"]) == ("freshness", None)
+    assert "ingest.until is null" in refused["why"]
+
+
+@pytest.mark.parametrize("empty", ["reference", "newest"])
+def test_a_window_without_rows_is_no_proof_of_good_data(empty: str) -> None:
+    windows = {name: {"rows": 0 if name == empty else 9} for name in ("reference", "newest")}
+    evidence = good()
+    evidence["quality"]["windows"] = windows
+    refused = [each for each in verdict(evidence)["checks"] if not each["passed"]]
+    assert [each["name"] for each in refused] == ["missing_values", "category_shares"]
+    assert all(f"no row is in the {empty} window" in each["why"] for each in refused)
+
+
 def test_a_loss_must_stay_below_its_floor() -> None:
     evidence = good()
     evidence["metrics"]["log_loss"] = estimate(0.61)

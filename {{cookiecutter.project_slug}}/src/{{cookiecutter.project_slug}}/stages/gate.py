@@ -5,7 +5,7 @@ What a failed gate blocks is the release, and CI.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
 
@@ -125,11 +125,12 @@ def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
     why = "upper end of the interval of the share of rows that break the contract"
     passed = at_most(share, limits.quarantined)
     yield Check("quarantined", share, limits.quarantined, passed, why)
-    yield from _missing(evidence.quality["columns"], limits.missing_rise)
-    yield from _shares(evidence.quality["columns"], limits.share_shift)
+    yield from _windows(evidence.quality, limits)
     if freshness := evidence.quality["freshness"]:
         age = freshness["age_days"]
         why = "days from the newest row to the end of the data window"
+        if age is None:
+            why = "ingest.until is null, so nothing tells how old the newest row is; set it"
         passed = at_most(age, limits.max_age_days)
         yield Check("freshness", age, limits.max_age_days, passed, why)
 
@@ -141,6 +142,18 @@ def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
     if reasons:
         why += f": {'; '.join(f'{name}, {reason}' for name, reason in sorted(reasons.items()))}"
     return Check("leakage", len(reasons), limit, at_most(len(reasons), limit), why)
+
+
+def _windows(quality: dict[str, Any], limits: Gate) -> Iterator[Check]:
+    """The newest window against the reference window, if both have rows."""
+    windows, columns = quality.get("windows", {}), quality["columns"]
+    empty = [name for name, window in windows.items() if not window["rows"]]
+    for check in (*_missing(columns, limits.missing_rise), *_shares(columns, limits.share_shift)):
+        if empty:
+            why = f"no row is in the {empty[0]} window; change validate.window_days or ingest.until"
+            yield replace(check, value=None, passed=False, why=why)
+        else:
+            yield check
 
 
 def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:

@@ -54,19 +54,23 @@ def validate(
 def quality(
     table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Validate
 ) -> dict[str, Any]:
-    """Freshness, and each column's figures in the reference window and in the newest one."""
+    """Freshness, and each column's figures in the reference window and in the newest one.
+
+    Without an end of the data window nothing tells how old the newest row is.
+    """
     if contract.time is None:
         columns = _columns({"reference": table}, contract, params.level)
         return {"freshness": None, "columns": columns}
     time = table[contract.time]
     end = time.max() if until is None else until
+    age = None if until is None else (until - time.max()) / timedelta(days=1)
     newest = time >= end - timedelta(days=params.window_days)
     windows = {"reference": table[~newest], "newest": table[newest]}
     return {
         "freshness": {
             "newest_row": str(time.max()),
-            "window_end": str(end),
-            "age_days": (end - time.max()).total_seconds() / timedelta(days=1).total_seconds(),
+            "window_end": None if until is None else str(until),
+            "age_days": age,
         },
         "windows": {
             name: {"from": str(part[contract.time].min()), "rows": len(part)}
