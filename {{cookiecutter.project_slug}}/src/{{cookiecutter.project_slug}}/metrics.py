@@ -32,19 +32,19 @@ GREATER_IS_BETTER = {
         "mean_absolute_error": False,
         "root_mean_squared_error": False,
         "r2": True,
-        "mean_pinball_loss": False,
     },
+    "intervals": {"mean_pinball_loss": False},
 }
 
 
 def names(task: Task) -> list[str]:
-    """The metrics of a task."""
+    """The metrics of a task's predictions; one of them is the headline."""
     return list(GREATER_IS_BETTER[task])
 
 
 def greater_is_better(name: str) -> bool:
     """Whether more of this metric is good. ValueError for a name that is none."""
-    known = GREATER_IS_BETTER["classification"] | GREATER_IS_BETTER["regression"]
+    known = {metric: more for of in GREATER_IS_BETTER.values() for metric, more in of.items()}
     if name not in known:
         raise ValueError(f"No metric is named {name!r}. Known: {', '.join(known)}.")
     return known[name]
@@ -64,16 +64,15 @@ def scorers(
     *,
     threshold: float = 0.5,
     bins: int = 10,
-    quantile: float = 0.5,
 ) -> dict[str, Scorer]:
-    """Every metric of the task, bound to these rows.
+    """Every metric of the task's predictions, bound to these rows.
 
     Classification: class codes (n,) and probabilities (n, k). With two classes the last one is
     positive, predicted from `threshold` on; with more, ranking metrics are means of one-vs-rest.
-    Regression: values (n,) and values (n,); `quantile` is the pinball loss's.
+    Regression: values (n,) and values (n,).
     """
     if task == "regression":
-        return _regression(target, prediction, quantile)
+        return _regression(target, prediction)
     classes = np.arange(prediction.shape[1])
     ranked = classes if len(classes) > 2 else classes[1:]
     return {
@@ -88,14 +87,13 @@ def scorers(
     }
 
 
-def _regression(target: Floats, prediction: Floats, quantile: float) -> dict[str, Scorer]:
+def _regression(target: Floats, prediction: Floats) -> dict[str, Scorer]:
     error = np.asarray(target, np.float64) - prediction
     squared = mean(error**2)
     return {
         "mean_absolute_error": mean(np.abs(error)),
         "root_mean_squared_error": lambda weights: np.sqrt(squared(weights)),
         "r2": r2(target, error),
-        "mean_pinball_loss": mean(np.maximum(quantile * error, (quantile - 1) * error)),
     }
 
 
@@ -230,6 +228,21 @@ def calibration_error(happened: Bools, probability: Floats, bins: int) -> Scorer
         return np.asarray(np.sqrt(np.maximum(excess, 0)))
 
     return scorer
+
+
+def mean_pinball_loss(target: Floats, low: Floats, high: Floats, coverage: float) -> Scorer:
+    """Of intervals: their ends as the quantiles that leave out as many rows below as above.
+
+    The mean of both ends' losses (Koenker & Bassett 1978); it grows with the width of the interval
+    and with each miss, so that neither too wide nor too narrow intervals come out as good.
+    """
+    tail = (1 - coverage) / 2
+    below, above = np.asarray(target, np.float64) - low, np.asarray(target, np.float64) - high
+    losses = [
+        np.maximum(level * error, (level - 1) * error)
+        for level, error in ((tail, below), (1 - tail, above))
+    ]
+    return mean(np.mean(losses, axis=0))
 
 
 def r2(target: Floats, error: Floats) -> Scorer:

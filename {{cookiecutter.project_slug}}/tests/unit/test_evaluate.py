@@ -8,7 +8,7 @@ import pytest
 
 from {{cookiecutter.project_slug}} import contract as contracts
 from {{cookiecutter.project_slug}}.contract import Contract
-from {{cookiecutter.project_slug}}.params import Evaluate, Importance, parse
+from {{cookiecutter.project_slug}}.params import Evaluate, parse
 from {{cookiecutter.project_slug}}.stages import evaluate as stage
 
 ROWS = 400
@@ -110,6 +110,24 @@ def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:
     assert sum(part["rows"] for part in plots["residuals"]) == ROWS
 
 
+def test_the_pinball_loss_is_that_of_the_ends_of_the_interval() -> None:
+    values = np.arange(ROWS, dtype=np.float64)
+    info = {"task": "regression", "threshold": None, "coverage": 0.8, "conformal_quantile": 2.0}
+    found = stage.evaluate(values, values + 1, values, info, "mean_absolute_error", dials())
+    below, above = 0.1 * 1.0, 0.1 * 3.0  # the truth is 1 above the low end, 3 below the high one
+    assert found["mean_pinball_loss"]["value"] == pytest.approx((below + above) / 2)
+    boundless = info | {"conformal_quantile": None}
+    found = stage.evaluate(values, values + 1, values, boundless, "mean_absolute_error", dials())
+    assert "mean_pinball_loss" not in found
+
+
+def test_importance_is_judged_at_the_threshold_of_the_model() -> None:
+    table = pd.DataFrame({"used": TARGET * 0.2 + 0.1, "ignored": 1.0})
+    info = INFO | {"threshold": 0.2}
+    used, _ = stage.importance(Steep(), table, TARGET, info, "balanced_accuracy", dials())  # type: ignore[arg-type]
+    assert used["importance"] > 0.3
+
+
 class Steep:
     """A model that looks at one of its two features only."""
 
@@ -122,16 +140,7 @@ class Steep:
 
 def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
     table = pd.DataFrame({"used": TARGET.astype(float), "ignored": 1.0})
-    importance = Importance(rows=ROWS, repeats=2)
-    used, ignored = stage.importance(
-        Steep(),
-        table,
-        TARGET,
-        "roc_auc",
-        "classification",
-        importance,
-        1,  # type: ignore[arg-type]
-    )
+    used, ignored = stage.importance(Steep(), table, TARGET, INFO, "roc_auc", dials())  # type: ignore[arg-type]
     assert (used["feature"], ignored["importance"]) == ("used", 0.0)
     assert used["importance"] > 0.3
 

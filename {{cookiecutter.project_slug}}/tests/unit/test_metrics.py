@@ -62,19 +62,26 @@ def test_multiclass_scorers_agree_with_scikit_learn(seed: int, rows: int) -> Non
         assert values(bound, line, expected) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), quantile=st.floats(0.01, 0.99))
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), coverage=st.floats(0.01, 0.99))
 @settings(deadline=None)
-def test_regression_scorers_agree_with_scikit_learn(seed: int, rows: int, quantile: float) -> None:
+def test_regression_scorers_agree_with_scikit_learn(seed: int, rows: int, coverage: float) -> None:
     random, weights = draw(seed, rows)
     target, prediction = random.normal(1000, 10, size=(2, rows))
-    bound = metrics.scorers("regression", target, prediction, quantile=quantile)
+    ends, tail = (prediction - 9, prediction + 9), (1 - coverage) / 2
+    bound = metrics.scorers("regression", target, prediction)
+    bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, coverage)
     for line in weights:
         pair, dials = (target, prediction), {"sample_weight": line}
         expected = {
             "mean_absolute_error": sklearn_metrics.mean_absolute_error(*pair, **dials),
             "root_mean_squared_error": sklearn_metrics.root_mean_squared_error(*pair, **dials),
             "r2": sklearn_metrics.r2_score(*pair, **dials),
-            "mean_pinball_loss": sklearn_metrics.mean_pinball_loss(*pair, alpha=quantile, **dials),
+            "mean_pinball_loss": np.mean(
+                [
+                    sklearn_metrics.mean_pinball_loss(target, end, alpha=level, **dials)
+                    for level, end in zip((tail, 1 - tail), ends, strict=True)
+                ]
+            ),
         }
         assert values(bound, line, expected) == pytest.approx(expected, rel=1e-6)
 

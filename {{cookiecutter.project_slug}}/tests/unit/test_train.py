@@ -10,7 +10,7 @@ from {{cookiecutter.project_slug}} import contract as contracts
 from {{cookiecutter.project_slug}}.contract import Contract
 from {{cookiecutter.project_slug}}.files import UserError, write_table
 from {{cookiecutter.project_slug}}.params import Train, parse
-from {{cookiecutter.project_slug}}.stages.train import folds, kinds_of, train
+from {{cookiecutter.project_slug}}.stages.train import folds, kinds_of, score, train
 
 
 def dials(**changes: Any) -> Train:
@@ -64,6 +64,18 @@ def test_scores_and_predictions_are_of_rows_not_trained_on(contract: Contract) -
     assert trained.out_of_fold["id"].tolist() == features()["id"].tolist()[20:]
     assert trained.out_of_fold["fold"].tolist() == sorted([0, 1, 2] * 20)
     assert "probability_true" in trained.out_of_fold
+
+
+def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract) -> None:
+    """All probabilities are below a half; at 0.5 nothing would be told from nothing."""
+    low = np.array([0.1, 0.2, 0.1, 0.2])
+    predictions = [np.column_stack([1 - low, low])] * 3
+    scores = score([np.array([0, 1, 0, 1])] * 3, predictions, contract)
+    assert [each["balanced_accuracy"] for each in scores] == [1.0] * 3
+    odd = np.array([0.3, 0.4, 0.3, 0.4])  # its own threshold would be 0.35
+    predictions[0] = np.column_stack([1 - odd, odd])
+    scores = score([np.array([0, 1, 0, 1])] * 3, predictions, contract)
+    assert scores[0]["balanced_accuracy"] == 0.5
 
 
 def test_the_prior_predicts_the_share_of_each_class(contract: Contract) -> None:

@@ -19,7 +19,7 @@ METRICS = {
     "mean_absolute_error": ("Mean absolute error", "How far off a prediction is, on average"),
     "root_mean_squared_error": ("Root mean squared error", "The same, large errors weighing more"),
     "r2": ("R²", "Share of the target's variance that is explained"),
-    "mean_pinball_loss": ("Mean pinball loss", "Error around the predicted quantile"),
+    "mean_pinball_loss": ("Mean pinball loss", "Error of the intervals' ends, as quantiles"),
     "coverage": ("Coverage", "Share of prediction sets or intervals that hold the truth"),
     "gain_over_baseline": (
         "Gain over the baseline",

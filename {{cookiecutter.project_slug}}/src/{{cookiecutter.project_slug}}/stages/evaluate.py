@@ -1,5 +1,6 @@
 """evaluate: model and test rows in; metrics with intervals, slices, plots, predictions out."""
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..decision import rule
 from ..files import UserError, read_json, read_table, write_json, write_table
 from ..intervals import Scorer, bootstrap, codes, difference
 from ..model import Model
-from ..params import Evaluate, Importance, Select
+from ..params import Evaluate, Select
 from ..paths import (
     CANDIDATES,
     EXAMPLES,
@@ -47,14 +48,18 @@ def evaluate(
 
     Beside scikit-learn's: `coverage`, the share of rows whose set or interval holds the truth, and
     `gain_over_baseline`, by how much the headline metric is better than the baseline's on the very
-    same rows (more is better, whatever the metric).
+    same rows (more is better, whatever the metric). The pinball loss is that of the intervals.
     """
     bound = _scorers(target, prediction, info, params)
-    covered = conformal.covers(target, prediction, rule(info).quantile)
+    quantile = rule(info).quantile
+    covered = conformal.covers(target, prediction, quantile)
     better, worse = bound[headline], _scorers(target, baseline, info, params)[headline]
     if not metrics.greater_is_better(headline):
         better, worse = worse, better
     bound |= {"coverage": metrics.mean(covered), "gain_over_baseline": difference(better, worse)}
+    if prediction.ndim == 1 and isfinite(quantile):
+        ends = conformal.interval(prediction, quantile)
+        bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, info["coverage"])
     return _intervals(bound, len(target), params, groups)
 
 
@@ -116,29 +121,30 @@ def importance(
     model: Model,
     table: "pd.DataFrame",
     target: np.ndarray,
+    info: dict[str, Any],
     headline: str,
-    task: metrics.Task,
-    params: Importance,
-    seed: int,
+    params: Evaluate,
 ) -> list[dict[str, Any]]:
     """By how much the headline metric worsens when one feature is shuffled (Breiman 2001).
 
     Features that tell the same share their importance, so that neither shows it.
     """
-    random = np.random.default_rng(seed)
-    rows = np.sort(random.permutation(len(table))[: params.rows])
+    random = np.random.default_rng(params.seed)
+    rows = np.sort(random.permutation(len(table))[: params.importance.rows])
+    once = np.ones((1, len(rows)))
     columns = {name: table[name].to_numpy()[rows] for name in model.features}
     sign = 1 if metrics.greater_is_better(headline) else -1
 
     def headline_of(columns: dict[str, np.ndarray]) -> float:
-        return metrics.score(task, target[rows], model.predict(columns))[headline]
+        bound = _scorers(target[rows], model.predict(columns), info, params)
+        return float(bound[headline](once)[0])
 
     whole = headline_of(columns)
     found = []
     for name in track(columns, "importance", len(columns)):
         drops = [
             sign * (whole - headline_of(columns | {name: random.permutation(columns[name])}))
-            for _ in range(params.repeats)
+            for _ in range(params.importance.repeats)
         ]
         found.append({"feature": name, "importance": float(np.mean(drops))})
     return sorted(found, key=lambda line: (-line["importance"], line["feature"]))
@@ -200,7 +206,7 @@ def main() -> None:
     write_json(slices(raw, target, prediction, info, headline, dials, groups), SLICES)
     for name, points in plots(target, prediction, info, dials).items():
         write_json(points, PLOTS / f"{name}.json")
-    ranking = importance(model, table, target, headline, data.task, dials.importance, dials.seed)
+    ranking = importance(model, table, target, info, headline, dials)
     write_json(ranking, PLOTS / "importance.json")
     found = predictions(table, prediction, info, data)
     new = [name for name in dials.slices if name not in found]

@@ -70,10 +70,7 @@ def train(
         predict(each, rows.iloc[held], len(contract.classes))
         for each, (_, held) in zip(fitted, parts, strict=True)
     ]
-    scores = [
-        {"rows": len(held)} | metrics.score(contract.task, target[held], prediction)
-        for prediction, (_, held) in zip(held_out, parts, strict=True)
-    ]
+    scores = score([target[held] for _, held in parts], held_out, contract)
     return Trained(pipeline, scores, _out_of_fold(table, parts, held_out, contract))
 
 
@@ -154,6 +151,26 @@ def predict(pipeline: Any, rows: "pd.DataFrame", classes: int) -> np.ndarray:
     probability = np.zeros((len(rows), classes))
     probability[:, pipeline.classes_] = pipeline.predict_proba(rows)
     return probability
+
+
+def score(
+    targets: list[np.ndarray], predictions: list[np.ndarray], contract: Contract
+) -> list[dict[str, float]]:
+    """The metrics of each fold, decided at the threshold that is best on all other folds.
+
+    As `select` chooses it from rows that the fits have not seen; none but two classes need it.
+    """
+    found = []
+    for fold, (target, prediction) in enumerate(zip(targets, predictions, strict=True)):
+        threshold = 0.5
+        if len(contract.classes) == 2:
+            known, foreseen = (
+                np.concatenate(each[:fold] + each[fold + 1 :]) for each in (targets, predictions)
+            )
+            threshold = metrics.best_threshold(known, foreseen[:, 1])
+        figures = metrics.score(contract.task, target, prediction, threshold=threshold)
+        found.append({"rows": len(target)} | figures)
+    return found
 
 
 def _out_of_fold(
