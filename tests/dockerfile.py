@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PLACES = re.compile(r"(?<![\w.:/])/(?=(?:app|build|opt|tmp|usr/local)\b)")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"  # that the image is built of
 BARE = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 # What makes an image small and quick makes the tests slow: they share caches and compile little.
 SPARED = {"PIP_NO_CACHE_DIR", "UV_NO_CACHE", "UV_COMPILE_BYTECODE", "UV_LINK_MODE"}
@@ -68,7 +69,7 @@ class Image:
         self._build("model", self._from["model"])
         self._build("build", self.root)
         shutil.rmtree(self.root / "build")
-        self._variables = {"VERSION": "unreleased", **BARE}
+        self._variables = {"VERSION": "unreleased", "COMMIT": COMMIT, **BARE}
         self._build("service", self.root)
 
     def variables(self, **more: str) -> dict[str, str]:

@@ -5,12 +5,13 @@ belong together, or a library that computes otherwise, are found before they ans
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .files import UserError, read_json, rounded
+from .files import UserError, first_line, read_json, rounded
 from .model import UNSEEN
 from .paths import EXAMPLES
 from .scoring import Scorer
@@ -22,6 +23,16 @@ REAL_ROWS = 16
 RELATIVE, ABSOLUTE = 1e-5, 1e-6  # how far an answer may be from one stored with six digits
 
 Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows stored with a model, the first `real` of them from the table, and their predictions."""
+
+    rows: Rows
+    predictions: np.ndarray
+    real: int
+    where: str
 
 
 def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[str, Any]:
@@ -47,17 +58,30 @@ def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[
     return {"rows": rows, "predictions": _predictions(scorer, rows).tolist(), "real": len(real)}
 
 
-def check(scorer: Scorer, folder: Path = Path()) -> Rows:
-    """Answer the examples stored in the folder, and return the real rows among them.
+def read(folder: Path) -> Examples:
+    """The examples stored in the folder.
+
+    Raises:
+        UserError: when they are missing, or are none.
+    """
+    path = folder / EXAMPLES
+    stored = read_json(path)
+    try:
+        predictions = np.array(stored["predictions"], dtype=np.float64)
+        return Examples(stored["rows"], predictions, stored["real"], str(path))
+    except (TypeError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} holds no examples ({first_line(error)}); run 'dvc repro' to make them"
+        ) from None
+
+
+def check(scorer: Scorer, stored: Examples) -> None:
+    """Answer the examples.
 
     Raises:
         UserError: naming the first row whose answer is not the stored one.
     """
-    path = folder / EXAMPLES
-    stored = read_json(path)
-    rows: Rows = stored["rows"]
-    _check(_predictions(scorer, rows), np.array(stored["predictions"]), str(path))
-    return rows[: stored["real"]]
+    _check(_predictions(scorer, stored.rows), stored.predictions, stored.where)
 
 
 def _predictions(scorer: Scorer, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -31,4 +31,5 @@ PLOTS = Path("reports/plots")
 GATE = Path("reports/gate.json")
 MODEL_CARD = Path("reports/model_card.md")
 PAGE = Path("reports/index.html")
+VERSION = Path("version.json")  # of a version that was packed for distribution
 PLOT_CACHE = Path(".dvc/tmp/matplotlib")

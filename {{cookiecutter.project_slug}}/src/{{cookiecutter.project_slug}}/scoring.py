@@ -21,7 +21,7 @@ from .decision import rule
 from .files import UserError, read_json, read_yaml
 from .metrics import decide
 from .model import Model
-from .paths import CONTRACT, MODEL, MODEL_INFO
+from .paths import CONTRACT, MODEL, MODEL_INFO, VERSION
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 Arrays = dict[str, np.ndarray]
 Maker = Callable[[Sequence[Any]], np.ndarray]
 EPOCH = datetime(1970, 1, 1)
+TOLD = frozenset(  # by model.json, of every model
+    ("candidate", "features", "trained_on", "sha256", "contract_version", "task", "target")
+    + ("classes", "threshold", "coverage", "conformal_quantile")
+)
+SHORT = 8  # characters of a hash
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Scorer:
         """Open the folder's model; `module` stands in for features.py."""
         path = folder / CONTRACT
         self.contract = contract.parse(read_yaml(path), path)
-        self.info: dict[str, Any] = read_json(folder / MODEL_INFO)
+        self.info = _read_info(folder / MODEL_INFO)
         self.model = Model(folder / MODEL, threads)
         _check_info(self.info, self.model.path, self.contract.version)
         catalogue = Catalogue(self.contract, module)
@@ -144,6 +149,25 @@ def _moments(values: Sequence[Any]) -> np.ndarray:
         [(each.days * 86_400 + each.seconds) * 1_000_000 + each.microseconds for each in since],
         dtype=np.int64,
     ).view("datetime64[us]")
+
+
+def version_of(folder: Path, info: Mapping[str, Any], otherwise: str = "unreleased") -> str:
+    """What version.json calls the folder's model; without one, `otherwise` and of what hash it is.
+
+    So that two models are never called the same.
+    """
+    path = folder / VERSION
+    named = read_json(path).get("version") if path.is_file() else None
+    return str(named or f"{otherwise}-{info['sha256'][:SHORT]}")
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    info = read_json(path)
+    if lacking := sorted(TOLD - info.keys() if isinstance(info, dict) else TOLD):
+        raise UserError(
+            f"{path} lacks {', '.join(lacking)}; run 'dvc repro', or fetch it again with its model"
+        )
+    return dict(info)
 
 
 def _check_info(info: Mapping[str, Any], path: Path, version: int) -> None:

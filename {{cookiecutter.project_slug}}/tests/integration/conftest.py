@@ -183,7 +183,7 @@ class Client:
 
     def __init__(self, service: Service) -> None:
         self.service, self._runner = service, asyncio.Runner()
-        app = application(service)
+        self.app = app = application(service)
         self._closed = False
         self._life = app.app.router.lifespan_context(app.app)  # type: ignore[attr-defined]
         self.run(self._life.__aenter__())
@@ -222,9 +222,9 @@ def serve(shop: Path) -> Iterator[Callable[..., Client]]:
     """Start the service, with settings; it is stopped after the test."""
     clients: list[Client] = []
 
-    def start(**settings: Any) -> Client:
+    def start(kept: Path | None = None, **settings: Any) -> Client:
         plain = {"model_folder": shop, "prediction_log": None, "demo": True, "poll_seconds": 3600}
-        clients.append(Client(Service(Settings(**{**plain, **settings}))))
+        clients.append(Client(Service(Settings(**{**plain, **settings}), kept)))
         return clients[-1]
 
     yield start

@@ -10,6 +10,7 @@ import pytest
 
 from {{cookiecutter.project_slug}}.files import UserError
 from {{cookiecutter.project_slug}}.serving.log_reader import read
+from {{cookiecutter.project_slug}}.serving.model_files import Kept, signature
 
 Serve = Callable[..., Any]
 Row = Callable[..., dict[str, Any]]
@@ -40,41 +41,115 @@ def test_a_new_model_is_swapped_in_while_the_service_runs(
     client = serve()
     old = version(client, row)
     replace(shop, models / "other")
+    assert client.get("/ready").status_code == 200
     look(client, times=1)
-    assert version(client, row) == old
+    assert version(client, row) == old == client.get("/ready").json()["model_version"]
     look(client, times=1)
     assert version(client, row) != old
+    assert client.get("/ready").status_code == 200
     assert 'outcome="swapped",role="champion"} 1.0' in client.get("/metrics").text
 
 
-@pytest.mark.parametrize("damage", ["model", "torn", "answers", "contract", "gone", "info"])
+DAMAGES: dict[str, Callable[[Path, Path], object]] = {
+    "model": lambda shop, _: (shop / "models/model.onnx").write_bytes(b"no model"),
+    "torn": lambda shop, models: copy("models/model.onnx", models / "other", shop),
+    "answers": lambda shop, models: copy("models/examples.json", models / "other", shop),
+    "contract": lambda shop, models: replace(shop, models / "days"),
+    "gone": lambda shop, _: (shop / "models/model.json").unlink(),
+    "info": lambda shop, _: (shop / "models/model.json").write_text("{}"),
+    "list": lambda shop, _: (shop / "models/model.json").write_text("[]"),
+    "no examples": lambda shop, _: (shop / "models/examples.json").unlink(),
+    "empty examples": lambda shop, _: (shop / "models/examples.json").write_text("{}"),
+    "version": lambda shop, _: (shop / "version.json").write_text("[]"),
+}
+
+
+def copy(name: str, source: Path, target: Path) -> None:
+    shutil.copy(source / name, target / name)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_bad_file_is_refused_and_the_old_model_goes_on(
     serve: Serve, row: Row, shop: Path, models: Path, damage: str
 ) -> None:
     client = serve()
     before = client.post("/predict", json=row()).json()
-    if damage == "torn":  # the model without its description, as in the midst of a checkout
-        shutil.copy(models / "other/models/model.onnx", shop / "models/model.onnx")
-    elif damage == "model":
-        (shop / "models/model.onnx").write_bytes(b"no model")
-    elif damage == "answers":
-        shutil.copy(models / "other/models/examples.json", shop / "models/examples.json")
-    elif damage == "contract":
-        replace(shop, models / "days")
-    elif damage == "gone":
-        (shop / "models/model.json").unlink()
-    else:
-        (shop / "models/model.json").write_text("{}")
+    DAMAGES[damage](shop, models)
+    assert client.get("/ready").status_code == 200
     look(client)
+    assert client.get("/ready").json()["model_version"] == before["model_version"]
     after = client.post("/predict", json=row()).json()
     assert after["predictions"] == before["predictions"]
     assert after["model_version"] == before["model_version"]
     assert 'outcome="refused",role="champion"} 1.0' in client.get("/metrics").text
     look(client, times=3)
     assert 'outcome="refused",role="champion"} 1.0' in client.get("/metrics").text
+    (shop / "version.json").unlink(missing_ok=True)
     replace(shop, models / "shop")
     look(client)
     assert version(client, row) == before["model_version"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_worker_that_starts_over_a_bad_file_answers_with_the_model_of_its_siblings(
+    serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path, damage: str
+) -> None:
+    first = serve(kept=tmp_path / "kept")
+    DAMAGES[damage](shop, models)
+    second = serve(kept=tmp_path / "kept")
+    assert version(second, row) == version(first, row)
+    assert second.get("/ready").status_code == 200
+    assert second.get("/openapi.json").json() == first.get("/openapi.json").json()
+    assert 'outcome="refused",role="champion"} 1.0' in second.get("/metrics").text
+
+
+def test_what_was_swapped_in_last_is_kept_and_nothing_before_it(
+    serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
+) -> None:
+    first = serve(kept=tmp_path / "kept")
+    replace(shop, models / "other")
+    look(first)
+    (shop / "models/model.onnx").unlink()
+    assert version(serve(kept=tmp_path / "kept"), row) == version(first, row)
+    folder = tmp_path / "kept/champion"
+    assert {each.name for each in folder.iterdir()} == {
+        "lock",
+        "accepted",
+        (folder / "accepted").resolve().name,
+    }
+
+
+def test_files_that_changed_since_they_were_accepted_are_not_kept(
+    shop: Path, models: Path, tmp_path: Path
+) -> None:
+    kept, accepted = Kept(tmp_path), signature(shop)
+    kept.keep(shop, accepted)
+    first = kept.model
+    replace(shop, models / "other")
+    kept.keep(shop, accepted)  # of a worker that is late
+    assert kept.model == first
+    kept.keep(shop, (*accepted[:-1], (0, 0, 0)))
+    assert kept.model == first
+
+
+def test_a_disk_that_is_full_keeps_nothing_and_stops_nothing(
+    serve: Serve, row: Row, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_text("no folder")
+    assert serve(kept=tmp_path / "kept").post("/predict", json=row()).status_code == 200
+
+
+def test_models_without_a_version_of_their_own_are_told_apart_by_their_hash(
+    serve: Serve, row: Row, shop: Path, models: Path
+) -> None:
+    client = serve(version="v1", commit="abc")
+    old, commit = version(client, row), client.get("/model").json()["commit"]
+    digest = json.loads((shop / "models/model.json").read_text())["sha256"]
+    assert (old, commit) == (f"v1-{digest[:8]}", "abc")
+    replace(shop, models / "other")
+    look(client)
+    assert version(client, row) not in (old, "v1")
+    assert client.get("/model").json()["commit"] is None
 
 
 def test_features_that_changed_after_training_are_caught(
@@ -113,6 +188,21 @@ def test_a_challenger_answers_into_the_log_only(
     assert champion["probability_true"] == pytest.approx(plain[0]["probability"]["true"], abs=1e-6)
     assert abs(champion["probability_true"] - shadow["probability_true"]) > 0.01
     assert champion["model_version"] != shadow["model_version"]
+
+
+def test_a_challenger_that_fails_is_counted_and_answers_go_on(
+    serve: Serve, row: Row, models: Path, tmp_path: Path
+) -> None:
+    client = serve(shadow_folder=models / "other", prediction_log=tmp_path / "log")
+
+    def fail(features: Any) -> Any:
+        raise RuntimeError("a challenger that fails")
+
+    client.service.shadow.model.scorer.score = fail
+    assert [client.post("/predict", json=row()).status_code for _ in range(2)] == [200, 200]
+    assert "serving_shadow_errors_total 2.0" in client.get("/metrics").text
+    client.close()
+    assert read(tmp_path / "log").to_pandas()["role"].tolist() == ["champion"] * 2
 
 
 def test_every_answer_is_logged_and_joined_with_its_outcome(

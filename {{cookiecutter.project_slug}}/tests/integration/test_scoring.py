@@ -25,7 +25,8 @@ def answers(scorer: Scorer, *rows: dict[str, Any]) -> Any:
 
 def change(shop: Path, **values: Any) -> None:
     path = shop / "models/model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    info = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({name: each for name, each in info.items() if each is not ...}))
 
 
 def test_a_recipe_makes_what_the_driver_computes(shop: Path, row: Row) -> None:
@@ -81,6 +82,7 @@ def test_times_as_text_and_as_datetime_are_the_same(shop: Path) -> None:
     [
         ({"sha256": "of another file"}, "is not the file that model.json describes"),
         ({"contract_version": 2}, "keeps version 2 of the contract"),
+        ({"sha256": ..., "threshold": ...}, "model.json lacks sha256, threshold; run 'dvc repro'"),
     ],
 )
 def test_files_of_different_versions_are_refused(

@@ -1,5 +1,6 @@
 """The service over HTTP, in memory: what it answers, what it refuses, and that it says why."""
 
+import hmac
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -213,13 +214,88 @@ def test_what_is_not_there_is_said_in_a_sentence(serve: Serve) -> None:
     assert client.request("DELETE", "/health").json()["error"] == "/health does not answer DELETE"
 
 
-def test_the_model_tells_of_itself(serve: Serve, shop: Path) -> None:
-    (shop / "version.json").write_text('{"version": "v1.2.0", "commit": "abc", "date": "today"}')
-    (shop / "metrics.json").write_text('{"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}}')
-    found = serve().get("/model").json()
-    assert (found["version"], found["commit"]) == ("v1.2.0", "abc")
-    assert found["metrics"]["roc_auc"]["low"] == 0.7
-    assert found["data_window"]["until"] == "2026-01-05 00:00:00"
+def test_the_model_tells_of_itself(serve: Serve, shop: Path, models: Path) -> None:
+    version = {"version": "v1.2.0", "commit": "abc", "date": "today"}
+    metrics = {"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    gate = {"passed": True, "checks": [{"name": "better than the baseline", "passed": True}]}
+    freshness = {"newest": "2026-01-05", "days": 2}
+    (shop / "reports").mkdir()
+    for path, told in {
+        "version.json": version,
+        "metrics.json": metrics,
+        "reports/gate.json": gate,
+        "reports/data_quality.json": {"freshness": freshness, "rows": 60},
+    }.items():
+        (shop / path).write_text(json.dumps(told))
+    info = json.loads((shop / "models/model.json").read_text())
+    same = ("sha256", "task", "target", "classes", "candidate", "features", "contract_version")
+    assert serve(shadow_folder=models / "shop", commit="not asked").get("/model").json() == {
+        **version,
+        **{name: info[name] for name in same},
+        "shadow_version": f"unreleased-{info['sha256'][:8]}",
+        "coverage": 0.9,
+        "decision_threshold": 0.4,
+        "data_window": {"rows": 60, "until": "2026-01-05 00:00:00"},
+        "metrics": metrics,
+        "gate": gate,
+        "freshness": freshness,
+    }
+
+
+def test_a_get_that_fails_is_answered_once_in_json(serve: Serve) -> None:
+    client = serve()
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    def fail() -> bytes:
+        raise FileNotFoundError("the folder of the metrics was cleaned away")
+
+    client.service.telemetry.page, page = fail, client.service.telemetry.page
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": []}
+    client.run(client.app(scope | {"query_string": b"", "root_path": ""}, None, send))
+    start, body = sent
+    client.service.telemetry.page = page
+    headers = dict(start["headers"])
+    problem = json.loads(body["body"])
+    assert (start["status"], headers[b"content-type"]) == (500, b"application/json")
+    assert problem["error"].startswith("The service failed on this request")
+    assert problem["request_id"].encode() == headers[b"x-request-id"]
+    counted = 'serving_requests_total{path="/metrics",status="500"} 1.0'
+    assert counted in client.get("/metrics").text
+
+
+def test_every_key_is_compared_whichever_is_right(
+    serve: Serve, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(demo=False, api_keys=f"{KEY}, {OTHER}")
+    compared: list[bool] = []
+
+    def compare(given: bytes, key: bytes) -> bool:
+        compared.append(given == key)
+        return compared[-1]
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for key in (KEY, OTHER, "wrong"):
+        client.post("/predict", json=row(), headers={"x-api-key": key})
+    assert compared == [True, False, False, True, False, False]
+
+
+def test_requests_under_way_are_counted(serve: Serve, row: Row) -> None:
+    client = serve()
+    page: list[str] = []
+    predict = client.app._posts["/predict"]
+
+    async def look(*given: Any) -> bytes:
+        page.append(client.service.telemetry.page().decode())
+        answer: bytes = await predict(*given)
+        return answer
+
+    client.app._posts = {"/predict": look}
+    client.post("/predict", json=row())
+    assert "serving_in_flight_requests 1.0" in page[0]
+    assert "serving_in_flight_requests 0.0" in client.get("/metrics").text
 
 
 def test_metrics_count_what_was_answered_and_refused(serve: Serve, row: Row) -> None:

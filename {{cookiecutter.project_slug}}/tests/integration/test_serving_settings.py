@@ -1,13 +1,19 @@
 """Settings: each from the environment and from .env, all listed in .env.example."""
 
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from {{cookiecutter.project_slug}}.files import UserError
+from {{cookiecutter.project_slug}}.serving import server
 from {{cookiecutter.project_slug}}.serving.settings import PREFIX, Settings, load
 
+Serve = Callable[..., Any]
+Row = Callable[..., dict[str, Any]]
 KEY = "a-key-of-16-signs"
 SHORT = "short"
 EXAMPLE = Path(".env.example").resolve()
@@ -19,6 +25,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "model_folder": ("models/new", Path("models/new")),
     "shadow_folder": ("models/next", Path("models/next")),
     "version": ("v1", "v1"),
+    "commit": ("abc", "abc"),
     "poll_seconds": ("0.5", 0.5),
     "max_body_bytes": ("5", 5),
     "max_rows": ("6", 6),
@@ -52,6 +59,68 @@ def test_each_setting_comes_from_the_environment_or_a_file(
     monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
     monkeypatch.setenv(PREFIX + name.upper(), text)
     assert getattr(load(), name) == value
+
+
+def test_every_setting_is_tested() -> None:
+    assert {*VALUES, "api_keys"} == Settings.model_fields.keys()
+
+
+def test_a_model_takes_the_threads_that_are_set(serve: Serve) -> None:
+    model = serve(threads=2).service.champion.model.scorer.model
+    assert model._session.get_session_options().intra_op_num_threads == 2
+
+
+def test_requests_under_way_have_the_grace_that_is_set(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, _: configured.append(self.config))
+    monkeypatch.setattr(server, "SIGNALS", set())
+    plain = {"model_folder": shop, "prediction_log": None, "demo": True}
+    with socket.socket() as listening:
+        server.work(Settings(grace_seconds=2.5, **plain), listening)
+    assert configured[0].timeout_graceful_shutdown == 3
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_requests_have_a_line_in_the_log_unless_told_otherwise(
+    serve: Serve, capsys: pytest.CaptureFixture[str], wanted: bool
+) -> None:
+    serve(access_log=wanted).get("/health", headers={"x-request-id": "mine"})
+    assert ("mine" in capsys.readouterr().out) is wanted
+
+
+@pytest.mark.parametrize(("size", "files"), [(1, 2), (4_000_000, 1)])
+def test_a_file_of_the_log_that_is_large_enough_is_followed_by_another(
+    serve: Serve, row: Row, tmp_path: Path, size: int, files: int
+) -> None:
+    client = serve(prediction_log=tmp_path / "log", log_file_bytes=size)
+    for _ in range(2):
+        client.post("/predict", json=row())
+        client.service.log.flush()
+    assert len(list((tmp_path / "log").rglob("*.parquet"))) == files
+
+
+@pytest.mark.parametrize("name", ["MAX_ROW", "MAXROWS", "API_KEY", "PROT", "max_row"])
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_setting_that_is_spelt_wrong_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    if place == ".env":
+        Path(".env").write_text(f"{PREFIX}{name}=1\n{PREFIX}API_KEYS={KEY}\n")
+    else:
+        monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
+        monkeypatch.setenv(PREFIX + name, "1")
+    with pytest.raises(UserError, match=f"{name.upper()} is no setting; did you mean"):
+        load()
+
+
+def test_variables_of_other_programs_disturb_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
+    for name in ("SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_8000_TCP_ADDR", "TRAINING_BUCKET"):
+        monkeypatch.setenv(PREFIX + name, "1")
+    Path(".env").write_text("GRAFANA_PASSWORD=x\n")
+    load()
 
 
 def test_what_the_command_line_gives_wins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ class HalfOfSize:
 
     def __init__(self, contract: Contract) -> None:
         self.contract, self.columns = contract, ["colour", "size"]
-        self.info = {"sha256": "of the model"}
+        self.info = {"sha256": "0123456789abcdef"}
 
     def answers(self, columns: dict[str, np.ndarray]) -> Answers:
         share = np.nan_to_num(columns["size"] / 10, nan=0.5).astype(np.float32)
@@ -91,7 +91,7 @@ def test_every_row_is_there_with_all_its_columns_and_its_prediction(
         "in_set_true",
         "model_version",
     ]
-    assert set(found["model_version"].to_pylist()) == {"unreleased"}
+    assert set(found["model_version"].to_pylist()) == {"unreleased-01234567"}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([given, wanted])
 
 

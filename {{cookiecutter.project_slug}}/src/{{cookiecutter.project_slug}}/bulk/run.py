@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from ..files import CheckError, UserError, read_json
-from ..scoring import Scorer
+from ..files import CheckError, UserError
+from ..scoring import Scorer, version_of
 from .progress import Progress
 from .rows import Predicted, RowScorer
 from .source import Batch, Position, Source
@@ -23,7 +23,6 @@ from .storage import name_of, told
 from .work import Done, Work
 
 PART_ROWS = 1_000_000  # after so many, what is done is kept for --resume
-VERSION = Path("version.json")  # of a packed model
 AHEAD = 2  # batches read before they are scored
 Item = TypeVar("Item")
 
@@ -55,7 +54,7 @@ def _predict(source: str, target: str, options: Options) -> dict[str, Any]:
     """Read, score, write, put in place."""
     rows, scorer = Source(source), Scorer(options.model)
     kind, folder = form(target, rows.kind)
-    version = model_version(options.model)
+    version = version_of(options.model, scorer.info)
     score = RowScorer(scorer, rows, version, typed=(rows.kind, kind) == ("csv", "parquet"))
     work = Work(target, kind, folder=folder)
     done = _start(work, _identity(rows, scorer, kind, folder, version, options), options)
@@ -89,12 +88,6 @@ def form(target: str, kind: str) -> tuple[str, bool]:
     if "." in name_of(target) and not folder:
         raise UserError(f"{target} must end in .parquet, .csv or / (a folder of parts)")
     return kind, True
-
-
-def model_version(folder: Path) -> str:
-    """The version that a packed model tells; in a checkout, unreleased."""
-    path = folder / VERSION
-    return str(read_json(path)["version"]) if path.exists() else "unreleased"
 
 
 def refuse_too_many(done: Done, limit: float, rows: int, place: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,15 +14,16 @@ from starlette.exceptions import HTTPException
 
 from .. import contract as contracts
 from ..contract import Column, Contract
-from ..files import UserError, read_json, read_yaml
-from ..paths import CONTRACT, EXAMPLES
+from ..files import UserError, read_yaml
+from ..paths import CONTRACT
 from ..scoring import Answers
 from . import replies
 from .batch import Batcher
 from .explain import shapley
 from .faults import RequestError, shown
-from .gate import Gate, problem
+from .gate import FAILED, Gate, problem
 from .log import Limits, PredictionLog
+from .model_files import Kept
 from .openapi import document
 from .rows import Reader
 from .served import Place, Served
@@ -34,20 +36,23 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 class Service:
     """What stands behind the paths: the model's places, the readers of bodies, the log."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the model.
+    def __init__(self, settings: Settings, kept: Path | None = None) -> None:
+        """Open the model. In `kept`, workers share copies of the models that they have accepted.
 
         Raises:
             UserError: when there is none in the folder.
         """
-        self.settings, self.telemetry = settings, Telemetry()
-        path = settings.model_folder / CONTRACT
+        self.settings = settings
+        accepted, challenging = Kept(kept, "champion"), Kept(kept, "shadow")
+        path = (accepted.model or settings.model_folder) / CONTRACT
         self.contract = contracts.parse(read_yaml(path), path)
-        self.champion = self._place("champion")
+        self.champion = self._place(settings.model_folder, accepted)
         self.champion.open()
-        self.shadow = self._place("shadow") if settings.shadow_folder else None
-        if self.shadow is not None:
+        self.shadow: Place | None = None
+        if settings.shadow_folder is not None:
+            self.shadow = self._place(settings.shadow_folder, challenging)
             self.shadow.open()
+        self.telemetry = Telemetry()  # only now: a worker that finds no model leaves no files of it
         self.log = _log(settings, self.contract)
         columns, known = self.contract.columns, self.contract.known_before()
         self._rows = Reader(
@@ -57,15 +62,9 @@ class Service:
         self._feedback = Reader(feedback_columns(self.contract), settings.max_rows)
         self._explaining = asyncio.Semaphore(1)
 
-    def _place(self, role: str) -> Place:
-        settings = self.settings
-        folder = settings.shadow_folder if role == "shadow" else settings.model_folder
-        assert folder is not None
-
-        def watch(outcome: str) -> None:
-            self.telemetry.models.labels(role, outcome).inc()
-
-        return Place(folder, settings.version, settings.threads, self.contract, watch)
+    def _place(self, folder: Path, kept: Kept) -> Place:
+        settings, commit = self.settings, self.settings.commit
+        return Place(folder, settings.version, settings.threads, self.contract, commit, kept)
 
     def model(self) -> Served:
         """The model that answers now.
@@ -131,13 +130,17 @@ class Service:
 
     def example(self) -> dict[str, Any] | None:
         """A row that a request may hold."""
-        path = self.settings.model_folder / EXAMPLES
-        return read_json(path)["rows"][0] if path.is_file() else None
+        return None if self.champion.model is None else self.champion.model.examples.rows[0]
 
     def look(self) -> None:
         """Bring the metrics up to date."""
-        counters = None if self.log is None else self.log.counters()
-        self.telemetry.look(self.champion.model, counters, self.batcher.shadow_errors)
+        self.telemetry.look(self.champion.model)
+        self.telemetry.take_over("shadow_errors", self.batcher.shadow_errors)
+        for role, place in (("champion", self.champion), ("shadow", self.shadow)):
+            for outcome, count in ({} if place is None else place.outcomes).items():
+                self.telemetry.take_over("models", count, role, outcome)
+        if self.log is not None:
+            self.telemetry.look_at_log(self.log.counters())
 
     async def watch(self) -> None:
         """Look for new models for ever."""
@@ -170,13 +173,13 @@ def feedback_columns(contract: Contract) -> dict[str, Column]:
     }
 
 
-def make(settings: Settings) -> Gate:
-    """The application of a service of its own.
+def make(settings: Settings, kept: Path | None = None) -> Gate:
+    """The application of a service of its own; see Service for `kept`.
 
     Raises:
         UserError: when there is no model in the folder.
     """
-    return application(Service(settings))
+    return application(Service(settings, kept))
 
 
 def application(service: Service) -> Gate:
@@ -238,6 +241,11 @@ def _add_paths(app: FastAPI, service: Service, described: bytes) -> None:
     @app.get("/openapi.json")
     async def openapi() -> Response:
         return Response(described, media_type="application/json")
+
+    @app.exception_handler(Exception)
+    async def fail(request: Request, error: Exception) -> Response:
+        body = problem(RequestError(500, FAILED), request.scope["request_id"])
+        return Response(body, 500, media_type="application/json")
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:

@@ -85,7 +85,8 @@ class Gate:
                 body = await self._post(scope["method"], path, headers, receive, request_id)
                 reply = Reply(200, body)
             else:
-                await self._pass_on(scope, receive, send, request_id, start)
+                status = await self._pass_on(scope, receive, send, request_id)
+                self._count(path, status, start, request_id)
                 return
         except RequestError as error:
             reply = Reply(error.status, problem(error, request_id))
@@ -119,11 +120,13 @@ class Gate:
         if self._in_flight >= self._settings.max_concurrency:
             raise RequestError(429, "Too many requests at once; try again in a second")
         self._in_flight += 1
+        self._telemetry.in_flight.set(self._in_flight)
         try:
             body = await self._body(receive)
             return await self._posts[path](request_id, body)
         finally:
             self._in_flight -= 1
+            self._telemetry.in_flight.set(self._in_flight)
 
     def _check_key(self, headers: Mapping[bytes, bytes]) -> None:
         """Compare with every key, in a time that tells nothing of them."""
@@ -183,10 +186,9 @@ class Gate:
             413, f"The body is larger than {limit} bytes; send fewer rows at a time"
         )
 
-    async def _pass_on(
-        self, scope: Scope, receive: Receive, send: Send, request_id: str, start: float
-    ) -> None:
-        status = 500
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+        """Let the application answer; the status of its answer, which is never followed by ours."""
+        status = 0
         scope["request_id"] = request_id
 
         async def send_on(message: Any) -> None:
@@ -199,8 +201,11 @@ class Gate:
 
         try:
             await self.app(scope, receive, send_on)
-        finally:
-            self._count(scope["path"], status, start, request_id)
+        except Exception:
+            if not status:
+                raise
+            self._log.exception("request failed", request_id=request_id, path=scope["path"])
+        return status
 
     def _count(self, path: str, status: int, start: float, request_id: str) -> None:
         seconds = perf_counter() - start

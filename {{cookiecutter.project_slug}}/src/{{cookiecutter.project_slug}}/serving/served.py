@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +12,11 @@ import structlog
 
 from .. import examples
 from ..contract import Contract
-from ..files import UserError, read_json
-from ..paths import CONTRACT, DATA_QUALITY, EXAMPLES, GATE, METRICS, MODEL, MODEL_INFO
-from ..scoring import Scorer
-
-VERSION = Path("version.json")  # written when a version is packed for distribution
-NEEDED = (MODEL, MODEL_INFO, EXAMPLES, CONTRACT)
-WATCHED = (*NEEDED, METRICS, GATE, DATA_QUALITY, VERSION)
-SHORT = 8  # characters of a hash
-
-Signature = tuple[tuple[int, int, int] | None, ...]
+from ..examples import Examples
+from ..files import UserError, first_line, read_json
+from ..paths import CONTRACT, DATA_QUALITY, GATE, METRICS, VERSION
+from ..scoring import Scorer, version_of
+from .model_files import Kept, Signature, signature
 
 
 class WrongAnswersError(UserError):
@@ -31,11 +25,14 @@ class WrongAnswersError(UserError):
 
 @dataclass(frozen=True)
 class Served:
-    """A model whose answers were checked, and what `/model` tells of it."""
+    """A model whose answers were checked, and what `/model` tells of it.
+
+    It reads nothing more of its folder, where another model may come to lie.
+    """
 
     scorer: Scorer
     version: str
-    folder: Path
+    examples: Examples
     background: dict[str, np.ndarray]
     about: dict[str, Any]
     trained_until: float | None
@@ -47,44 +44,44 @@ class Served:
         Raises:
             UserError: naming the first that is not answered as stored.
         """
-        examples.check(self.scorer, self.folder)
+        examples.check(self.scorer, self.examples)
 
 
-def open_model(folder: Path, version: str, threads: int = 1) -> Served:
+def open_model(folder: Path, version: str, threads: int = 1, commit: str | None = None) -> Served:
     """Open the model in a folder and check its answers.
 
     Args:
         folder: of a checkout or of an unpacked version.
-        version: what to call it when no version.json stands in the folder.
+        version: what to call it, with its hash, when no version.json stands in the folder.
         threads: for the model file.
+        commit: that it comes from, when no version.json says so.
 
     Raises:
         UserError: for files that are missing or do not belong together; WrongAnswersError when
             the stored examples are answered otherwise.
     """
     scorer = Scorer(folder, threads)
+    stored = examples.read(folder)
     try:
-        rows = examples.check(scorer, folder)
+        examples.check(scorer, stored)
     except UserError as error:
         raise WrongAnswersError(str(error)) from None
+    rows = stored.rows[: stored.real]
     columns = {name: [row.get(name) for row in rows] for name in scorer.columns}
-    release = _read(folder / VERSION) or {}
-    digest = scorer.info["sha256"]
-    name = str(release.get("version") or version)
-    name = f"{name}-{digest[:SHORT]}" if name == "unreleased" else name
     until = scorer.info["trained_on"].get("until")
     return Served(
         scorer=scorer,
-        version=name,
-        folder=folder,
+        version=version_of(folder, scorer.info, version),
+        examples=stored,
         background=scorer.features(scorer.arrays(columns)),
-        about=_about(scorer, folder, release),
+        about=_about(scorer, folder, commit),
         trained_until=None if until is None else _moment(until),
     )
 
 
-def _about(scorer: Scorer, folder: Path, release: dict[str, Any]) -> dict[str, Any]:
+def _about(scorer: Scorer, folder: Path, commit: str | None) -> dict[str, Any]:
     info, quality = scorer.info, _read(folder / DATA_QUALITY) or {}
+    release = _read(folder / VERSION) or {"commit": commit}
     names = ("task", "target", "classes", "candidate", "features", "contract_version", "coverage")
     return {
         "commit": release.get("commit"),
@@ -107,24 +104,11 @@ def _moment(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
-def signature(folder: Path) -> Signature:
-    """What changes when one of the model's files does: their times, sizes and places on disk."""
-    return tuple(_stamp(folder / path) for path in WATCHED)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
 class Place:
     """A folder and the model served from it; `look` swaps in what is new there, if it is right.
 
     `model` is None while there is none that is right, and `fault` says why. A model that is swapped
-    out stays with the requests that it is answering.
+    out stays with the requests that it is answering. `outcomes` counts the models found.
     """
 
     def __init__(
@@ -133,30 +117,37 @@ class Place:
         version: str,
         threads: int = 1,
         contract: Contract | None = None,
-        watch: Callable[[str], None] = lambda outcome: None,
+        commit: str | None = None,
+        kept: Kept | None = None,
     ) -> None:
-        """`watch` is told of each model: "swapped" or "refused"."""
+        """`version` and `commit` tell of a model without version.json, the latter of the first."""
         self.folder, self.contract = folder, contract
         self.fault: str | None = None
         self.model: Served | None = None
-        self._version, self._threads, self._watch = version, threads, watch
+        self.outcomes = {"swapped": 0, "refused": 0}
+        self._version, self._threads, self._commit = version, threads, commit
+        self._kept = kept or Kept()
         self._seen: Signature | None = None
         self._tried: Signature | None = None
         self._log = structlog.get_logger()
 
     def open(self) -> None:
-        """Open the model that lies there now.
+        """Open the model that lies there now; if it is bad, the one that other workers answer with.
 
         Raises:
             UserError: when there is none; one that answers wrongly is told by `fault` instead.
         """
         self._tried = self._seen = signature(self.folder)
+        kept = self._kept.model
         try:
-            self.model = self._open()
-        except WrongAnswersError as error:
-            self.fault = str(error)
-            self._log.error("model refused", folder=str(self.folder), reason=self.fault)
-            self._watch("refused")
+            self.model = self._open(self.folder)
+            self._keep(self._tried)
+        except UserError as error:
+            if kept is None and not isinstance(error, WrongAnswersError):
+                raise
+            self._refuse(str(error))
+            if kept is not None:
+                self.model, self.fault = self._open(kept), None
 
     async def look(self) -> None:
         """Swap in the model that lies there, once its files rest and if it is not this one."""
@@ -164,32 +155,43 @@ class Place:
         rests, self._seen = found == self._seen, found
         if not rests or found == self._tried:
             return
-        self._tried = found
+        self._tried, self._commit = found, None
         try:
-            new = await asyncio.to_thread(self._open)
+            new = await asyncio.to_thread(self._open, self.folder)
         except UserError as error:
             self._refuse(str(error))
-        except Exception as error:  # whatever a damaged file does, the old model goes on
-            self._refuse(f"{type(error).__name__}: {error}")
         else:
             self._log.info("model swapped", folder=str(self.folder), model_version=new.version)
             self.model, self.fault = new, None
-            self._watch("swapped")
+            self.outcomes["swapped"] += 1
+            await asyncio.to_thread(self._keep, found)
 
-    def _open(self) -> Served:
-        new = open_model(self.folder, self._version, self._threads)
+    def _open(self, folder: Path) -> Served:
+        try:
+            new = open_model(folder, self._version, self._threads, self._commit)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged file does, the old model goes on
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise UserError(f"{folder} holds no whole model ({why}); fetch it again") from error
         if self.contract is not None and _rows(new.scorer.contract) != _rows(self.contract):
             raise UserError(
-                f"{self.folder / CONTRACT} is another contract than requests are read by; "
+                f"{folder / CONTRACT} is another contract than requests are read by; "
                 "restart the service to serve its model"
             )
         return new
+
+    def _keep(self, accepted: Signature) -> None:
+        try:
+            self._kept.keep(self.folder, accepted)
+        except OSError as error:  # a full disk fails no request
+            self._log.warning("model not kept for later workers", reason=first_line(error))
 
     def _refuse(self, reason: str) -> None:
         self._log.error("model refused", folder=str(self.folder), reason=reason)
         if self.model is None:
             self.fault = reason
-        self._watch("refused")
+        self.outcomes["refused"] += 1
 
 
 def _rows(contract: Contract) -> Any:

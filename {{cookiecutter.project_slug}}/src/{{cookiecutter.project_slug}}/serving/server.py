@@ -6,14 +6,15 @@ moment, share its memory, and one that dies is replaced while the others go on a
 
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -25,7 +26,10 @@ from .settings import METRICS_FOLDER, Settings
 BACKLOG = 2048
 OPEN_FILES = 65_536
 KEEP_ALIVE = 30  # seconds that a connection may be idle
-RESPITE = 1.0  # seconds between starts of workers that do not live
+RESPITE = 1.0  # seconds between starts of workers that do not live, twice as many each time
+LONGEST_RESPITE = 32.0
+LIVED = 10.0  # seconds after which a worker has lived
+LOOK = 0.1  # seconds between looks while a worker waits to be started
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -35,9 +39,18 @@ def serve(settings: Settings) -> None:
     Raises:
         UserError: when the address is taken, or there is no model.
     """
+    _end_on_signals()
     listening = _listen(settings)
     _raise_limit_of_open_files()
-    os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="metrics-")  # of all workers together
+    with tempfile.TemporaryDirectory(prefix="serve-", ignore_cleanup_errors=True) as name:
+        _serve(settings, listening, Path(name))
+
+
+def _serve(settings: Settings, listening: socket.socket, shared: Path) -> None:
+    """Answer requests; `shared` is the folder of what workers share besides memory."""
+    metrics = shared / "metrics"
+    metrics.mkdir()
+    os.environ[METRICS_FOLDER] = str(metrics)
     preload()
     host, port = listening.getsockname()[:2]
     log = structlog.get_logger()
@@ -48,20 +61,17 @@ def serve(settings: Settings) -> None:
         if settings.workers == 1:
             work(settings, listening)
         else:
-            Workers(settings, listening).run()
+            Workers(settings, listening, shared / "models").run()
     finally:
-        shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)
-    log.info("stopped")
+        log.info("stopped")
 
 
-def work(settings: Settings, listening: socket.socket) -> None:
-    """Answer requests in this process."""
+def work(settings: Settings, listening: socket.socket, kept: Path | None = None) -> None:
+    """Answer requests in this process; `kept` is where workers share models that they accepted."""
     from .app import make  # not before the folder of the metrics is known
     from .connection import connection
 
-    for each in SIGNALS:  # uvicorn raises them once more when it is done
-        signal.signal(each, lambda *_: None)
-    gate = make(settings)
+    gate = make(settings, kept)
     config = uvicorn.Config(
         gate,
         http=connection(gate, settings.timeout_seconds),
@@ -74,17 +84,22 @@ def work(settings: Settings, listening: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=ceil(settings.grace_seconds),
     )
-    uvicorn.Server(config).run([listening])
+    server = uvicorn.Server(config)
+    for each in SIGNALS:  # not before there is a server; it raises them once more when it is done
+        signal.signal(each, server.handle_exit)
+    server.run([listening])
 
 
 class Workers:
     """The worker processes; `run` ends when all have."""
 
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
-        self._settings, self._listening = settings, listening
+    def __init__(self, settings: Settings, listening: socket.socket, kept: Path) -> None:
+        self._settings, self._listening, self._kept = settings, listening, kept
         self._lifeline = os.pipe()  # closed by the parent's death, whatever its cause
         self._born: dict[int, float] = {}
         self._first: set[int] = set()
+        self._due: list[float] = []  # when successors are started
+        self._respite = RESPITE
         self._stopping = self._refused = False
         self._log = structlog.get_logger()
 
@@ -98,33 +113,48 @@ class Workers:
             signal.signal(each, self._stop)
         signal.signal(signal.SIGALRM, lambda *_: self._send(signal.SIGKILL))
         for _ in range(self._settings.workers):
-            self._first.add(self._start())
-        while self._born:
-            pid, status = os.waitpid(-1, 0)
-            self._ended(pid, os.waitstatus_to_exitcode(status))
+            self._start()
+        self._first = {*self._born}
+        while self._born or self._due:
+            pid, status = self._wait()
+            if pid:
+                self._ended(pid, os.waitstatus_to_exitcode(status))
+            self._start_successors()
         signal.alarm(0)
         if self._refused:
             raise SystemExit(UserError.exit_code)  # the worker has said why
 
-    def _start(self) -> int:
+    def _wait(self) -> tuple[int, int]:
+        """The worker that ended and its status, or zeros when it is time to look at what is due."""
+        if not self._due:
+            return os.waitpid(-1, 0)
+        time.sleep(LOOK)
+        return os.waitpid(-1, os.WNOHANG) if self._born else (0, 0)
+
+    def _start_successors(self) -> None:
+        now = time.monotonic()
+        for _ in [moment for moment in self._due if moment <= now]:
+            self._start()
+        self._due = [] if self._stopping else [moment for moment in self._due if moment > now]
+
+    def _start(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        pid = os.fork()
-        if pid == 0:
-            self._live()
-        self._born[pid] = time.monotonic()
+        if not self._stopping:
+            pid = os.fork()
+            if pid == 0:
+                self._live()
+            self._born[pid] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        return pid
 
     def _live(self) -> None:
         """Be a worker, and never return."""
         code = 1
         try:
-            for each in SIGNALS:
-                signal.signal(each, signal.SIG_DFL)
+            _end_on_signals()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             os.close(self._lifeline[1])
             threading.Thread(target=_end_with_parent, args=self._lifeline[:1], daemon=True).start()
-            work(self._settings, self._listening)
+            work(self._settings, self._listening, self._kept)
             code = 0
         except UserError as error:
             print(error, file=sys.stderr)
@@ -150,9 +180,10 @@ class Workers:
             self._stop()
             return
         self._log.error("worker ended", pid=pid, code=code)
-        time.sleep(max(0.0, RESPITE - lived))
-        if not self._stopping:
-            self._start()
+        if lived > LIVED:
+            self._respite = RESPITE
+        self._due.append(time.monotonic() + max(0.0, self._respite - lived))
+        self._respite = min(2 * self._respite, LONGEST_RESPITE)
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True
@@ -161,7 +192,8 @@ class Workers:
 
     def _send(self, what: signal.Signals) -> None:
         for pid in list(self._born):
-            os.kill(pid, what)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, what)
 
 
 def preload() -> None:
@@ -176,6 +208,16 @@ def preload() -> None:
     from .telemetry import set_up_logs
 
     set_up_logs()
+
+
+def _end_on_signals() -> None:
+    """End as told at any moment, also while a model is being opened, and clean up."""
+    for each in SIGNALS:
+        signal.signal(each, _end)
+
+
+def _end(*_: Any) -> None:
+    raise SystemExit(0)
 
 
 def _listen(settings: Settings) -> socket.socket:

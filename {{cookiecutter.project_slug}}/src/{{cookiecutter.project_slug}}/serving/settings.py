@@ -4,9 +4,12 @@ Parameters (params.yaml) change the model; settings change where it runs. Each i
 variable: the package's name in upper case, then the setting's, as .env.example lists them.
 """
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -15,6 +18,8 @@ from ..files import UserError
 PREFIX = f"{__name__.split('.')[0].upper()}_"
 KEY_LENGTH = 16
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client asks for it when imported
+ENV_FILE = ".env"
+NEAR = 0.75  # how alike a name is that was meant to be another
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Count = Annotated[int, Field(ge=1)]
@@ -25,7 +30,7 @@ class Settings(BaseSettings):
     """Where and how the service runs; everything but the API keys has a default."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix=PREFIX, env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     host: str = "127.0.0.1"
@@ -35,6 +40,7 @@ class Settings(BaseSettings):
     model_folder: Path = Path()
     shadow_folder: Path | None = None
     version: str = "unreleased"
+    commit: str | None = None
     poll_seconds: Seconds = 2.0
     max_body_bytes: Count = 2_000_000
     max_rows: Count = 1000
@@ -63,7 +69,7 @@ class Settings(BaseSettings):
             raise ValueError("keys are of ASCII characters")
         return keys
 
-    @field_validator("shadow_folder", "prediction_log", mode="before")
+    @field_validator("shadow_folder", "commit", "prediction_log", mode="before")
     @classmethod
     def _nothing(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -73,8 +79,9 @@ def load(**given: Any) -> Settings:
     """The settings; those given (not None) win over the environment, it over `.env`.
 
     Raises:
-        UserError: naming each setting that is wrong, and when there is no API key.
+        UserError: naming each setting that is wrong or misspelt, and when there is no API key.
     """
+    _refuse_misspelt()
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
@@ -91,6 +98,16 @@ def load(**given: Any) -> Settings:
             "listens on 127.0.0.1 only"
         )
     return settings
+
+
+def _refuse_misspelt() -> None:
+    """Names of ours that are nearly settings; what is quite different is for another program."""
+    known = [name.upper() for name in Settings.model_fields]
+    given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}
+    for name in sorted(each for each in given if each.startswith(PREFIX)):
+        near = get_close_matches(name.removeprefix(PREFIX), known, 1, NEAR)
+        if near and name != PREFIX + near[0]:
+            raise UserError(f"{name} is no setting; did you mean {PREFIX}{near[0]}?")
 
 
 def _fault(fault: Any) -> str:

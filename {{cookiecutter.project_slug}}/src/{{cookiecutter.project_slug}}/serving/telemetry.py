@@ -46,16 +46,16 @@ class Telemetry:
         self._predictions = Counter(
             "serving_predictions_total", "Rows answered, by the class decided on.", ["class"], **own
         )
-        self.models = Counter(
-            "serving_models_total",
-            "Models found and swapped in, or refused, by role.",
-            ["role", "outcome"],
-            **own,
-        )
-        self.shadow_errors = Counter(
-            "serving_shadow_errors_total", "Batches that the challenger failed on.", **own
-        )
-        self._log = {
+        self._totals: dict[str, Counter] = {
+            "models": Counter(
+                "serving_models_total",
+                "Models found and swapped in, or refused, by role.",
+                ["role", "outcome"],
+                **own,
+            ),
+            "shadow_errors": Counter(
+                "serving_shadow_errors_total", "Batches that the challenger failed on.", **own
+            ),
             "written_rows": Counter("serving_log_written_rows_total", "Rows logged.", **own),
             "dropped_rows": Counter(
                 "serving_log_dropped_rows_total", "Rows not logged: the queue was full.", **own
@@ -76,8 +76,7 @@ class Telemetry:
         self._ready = Gauge(
             "serving_ready", "1 when every worker has a model.", **own, multiprocess_mode="livemin"
         )
-        self._counted = Counters(0, 0, 0, 0)
-        self._shadow_counted = 0
+        self._taken: dict[tuple[str, ...], int] = {}
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -95,18 +94,24 @@ class Telemetry:
             counter = self._classes[name] = self._predictions.labels(name)
         counter.inc(rows)
 
-    def look(self, model: Served | None, counters: Counters | None, shadow_errors: int) -> None:
-        """Take over what others count: the log, the model's age."""
+    def look(self, model: Served | None) -> None:
+        """Whether there is a model, and how old it is."""
         self._ready.set(model is not None)
         if model is not None and model.trained_until is not None:
             self._age.set(time.time() - model.trained_until)
-        self.shadow_errors.inc(shadow_errors - self._shadow_counted)
-        self._shadow_counted = shadow_errors
-        if counters is not None:
-            self._queued.set(counters.queued_rows)
-            for name, counter in self._log.items():
-                counter.inc(getattr(counters, name) - getattr(self._counted, name))
-            self._counted = counters
+
+    def look_at_log(self, counters: Counters) -> None:
+        """What the log has counted."""
+        self._queued.set(counters.queued_rows)
+        for name in ("written_rows", "dropped_rows", "write_errors"):
+            self.take_over(name, getattr(counters, name))
+
+    def take_over(self, name: str, total: int, *labels: str) -> None:
+        """Let a counter follow what somebody else counts."""
+        counter, key = self._totals[name], (name, *labels)
+        if total != self._taken.get(key, 0):
+            (counter.labels(*labels) if labels else counter).inc(total - self._taken.get(key, 0))
+            self._taken[key] = total
 
     def page(self) -> bytes:
         """The page that Prometheus reads: of all workers, where there are several."""
