@@ -10,6 +10,7 @@ from .catalogue import Catalogue, as_array
 from .contract import Contract
 from .files import UserError
 from .paths import PARAMS
+from .progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,8 @@ def in_features(rows: "pd.DataFrame", catalogue: Catalogue, limit: float, seed: 
     contract = catalogue.contract
     target = contract.encode(rows[contract.target])
     probes = []
-    for name, column in catalogue.compute(rows, list(catalogue.features)).items():
+    values = catalogue.compute(rows, list(catalogue.features))
+    for name, column in track(values.items(), "look for leaks", len(values)):
         score = score_alone(column, target, contract.task, seed)
         copies = int(is_copy(column, target))
         probes += [

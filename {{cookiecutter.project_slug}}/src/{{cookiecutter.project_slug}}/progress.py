@@ -1,17 +1,53 @@
-"""progress: an iterable in, the same out; a bar at a terminal, silence elsewhere."""
+"""progress: work in, the same out; what is going on shown at a terminal, silence elsewhere."""
 
+import os
 import sys
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Item = TypeVar("Item")
 
 
+def watched() -> bool:
+    """Whether somebody looks on: standard error is a terminal, and not that of a CI job."""
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return sys.stderr.isatty() and not in_ci
+
+
 def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
-    """The items, with a progress bar on standard error when that is a terminal."""
-    if not sys.stderr.isatty():
+    """The items, with a progress bar on standard error when that is watched."""
+    if not watched():
         return items
-    from rich.console import Console
     from rich.progress import track as bar
 
-    return bar(items, description=what, total=total, console=Console(stderr=True), transient=True)
+    return bar(items, description=what, total=total, console=_console(), transient=True)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A line on standard error, when that is watched, that counts the seconds of the work within.
+
+    Bars of parts that can be counted stand below it.
+    """
+    if not watched():
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=_console(), transient=True) as line:
+        line.add_task(what, total=None)
+        yield
+
+
+@cache
+def _console() -> "Console":
+    """The one for all, since a line and a bar on two of them would overwrite each other."""
+    from rich.console import Console
+
+    return Console(stderr=True)

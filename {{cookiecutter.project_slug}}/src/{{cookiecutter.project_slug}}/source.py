@@ -20,6 +20,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype, is_string_dtype
 
 from .files import UserError, read_table
+from .progress import track
 
 TIME_ZONE = "America/New_York"
 LATE_MINUTES = 15
@@ -78,7 +79,8 @@ def read(
         UserError: when a file or column is missing, unreadable, empty or of another type.
     """
     months = _months(folder, until)
-    flights = pd.concat([_flights(_read(path, FLIGHTS)) for path in months])
+    tracked = track(months, f"read {folder}", len(months))
+    flights = pd.concat([_flights(_read(path, FLIGHTS)) for path in tracked])
     if until is not None:
         # A flight without a time is kept, so that the contract can name it.
         flights = flights[~(flights["scheduled_departure"] >= until)]

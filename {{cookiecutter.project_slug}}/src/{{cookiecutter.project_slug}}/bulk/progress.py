@@ -1,9 +1,10 @@
 """progress: rows done in; at a terminal a bar with rows a second and the time left out."""
 
-import sys
 import time
 from types import TracebackType
 from typing import Any, Self
+
+from ..progress import watched
 
 
 class Progress:
@@ -38,7 +39,7 @@ class Progress:
         return round(self._rows / (time.perf_counter() - self._start)) if self._rows else None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if watched():
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar

@@ -23,10 +23,12 @@ def main() -> None:
         os.execve(sys.executable, command, os.environ | ENVIRONMENT)
 
     from ..files import UserError
+    from ..progress import busy
 
-    stage = importlib.import_module(f".{sys.argv[1]}", __package__)
     try:
-        stage.main(*sys.argv[2:])
+        with busy(" ".join(sys.argv[1:])):
+            stage = importlib.import_module(f".{sys.argv[1]}", __package__)
+            stage.main(*sys.argv[2:])
     except UserError as error:
         print(f"{sys.argv[1]}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
