@@ -1,5 +1,6 @@
 """Bad input to the pipeline: one clear sentence, a non-zero exit, and nothing half-written."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,16 +260,28 @@ def test_rows_of_one_class_stop_the_run(scratch: BakedProject) -> None:
         scratch.run("dvc", "checkout", "--quiet", "--force")
 
 
-def test_a_stated_exception_lets_the_named_column_pass_and_stands_on_the_card(
+def checks(project: BakedProject) -> dict[str, Any]:
+    """The checks of the gate by name."""
+    gate = json.loads((project.path / "reports/gate.json").read_text(encoding="utf-8"))
+    return {each["name"]: each for each in gate["checks"]}
+
+
+def test_a_stated_exception_lets_the_named_column_pass_and_stands_in_gate_and_card(
     scratch: BakedProject,
 ) -> None:
     append("src/flight_delays/features.py", TAIL)(scratch)
-    reasons = {"identifier": {"aircraft": "the fleet does not change"}}
-    scratch.edit("params.yaml", split__leakage__allow=reasons)
+    reason = "the fleet does not change"
+    scratch.edit("params.yaml", split__leakage__allow={"identifier": {"aircraft": reason}})
+    scratch.edit("params.yaml", train__models=["prior"], train__feature_sets=["schedule"])
     try:
-        scratch.run("python", "-m", "flight_delays.stages", "split")
-        scratch.run("python", "-m", "flight_delays.stages", "card")
-        assert scratch.file_contains("reports/model_card.md", "the fleet does not change")
+        scratch.run("dvc", "repro")
+        check = checks(scratch)["leakage"]
+        assert check["value"] == 1 and check["passed"] and reason in check["why"]
+        assert scratch.file_contains("reports/model_card.md", reason)
+        assert scratch.file_contains("reports/index.html", reason)
+        scratch.edit("params.yaml", gate__leakage_exceptions=0)
+        scratch.run("dvc", "repro", "gate")
+        assert not checks(scratch)["leakage"]["passed"]
     finally:
         scratch.run("git", "checkout", "--quiet", ".")
         scratch.run("dvc", "checkout", "--quiet", "--force")

@@ -91,3 +91,6 @@ def test_another_table_goes_through_the_same_stages(
     assert [check["name"] for check in gate["checks"] if not check["passed"]] == []
     assert "up to date" in copy.run("dvc", "repro").stdout
     copy.run("dvc", "plots", "show", "--out", tmp_path / "plots")
+    page = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
+    curve = '"color": {"field": "class", "type": "nominal"}'  # a line for each class, not one through all
+    assert page.count(curve) == (2 if name == "wine" else 0)

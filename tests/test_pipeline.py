@@ -106,6 +106,19 @@ def test_the_infrastructure_runs_without_the_ml(project: BakedProject, tmp_path:
     assert copy.run("flight-delays", "show", check=False).returncode == 1
 
 
+def test_the_gate_refuses_the_figures_of_a_real_run_beyond_its_limits(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    copy = reproduced.copy(tmp_path / "copy")
+    copy.edit("params.yaml", gate__floor=0.99, gate__worst_slice=0.99)
+    copy.edit("params.yaml", gate__calibration=0, gate__parity=0, gate__model_megabytes=0)
+    copy.edit("params.yaml", gate__quarantined=0, gate__missing_rise=0, gate__share_shift=0)
+    copy.edit("params.yaml", gate__max_age_days=0)
+    copy.run("dvc", "repro", "gate")
+    passed = {each["name"] for each in read(copy, "reports/gate.json")["checks"] if each["passed"]}
+    assert passed == {"better_than_baseline", "coverage", "leakage"}
+
+
 def test_a_candidate_taken_out_leaves_nothing_behind(
     reproduced: BakedProject, tmp_path: Path
 ) -> None:
