@@ -60,6 +60,15 @@ def test_a_fresh_clone_makes_the_same_bytes_whatever_its_shell_sets(
         assert (clone.path / name).read_bytes() == (reproduced.path / name).read_bytes()
 
 
+def test_a_stage_run_by_hand_makes_the_bytes_that_a_fork_made_for_dvc(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    copy = reproduced.copy(tmp_path / "copy")
+    for words in ("split", "train schedule_weather boosting", "select", "evaluate", "card"):
+        copy.run("python", "-m", "flight_delays.stages", *words.split())
+    assert "up to date" in copy.run("dvc", "status").stdout
+
+
 def test_a_teammate_gets_the_bytes_without_running_anything(
     reproduced: BakedProject,
 ) -> None:

@@ -36,7 +36,10 @@ from .rows import Rows, array, read
 from .side import Side
 
 # What featurize imports and no feature's value depends on.
-NEUTRAL = {"__main__.py", "files.py", "markdown.py", "params.py", "paths.py", "progress.py"}
+NEUTRAL = {
+    *("__main__.py", "files.py", "forkserver.py", "markdown.py"),
+    *("params.py", "paths.py", "progress.py"),
+}
 PACKAGE = str(__package__).partition(".")[0]
 MINUTES = 60  # that making features of the test rows may take
 Predictions = NDArray[np.float32]

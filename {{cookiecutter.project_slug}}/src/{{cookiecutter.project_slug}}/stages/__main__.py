@@ -16,22 +16,36 @@ ENVIRONMENT = {
 }
 
 
-def main() -> None:
+def run(words: list[str]) -> int:
     """Run the stage; a user's mistake is one sentence and an exit code, never a traceback."""
-    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
-        command = [sys.executable, "-m", str(__package__), *sys.argv[1:]]
-        os.execve(sys.executable, command, os.environ | ENVIRONMENT)
-
     from ..files import UserError
     from ..progress import busy
 
+    name, *arguments = words
     try:
-        with busy(" ".join(sys.argv[1:])):
-            stage = importlib.import_module(f".{sys.argv[1]}", __package__)
-            stage.main(*sys.argv[2:])
+        with busy(" ".join(words)):
+            stage = importlib.import_module(f".{name}", __package__)
+            stage.main(*arguments)
     except UserError as error:
-        print(f"{sys.argv[1]}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def main() -> None:
+    """Run the stage in this process, or in a fork of one that has the libraries loaded."""
+    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
+        command = [sys.executable, "-m", str(__package__), *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | ENVIRONMENT)
+    words = sys.argv[1:]
+    if "DVC_STAGE" in os.environ and sys.platform == "linux":  # elsewhere forks are not safe
+        from .. import forkserver
+
+        code = forkserver.ask(words)
+        if code is not None:
+            sys.exit(code)
+        forkserver.leave_behind(run)
+    sys.exit(run(words))
 
 
 if __name__ == "__main__":
