@@ -47,7 +47,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_all_is_in_order_after_a_run_that_was_committed_and_pushed(work: BakedProject) -> None:
     said = work.run("flight-delays", "doctor").stdout.splitlines()
-    assert len(said) == 12
+    assert len(said) == 13
     assert all(line.startswith("ok ") for line in said)
 
 
@@ -155,6 +155,14 @@ def test_a_parameter_that_was_changed_since_the_last_run(work: BakedProject) -> 
     assert wrong(work) == ["pipeline"]
     follow(work, "pipeline")
     assert wrong(work) == []
+
+
+def test_a_parameter_that_nobody_knows_though_dvc_has_nothing_to_do(work: BakedProject) -> None:
+    edit(work, "params.yaml", "  folds: 4", "  fold: 4\n  folds: 4")
+    assert "up to date" in work.run("dvc", "repro").stdout
+    assert wrong(work) == ["params"]
+    found = "params.yaml: train.fold is not a known parameter; remove it or mend its name"
+    assert doctor(work)["params"]["found"] == found
 
 
 def test_no_default_remote(work: BakedProject) -> None:

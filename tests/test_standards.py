@@ -47,6 +47,7 @@ FAULTS = {
     "trailing-whitespace": ("notes.txt", "two spaces  \n"),
     "large-files": ("large.bin", "x" * 600_000),
     "yaml": ("fault.yaml", "a: [\n"),
+    "params": ("params.yaml", "trian: {}\n"),
     "toml": ("fault.toml", "a =\n"),
     "merge-conflict": ("notes.md", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n"),
     "codespell": ("notes.md", "te" + "h model\n"),

@@ -7,6 +7,7 @@ machine cannot be looked into from here: that is said, and is no fault of what i
 import os
 from pathlib import Path
 
+from .. import edited
 from . import doctor, storage
 from . import remote as remotes
 from .checking import Check, SkippedError, WrongError, some
@@ -58,6 +59,7 @@ def checks(*, with_remote: bool = True) -> list[Check]:
         Check("packages", doctor.packages),
         Check("git", doctor.repository),
         Check("lock", record, ("git",)),
+        Check("params", edited.check),
         Check("dvc", doctor.dvc, ("lock",)),
         Check("pipeline", pipeline, ("dvc",)),
         Check("remote", remote if with_remote else no_remote, ("dvc",)),

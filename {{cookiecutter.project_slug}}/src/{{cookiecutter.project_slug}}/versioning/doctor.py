@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+from .. import edited
 from ..files import UserError, read_yaml
 from ..paths import CANDIDATES
 from . import environment, git, hashes, storage
@@ -175,6 +176,7 @@ CHECKS = (
     Check("git", repository),
     Check("hooks", hooks, ("git",)),
     Check("lock", record, ("git",)),
+    Check("params", edited.check),
     Check("dvc", dvc, ("lock",)),
     Check("cache", cached, ("dvc",)),
     Check("files", files, ("dvc",)),
