@@ -1,7 +1,9 @@
 """Models come and go while the service answers; what it answers is logged, and what they say."""
 
 import json
+import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +251,57 @@ def test_a_log_that_is_full_fails_no_answer_and_is_counted(
     client = serve(prediction_log=tmp_path / "log", log_queue_rows=1, log_flush_seconds=60)
     assert client.post("/predict", json=[row()] * 3).status_code == 200
     assert "serving_log_dropped_rows_total 3.0" in client.get("/metrics").text
+
+
+def test_a_folder_that_cannot_be_written_fails_no_answer_and_is_counted_until_it_can(
+    serve: Serve, row: Row, tmp_path: Path
+) -> None:
+    folder = tmp_path / "log"
+    folder.write_text("a file in its place")
+    client = serve(prediction_log=folder, log_flush_seconds=0.05)
+    answer = client.post("/predict", json=[row()] * 3)
+    outcome = {"request_id": answer.json()["request_id"], "outcome": True}
+    assert (answer.status_code, client.post("/feedback", json=outcome).status_code) == (200, 200)
+    until(lambda: counted(client, "serving_log_write_errors_total") > 2)  # the journal's, a file's
+    assert counted(client, "serving_log_queued_rows") == 4
+    assert counted(client, "serving_log_written_rows_total") == 0
+    folder.unlink()
+    until(lambda: counted(client, "serving_log_written_rows_total") == 4)
+    assert counted(client, "serving_log_dropped_rows_total") == 0
+
+
+def until(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def counted(client: Any, name: str) -> float:
+    """A metric without labels, as the page says it."""
+    (line,) = re.findall(rf"^{name} (.*)$", client.get("/metrics").text, re.MULTILINE)
+    return float(line)
+
+
+def test_what_was_answered_outlives_the_process(
+    serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
+) -> None:
+    folder, killed = tmp_path / "log", tmp_path / "killed"
+    client = serve(
+        shadow_folder=models / "other", prediction_log=folder, log_flush_seconds=60
+    )
+    request_id = client.post("/predict", json=[row()] * 2).json()["request_id"]
+    client.post("/feedback", json={"request_id": request_id, "row": 1, "outcome": True})
+    shutil.copytree(folder, killed)  # as it lies there now, without the lock
+    found = serve(prediction_log=killed)
+    until(lambda: counted(found, "serving_log_recovered_rows_total") == 5)
+    logged = read(killed).select(["request_id", "row", "role", "outcome"]).to_pylist()
+    assert sorted(tuple(each.values()) for each in logged) == [
+        (request_id, 0, "champion", None),
+        (request_id, 0, "shadow", None),
+        (request_id, 1, "champion", True),
+        (request_id, 1, "shadow", True),
+    ]
 
 
 def test_examples_hold_rows_that_lack_things_and_unknown_texts(shop: Path) -> None:

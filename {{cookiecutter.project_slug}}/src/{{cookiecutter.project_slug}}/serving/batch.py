@@ -81,6 +81,7 @@ class Batcher:
 
     def _score(self, batch: Sequence[Waiting], model: Served) -> None:
         raw, features, answers = self._scored(batch, model)
+        self._keep(batch, raw, features, answers, model, "champion")  # before anybody is answered
         self._count(model, answers)
         start = 0
         for one in batch:
@@ -88,7 +89,6 @@ class Batcher:
             start = rows.stop
             own = answers if len(batch) == 1 else answers.part(rows)
             one.answer.set_result(Scored(model, own))
-        self._keep(batch, raw, features, answers, model, "champion")
 
     def _score_shadow(self, batch: Sequence[Waiting], model: Served) -> None:
         try:

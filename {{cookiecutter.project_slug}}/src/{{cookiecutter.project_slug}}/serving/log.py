@@ -4,15 +4,17 @@ A request hands its arrays over, which takes microseconds; a thread makes tables
 them: `answers/day=2013-07-01/….parquet` and `feedback/day=2013-07-03/….parquet` below the folder,
 each row on the day (UTC) that it was handed over. Several processes may log to one folder.
 
-What a flush has written is whole and stays, whatever happens to the process. kill -9 loses what was
-handed over since: at most `flush_seconds` or `flush_rows` and the flush under way. While the disk
-is full, rows wait in the queue; only those that find it full are dropped, and counted.
+What was handed over outlives the process, kill -9 included: it stands in a journal before anybody
+is answered (log_journal), whence the log that starts next in the folder takes it (log_recovery).
+While the disk is full, rows wait in the queue; only those that find it full are dropped, and
+counted. A journal that cannot be written is counted and told, and fails no request.
 """
 
 import logging
+import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -22,7 +24,9 @@ from ..contract import Contract
 from ..files import first_line
 from ..scoring import Answers
 from .log_files import DayFiles
-from .log_tables import Answered, Entry, Outcome, by_file, tables
+from .log_journal import Journal
+from .log_recovery import recover
+from .log_tables import Answered, Entry, File, Outcome, by_file, tables
 
 LOGGER = logging.getLogger(__name__)
 COMPLAIN_EVERY = 60.0  # seconds
@@ -39,26 +43,34 @@ class Limits(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """What became of the rows since the start, and how many wait now."""
+    """What became of the rows since the start, and how many wait now.
 
-    queued_rows: int
-    written_rows: int
-    dropped_rows: int
-    write_errors: int
+    `recovered_rows` were killed processes', `torn_records` what these had not written whole.
+    """
+
+    queued_rows: int = 0
+    written_rows: int = 0
+    dropped_rows: int = 0
+    write_errors: int = 0
+    recovered_rows: int = 0
+    torn_records: int = 0
 
 
 class PredictionLog:
     """The log of one process; `close` it to write what still waits."""
 
     def __init__(self, folder: Path, contract: Contract, limits: Limits | None = None) -> None:
-        """Start the thread. The folder is made with the first flush."""
-        self._contract = contract
-        self._limits = limits or Limits()
-        self._files = DayFiles(folder, self._limits.file_bytes, self._limits.file_rows)
+        """Start the thread. The folder is made with the first entry."""
+        self._folder, self._contract = folder, contract
+        self._limits, token = limits or Limits(), secrets.token_hex(4)
+        self._files = DayFiles(folder, token, self._limits.file_bytes, self._limits.file_rows)
+        self._journal = Journal(folder, token, contract)
         self._lock = threading.Lock()
         self._waiting: list[Entry] = []
         self._waiting_rows = 0  # of those queued; the others are being written, or could not be
         self._queued = self._written = self._dropped = self._errors = 0
+        self._recovered = self._torn = 0
+        self._unkept = 0  # rows of those queued, at most, that stand in no journal
         self._complained = -COMPLAIN_EVERY
         self._due, self._closing, self._flushing = (threading.Event(), False, threading.Lock())
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -99,29 +111,33 @@ class PredictionLog:
     def counters(self) -> Counters:
         """What became of the rows so far."""
         with self._lock:
-            return Counters(self._queued, self._written, self._dropped, self._errors)
+            now = (self._queued, self._written, self._dropped, self._errors)
+            return Counters(*now, self._recovered, self._torn)
 
     def flush(self) -> None:
         """Write what waits, now, in this thread."""
         with self._flushing:
             with self._lock:
                 entries, self._waiting, self._waiting_rows = self._waiting, [], 0
+                segment = self._journal.rotate()
             for file, group in by_file(entries):
-                made = tables(group, self._contract)
-                lost = sum(entry.rows for entry in group) - sum(table.num_rows for table in made)
-                self._lose(lost, f"{lost} rows fit no table")
-                self._files.add(file, made)
+                self._add(file, group, segment)
             self._settle()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Write what waits and end the thread, within so many seconds; what is left is dropped."""
+        """Write what waits and end the thread, within so many seconds.
+
+        What is left stays in the journal for the next start, or is dropped if it is not there.
+        """
         with self._lock:
             self._closing = True
         self._due.set()
         self._thread.join(timeout)
         with self._lock:
-            left = self._queued
-        self._lose(left, f"{left} rows could not be written before the end")
+            lost = min(self._queued, self._unkept)
+        self._lose(lost, f"{lost} rows could not be written before the end")
+        if not self._thread.is_alive():  # else the lock on the journal ends with the process
+            self._journal.close()
 
     def __enter__(self) -> Self:
         return self
@@ -139,38 +155,78 @@ class PredictionLog:
             self._waiting_rows = after = before + kept.rows
             if kept.rows:
                 self._waiting.append(kept)
+                self._keep(kept)
         if before < self._limits.flush_rows <= after:
             self._due.set()
         return kept is entry
 
+    def _keep(self, entry: Entry) -> None:
+        """Append to the journal, whatever comes of it."""
+        try:
+            self._journal.append(entry)
+        except Exception as error:
+            self._unkept += entry.rows
+            self._errors += 1
+            self._complain(f"kill -9 would lose rows, the journal fails: {first_line(error)}")
+
     def _run(self) -> None:
+        self._come_what_may(self._recover)
         while not self._closing:
             self._due.wait(self._limits.flush_seconds)
             self._due.clear()
-            self._flush_come_what_may()
-        self._flush_come_what_may()
+            self._come_what_may(self.flush)
+        self._come_what_may(self.flush)
 
-    def _flush_come_what_may(self) -> None:
+    def _come_what_may(self, do: Callable[[], None]) -> None:
         """A fault of the log is counted and told; it must end neither the thread nor a request."""
         dropped = self._dropped
         try:
-            self.flush()
+            do()
         except Exception as error:
             with self._lock:
                 self._errors += 1
-            self._complain(f"a flush failed: {first_line(error)}")
+            self._complain(f"the log failed: {first_line(error)}")
         if self._dropped > dropped:
             self._complain(f"{self._dropped} rows were dropped so far: the queue was full")
 
+    def _recover(self) -> None:
+        """Bring in what killed processes have left in the folder."""
+        rows, torn, errors = recover(self._folder)
+        with self._lock:
+            self._recovered += rows
+            self._torn += torn
+            self._errors += len(errors)
+        if rows or torn:
+            LOGGER.warning("prediction log: %d rows of a killed process, %d torn", rows, torn)
+        for error in errors:
+            self._complain(f"a journal could not be recovered: {error}")
+
+    def _add(self, file: File, group: list[Entry], segment: int) -> None:
+        """Make tables of what belongs to one file; what they cannot hold is lost."""
+        rows = sum(entry.rows for entry in group)
+        try:
+            made = tables(group, self._contract)
+            self._files.add(file, made, segment)
+        except Exception as error:  # of one group, which the others do not suffer for
+            self._lose(rows, f"{rows} rows are lost: {first_line(error)}")
+        else:
+            lost = rows - sum(table.num_rows for table in made)
+            self._lose(lost, f"{lost} rows fit no table")
+
     def _settle(self) -> None:
-        """Write the files; rows that could not be written stay in the queue."""
+        """Write the files; rows that could not be written stay in the queue and in the journal."""
         done = self._files.write()
+        waiting = self._files.waiting()
         with self._lock:
             self._queued -= done.rows
             self._written += done.rows
             self._errors += len(done.errors)
+            if not self._waiting and not waiting:
+                self._unkept = 0
         for error in done.errors:
-            self._complain(f"rows wait, since they could not be written: {error}")
+            self._complain(f"rows could not be written: {error}")
+        self._lose(done.lost, f"{done.lost} rows fit no file")
+        self._journal.forget(waiting)
 
     def _lose(self, rows: int, why: str) -> None:
         if not rows:

@@ -7,7 +7,6 @@ again. A name begins with the time and a token of its process, so no two files e
 """
 
 import os
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,44 +25,50 @@ UNIQUE = ("request_id", "time")
 
 
 class Done(NamedTuple):
-    """How many new rows a write has brought to disk, and what went wrong with others."""
+    """How many new rows a write has brought to disk, how many are lost, and what went wrong."""
 
     rows: int
+    lost: int
     errors: list[str]
 
 
 @dataclass
 class _Open:
-    """A file that still grows: all its rows, and how many of them are not on disk yet."""
+    """A file that still grows: all its rows, how many are not on disk yet, and whence those are."""
 
     path: Path
     tables: list[pa.Table] = field(default_factory=list)
     unwritten: int = 0
+    segments: set[int] = field(default_factory=set)
 
 
 class DayFiles:
     """The files of one process below a folder; `add` tables to them, then `write`."""
 
-    def __init__(self, folder: Path, file_bytes: int, file_rows: int) -> None:
+    def __init__(self, folder: Path, token: str, file_bytes: int, file_rows: int) -> None:
         """Files end at either size. Remove parts that a killed process has left there."""
-        self._folder, self._file_bytes, self._file_rows = folder, file_bytes, file_rows
-        self._token, self._count = secrets.token_hex(4), 0
+        self._folder, self._token, self._count = folder, token, 0
+        self._file_bytes, self._file_rows = file_bytes, file_rows
         self._open: dict[tuple[File, pa.Schema], _Open] = {}
         for part in folder.glob(f"*/day=*/.*{PART}"):
             remove_if_abandoned(part)
 
-    def add(self, file: File, tables: Sequence[pa.Table]) -> None:
-        """Add rows to a file; one of its own is begun for each schema."""
+    def add(self, file: File, tables: Sequence[pa.Table], segment: int = 0) -> None:
+        """Add rows, which a segment of the journal holds; each schema has a file of its own."""
         for table in tables:
             place = (file, table.schema)
             if place not in self._open:
                 self._open[place] = _Open(self._new_path(file))
             self._open[place].tables.append(table)
             self._open[place].unwritten += table.num_rows
+            self._open[place].segments.add(segment)
 
     def write(self) -> Done:
-        """Bring to disk what is not there; what fails is kept for the next time."""
-        rows, errors = 0, []
+        """Bring to disk what is not there.
+
+        What the disk refuses is kept for the next time; what Arrow does would fail for ever.
+        """
+        rows, lost, errors = 0, 0, []
         today = max((file.day for file, _ in self._open), default="")
         for place, current in list(self._open.items()):
             try:
@@ -71,10 +76,20 @@ class DayFiles:
             except OSError as error:
                 errors.append(f"{current.path}: {first_line(error)}")
                 continue
+            except pa.ArrowException as error:
+                errors.append(f"{current.path}: {first_line(error)}")
+                lost += current.unwritten
+                del self._open[place]
+                continue
             rows, current.unwritten = rows + current.unwritten, 0
+            current.segments.clear()
             if self._is_full(current, size) or place[0].day < today:
                 del self._open[place]
-        return Done(rows, errors)
+        return Done(rows, lost, errors)
+
+    def waiting(self) -> set[int]:
+        """The segments of the journal that hold rows which are not on disk."""
+        return set[int]().union(*(each.segments for each in self._open.values()))
 
     def _is_full(self, current: _Open, size: int) -> bool:
         rows = sum(table.num_rows for table in current.tables)

@@ -1,5 +1,6 @@
 """log_reader: the folder of a prediction log in; answers, with their outcomes where known, out."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pyarrow.parquet as pq
 from ..files import UserError, first_line
 from .log_tables import KEY, MOMENT
 
+LOGGER = logging.getLogger(__name__)
+
 
 def read(folder: Path, days: Sequence[str] | None = None) -> pa.Table:
     """Every answer of the days (`2013-07-01`; all by default), in the order of time.
 
     `outcome` and `outcome_time` are null where no feedback came. The newest feedback wins, of
-    whichever later day. A file that cannot be read, which only a broken disk leaves, is left out.
+    whichever later day. A file that cannot be read, which only a broken disk leaves, is left out
+    with a warning that names it.
 
     Raises:
         UserError: when a column changed its type between models, so that no one table holds them.
@@ -40,7 +44,7 @@ def _read(folder: Path, days: Sequence[str] | None) -> pa.Table | None:
     if days is not None:
         wanted = [folder / f"day={day}" for day in sorted(set(days))]
     paths = [path for day in wanted for path in sorted(day.glob("[!.]*.parquet"))]
-    found = [table for path in paths if (table := _table(path)) is not None]
+    found = [table for path in paths if (table := table_of(path)) is not None]
     if not found:
         return None
     try:
@@ -51,10 +55,12 @@ def _read(folder: Path, days: Sequence[str] | None) -> pa.Table | None:
         ) from error
 
 
-def _table(path: Path) -> pa.Table | None:
+def table_of(path: Path, columns: list[str] | None = None) -> pa.Table | None:
+    """A file of the log, or some columns of it; None and a warning when it cannot be read."""
     try:
-        return pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException):
+        return pq.ParquetFile(path).read(columns)
+    except (OSError, pa.ArrowException) as error:
+        LOGGER.warning("prediction log: %s is left out: %s", path, first_line(error))
         return None
 
 

@@ -121,6 +121,7 @@ class Workers:
                 self._ended(pid, os.waitstatus_to_exitcode(status))
             self._start_successors()
         signal.alarm(0)
+        self._recover()
         if self._refused:
             raise SystemExit(UserError.exit_code)  # the worker has said why
 
@@ -184,6 +185,15 @@ class Workers:
             self._respite = RESPITE
         self._due.append(time.monotonic() + max(0.0, self._respite - lived))
         self._respite = min(2 * self._respite, LONGEST_RESPITE)
+
+    def _recover(self) -> None:
+        """Bring into the log what workers left that were killed with no successor to do it."""
+        from .log_recovery import recover
+
+        if self._settings.prediction_log is not None:
+            rows, torn, errors = recover(self._settings.prediction_log)
+            if rows or torn or errors:
+                self._log.warning("log recovered", rows=rows, torn=torn, errors=errors)
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True

@@ -63,6 +63,14 @@ class Telemetry:
             "write_errors": Counter(
                 "serving_log_write_errors_total", "Writes of the log that failed.", **own
             ),
+            "recovered_rows": Counter(
+                "serving_log_recovered_rows_total", "Rows of killed processes, logged.", **own
+            ),
+            "torn_records": Counter(
+                "serving_log_torn_records_total",
+                "What killed processes were about to log and had answered nobody with.",
+                **own,
+            ),
         }
         live = {**own, "multiprocess_mode": "livesum"}
         self._queued = Gauge("serving_log_queued_rows", "Rows waiting to be logged.", **live)
