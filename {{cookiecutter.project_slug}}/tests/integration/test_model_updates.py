@@ -287,9 +287,7 @@ def test_what_was_answered_outlives_the_process(
     serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
 ) -> None:
     folder, killed = tmp_path / "log", tmp_path / "killed"
-    client = serve(
-        shadow_folder=models / "other", prediction_log=folder, log_flush_seconds=60
-    )
+    client = serve(shadow_folder=models / "other", prediction_log=folder, log_flush_seconds=60)
     request_id = client.post("/predict", json=[row()] * 2).json()["request_id"]
     client.post("/feedback", json={"request_id": request_id, "row": 1, "outcome": True})
     shutil.copytree(folder, killed)  # as it lies there now, without the lock

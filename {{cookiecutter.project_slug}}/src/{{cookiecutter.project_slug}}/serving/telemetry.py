@@ -58,7 +58,9 @@ class Telemetry:
             ),
             "written_rows": Counter("serving_log_written_rows_total", "Rows logged.", **own),
             "dropped_rows": Counter(
-                "serving_log_dropped_rows_total", "Rows not logged: the queue was full.", **own
+                "serving_log_dropped_rows_total",
+                "Rows not logged: the queue was full, or no file holds them.",
+                **own,
             ),
             "write_errors": Counter(
                 "serving_log_write_errors_total", "Writes of the log that failed.", **own
@@ -111,8 +113,9 @@ class Telemetry:
     def look_at_log(self, counters: Counters) -> None:
         """What the log has counted."""
         self._queued.set(counters.queued_rows)
-        for name in ("written_rows", "dropped_rows", "write_errors"):
-            self.take_over(name, getattr(counters, name))
+        for name, total in counters._asdict().items():
+            if name != "queued_rows":
+                self.take_over(name, total)
 
     def take_over(self, name: str, total: int, *labels: str) -> None:
         """Let a counter follow what somebody else counts."""
