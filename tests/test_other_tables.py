@@ -92,5 +92,5 @@ def test_another_table_goes_through_the_same_stages(
     assert "up to date" in copy.run("dvc", "repro").stdout
     copy.run("dvc", "plots", "show", "--out", tmp_path / "plots")
     page = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
-    curve = '"color": {"field": "class", "type": "nominal"}'  # a line for each class, not one through all
-    assert page.count(curve) == (2 if name == "wine" else 0)
+    line_for_each_class = '"color": {"field": "class", "type": "nominal"}'
+    assert page.count(line_for_each_class) == (2 if name == "wine" else 0)

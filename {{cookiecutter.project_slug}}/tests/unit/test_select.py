@@ -20,13 +20,13 @@ def report(name: str, *scores: float | None, metric: str = "roc_auc") -> dict[st
 
 def test_a_simpler_candidate_within_one_standard_error_wins() -> None:
     chosen = select([report("linear", 0.70, 0.74), report("forest", 0.71, 0.75)], "roc_auc")
-    assert chosen["candidate"] == "linear"
+    assert chosen["candidate"] == chosen["baseline"] == "linear"
     assert "simplest within one standard error" in chosen["why"]
 
 
 def test_a_clearly_better_candidate_wins_though_it_is_less_simple() -> None:
     chosen = select([report("linear", 0.60, 0.61), report("forest", 0.71, 0.72)], "roc_auc")
-    assert chosen["candidate"] == "forest"
+    assert (chosen["candidate"], chosen["baseline"]) == ("forest", "linear")
 
 
 def test_of_a_loss_the_lowest_is_the_best() -> None:
