@@ -177,7 +177,7 @@ def test_an_exception_lets_only_the_named_probe_pass(contract: Contract) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "column"), [("identifier", "tial"), ("identifer", "tail"), ("time order", "tail")]
+    ("name", "column"), [("identifier", "tial"), ("names", "tail"), ("time order", "tail")]
 )
 def test_an_exception_that_nothing_needs_is_refused_by_name(name: str, column: str) -> None:
     with pytest.raises(UserError) as caught:
