@@ -149,6 +149,16 @@ def test_why_two_models_cannot_be_compared_is_said_in_a_sentence() -> None:
     assert "@all" not in text
 
 
+def test_without_test_rows_what_is_recorded_of_both_is_shown_and_check_refuses() -> None:
+    absent = judgement(None, rows=None, why_not="there are no credentials")
+    figure = "0.7061 (0.6867 to 0.7262)"
+    why = "**Not compared**: there are no credentials"
+    assert verdict(absent) == f"{why}; roc_auc {figure} as recorded"
+    assert f"| `roc_auc` | {figure} | {figure} |" in tables.metrics(absent)
+    reason = "the test predictions cannot be had (there are no credentials)"
+    assert absent.refusals() == [reason]
+
+
 def test_check_refuses_what_is_worse_and_what_the_gate_refuses() -> None:
     assert judgement(comparison(0.01, 0.04)).refusals() == []
     assert judgement(comparison(-0.01, 0.01)).refusals() == []

@@ -19,20 +19,25 @@ MESSAGE = "Reproduce the pipeline"
 BY_HAND = "'dvc pull --run-cache && dvc repro' takes this run from the remote, then commit and push"
 
 
+class UnreachableError(CheckError):
+    """The data cannot be had: one sentence with why."""
+
+
 def reproduce(job: Job) -> None:
     """Run what is stale; push its data, then the commit that records it to the branch.
 
-    A token that may not push is a warning: the report tells of this run all the same.
+    A token that may not push is a warning: the report tells of this run all the same. So is data
+    that a fork's job cannot reach: the report tells of the run that was committed.
     """
     if changed := git.changes():
         raise UserError(f"not committed: {some(changed)}; only a clean checkout is reproduced")
-    if found := clone.folder_elsewhere():
-        name, folder = found
-        why = f"{folder} is a folder on another machine, and run and report need the data"
-        raise CheckError(f"{why}; {clone.MOVE.format(name)}")
-    if stale := storage.stale_without_data():
-        print(f"Stale: {some(stale)}", flush=True)
-        _run({*stale})
+    try:
+        _run()
+    except UnreachableError as error:
+        if job.branch:
+            raise
+        job.tell("warning", f"nothing was run, since a fork's job may not have the data: {error}")
+        return
     if not git.changes():
         print("dvc.lock is fresh: nothing was to be recorded.")
         return
@@ -45,15 +50,28 @@ def reproduce(job: Job) -> None:
         job.tell("notice", f"dvc.lock stays here: no branch of this repository; {BY_HAND}")
 
 
-def _run(stale: set[str]) -> None:
+def _run() -> None:
     """Pull what the stale stages and those behind them read of the others; run them.
 
     `dvc repro --pull` alone would take a folder that several stages fill for complete when the
     first of them has run.
     """
-    if inputs := _inputs(stale):
+    if found := clone.folder_elsewhere():
+        name, folder = found
+        why = f"{folder} is a folder on another machine, and run and report need the data"
+        raise UnreachableError(f"{why}; {clone.MOVE.format(name)}")
+    if stale := storage.stale_without_data():
+        print(f"Stale: {some(stale)}", flush=True)
+        if inputs := _inputs({*stale}):
+            _pull(inputs)
+        _dvc("repro", "--pull", "--allow-missing")
+
+
+def _pull(inputs: list[str]) -> None:
+    try:
         _dvc("pull", "--allow-missing", *inputs)
-    _dvc("repro", "--pull", "--allow-missing")
+    except CheckError as error:
+        raise UnreachableError(str(error)) from None
 
 
 def _inputs(stale: set[str]) -> list[str]:

@@ -14,7 +14,7 @@ from ..paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS
 from . import champion as champions
 from .comparison import Comparison, Scored, compare
 from .rows import Rows, read
-from .side import Side, champion, checkout, default_branch
+from .side import AbsentError, Side, champion, checkout, default_branch
 from .staleness import stale
 
 Verdict = Literal["better", "worse", "no significant difference", "not compared", "no champion"]
@@ -27,7 +27,7 @@ class Judgement:
     against: str
     champion: Side | None
     challenger: Side
-    rows: Rows
+    rows: Rows | None  # None where they cannot be had: git's documents tell the rest
     contract: Contract
     select: Select
     evaluate: Evaluate
@@ -60,21 +60,27 @@ class Judgement:
         reasons = [] if self.gate["passed"] else [f"the gate said no ({', '.join(failed)})"]
         if self.verdict == "worse":
             reasons.append(f"{self.select.headline} is worse than at {self.against}")
+        if self.rows is None:
+            reasons.append(f"the test predictions cannot be had ({self.why_not})")
         return reasons
 
 
 def judge(against: str | None = None) -> Judgement:
     """Compare the checkout with a revision, or with the remote's default branch.
 
-    Raises UserError for an unknown revision, or where the checkout has no run to report on.
+    Where the test predictions cannot be had, as in a fork's job, nothing is compared. Raises
+    UserError for an unknown revision, or where the checkout has no run to report on.
     """
     against = against or default_branch()
     theirs, ours = champion(against), checkout()
     data, dials = contract.parse(ours.document(CONTRACT)), _Dials(ours)
     metrics.require(dials.select.headline, data.task)
-    rows = Rows(read(ours.file(PREDICTIONS)), data)
-    comparison, prediction, why_not, seen = None, None, None, None
-    if theirs is not None:
+    rows, comparison, prediction, why_not, seen = None, None, None, None, None
+    try:
+        rows = Rows(read(ours.file(PREDICTIONS)), data)
+    except AbsentError as error:
+        why_not = " ".join(str(error).split())
+    if theirs is not None and rows is not None:
         try:
             prediction = champions.score(theirs, ours, rows)
             seen = champions.seen(theirs, ours, rows, dials.split.by)

@@ -19,6 +19,10 @@ DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, FEATURES, METRICS, GATE, SLICES)
 BRANCHES = ("main", "master", "trunk")  # where the remote does not say which is its default
 
 
+class AbsentError(UserError):
+    """What dvc.lock records cannot be had here: one sentence with why."""
+
+
 @dataclass(frozen=True)
 class Side:
     """Champion or challenger: what git and DVC record at a commit, or in the checkout."""
@@ -53,7 +57,8 @@ class Side:
     def file(self, path: Path) -> Path:
         """Where the bytes of an output that DVC keeps lie; fetched from the remote if they must.
 
-        Raises UserError, in a sentence, when they cannot be had or are not those recorded.
+        Raises AbsentError, in a sentence, when they cannot be had; UserError when they are not
+        those recorded, or none are.
         """
         if self.version.revision is None and path.is_file():
             return path
@@ -67,10 +72,13 @@ class Side:
     def _cached(self, path: Path, md5: str) -> Path:
         place = storage.cached(md5)
         if not place.is_file():
-            storage.fetch(self.version.base, path.as_posix())
+            try:
+                storage.fetch(self.version.base, path.as_posix())
+            except UserError as error:
+                raise AbsentError(str(error)) from error
             place = storage.cached(md5)
         if not place.is_file():
-            raise UserError(f"neither the cache nor the remote holds {path} {self.version}")
+            raise AbsentError(f"neither the cache nor the remote holds {path} {self.version}")
         if md5_of(place) != md5:
             raise UserError(f"the cache's copy of {path} {self.version} is damaged: remove {place}")
         return place

@@ -40,16 +40,27 @@ def absolute(figure: Mapping[str, Any] | None) -> str:
 
 
 def metrics(judgement: Judgement) -> str:
-    """Every metric: both models and their difference, or the challenger's alone."""
+    """Every metric: both models and their difference, or what is recorded of them."""
     found = judgement.comparison
     if found is None:
-        figures = judgement.challenger.document(METRICS).items()
-        rows = [[code(name), Markdown(absolute(figure))] for name, figure in figures]
-        level = f"{judgement.evaluate.level:.0%}"
-        return table(["metric", f"challenger ({level} interval)"], rows)
+        return _recorded(judgement)
     header = ["metric", "champion", "challenger", "difference", "significant"]
     lines = sorted(found.lines, key=lambda line: line is not found.headline)
     return f"{table(header, map(_line, lines))}\n\n{_method(judgement)}"
+
+
+def _recorded(judgement: Judgement) -> str:
+    """The challenger's metrics; the champion's, too, where only the rows to compare them lack."""
+    sides = {"challenger": judgement.challenger}
+    if judgement.rows is None and judgement.champion is not None:
+        sides = {"champion": judgement.champion, **sides}
+    found = [side.documents.get(METRICS, {}) for side in sides.values()]
+    rows = [
+        [code(name), *(Markdown(absolute(figures.get(name))) for figures in found)]
+        for name in judgement.challenger.document(METRICS)
+    ]
+    level = f"{judgement.evaluate.level:.0%}"
+    return table(["metric", *(f"{name} ({level} interval)" for name in sides)], rows)
 
 
 def _line(line: Line) -> list[Markdown]:

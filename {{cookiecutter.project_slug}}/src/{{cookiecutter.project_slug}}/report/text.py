@@ -26,7 +26,9 @@ def verdict(judgement: Judgement) -> str:
     found, headline = judgement.comparison, judgement.select.headline
     if found is None:
         figure = tables.absolute(judgement.challenger.document(METRICS).get(headline))
-        here = f"{headline} {figure} on {len(judgement.rows):,} test rows"
+        tested = judgement.rows
+        place = "as recorded" if tested is None else f"on {len(tested):,} test rows"
+        here = f"{headline} {figure} {place}"
         if judgement.champion is None:
             against = code(judgement.against)
             return f"**No champion**: there is no model at {against} to compare with; {here}"
@@ -84,12 +86,18 @@ def _parts(judgement: Judgement) -> Iterator[Part]:
         yield Part("Test tables", test, weight=7)
     if judgement.champion is not None:
         yield from _changes(judgement)
+    if drawn := _curves(judgement):
+        yield Part("Curves", drawn, weight=3, folded=True)
+    yield Part("Lineage, and how to reproduce this report", lineage.lineage(judgement), weight=8)
+
+
+def _curves(judgement: Judgement) -> str:
+    if judgement.rows is None:
+        return ""
     predictions = {"challenger": judgement.rows.prediction}
     if judgement.prediction is not None:
         predictions = {"champion": judgement.prediction, **predictions}
-    if drawn := curves(judgement.contract.task, judgement.rows.target, predictions):
-        yield Part("Curves", drawn, weight=3, folded=True)
-    yield Part("Lineage, and how to reproduce this report", lineage.lineage(judgement), weight=8)
+    return curves(judgement.contract.task, judgement.rows.target, predictions)
 
 
 def _changes(judgement: Judgement) -> Iterator[Part]:
