@@ -112,10 +112,12 @@ class CodeHost:
                 return failure
         return None
 
-    def environment(self, folder: Path, branch: str = "") -> dict[str, str]:
+    def environment(
+        self, folder: Path, branch: str = "", source: str = REPOSITORY
+    ) -> dict[str, str]:
         """What a job of GitHub Actions finds: for a push, or for the pull request of a branch."""
         event, summary = folder / "event.json", folder / "summary.md"
-        head = {"ref": branch, "repo": {"full_name": REPOSITORY}}
+        head = {"ref": branch, "repo": {"full_name": source}}
         document: dict[str, Any] = {"ref": "refs/heads/main"}
         if branch:
             document = {"pull_request": {"number": NUMBER, "head": head}}

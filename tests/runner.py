@@ -11,6 +11,7 @@ import yaml
 from conftest import TEMPLATE, BakedProject
 
 WORKFLOWS = TEMPLATE / "{{cookiecutter.project_slug}}" / ".github" / "workflows"
+WHATEVER_FAILED = "${{ !cancelled() }}"
 EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
 NO_HOOKS = ("git", "-c", "core.hooksPath=/dev/null")
 # All tests and hooks run in test_standards.py.
@@ -51,28 +52,29 @@ def run(
     job: str | None = None,
     **environment: str,
 ) -> tuple[int, str]:
-    """Run each `run:` line of a workflow in order, as the runner does; stop at the first failure.
+    """Run each `run:` line of a workflow in order, as the runner does.
 
-    Of all jobs, or of one. `values` are those of the expressions in its env; one that is missing
-    is an error here.
+    After the first failure, only what is to run even then. Of all jobs, or of one. `values` are
+    those of the expressions in its env; one that is missing is an error here.
     """
-    said = ""
+    said, failed = "", 0
     for each, about in load(name)["jobs"].items():
         for step in about["steps"] if job in (None, each) else []:
-            if "run" not in step:
+            if "run" not in step or (failed and step.get("if") != WHATEVER_FAILED):
                 continue
             code, output = _run(project, step, values, environment)
             said += f"$ {step['run']}\n{output}"
-            if code:
-                return code, said
-            _succeeded.add((name, each, step["run"]))
-    return 0, said
+            failed = failed or code
+            if not code:
+                _succeeded.add((name, each, step["run"]))
+    return failed, said
 
 
 def _run(
     project: BakedProject, step: dict[str, Any], values: dict[str, str], environment: dict[str, str]
 ) -> tuple[int, str]:
     assert not step.keys() & {"shell", "working-directory"}, "this runner knows none of them"
+    assert step.get("if") in (None, WHATEVER_FAILED), "nor other conditions"
     env = {
         key: EXPRESSION.sub(lambda match: values[match[1]], str(value))
         for key, value in step.get("env", {}).items()

@@ -1,5 +1,6 @@
 """The report workflow: each line of its job run in a fresh clone, as the runner does."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +49,7 @@ def first(shared: Shared, host: code_host.CodeHost) -> tuple[BakedProject, str]:
 
 def run(clone: BakedProject, job: str, host: code_host.CodeHost, **environment: str) -> str:
     """Run each `run:` line of a job in order; all must do."""
-    told = host.environment(clone.path.parent, BRANCH) | environment
+    told = environment or host.environment(clone.path.parent, BRANCH)
     code, said = run_workflow(clone, "report.yml", VALUES, job, **told)
     assert code == 0, said
     assert code_host.TOKEN not in said
@@ -109,6 +110,44 @@ def test_run_that_somebody_pushed_is_taken_and_a_refused_push_is_a_warning(
     assert len(host.bodies()) == 1
 
 
+def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
+    shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
+) -> None:
+    clone = shared.checkout("broken", BRANCH)
+    gate = clone.path / "src/flight_delays/stages/gate.py"
+    gate.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
+    clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the gate")
+    told = host.environment(tmp_path, BRANCH)
+    code, said = run_workflow(clone, "report.yml", VALUES, "report", **told)
+    assert code != 0 and "a broken stage" in said
+    (body,) = host.bodies()
+    commit = clone.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert body.startswith(f"**No report** for {commit}: the run failed, see [its log](")
+    assert "Better" not in body and "roc_auc" not in body
+    assert body.startswith((tmp_path / "summary.md").read_text(encoding="utf-8").rstrip())
+
+
+def test_set_up_that_fails_takes_the_report_away_too(
+    shared: Shared, host: code_host.CodeHost, tmp_path: Path
+) -> None:
+    clone = shared.checkout("no-venv", BRANCH)
+    (clone.path / ".venv").unlink()
+    bare = host.environment(tmp_path, BRANCH) | {"PATH": os.environ["PATH"], "PYTHONPATH": ""}
+    done = clone.run("make", "comment", check=True, GH_TOKEN=code_host.TOKEN, **bare)
+    assert "Posted by" in done.stdout
+    assert not (clone.path / ".venv").exists()
+    assert host.bodies()[0].startswith("**No report** for ")
+
+
+FORK = "stranger/flights"
+
+
+def fork(clone: BakedProject, host: code_host.CodeHost, folder: Path) -> tuple[str, str]:
+    """What the fork's job said, and its summary."""
+    said = run(clone, "fork", host, **host.environment(folder, BRANCH, FORK))
+    return said, (folder / "summary.md").read_text(encoding="utf-8")
+
+
 def test_fork_has_no_secret_and_its_report_is_in_the_summary(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
 ) -> None:
@@ -117,10 +156,37 @@ def test_fork_has_no_secret_and_its_report_is_in_the_summary(
     assert "secrets" not in str(document["steps"]) and "token" not in str(document["steps"])
     clone = shared.checkout("fork", BRANCH)
     before = host.bodies()
-    said = run(clone, "fork", host)
+    said, summary = fork(clone, host, tmp_path)
     assert "::warning::no comment: the job has no token" in said
     assert host.bodies() == before
-    assert "# " in (clone.path.parent / "summary.md").read_text(encoding="utf-8")
+    assert re.match(r"\*\*(Better|Worse|No significant difference)\*\*", summary)
+    assert summary == (clone.path / "report.md").read_text(encoding="utf-8") + "\n"
+
+
+def test_fork_that_cannot_reach_the_data_has_a_report_of_what_is_in_git(
+    shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
+) -> None:
+    clone = shared.checkout("far", BRANCH)
+    clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the dial is turned, and nothing run
+    for name, value in {"url": "s3://bucket/data", "endpointurl": "http://127.0.0.1:9"}.items():
+        clone.run("dvc", "remote", "modify", "--local", "storage", name, value)
+    said, summary = fork(clone, host, tmp_path)
+    assert "::warning::nothing was run, since a fork's job may not have the data" in said
+    assert summary.startswith("**Not compared**: the remote cannot be read")
+    assert "**Stale**: train.hyperparameters.linear" in summary
+    assert "train.hyperparameters.linear.C" in summary
+    (figures,) = re.findall(r"^\| `roc_auc` \| (.+?) \| (.+?) \|$", summary, re.MULTILINE)
+    assert figures[0] == figures[1] != "–"  # of the commit that both start from
+    done = clone.run("flight-delays", "report", "--check", check=False)
+    assert done.returncode == 1 and "the test predictions cannot be had" in done.stdout
+
+
+def test_report_needs_no_against_in_the_repository_of_its_creator(shared: Shared) -> None:
+    own = shared.own
+    known = own.run("git", "rev-parse", "--verify", "origin/HEAD", check=False)
+    assert known.returncode != 0  # 'git remote add' and 'git push' do not make it
+    own.run("make", "report")
+    assert own.file_contains("report.md", "Against `origin/main (")
 
 
 def test_clone_without_its_remote_says_what_to_type(
