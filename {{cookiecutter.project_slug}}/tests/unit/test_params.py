@@ -51,6 +51,25 @@ def test_a_data_window_with_a_time_zone_is_refused() -> None:
         params.parse(params.Ingest, {"ingest": section})
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"rows": 1}, "split.leakage.rows is 1; input should be greater than or equal to 100"),
+        ({"allow": {"identifier": {"tail": ""}}}, "split.leakage.allow.identifier.tail is ''"),
+        ({"allow": {"tail": "it is fixed"}}, "split.leakage.allow.tail is 'it is fixed'; input sh"),
+    ],
+    ids=["too few rows", "no reason", "no probe"],
+)
+def test_leakage_probes_need_rows_and_exceptions_a_reason(
+    change: dict[str, Any], sentence: str
+) -> None:
+    leakage = {"limit": 0.95, "rows": 100, "allow": {}} | change
+    section = {"by": "time", "test_days": 2, "test_share": 0.2, "seed": 1, "leakage": leakage}
+    with pytest.raises(UserError) as caught:
+        params.parse(params.Split, {"split": section})
+    assert sentence in str(caught.value)
+
+
 def test_an_empty_section_names_all_that_is_missing() -> None:
     with pytest.raises(UserError, match=r"select\.headline is missing; add it; select\.coverage"):
         params.parse(params.Select, {"select": None})
