@@ -35,9 +35,9 @@ def main() -> None:
     selection = nodes.select_stage.select(list(reports), dials["select"]["headline"])
     held_out = trained[selection["candidate"]][1]
     info = nodes.describe(selection, reports, held_out, dials)
-    metrics, slices, plots, predictions = nodes.evaluate(score, test, info, dials)
-    gate = nodes.gate(metrics, slices, info, leakage, quality, dials)
-    nodes.card(dials, info, selection, metrics, slices, gate, leakage, quality)
+    metrics, slices, plots, predictions = nodes.evaluate(score, test, info, selection, dials)
+    gate = nodes.gate(metrics, slices, selection, info, leakage, quality, dials)
+    nodes.card(dials, test, info, selection, metrics, slices, gate, leakage, quality)
 
     write_table(predictions, PREDICTIONS)
     documents = {

@@ -156,6 +156,12 @@ def test_the_baseline_and_the_reason_of_an_exception_are_named() -> None:
     assert why["leakage"].endswith(": size, the fleet is fixed")
 
 
+def test_a_gain_without_an_interval_says_what_to_do() -> None:
+    evidence = planted(good(), "metrics.gain_over_baseline", estimate(0.2) | {"low": None})
+    (refused,) = (each for each in verdict(evidence)["checks"] if not each["passed"])
+    assert "has no interval; test on more groups or rows" in refused["why"]
+
+
 def test_freshness_that_nothing_is_measured_against_never_passes() -> None:
     found = verdict(planted(good(), "quality.freshness.age_days", None))
     (refused,) = (each for each in found["checks"] if not each["passed"])

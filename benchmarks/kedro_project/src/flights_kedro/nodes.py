@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from flight_delays import contract, model, params, source
-from flight_delays.catalogue import Catalogue, page
+from flight_delays.catalogue import Catalogue, listing, page
 from flight_delays.files import read_table, write_text
 from flight_delays.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
 from flight_delays.paths import CANDIDATES, CATALOGUE, MODEL, MODEL_CARD, SOURCE
@@ -114,21 +114,20 @@ def describe(
 
 
 def evaluate(
-    features: Table, test: Table, info: Report, parameters: Dials
+    features: Table, test: Table, info: Report, selection: Report, parameters: Dials
 ) -> tuple[Report, list[Report], Report, Table]:
     """Metrics, slices, plots, and the predictions row by row."""
     dials, data = params.parse(Evaluate, parameters), contract.load()
     headline = params.parse(Select, parameters).headline
-    baseline = params.parse(Train, parameters).candidates()[0]
     target = data.encode(features[data.target])
-    models = [model.Model(path) for path in (MODEL, CANDIDATES / f"{baseline}.onnx")]
+    models = [model.Model(path) for path in (MODEL, CANDIDATES / f"{selection['baseline']}.onnx")]
     scored, simplest = (each.predict(features[list(each.features)]) for each in models)
 
     metrics = evaluate_stage.evaluate(target, scored, simplest, info, headline, dials)
     slices = evaluate_stage.slices(test[dials.slices], target, scored, info, headline, dials)
     plots: Report = dict(evaluate_stage.plots(target, scored, info, dials))
     plots["importance"] = evaluate_stage.importance(
-        models[0], features, target, headline, data.task, dials.importance, dials.seed
+        models[0], features, target, info, headline, dials
     )
     found = evaluate_stage.predictions(features, scored, info, data)
     return metrics, slices, plots, found.assign(**{each: test[each] for each in dials.slices})
@@ -137,19 +136,22 @@ def evaluate(
 def gate(
     metrics: Report,
     slices: list[Report],
+    selection: Report,
     info: Report,
     leakage: list[Report],
     quality: Report,
     parameters: Dials,
 ) -> Report:
     """The verdict."""
-    evidence = gate_stage.Evidence(metrics, slices, info, leakage, quality)
+    sliced = params.parse(Evaluate, parameters).slices
+    evidence = gate_stage.Evidence(metrics, slices, sliced, selection, info, leakage, quality)
     headline = params.parse(Select, parameters).headline
     return gate_stage.gate(evidence, headline, params.parse(Gate, parameters))
 
 
 def card(
     parameters: Dials,
+    test: Table,
     info: Report,
     selection: Report,
     metrics: Report,
@@ -159,6 +161,7 @@ def card(
     quality: Report,
 ) -> None:
     """The model card, written."""
+    data = contract.load()
     reports = {
         "model": info,
         "selection": selection,
@@ -167,7 +170,8 @@ def card(
         "gate": gate,
         "leakage": leakage,
         "quality": quality,
+        "features": listing(Catalogue(data)),
+        "tested": card_stage.span(test, data.time),
     }
-    dials = params.parse(Card, parameters)
-    until = str(params.parse(Ingest, parameters).until)
-    write_text(card_stage.card(reports, contract.load(), until, dials), MODEL_CARD)
+    dials, until = params.parse(Card, parameters), params.parse(Ingest, parameters).until
+    write_text(card_stage.card(reports, data, until, dials), MODEL_CARD)

@@ -28,15 +28,15 @@ def register_pipelines() -> dict[str, Pipeline]:
         Node(nodes.select, ["parameters", *scores], ["model", "selection"]),
         Node(
             nodes.evaluate,
-            ["score_table", "test_table", "model", "parameters"],
+            ["score_table", "test_table", "model", "selection", "parameters"],
             ["metrics", "slices", "plots", "predictions_table"],
         ),
         Node(
             nodes.gate,
-            ["metrics", "slices", "model", "leakage", "quality", "parameters"],
+            ["metrics", "slices", "selection", "model", "leakage", "quality", "parameters"],
             "gate",
         ),
-        Node(nodes.card, ["parameters", *REPORTS], None),
+        Node(nodes.card, ["parameters", "test_table", *REPORTS], None),
     ]
     return {"__default__": Pipeline(whole)}
 

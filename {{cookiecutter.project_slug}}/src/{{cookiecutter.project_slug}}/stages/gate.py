@@ -57,6 +57,8 @@ def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Ch
     gain, found = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]
     over = f"{evidence.selection['baseline']}, the first candidate,"
     why = f"the whole interval of the gain in {headline} over {over} lies above the limit"
+    if gain["low"] is None:
+        why = f"the gain in {headline} over {over} has no interval; test on more groups or rows"
     yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
 
     more = metrics.greater_is_better(headline)
