@@ -71,8 +71,10 @@ def until(found: Any) -> Any:
 
 
 @contextmanager
-def serving(project: BakedProject, workers: int = 1, **settings: Any) -> Iterator[Server]:
-    """Start the service of a project on a free port, and end it."""
+def serving(
+    project: BakedProject, workers: int = 1, *, opened: bool = True, **settings: Any
+) -> Iterator[Server]:
+    """Start the service of a project on a free port, its model `opened`, and end it."""
     names = {f"FLIGHT_DELAYS_{name.upper()}": str(value) for name, value in settings.items()}
     given = {"FLIGHT_DELAYS_API_KEYS": KEY, "FLIGHT_DELAYS_POLL_SECONDS": "0.1"} | names
     output = project.path / f"serve-{time.monotonic_ns()}.log"
@@ -88,7 +90,8 @@ def serving(project: BakedProject, workers: int = 1, **settings: Any) -> Iterato
         )
     try:
         server = Server(process, output)
-        server.printed(r"Application startup complete", workers)
+        if opened:
+            server.printed(r"Application startup complete", workers)
         yield server
     finally:
         process.terminate()

@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,8 @@ def test_every_test_row_is_answered_over_http_as_in_the_pipeline(
     rows, answers = table
     assert len(rows) > 2000
     with serving(served) as server:
-        assert server.ask("/ready") == (200, {"status": "ready"} | server.ask("/ready")[1])
+        version = server.ask("/model")[1]["version"]
+        assert server.ask("/ready") == (200, {"status": "ready", "model_version": version})
         assert differences(server, rows, answers) == []
         planted = [*rows[:4], rows[4] | {"scheduled_departure": "2013-07-01T23:00:00"}, *rows[5:]]
         assert differences(server, planted, answers) == [4]
@@ -154,6 +157,73 @@ def test_a_worker_that_is_killed_is_replaced_while_the_others_answer(
         assert 'serving_requests_total{path="/predict",status="200"} 40.0' in page
         assert "worker ended" in server.output.read_text()
         assert server.stop() == 0
+
+
+def unreadable(models: Path) -> None:
+    (models / "model.onnx").write_bytes(b"a bad file")
+
+
+def answered_otherwise(models: Path) -> None:
+    stored = json.loads((models / "examples.json").read_text(encoding="utf-8"))
+    stored["predictions"].reverse()
+    (models / "examples.json").write_text(json.dumps(stored), encoding="utf-8")
+
+
+@pytest.mark.parametrize("spoil", [unreadable, answered_otherwise])
+def test_workers_that_start_over_bad_files_answer_with_the_old_model(
+    served: BakedProject,
+    table: tuple[list[Any], list[Any]],
+    spoil: Callable[[Path], None],
+) -> None:
+    with serving(served, workers=2) as server:
+        old = server.ask("/model")[1]["version"]
+        spoil(served.path / "models")
+        server.printed("model refused", 2)
+        for pid in server.workers(2):
+            os.kill(pid, signal.SIGKILL)
+        server.printed("Application startup complete", 4)
+        for row in table[0][:40]:
+            assert server.ask("/predict", row)[1]["model_version"] == old
+            assert server.ask("/ready") == (200, {"status": "ready", "model_version": old})
+        assert server.output.read_text().count("worker ended") == 2
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_told_to_stop_while_it_opens_its_model_stops(
+    project: BakedProject, tmp_path: Path, workers: int, number: int
+) -> None:
+    pipe = tmp_path / "contract.yaml"  # whoever reads it waits
+    os.mkfifo(pipe)
+
+    def writer() -> int | None:
+        with suppress(OSError):  # nobody reads yet
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
+    with serving(project, workers, opened=False, model_folder=tmp_path) as server:
+        end = until(writer)
+        server.process.send_signal(number)
+        assert server.process.wait(PATIENCE) == 0
+        os.close(end)
+
+
+def test_every_line_of_the_log_is_json_and_requests_are_told_by_their_id(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    with serving(served) as server:
+        answered = server.ask("/predict", table[0][0])[1]["request_id"]
+        refused = server.ask("/predict", {})[1]["request_id"]
+        assert server.stop() == 0
+        lines = [json.loads(line) for line in server.output.read_text().splitlines()]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [(line["request_id"], line["path"], line["status"]) for line in requests] == [
+        (answered, "/predict", 200),
+        (refused, "/predict", 422),
+    ]
+    assert all(line["milliseconds"] > 0 for line in requests)
 
 
 def test_workers_end_when_their_parent_is_killed(served: BakedProject) -> None:
