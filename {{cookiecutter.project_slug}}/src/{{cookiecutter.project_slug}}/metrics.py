@@ -6,6 +6,7 @@ Figures are scikit-learn's, sample weights and ties included; names too, where i
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -89,10 +90,9 @@ def scorers(
 
 def _regression(target: Floats, prediction: Floats) -> dict[str, Scorer]:
     error = np.asarray(target, np.float64) - prediction
-    squared = mean(error**2)
     return {
         "mean_absolute_error": mean(np.abs(error)),
-        "root_mean_squared_error": lambda weights: np.sqrt(squared(weights)),
+        "root_mean_squared_error": Sums(_columns(error**2), _root_mean),
         "r2": r2(target, error),
     }
 
@@ -138,10 +138,24 @@ def best_threshold(target: Codes, probability: Floats) -> float:
 # Scorers
 
 
-def mean(values: ArrayLike) -> Scorer:
+@dataclass(frozen=True)
+class Sums:
+    """A scorer that asks no more of a resample than its weight and its weighted sums of columns.
+
+    What is known as such can be summed with others in one matrix product.
+    """
+
+    columns: Values  # (rows, columns)
+    figure: Callable[[Values, Values], Values]  # sums (columns, batch), weight (batch,) to values
+
+    def __call__(self, weights: Weights) -> Values:
+        """The figure of each resample."""
+        return self.figure((weights @ self.columns).T, weights.sum(axis=1))
+
+
+def mean(values: ArrayLike) -> Sums:
     """Mean of one figure a row: a loss, or 0 and 1 for a rate such as coverage."""
-    column = np.asarray(values, dtype=np.float64)
-    return lambda weights: weights @ column / weights.sum(axis=1)
+    return Sums(_columns(values), lambda sums, weight: sums[0] / weight)
 
 
 def roc_auc(positive: Bools, score: Floats) -> Scorer:
@@ -182,29 +196,29 @@ def average_precision(positive: Bools, score: Floats) -> Scorer:
     return scorer
 
 
-def log_loss(target: Codes, prediction: Floats) -> Scorer:
+def log_loss(target: Codes, prediction: Floats) -> Sums:
     """Cross-entropy in nats; as in scikit-learn, no probability is below its type's eps."""
     eps = np.finfo(prediction.dtype).eps
     chosen = np.take_along_axis(prediction, target[:, None], axis=1)[:, 0]
     return mean(-np.log(np.clip(chosen, eps, 1 - eps), dtype=np.float64))
 
 
-def brier_score(target: Codes, prediction: Floats) -> Scorer:
+def brier_score(target: Codes, prediction: Floats) -> Sums:
     """Mean squared error of the probabilities (Brier 1950), of the positive class if of two."""
     error = prediction - np.eye(prediction.shape[1])[target]
     return mean(error[:, 1] ** 2 if error.shape[1] == 2 else (error**2).sum(axis=1))
 
 
-def balanced_accuracy(target: Codes, predicted: Codes) -> Scorer:
+def balanced_accuracy(target: Codes, predicted: Codes) -> Sums:
     """Mean recall of the classes that occur."""
-    classes = [np.flatnonzero(target == c) for c in np.unique(target)]
-    totals = _totals(classes, target == predicted)
+    rows = target[:, None] == np.unique(target)
+    hits = rows & (target == predicted)[:, None]
 
-    def scorer(weights: Weights) -> Values:
-        rows, hits = totals(weights)
+    def figure(sums: Values, _: Values) -> Values:
+        rows, hits = np.split(sums, 2)
         return np.asarray(np.nanmean(_ratio(hits, rows), axis=0))
 
-    return scorer
+    return Sums(_columns(rows, hits), figure)
 
 
 def calibration_error(happened: Bools, probability: Floats, bins: int) -> Scorer:
@@ -217,20 +231,22 @@ def calibration_error(happened: Bools, probability: Floats, bins: int) -> Scorer
     """
     gap: Values = happened - np.asarray(probability, np.float64)
     totals = _totals(binned(probability, bins), gap, gap**2)
-
-    def scorer(weights: Weights) -> Values:
-        rows, gaps, squares = totals(weights)
-        repeats = np.vecdot(weights, weights) / weights.sum(axis=1)
-        bias = gaps / _positive(rows)
-        spread = squares / _positive(rows) - bias**2
-        noise = spread / np.maximum(rows / repeats - 1, 1)
-        excess = (rows * (bias**2 - noise)).sum(axis=0) / rows.sum(axis=0)
-        return np.asarray(np.sqrt(np.maximum(excess, 0)))
-
-    return scorer
+    return lambda weights: debiased(totals(weights), weights)
 
 
-def mean_pinball_loss(target: Floats, low: Floats, high: Floats, coverage: float) -> Scorer:
+def debiased(totals: Values, weights: Weights) -> Values:
+    """The calibration error from each bin's weight, gaps and squared gaps: (3, bins, batch)."""
+    rows, gaps, squares = totals
+    weight = rows.sum(axis=0)
+    repeats = np.vecdot(weights, weights) / weight
+    bias = gaps / _positive(rows)
+    spread = squares / _positive(rows) - bias**2
+    noise = spread / np.maximum(rows / repeats - 1, 1)
+    excess = (rows * (bias**2 - noise)).sum(axis=0) / weight
+    return np.asarray(np.sqrt(np.maximum(excess, 0)))
+
+
+def mean_pinball_loss(target: Floats, low: Floats, high: Floats, coverage: float) -> Sums:
     """Of intervals: their ends as the quantiles that leave out as many rows below as above.
 
     The mean of both ends' losses (Koenker & Bassett 1978); it grows with the width of the interval
@@ -245,18 +261,17 @@ def mean_pinball_loss(target: Floats, low: Floats, high: Floats, coverage: float
     return mean(np.mean(losses, axis=0))
 
 
-def r2(target: Floats, error: Floats) -> Scorer:
+def r2(target: Floats, error: Floats) -> Sums:
     """Share of the target's variance that is explained; NaN if the target does not vary."""
     centred = np.asarray(target, np.float64) - np.mean(target, dtype=np.float64)
-    moments = np.column_stack([np.asarray(error, np.float64) ** 2, centred, centred**2])
 
-    def scorer(weights: Weights) -> Values:
-        residual, first, second = (weights @ moments / weights.sum(axis=1)[:, None]).T
+    def figure(sums: Values, weight: Values) -> Values:
+        residual, first, second = sums / weight
         variance = second - first**2
         variance[variance < 1e-12 * second] = 0  # nothing but rounding
         return 1 - _ratio(residual, variance)
 
-    return scorer
+    return Sums(_columns(np.asarray(error, np.float64) ** 2, centred, centred**2), figure)
 
 
 # Arrays
@@ -280,6 +295,14 @@ def _cumulative(weights: Weights, rows: Rows) -> Values:
     total = np.zeros((len(weights), len(rows) + 1))
     np.take(weights, rows, axis=1).cumsum(axis=1, out=total[:, 1:])
     return total
+
+
+def _columns(*columns: ArrayLike) -> Values:
+    return np.column_stack(columns).astype(np.float64, copy=False)
+
+
+def _root_mean(sums: Values, weight: Values) -> Values:
+    return np.asarray(np.sqrt(sums[0] / weight))
 
 
 def _totals(groups: Sequence[Rows], *columns: ArrayLike) -> Callable[[Weights], Values]:

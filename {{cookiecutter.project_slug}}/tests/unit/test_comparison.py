@@ -18,6 +18,8 @@ from {{cookiecutter.project_slug}}.report.comparison import (
     differences,
 )
 from {{cookiecutter.project_slug}}.report.delong import DeLong, delong, midranks
+from {{cookiecutter.project_slug}}.report.poisson import poisson
+from {{cookiecutter.project_slug}}.report.sums import together
 
 TRIALS, ROWS = 400, 300
 DIALS = Report(level=0.9, samples=200, seed=1)
@@ -160,8 +162,23 @@ def test_fast_ranking_metrics_agree_with_the_plain_ones(
 def test_a_resample_without_one_class_has_no_figure() -> None:
     prediction, target = np.array([[0.2, 0.8], [0.7, 0.3]]), np.array([0, 0])
     plain = metrics.scorers("classification", target, prediction)
-    for fast in ranking.scorers(target, prediction, plain).values():
-        assert np.isnan(fast(np.ones((1, 2)))).all()
+    fast = ranking.scorers(target, prediction, plain)
+    for name in ("roc_auc", "average_precision"):
+        assert np.isnan(fast[name](np.ones((1, 2)))).all()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_scorers_say_the_same_when_their_sums_are_taken_together(task: metrics.Task) -> None:
+    random = np.random.default_rng(1)
+    target = random.integers(2, size=ROWS)
+    chance = random.uniform(size=(2, ROWS)).astype(np.float32)
+    predictions = np.stack([1 - chance, chance], axis=2) if task == "classification" else chance
+    bound = [metrics.scorers(task, target, each) for each in predictions]
+    batches = random.multinomial(ROWS, np.full(ROWS, 1 / ROWS), size=(2, 3)).astype(float)
+    for weights in batches:
+        for alone, fed in zip(bound, together(bound), strict=True):
+            for name, scorer in fed.items():
+                assert scorer(weights) == pytest.approx(alone[name](weights), rel=1e-12)
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(4000) // 4])
@@ -169,7 +186,7 @@ def test_poisson_resamples_vary_as_drawing_with_replacement_does(groups: Any) ->
     values = np.random.default_rng(1).normal(size=1000).repeat(4)  # alike within a group
     found = [
         bootstrap({"it": metrics.mean(values)}, 4000, samples=2000, level=0.9, seed=1, **how)["it"]
-        for how in ({"groups": groups}, {"groups": groups, "draw": ranking.poisson})
+        for how in ({"groups": groups}, {"groups": groups, "draw": poisson})
     ]
     widths = [each.high - each.low for each in found]
     assert widths[1] == pytest.approx(widths[0], rel=0.1)

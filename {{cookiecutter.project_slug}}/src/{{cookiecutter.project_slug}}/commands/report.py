@@ -1,5 +1,6 @@
 """report: the command that says whether the model of this checkout is better than another one."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,8 @@ def report(
 
     Writes Markdown: the verdict first, then metrics, slices, gate, what changed, and curves.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait for others cost more
+
     from ..report.judgement import judge
     from ..report.text import text
 

@@ -17,6 +17,8 @@ from ..intervals import Codes, Interval, Scorer, Values, bootstrap, codes, diffe
 from ..params import Report
 from . import ranking
 from .delong import DeLong, delong
+from .poisson import poisson
+from .sums import together
 
 Outcome = Literal["better", "worse", "different", "no significant difference"]
 Positions = NDArray[np.integer[Any]]
@@ -125,7 +127,7 @@ def scorers(
     threshold = 0.5 if scored.threshold is None else scored.threshold
     found = metrics.scorers(task, target, scored.prediction, threshold=threshold, bins=bins)
     if task == "classification" and len(target) > ranking.MANY:
-        found |= ranking.scorers(target, scored.prediction, found)
+        found |= ranking.scorers(target, scored.prediction, found, bins)
     covered = conformal.covers(target, scored.prediction, scored.conformal_quantile)
     return found | {"coverage": metrics.mean(covered)}
 
@@ -134,12 +136,12 @@ def differences(
     bound: Sequence[Mapping[str, Scorer]], rows: int, dials: Report, groups: Codes | None = None
 ) -> dict[str, Line]:
     """Each metric of champion and challenger, and the interval of the difference."""
-    champion, challenger = bound
+    champion, challenger = both = together(bound)
     pairs = {name: difference(challenger[name], champion[name]) for name in challenger}
-    draw = ranking.poisson if rows > ranking.MANY else None
+    draw = poisson if rows > ranking.MANY else None
     found = bootstrap(pairs, rows, groups=groups, draw=draw, **dials.model_dump())
     everything = np.ones((1, rows))
-    values = [{name: float(each[name](everything)[0]) for name in pairs} for each in bound]
+    values = [{name: float(each[name](everything)[0]) for name in pairs} for each in both]
     return {
         name: Line(name, values[0][name], values[1][name], interval, _more(name))
         for name, interval in found.items()

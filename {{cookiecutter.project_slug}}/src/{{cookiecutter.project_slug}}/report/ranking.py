@@ -1,20 +1,19 @@
-"""ranking: many rows and their scores in; resamples and scorers of them that are fast out.
+"""ranking: many rows and their scores in; scorers of them that are fast out.
 
-They agree with those of intervals.py and metrics.py. On more rows than MANY, sums over rows in the
-order of their scores cost too much for thousands of resamples, so that rows of about the same score
-are counted together: exact up to LEVELS different scores, and beyond as good for an interval.
+They agree with those of metrics.py. On more rows than MANY, sums over rows in the order of their
+scores cost too much for thousands of resamples, so that rows of about the same score are counted
+together: exact up to LEVELS different scores, and beyond as good for an interval.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import exp, factorial
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..intervals import Codes, Scorer, Values, Weights, batch
-from ..metrics import Bools, Floats
+from ..intervals import Codes, Scorer, Values, Weights
+from ..metrics import Bools, Floats, binned, debiased, top_label
+from .sums import once
 
-MANY = 20_000
+MANY = 10_000
 LEVELS = 4096  # their counts, for two models, stay in the cache of a processor
 
 
@@ -24,16 +23,17 @@ class Counts:
     def __init__(self, positive: Bools, score: Floats) -> None:
         """Bind the rows."""
         place = levels(-score)
-        self._levels = int(place.max()) + 1
-        self._codes = np.asarray(place + np.where(positive, 0, self._levels), dtype=np.intp)
-        self._seen: tuple[Weights, Values] | None = None
+        self.levels = int(place.max()) + 1
+        self.cells = np.asarray(place + np.where(positive, 0, self.levels), dtype=np.intp)
+        self._sums = once(self._count)  # for which several metrics ask
 
     def __call__(self, weights: Weights) -> Values:
-        """(batch, 2, levels); the last batch is kept, since several metrics ask for it."""
-        if self._seen is None or self._seen[0] is not weights:
-            sums = [np.bincount(self._codes, line, 2 * self._levels) for line in weights]
-            self._seen = weights, np.reshape(sums, (len(weights), 2, self._levels))
-        return self._seen[1]
+        """(batch, 2, levels)."""
+        return self._sums(weights)
+
+    def _count(self, weights: Weights) -> Values:
+        sums = [np.bincount(self.cells, line, 2 * self.levels) for line in weights]
+        return np.reshape(sums, (len(weights), 2, self.levels))
 
 
 def levels(values: Floats) -> Codes:
@@ -69,8 +69,37 @@ def average_precision(counts: Counts) -> Scorer:
     return scorer
 
 
-def scorers(target: Codes, prediction: Floats, plain: Mapping[str, Scorer]) -> dict[str, Scorer]:
-    """Both metrics; of more than two classes, the mean of one against the rest.
+def calibration_error(counts: Counts, happened: Bools, probability: Floats, bins: int) -> Scorer:
+    """Gap between probability and frequency, as `metrics.calibration_error`.
+
+    A resample's rows of a cell stand for its mean row, shared out to the bins of its rows.
+    """
+    gap: Values = happened - np.asarray(probability, np.float64)
+    place = np.zeros(len(gap), dtype=np.intp)
+    for number, rows in enumerate(binned(probability, bins)):
+        place[rows] = number
+    table = _by_cell(counts, place, np.stack([np.ones_like(gap), gap, gap**2]))
+
+    def scorer(weights: Weights) -> Values:
+        sums = np.tensordot(table, counts(weights).reshape(len(weights), -1), axes=(2, 1))
+        return debiased(sums, weights)
+
+    return scorer
+
+
+def _by_cell(counts: Counts, place: Codes, figures: Values) -> Values:
+    """(figures, bins, cells): the mean of each figure in a cell, shared out to the bins."""
+    cells, bins = 2 * counts.levels, int(place.max()) + 1
+    rows = np.maximum(np.bincount(counts.cells, minlength=cells), 1)
+    both = place * cells + counts.cells
+    sums = [np.bincount(both, each, bins * cells).reshape(bins, cells) for each in figures]
+    return np.stack(sums) / rows
+
+
+def scorers(
+    target: Codes, prediction: Floats, plain: Mapping[str, Scorer], bins: int = 10
+) -> dict[str, Scorer]:
+    """The metrics that look at the order of rows; of more than two classes, one against the rest.
 
     Shifted to the `plain` scorers' figures of all rows: what the levels take away is of the same
     size in every resample.
@@ -78,9 +107,13 @@ def scorers(target: Codes, prediction: Floats, plain: Mapping[str, Scorer]) -> d
     classes: Sequence[int] = range(prediction.shape[1])
     ranked = classes if len(classes) > 2 else classes[1:]
     counts = [Counts(target == each, prediction[:, each]) for each in ranked]
+    top = top_label(target, prediction)
     fast = {
         "roc_auc": _mean([roc_auc(each) for each in counts]),
         "average_precision": _mean([average_precision(each) for each in counts]),
+        "calibration_error": calibration_error(
+            counts[0] if len(counts) == 1 else Counts(*top), *top, bins
+        ),
     }
     everything = np.ones((1, len(target)))
     return {
@@ -95,29 +128,6 @@ def _mean(scorers: Sequence[Scorer]) -> Scorer:
 
 def _shifted(scorer: Scorer, by: Values) -> Scorer:
     return lambda weights: scorer(weights) + by
-
-
-def poisson(
-    rows: int, *, samples: int, seed: int, groups: Codes | None = None
-) -> Iterator[Weights]:
-    """Batches of weights: each row (or group) counts Poisson(1) times, whatever the others do.
-
-    The Poisson bootstrap (Hanley & MacGibbon 2006, Computer Methods and Programs in Biomedicine
-    83:57), which on many rows is the same as drawing with replacement, and several times faster.
-    """
-    random, table = np.random.PCG64(seed), _poisson_table()
-    units = rows if groups is None else int(groups.max()) + 1
-    for start in range(0, samples, batch(rows)):
-        lines = min(batch(rows), samples - start)
-        raw = random.random_raw(-(-lines * units // 4)).astype("<u8", copy=False)
-        counts = table[raw.view("<u2")[: lines * units]].reshape(lines, units)
-        yield (counts if groups is None else counts[:, groups]).astype(np.float64)
-
-
-def _poisson_table() -> NDArray[np.uint8]:
-    """The count that belongs to each of 65,536 equally likely numbers."""
-    upto = np.cumsum([exp(-1) / factorial(count) for count in range(12)])
-    return np.searchsorted(upto, (np.arange(65536) + 0.5) / 65536).astype(np.uint8)
 
 
 def _share(part: Values, whole: Values, empty: float = np.nan) -> Values:
