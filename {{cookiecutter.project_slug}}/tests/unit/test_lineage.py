@@ -10,7 +10,7 @@ import pytest
 
 from {{cookiecutter.project_slug}}.versioning import drawing
 from {{cookiecutter.project_slug}}.versioning.graph import Graph, parse
-from {{cookiecutter.project_slug}}.versioning.history import Commit, facts_of, last_changes
+from {{cookiecutter.project_slug}}.versioning.history import Commit, facts_of, last_changes, read_yaml
 from {{cookiecutter.project_slug}}.versioning.lineage import Lineage, Node
 from {{cookiecutter.project_slug}}.versioning.openlineage import Run, event
 from {{cookiecutter.project_slug}}.versioning.versions import Version, locate
@@ -299,3 +299,9 @@ def test_a_version_stands_for_the_tag_of_its_release() -> None:
     commit("second", a="2")
     version, path = locate("v1.0.0")
     assert (version.tags, path) == (("model@v1.0.0",), None)
+
+
+def test_a_small_number_is_what_dvc_wrote_and_no_text() -> None:
+    text = b"gate: {parity: 1e-05, rise: .2, quoted: '1e-05', hash: 1e5f}"
+    expected = {"parity": 0.00001, "rise": 0.2, "quoted": "1e-05", "hash": "1e5f"}
+    assert read_yaml(text, "dvc.lock")["gate"] == expected
