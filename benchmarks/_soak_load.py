@@ -23,9 +23,8 @@ PARTS = ("model.onnx", "model.json", "examples.json")
 
 @dataclass
 class Answer:
-    """What a client was told: when, by which model, and the last class's probability by row."""
+    """What a client was told: by which model, and the last class's probability by row."""
 
-    moment: float
     model: str
     values: list[float]
 
@@ -35,10 +34,9 @@ class Record:
     """What all clients saw, and what was done to the service meanwhile."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
-    outcomes: dict[str, float] = field(default_factory=dict)
-    sent: set[str] = field(default_factory=set)
+    outcomes: set[str] = field(default_factory=set)
     statuses: Counter[int] = field(default_factory=Counter)
-    broken: list[float] = field(default_factory=list)  # when a connection was
+    broken: dict[str, float] = field(default_factory=dict)  # requests cut off, and when
     kills: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     memory: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
@@ -67,7 +65,6 @@ class Client(threading.Thread):
             request = f"{self.name}-{number}"
             start = self.random.randrange(len(self.rows) - 8)
             count = self.random.choice([1, 1, 1, 8])
-            self.record.sent.add(request)
             found = self._post("/predict", self.rows[start : start + count], request)
             if found is None:
                 continue
@@ -79,7 +76,7 @@ class Client(threading.Thread):
     def _keep(self, request: str, start: int, count: int, found: Any) -> None:
         model = found["model_version"]
         values = [each["probability"]["true"] for each in found["predictions"]]
-        self.record.answers[request] = Answer(time.time(), model, values)
+        self.record.answers[request] = Answer(model, values)
         wanted = self.wanted.get(model, [])[start : start + count]
         near = [abs(one - other) < 1e-6 for one, other in zip(values, wanted, strict=False)]
         if len(near) != count or not all(near):
@@ -88,7 +85,7 @@ class Client(threading.Thread):
     def _tell(self, request: str) -> None:
         body = {"request_id": request, "row": 0, "outcome": True}
         if self._post("/feedback", body, f"{request}-outcome") is not None:
-            self.record.outcomes[request] = time.time()
+            self.record.outcomes.add(request)
 
     def _post(self, path: str, body: Any, request: str) -> Any:
         try:
@@ -98,7 +95,7 @@ class Client(threading.Thread):
             answer = self.connection.getresponse()
             text = answer.read()
         except (OSError, HTTPException):
-            self.record.broken.append(time.time())
+            self.record.broken[request] = time.time()
             self.connection.close()
             return None
         self.record.statuses[answer.status] += 1

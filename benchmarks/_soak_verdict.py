@@ -1,24 +1,24 @@
 """_soak_verdict: what clients saw and what the prediction log holds in; what did not hold, out."""
 
 from collections import Counter
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from _soak_load import Record
 
-FLUSH = 1.0  # seconds between flushes of the prediction log
-MOMENT = 1.0  # what a flush under way, and an answer under way, may take on a busy machine
-PART = 1 / 5  # of the time: the first minute of five, and the last
-GROWTH, MEGABYTES = 1.15, 20.0  # of a worker's memory between them; it has to warm up
+MOMENT = 1.0  # second; an answer under way when its worker is killed
+WARM = 100.0  # seconds; a worker that has run for less still warms up
+GROWTH, GROWTH_IN_SHORT = 4.0, 8.0  # megabytes of a worker, from the third quarter to the last
 
 Logged = dict[str, dict[int, tuple[str, float]]]  # by request and row: the model and the value
 
 
-def verdict(record: Record, logged: list[list[Any]], page: str, seconds: float) -> list[str]:
+def verdict(record: Record, answers: list[list[Any]], outcomes: list[str], page: str) -> list[str]:
     """Print what was seen; give what did not hold."""
     faults = [f"a wrong answer: {each}" for each in record.wrong[:3]]
-    faults += of_requests(record) + of_models(record, page) + of_log(record, logged)
-    return faults + of_memory(record, seconds)
+    faults += of_requests(record) + of_models(record, page) + of_log(record, answers, outcomes)
+    return faults + of_memory(record)
 
 
 def of_requests(record: Record) -> list[str]:
@@ -27,7 +27,7 @@ def of_requests(record: Record) -> list[str]:
     print(f"requests  {len(record.answers)} answered ({rows} rows), {len(record.broken)} cut off")
     odd = {status: count for status, count in record.statuses.items() if status != 200}
     faults = [f"answers with another status than 200: {odd}"] if odd else []
-    alone = [each for each in record.broken if not after_a_kill(each, record)]
+    alone = [each for each in record.broken.values() if not after_a_kill(each, record)]
     return faults + ([f"{len(alone)} requests were cut off without a kill"] if alone else [])
 
 
@@ -49,52 +49,40 @@ def after_a_kill(moment: float, record: Record) -> bool:
     return any(kill <= moment <= kill + MOMENT for kill in record.kills)
 
 
-def before_a_kill(moment: float, record: Record) -> bool:
-    """Whether a worker was killed before it had to write what it was handed at that moment."""
-    return any(moment - MOMENT / 2 <= kill <= moment + FLUSH + MOMENT for kill in record.kills)
-
-
 def counted(page: str, words: str) -> float:
     """The sum of a metric's lines that hold these words."""
     lines = [line for line in page.splitlines() if words in line and not line.startswith("#")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def of_log(record: Record, logged: list[list[Any]]) -> list[str]:
-    """Every answer stands in the log once, as it was given, but what a kill may cost."""
+def of_log(record: Record, answers: list[list[Any]], outcomes: list[str]) -> list[str]:
+    """Every answer stands in the log once, as it was given, and every outcome that was accepted."""
     found: Logged = {}
     told, twice = set(), 0
-    for request, row, model, value, outcome in zip(*logged, strict=True):
+    for request, row, model, value, outcome in zip(*answers, strict=True):
         rows = found.setdefault(request, {})
         twice += row in rows
         rows[row] = (model, value)
         if outcome:
             told.add(request)
-    lost = {each for each in record.answers if each not in found}
+    lost = record.answers.keys() - found
     changed = [each for each in record.answers.keys() & found if not same(record, found, each)]
-    strange = found.keys() - record.sent
-    alone = [each for each in lost if not before_a_kill(record.answers[each].moment, record)]
-    unheard = {each for each in record.outcomes if each not in told} - lost
-    silent = [each for each in unheard if not before_a_kill(record.outcomes[each], record)]
-    age = oldest(record, lost)
-    print(f"log       {sum(map(len, found.values()))} rows of {len(found)} requests")
-    print(f"          lost by kills: {len(lost)} answers, none older than {age:.1f} s")
-    print(f"          logged but cut off before the answer: {len(found.keys() - record.answers)}")
-    print(f"feedback  {len(record.outcomes)} accepted, {len(unheard)} lost by kills")
+    cut_off = found.keys() & record.broken
+    strange = found.keys() - record.answers.keys() - record.broken.keys()
+    unheard = record.outcomes - told
+    again = len(outcomes) - len({*outcomes})
+    print(f"log       {sum(map(len, found.values()))} rows of {len(found)} requests, of which")
+    print(f"          {len(cut_off)} were cut off before the answer; {len(lost)} answers lost")
+    print(f"feedback  {len(record.outcomes)} accepted, {len(unheard)} lost")
     claims = {
         f"{twice} rows stand in the log twice": twice,
+        f"{again} outcomes stand in the log twice": again,
         f"{len(changed)} answers stand otherwise in the log, as {changed[:3]}": changed,
-        f"the log has requests that nobody sent, as {[*strange][:3]}": strange,
-        f"{len(alone)} answers are lost without a kill, as {alone[:3]}": alone,
-        f"{len(silent)} outcomes are lost without a kill, as {silent[:3]}": silent,
+        f"the log has requests that had no answer, as {[*strange][:3]}": strange,
+        f"{len(lost)} answers are lost, as {[*lost][:3]}": lost,
+        f"{len(unheard)} outcomes are lost, as {[*unheard][:3]}": unheard,
     }
     return [claim for claim, fault in claims.items() if fault]
-
-
-def oldest(record: Record, lost: set[str]) -> float:
-    """How long before the next kill the first of the answers lost was given."""
-    ages = [kill - record.answers[each].moment for each in lost for kill in record.kills]
-    return max((age for age in ages if age <= FLUSH + MOMENT), default=0.0)
 
 
 def same(record: Record, found: Logged, request: str) -> bool:
@@ -106,14 +94,21 @@ def same(record: Record, found: Logged, request: str) -> bool:
     )
 
 
-def of_memory(record: Record, seconds: float) -> list[str]:
-    """The worker that lived throughout holds no more at the end than at the beginning."""
+def of_memory(record: Record) -> list[str]:
+    """The worker that lived throughout holds no more in the last quarter of the time than before.
+
+    A leak goes on for ever; what a worker takes to warm up, it takes in the first half.
+    """
     seen = max(record.memory.values(), key=len)
-    start, end, part = seen[0][0], seen[-1][0], seconds * PART
-    first = median(size for moment, size in seen if moment <= start + part)
-    last = median(size for moment, size in seen if moment >= end - part)
+    start, seconds = seen[0][0], seen[-1][0] - seen[0][0]
+    ends = [start + seconds * quarter / 4 for quarter in range(5)]
+    within = [
+        [size for moment, size in seen if low <= moment <= high] for low, high in pairwise(ends)
+    ]
+    quarters = [median(sizes) for sizes in within]
     most = max(size for each in record.memory.values() for _, size in each)
-    print(f"memory    MB of a worker: {first:.0f} in the first fifth of the time, {last:.0f} in")
-    print(f"          the last; at most {most:.0f} in any")
-    grown = last > first * GROWTH + MEGABYTES
-    return [f"a worker grew from {first:.0f} to {last:.0f} MB"] if grown else []
+    shown = ", ".join(f"{size:.1f}" for size in quarters)
+    print(f"memory    MB of a worker by quarters of the time: {shown}; at most {most:.1f} in any")
+    grown = quarters[3] - quarters[2]
+    allowed = GROWTH if seconds > WARM else GROWTH_IN_SHORT
+    return [f"a worker grew by {grown:.1f} MB in the last quarter"] if grown > allowed else []

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from _servers import free_port
 from _soak_load import KEY, WORKERS, Client, Record, Trouble
-from _soak_verdict import FLUSH, verdict
+from _soak_verdict import verdict
 
 PATIENCE = 60.0
 # The rows of the test table as requests have them, and what each model's own Scorer says of them.
@@ -54,9 +54,13 @@ import pyarrow.parquet as pq
 folder = Path(sys.argv[1])
 for path in folder.rglob("*/day=*/[!.]*.parquet"):
     assert pq.read_metadata(path).num_rows, path
+assert not [*folder.glob(".*.journal")], "a journal was left"
 table = read(folder)
 names = ["request_id", "row", "model_version", "probability_true", "outcome"]
-Path(sys.argv[2]).write_text(json.dumps([table[name].to_pylist() for name in names]))
+columns = [table[name].to_pylist() for name in names]
+told = [pq.ParquetFile(path).read() for path in folder.glob("feedback/day=*/[!.]*.parquet")]
+outcomes = [each for part in told for each in part["request_id"].to_pylist()]
+Path(sys.argv[2]).write_text(json.dumps([columns, outcomes]))
 """
 
 
@@ -96,9 +100,9 @@ def soak(project: Project, other: Path, seconds: float, clients: int, folder: Pa
     finally:
         process.kill()
     project.run(READ, served / "logs", folder / "log.json")
-    logged = json.loads((folder / "log.json").read_text())
+    answers, outcomes = json.loads((folder / "log.json").read_text())
     faults = [f"the service ended with {code}"] if code else []
-    return faults + verdict(record, logged, page, seconds)
+    return faults + verdict(record, answers, outcomes, page)
 
 
 def start(project: Project, served: Path, port: int, said: Path) -> "subprocess.Popen[bytes]":
@@ -108,7 +112,6 @@ def start(project: Project, served: Path, port: int, said: Path) -> "subprocess.
         "API_KEYS": KEY,
         "MODEL_FOLDER": served,
         "PREDICTION_LOG": served / "logs",
-        "LOG_FLUSH_SECONDS": FLUSH,
         "POLL_SECONDS": 0.2,
     }
     names = {f"{prefix}_{name}": str(value) for name, value in settings.items()}

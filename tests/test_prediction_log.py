@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 MEGABYTE = 1_000_000
 MANY = 10**9
 # Logs so many requests of ten rows and an outcome, at most 1,000 a second; prints how many it has
-# handed over, and how many rows are written. Before it ends, it makes room on the disk, if told how.
+# handed over, and how many rows are written. Before it ends, it makes room on the disk, if told to.
 SERVE = """
 import secrets, sys, time
 from pathlib import Path
@@ -123,8 +123,8 @@ def test_a_full_disk_costs_rows_that_are_counted_and_nothing_else(
     small: BakedProject, tiny_disk: Path
 ) -> None:
     (tiny_disk / "ballast").write_bytes(bytes(MEGABYTE * 9 // 10))
-    command = ["python", "-c", SERVE, tiny_disk / "log", "full", "1500", "5000"]
-    said = small.run(*command, tiny_disk / "ballast").stdout
+    given = (tiny_disk / "log", "full", "1500", "5000", tiny_disk / "ballast")
+    said = small.run("python", "-c", SERVE, *given).stdout
     queued, written, dropped, errors = (int(word) for word in said.splitlines()[-1].split())
     assert "No space left on device" in said
     assert errors > 0
