@@ -1,11 +1,14 @@
 """The report on a pull request, on a real history: branches reproduced, compared, told apart."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from conftest import BakedProject
 
@@ -146,6 +149,7 @@ def test_the_same_change_taken_back_is_called_worse_and_fails_the_check(history:
     report = history.report("main", "weather", "--check", code=1)
     assert verdict(report) == "worse"
     assert history.said == "roc_auc is worse than at weather\n"
+    assert "`weather` has 1 commit that this branch lacks" in report
 
 
 def test_noise_is_called_no_significant_difference(history: History) -> None:
@@ -160,11 +164,33 @@ def test_the_same_commit_has_no_difference_at_all(history: History) -> None:
     assert "What changed" not in report
 
 
+def recorded(history: History, branch: str) -> dict[str, Any]:
+    """What a branch records of its test table: rows, hash, and the headline metric on it."""
+    show = history.project.run
+    lock = yaml.safe_load(show("git", "show", f"{branch}:dvc.lock").stdout)
+    outs = {out["path"]: out["md5"] for out in lock["stages"]["split"]["outs"]}
+    confusion = json.loads(show("git", "show", f"{branch}:reports/plots/confusion.json").stdout)
+    figures = json.loads(show("git", "show", f"{branch}:metrics.json").stdout)
+    return {
+        "rows": sum(cell["rows"] for cell in confusion),
+        "md5": outs["data/test.parquet"],
+        "roc_auc": figures["roc_auc"],
+    }
+
+
+def row(name: str, first: str, last: str, found: dict[str, Any]) -> str:
+    value, low, high = (f"{found['roc_auc'][each]:.4g}" for each in ("value", "low", "high"))
+    figures = f"`{found['md5'][:10]}` | {value} ({low} to {high})"
+    return f"| {name} | {found['rows']:,} | {first} | {last} | {figures} |"
+
+
 def test_new_data_alone_names_both_test_tables_and_tells_how_they_moved(history: History) -> None:
     report = history.report("august", "main")
-    tables = section(report, "Test tables")
-    assert "2013-07-31" in tables
-    assert "2013-08-31" in tables
+    tables = re.sub(r" \d\d:\d\d", "", section(report, "Test tables"))
+    was, now = (recorded(history, branch) for branch in ("main", "august"))
+    assert row("champion", "2013-07-01", "2013-07-31", was) in tables
+    assert row("challenger", "2013-08-01", "2013-08-31", now) in tables
+    assert was != now
     data = section(report, "Data")
     assert re.search(r"\| rows read \| 18,\d\d\d \| 21,\d\d\d \|", data)
     assert re.search(r"\| `temperature` \| 0\.\d+ \| large \| mean \d\d.* \| mean \d\d", data)

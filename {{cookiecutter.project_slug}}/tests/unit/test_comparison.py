@@ -261,7 +261,11 @@ def test_a_regression_is_compared_by_its_own_metrics() -> None:
     near, far = (Scored(target + scale * random.normal(size=100), None, 1.0) for scale in (0.1, 1))
     found = compare("regression", target, far, near, "mean_absolute_error", DIALS)
     assert found.headline.outcome == "better"
-    assert {each.name for each in found.lines} == {*metrics.names("regression"), "coverage"}
+    assert {each.name for each in found.lines} == {
+        *metrics.names("regression"),
+        "mean_pinball_loss",
+        "coverage",
+    }
     assert found.delong is None
 
 

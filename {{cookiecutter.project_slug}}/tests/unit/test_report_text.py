@@ -15,7 +15,7 @@ from {{cookiecutter.project_slug}}.report.comparison import Comparison, Line, Sl
 from {{cookiecutter.project_slug}}.report.escape import code, plain, table
 from {{cookiecutter.project_slug}}.report.judgement import Judgement
 from {{cookiecutter.project_slug}}.report.length import DROPPED, Part, fit
-from {{cookiecutter.project_slug}}.report.text import verdict
+from {{cookiecutter.project_slug}}.report.text import notes, verdict
 
 HOSTILE = ["@all", "<script>alert(1)</script>", "a|b", "`@all`", "``", "a\n# b", "[x](http://y.z)"]
 
@@ -111,6 +111,7 @@ def judgement(found: Comparison | None, **changes: Any) -> Judgement:
         "why_not": None,
         "prediction": None,
         "seen": None,
+        "behind": 0,
         "stale": [],
     }
     return Judgement(**(plainly | changes))
@@ -130,6 +131,36 @@ def test_worse_and_chance_are_said_as_plainly() -> None:
     assert verdict(judgement(comparison(-0.04, -0.01))).startswith("**Worse**: roc_auc")
     noise = verdict(judgement(comparison(-0.01, 0.01)))
     assert noise.startswith("**No significant difference**: roc_auc")
+
+
+def test_what_main_did_meanwhile_is_told_of() -> None:
+    side = judgement(None).challenger
+    behind = judgement(comparison(-0.04, -0.01), behind=3, champion=side, against="main")
+    told = "`main` has 3 commits that this branch lacks: what they changed appears here reversed."
+    assert told in "".join(notes(behind))
+    assert "lacks" not in "".join(notes(judgement(comparison(-0.04, -0.01))))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_bar_is_escaped_in_a_table_and_nowhere_else(name: str) -> None:
+    assert r"\|" not in code(name)
+    assert table([code("a|b")], []).startswith(r"| `a\|b` |")
+
+
+def test_the_gain_over_the_baseline_is_compared_too() -> None:
+    figures = {"roc_auc": {"value": 0.7312}, "gain_over_baseline": {"value": 0.2312}}
+    [line] = tables.gain(figures, comparison(0.012, 0.038).headline)
+    assert line.champion == pytest.approx(0.2061)
+    assert line.challenger == pytest.approx(0.2312)
+    assert line.difference == pytest.approx((0.025, 0.012, 0.038))
+
+
+def test_the_gain_of_a_loss_grows_as_the_loss_shrinks() -> None:
+    loss = Line("log_loss", 0.5, 0.4, Interval(-0.1, -0.2, -0.05), more=False)
+    [line] = tables.gain({"log_loss": {"value": 0.4}, "gain_over_baseline": {"value": 0.3}}, loss)
+    assert (line.champion, line.challenger) == pytest.approx((0.2, 0.3))
+    assert line.difference == pytest.approx((0.1, 0.05, 0.2))
+    assert line.outcome == "better"
 
 
 def test_a_difference_without_an_interval_is_shown_as_such() -> None:

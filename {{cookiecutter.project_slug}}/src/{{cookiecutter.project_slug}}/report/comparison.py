@@ -31,6 +31,7 @@ class Scored:
     prediction: NDArray[Any]
     threshold: float | None
     conformal_quantile: float
+    coverage: float = 0.9  # at which the pinball loss takes its intervals
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,11 @@ def scorers(
     found = metrics.scorers(task, target, scored.prediction, threshold=threshold, bins=bins)
     if task == "classification" and len(target) > ranking.MANY:
         found |= ranking.scorers(target, scored.prediction, found, bins)
-    covered = conformal.covers(target, scored.prediction, scored.conformal_quantile)
+    quantile = scored.conformal_quantile
+    if task == "regression" and np.isfinite(quantile):
+        ends = conformal.interval(scored.prediction, quantile)
+        found["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, scored.coverage)
+    covered = conformal.covers(target, scored.prediction, quantile)
     return found | {"coverage": metrics.mean(covered)}
 
 
@@ -137,7 +142,8 @@ def differences(
 ) -> dict[str, Line]:
     """Each metric of champion and challenger, and the interval of the difference."""
     champion, challenger = both = together(bound)
-    pairs = {name: difference(challenger[name], champion[name]) for name in challenger}
+    both_have = [name for name in challenger if name in champion]
+    pairs = {name: difference(challenger[name], champion[name]) for name in both_have}
     draw = poisson if rows > ranking.MANY else None
     found = bootstrap(pairs, rows, groups=groups, draw=draw, **dials.model_dump())
     everything = np.ones((1, rows))

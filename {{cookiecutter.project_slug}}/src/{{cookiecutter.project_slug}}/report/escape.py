@@ -14,6 +14,7 @@ MOST = 40  # rows of a table that may have any number
 FEW = 10  # names in a sentence that may have any number
 NO_WIDTH = "\u200b"
 ACTIVE = re.compile(r"([\\`*_\[\]|~$])")  # within a line of Markdown, as code hosts read it
+BAR = re.compile(r"(?<!\\)\|")  # which ends a cell of a table, even within a code span
 CALLS = re.compile(r"([@#!&%~$:]|www\.)", re.IGNORECASE)  # a mention, a reference, a link
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
@@ -23,14 +24,14 @@ class Markdown(str):
 
 
 def code(value: Any) -> Markdown:
-    """A name or value in a code span, whatever is in it; in a table, too."""
+    """A name or value in a code span, whatever is in it."""
     text = _clipped(value)
     if not text:
         return Markdown("–")
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     space = " " if text[0] in "` " or text[-1] in "` " else ""
-    return Markdown(f"{fence}{space}{text}{space}{fence}".replace("|", r"\|"))
+    return Markdown(f"{fence}{space}{text}{space}{fence}")
 
 
 def plain(value: Any) -> Markdown:
@@ -45,7 +46,7 @@ def cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, Markdown):
-        return value
+        return BAR.sub(r"\|", value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

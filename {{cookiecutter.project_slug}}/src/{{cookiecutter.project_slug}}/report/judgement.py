@@ -11,6 +11,7 @@ from ..decision import rule
 from ..files import UserError
 from ..params import Evaluate, Report, Select, Split
 from ..paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS
+from ..versioning import git
 from . import champion as champions
 from .comparison import Comparison, Scored, compare
 from .rows import Rows, read
@@ -36,6 +37,7 @@ class Judgement:
     why_not: str | None  # there is no comparison
     prediction: NDArray[Any] | None  # the champion's, of these rows
     seen: str | None  # how the champion has learned from them
+    behind: int  # commits of the champion's history that the challenger's lacks
     stale: list[str]  # what is not as dvc.lock records it
 
     @property
@@ -100,6 +102,7 @@ def judge(against: str | None = None) -> Judgement:
         why_not=why_not,
         prediction=prediction,
         seen=seen,
+        behind=_behind(theirs, ours) if theirs else 0,
         stale=stale(ours),
     )
 
@@ -115,14 +118,18 @@ class _Dials:
         self.report = params.parse(Report, document)
 
 
+def _behind(theirs: Side, ours: Side) -> int:
+    return int(git.run("rev-list", "--count", f"{ours.version.base}..{theirs.version.base}"))
+
+
 def _compare(
     theirs: Side, ours: Side, rows: Rows, prediction: NDArray[Any], dials: _Dials
 ) -> Comparison:
     return compare(
         rows.contract.task,
         rows.target,
-        _scored(theirs, prediction),
-        _scored(ours, rows.prediction),
+        _scored(theirs, prediction, dials.select.coverage),
+        _scored(ours, rows.prediction, dials.select.coverage),
         dials.select.headline,
         dials.report,
         bins=dials.evaluate.bins,
@@ -131,6 +138,6 @@ def _compare(
     )
 
 
-def _scored(side: Side, prediction: NDArray[Any]) -> Scored:
+def _scored(side: Side, prediction: NDArray[Any], coverage: float) -> Scored:
     facts = {name: side.fact(MODEL_INFO, name) for name in ("threshold", "conformal_quantile")}
-    return Scored(prediction, *rule(facts))
+    return Scored(prediction, *rule(facts), coverage)

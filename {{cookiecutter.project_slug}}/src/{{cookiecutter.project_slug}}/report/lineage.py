@@ -44,13 +44,27 @@ def _commands(judgement: Judgement) -> str:
     changed = git.changes(untracked=False)
     text = (
         f"```\ngit checkout {ours}\ndvc pull\n{COMMAND} report --against {theirs}\n"
-        f"{COMMAND} lineage {ours}\n```"
+        f"{COMMAND} lineage {ours}\n```{unpushed(ours, theirs)}"
     )
     if not changed:
         return text
     names = ", ".join(map(code, changed[:SHOWN]))
     more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
     return f"Made from a checkout with changes that are not committed: {names}{more}.\n\n{text}"
+
+
+def unpushed(ours: str, theirs: str) -> str:
+    """How to come by a commit that no branch of the remote has, such as a run not pushed."""
+    if not git.run("remote") or git.run("branch", "--remotes", "--contains", ours):
+        return ""
+    parents = git.run("rev-list", "--parents", "--max-count=1", ours).split()[1:]
+    if not parents:
+        return ""
+    return (
+        f"\n\nNo branch of the remote has {code(ours)}. Where it cannot be had, as a run that "
+        f"was not pushed, it is made again from its parent:\n\n```\ngit checkout {parents[0]}\n"
+        f"dvc repro --pull --allow-missing\n{COMMAND} report --against {theirs}\n```"
+    )
 
 
 def _commit(revision: str) -> str:

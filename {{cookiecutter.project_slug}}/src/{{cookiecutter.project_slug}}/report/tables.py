@@ -46,6 +46,7 @@ def metrics(judgement: Judgement) -> str:
         return _recorded(judgement)
     header = ["metric", "champion", "challenger", "difference", "significant"]
     lines = sorted(found.lines, key=lambda line: line is not found.headline)
+    lines += gain(judgement.challenger.document(METRICS), found.headline)
     return f"{table(header, map(_line, lines))}\n\n{_method(judgement)}"
 
 
@@ -61,6 +62,19 @@ def _recorded(judgement: Judgement) -> str:
     ]
     level = f"{judgement.evaluate.level:.0%}"
     return table(["metric", *(f"{name} ({level} interval)" for name in sides)], rows)
+
+
+def gain(figures: Mapping[str, Any], headline: Line) -> list[Line]:
+    """The headline metric beyond the baseline's on these rows, which metrics.json implies."""
+    recorded, gain = (figures.get(each) for each in (headline.name, "gain_over_baseline"))
+    if recorded is None or gain is None or None in (recorded["value"], gain["value"]):
+        return []
+    sign = 1 if headline.more else -1
+    baseline = recorded["value"] - sign * gain["value"]
+    gains = [sign * (each - baseline) for each in (headline.champion, headline.challenger)]
+    value, *ends = headline.difference
+    moved = Interval(sign * value, *(sign * end for end in ends[::sign]))
+    return [Line("gain_over_baseline", *gains, moved, more=True)]
 
 
 def _line(line: Line) -> list[Markdown]:

@@ -18,7 +18,7 @@ LIMIT = 59_000  # characters; code hosts take 65,536, and something may be put i
 
 def text(judgement: Judgement) -> str:
     """The whole report: the verdict is its first line."""
-    return fit([verdict(judgement), *_notes(judgement)], list(_parts(judgement)), LIMIT)
+    return fit([verdict(judgement), *notes(judgement)], list(_parts(judgement)), LIMIT)
 
 
 def verdict(judgement: Judgement) -> str:
@@ -39,12 +39,16 @@ def verdict(judgement: Judgement) -> str:
     return f"**{word[0].upper()}{word[1:]}**: {figures}, {change(line.difference)} {rows}"
 
 
-def _notes(judgement: Judgement) -> Iterator[str]:
+def notes(judgement: Judgement) -> Iterator[str]:
     """What a reader must know beside the verdict."""
     yield " ".join(_summary(judgement))
     if judgement.seen:
         reason = f"the champion has an unfair advantage here: {plain(judgement.seen)}"
         yield f"> **Mind**: {reason}."
+    if judgement.behind:
+        commits = "1 commit" if judgement.behind == 1 else f"{judgement.behind:,} commits"
+        ahead = f"{code(judgement.against)} has {commits} that this branch lacks"
+        yield f"> **Mind**: {ahead}: what they changed appears here reversed."
     if judgement.stale:
         more = len(judgement.stale) - SHOWN
         reasons = "; ".join(map(plain, judgement.stale[:SHOWN]))
