@@ -5,7 +5,6 @@ packages ceph-mon, ceph-osd and radosgw are enough.
 """
 
 import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -54,12 +53,6 @@ class Keys(Protocol):
     @property
     def secret(self) -> str:
         """The other half."""
-
-
-def why_not() -> str:
-    """What this machine lacks; empty if nothing."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    return f"Ceph is not installed: no {missing[0]}" if missing else ""
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).parents[1]
 KEPT = ("LANG", "PATH", "TMPDIR", "SSL_", "PIP_", "UV_", "PYENV_", "HTTP", "NO_PROXY", "REQUESTS_")
+PROMISED = "REQUIRE_PROGRAMS" in os.environ  # .ci/run sets it, and installs them
 GIT_SETTINGS = """\
 [user]
     name = A Tester
@@ -96,6 +97,18 @@ class BakedProject:
         return BakedProject(path, self.environment | {"PYTHONPATH": str(path / "src")})
 
 
+def need(*programs: str) -> None:
+    """Skip the test by name where the machine lacks one; fail it where .ci/run promised them."""
+    if missing := [name for name in programs if shutil.which(name) is None]:
+        say = pytest.fail if PROMISED else pytest.skip
+        say(f"not installed here: {', '.join(missing)} (.ci/run installs what tests need)")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        need(*marker.args)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give tests a home and a git of their own; keep only the way to the package index."""
@@ -125,6 +138,17 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name, value in {**kept, **clean}.items():
             patch.setenv(name, str(value))
         yield
+
+
+def copy_template(place: Path) -> Path:
+    """Copy the template as it is here, committed or not, without what its make targets leave."""
+    left = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
+    return shutil.copytree(TEMPLATE, place, ignore=left)
+
+
+def outside_venv() -> str:
+    """The PATH of a shell in which no .venv is activated, not even the template's own."""
+    return os.environ["PATH"].split(os.pathsep, 1)[1]
 
 
 def bake(folder: Path, **answers: str) -> BakedProject:

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -66,11 +65,9 @@ def start(name: str, folder: Path) -> Iterator[Server]:
         yield server
 
 
-def why_not(name: str) -> str:
-    """What this machine lacks to run the server; empty if nothing."""
-    if name == "ceph":
-        return ceph.why_not()
-    return "" if shutil.which("rclone") else "rclone is not installed"
+def programs(name: str) -> list[str]:
+    """What the machine needs to run the server."""
+    return ceph.PROGRAMS if name == "ceph" else ["rclone"]
 
 
 @contextmanager

@@ -27,13 +27,10 @@ from s3 import free_port
 
 KEY = "a-key-of-the-tests"  # pragma: allowlist secret
 SECONDS = 90
-NO_TOOLS = [name for name in ("promtool", "prometheus") if shutil.which(name) is None]
 METRIC = re.compile(r"\b(serving_[a-z_]+)(\{[^}]*\})?")
 LINT = "{extends: default, rules: {document-start: disable, line-length: {max: 120}}}"
 
-needs_prometheus = pytest.mark.skipif(
-    bool(NO_TOOLS), reason=f"{' and '.join(NO_TOOLS)} not installed (Debian package prometheus)"
-)
+needs_prometheus = pytest.mark.needs("prometheus", "promtool")
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from cookiecutter.exceptions import FailedHookException
 
-from conftest import GIT_SETTINGS, TEMPLATE, BakedProject, bake
+from conftest import GIT_SETTINGS, TEMPLATE, BakedProject, bake, copy_template
 
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}"
 COPIED = ("src/", ".github/", "data/source/", "deploy/grafana/", "deploy/prometheus/")
@@ -322,9 +322,7 @@ def test_a_bad_slug_is_refused_in_one_sentence_with_nothing_written(
 
 @pytest.mark.parametrize("place", ["{template}", "{template}.zip", "git+file://{template}"])
 def test_it_is_refused_wherever_the_template_comes_from(tmp_path: Path, place: str) -> None:
-    template = tmp_path / "template"
-    ignored = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
-    shutil.copytree(TEMPLATE, template, ignore=ignored)
+    template = copy_template(tmp_path / "template")
     shutil.make_archive(str(template), "zip", tmp_path, template.name)
     git = ["git", "-C", str(template)]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "One"]):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +15,7 @@ from code_host_api import REPOSITORY
 from conftest import TEMPLATE, BakedProject
 from runner import BRIEFLY, NO_HOOKS, Shared, lines
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("gitlab-ci-local") and shutil.which("rsync")),
-        reason="gitlab-ci-local 4.60.0 (npm) or rsync is not installed",
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("gitlab-ci-local", "rsync")]
 PIPELINE = TEMPLATE / "{{cookiecutter.project_slug}}" / ".gitlab-ci.yml"
 SCRIPTS = ("before_script", "script", "after_script")
 KEEP_OPTIONS = """\

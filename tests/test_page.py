@@ -13,9 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from conftest import BakedProject
 
 CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"
-)
+needs_chromium = pytest.mark.needs("chromium")
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import s3
-from conftest import BakedProject
+from conftest import BakedProject, need
 
 pytestmark = pytest.mark.slow
 
@@ -206,8 +206,7 @@ def read_some(terminal: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.Server]:
-    if missing := s3.why_not("rclone"):
-        pytest.skip(missing)
+    need(*s3.programs("rclone"))
     with s3.start("rclone", tmp_path_factory.mktemp("rclone")) as running:
         running.rclone("mkdir", ":s3:bucket")
         yield running

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import s3
-from conftest import BakedProject, bake
+from conftest import BakedProject, bake, need
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,7 @@ MEGABYTE = 1_000_000
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[s3.Server]:
-    if missing := s3.why_not(request.param):
-        pytest.skip(missing)
+    need(*s3.programs(request.param))
     with s3.start(request.param, tmp_path_factory.mktemp(request.param)) as running:
         yield running
 

@@ -4,12 +4,14 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from conftest import TEMPLATE, BakedProject, bake
+import ceph
+from conftest import TEMPLATE, BakedProject, bake, outside_venv
 
 NOTEBOOK = {
     "cells": [
@@ -63,11 +65,6 @@ FAULTS = {
 @pytest.fixture
 def copy(project: BakedProject, tmp_path: Path) -> BakedProject:
     return project.copy(tmp_path / "work" / project.path.name)
-
-
-def outside_venv() -> str:
-    """The PATH of a shell in which no .venv is activated, not even the template's own."""
-    return os.environ["PATH"].split(os.pathsep, 1)[1]
 
 
 # make
@@ -129,6 +126,39 @@ def test_the_checks_fail_on_a_planted_fault(copy: BakedProject, hook: str) -> No
     name, text = FAULTS[hook]
     (copy.path / name).write_text(text, encoding="utf-8")
     assert copy.run("make", "check", check=False).returncode == 2
+
+
+# .ci/run
+
+
+def test_ci_run_looks_for_every_program_that_a_test_needs() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
+    marks = re.findall(r"^[^\"#]*mark\.needs\((.*)\)", tests, re.M)
+    programs = {name for mark in marks for name in re.findall(r'"(.+?)"', mark)}
+    assert {"chromium", "gitlab-ci-local", "prometheus"} <= programs
+    script = (TEMPLATE / ".ci/run").read_text(encoding="utf-8")
+    looked_for = re.findall(r"debian=\((.+?)\)|missing ([\w-]+)\)", script, re.S)
+    assert {name for names in looked_for for name in " ".join(names).split()} == {
+        *programs,
+        *ceph.PROGRAMS,
+    }
+
+
+@pytest.mark.parametrize(("promise", "status"), [({}, 0), ({"REQUIRE_PROGRAMS": "1"}, 1)])
+def test_a_program_that_ci_run_promised_fails_its_tests_where_it_is_missing(
+    tmp_path: Path, promise: dict[str, str], status: int
+) -> None:
+    command = [sys.executable, "-m", "pytest", "-rsE", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, f"--basetemp={tmp_path / 'in'}", TEMPLATE / "tests/test_gitlab.py"],
+        cwd=TEMPLATE,
+        env=dict(os.environ) | promise | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout
+    assert "not installed here: gitlab-ci-local, rsync" in done.stdout
 
 
 # git hooks

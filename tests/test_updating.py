@@ -1,13 +1,12 @@
 """Updates from the template by cruft, as docs/updating.md tells them: a user's edits survive."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from conftest import TEMPLATE
+from conftest import TEMPLATE, copy_template
 
 SOURCE = "{{cookiecutter.project_slug}}"
 
@@ -18,8 +17,7 @@ class Updated:
     def __init__(self, folder: Path, files: dict[str, str] | None = None) -> None:
         self.template = folder / "template"
         self.project = folder / "flight_delays"
-        ignored = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
-        shutil.copytree(TEMPLATE, self.template, ignore=ignored)
+        copy_template(self.template)
         for name, text in (files or {}).items():
             (self.template / name).write_text(text, encoding="utf-8")
         self.run(self.template, "git", "init", "--quiet", "-b", "main")

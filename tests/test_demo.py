@@ -1,0 +1,63 @@
+"""`make demo` and the project's `make test`, typed as README.md says, in a copy of the template."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import BakedProject, copy_template, outside_venv
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """The template as a user's clone has it, in a shell in which nothing is activated."""
+    path = copy_template(tmp_path_factory.mktemp("clone") / "template")
+    return BakedProject(path, dict(os.environ) | {"PATH": outside_venv()})
+
+
+@pytest.fixture(scope="module")
+def said(template: BakedProject) -> str:
+    """What `make demo` says."""
+    return template.run("make", "demo").stdout
+
+
+@pytest.fixture(scope="module")
+def demo(template: BakedProject, said: str) -> BakedProject:
+    """The project that it leaves."""
+    (path,) = re.findall(r"^The project is in (\S+): its README.md says how to go on.$", said, re.M)
+    return BakedProject(template.path / path, template.environment)
+
+
+def test_the_demo_shows_figures_a_gate_and_where_to_look(said: str, demo: BakedProject) -> None:
+    figure = r" +│ [\d.]+ +"
+    for metric in ("roc_auc", "log_loss", "coverage", "gain_over_baseline"):
+        assert re.search(rf"^│ {metric}{3 * figure}│$", said, re.M), said
+    for check in ("better_than_baseline", "floor", "leakage", "freshness"):
+        assert re.search(rf"^│ {check} .*│ passed │$", said, re.M), said
+    (pages,) = re.findall(r"^The gate passed. Read on in (\S+),", said, re.M)
+    assert demo.has_file(pages)
+    assert demo.has_file("README.md")
+
+
+def test_the_demo_leaves_in_git_what_is_meant_to_be_committed(demo: BakedProject) -> None:
+    status = demo.run("git", "status", "--porcelain", "--untracked-files=all").stdout
+    names = {line[3:] for line in status.splitlines()}
+    assert names >= {"dvc.lock", "metrics.json", "models/model.json", "reports/model_card.md"}
+    rest = {name for name in names if not name.startswith("reports/")}
+    assert rest == {"dvc.lock", "metrics.json", "models/model.json", "models/examples.json"}
+
+
+def test_the_tests_of_a_project_with_a_model_pass_and_none_is_skipped(demo: BakedProject) -> None:
+    tests = demo.run("make", "test", PYTEST_ADDOPTS="-rs --color=no").stdout
+    assert re.search(r"^=+ \d+ passed in .* =+$", tests, re.M), tests
+
+
+def test_a_project_without_a_model_says_which_tests_it_skips(
+    demo: BakedProject, tmp_path: Path
+) -> None:
+    clone = demo.clone(tmp_path / demo.path.name)
+    said = clone.run(".venv/bin/pytest", "tests/model").stdout
+    assert re.search(r"^SKIPPED \[\d+\] tests/model/.*: no model here: dvc repro", said, re.M), said
