@@ -1,7 +1,8 @@
 """features: what the wine's chemistry says, as NumPy arrays."""
 
 import numpy as np
-from hamilton.function_modifiers import tag
+
+from .tags import tag
 
 Numbers = np.ndarray
 

@@ -1,22 +1,22 @@
 """catalogue: features.py and the contract in; what each feature is, and its values, out."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .contract import Contract
 from .files import UserError
 from .markdown import table
+from .recipe import Arrays, Kind, kind, one_empty_row
+from .tags import tags_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Arrays = dict[str, np.ndarray]
-Kind = Literal["number", "string"]
 TYPES = {"number": "float32", "string": "string"}
 
 
@@ -52,9 +52,9 @@ class Catalogue:
         self.inputs = sorted(nodes.keys() - made.keys())
         self._refuse_names_of_columns(made)
         self._refuse_what_is_not_known()
-        row = self.compute(_one_empty_row(contract, self.inputs), list(made))
+        row = self.compute(one_empty_row(contract, self.inputs), list(made))
         self.features = {
-            name: self._feature(node, _kind(name, row[name])) for name, node in sorted(made.items())
+            name: self._feature(node, kind(name, row[name])) for name, node in sorted(made.items())
         }
 
     def compute(self, table: "pd.DataFrame | Mapping[str, Any]", names: Sequence[str]) -> Arrays:
@@ -73,48 +73,6 @@ class Catalogue:
                 found = f"{name} is infinite in {count} of {len(column)} rows"
                 raise UserError(f"features.py: {found}, as by a division by 0; make it NaN there")
         return values
-
-    def recipe(self, names: Sequence[str]) -> Callable[[Mapping[str, np.ndarray]], Arrays]:
-        """What `compute` does with arrays, as one function: no plan is made for each call.
-
-        On one row, the plan would cost ten times what the features do.
-        """
-        steps = list(self._steps(names))
-
-        def make(columns: Mapping[str, np.ndarray]) -> Arrays:
-            values = dict(columns)
-            for name, function, inputs in steps:
-                values[name] = function(**{each: values[each] for each in inputs})
-            return {name: values[name] for name in names}
-
-        return make
-
-    def _steps(self, names: Sequence[str]) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-        """Each feature behind the named ones after what it is made from: name, function, inputs."""
-        nodes = {node.name: node for node in self._driver.graph.get_nodes()}
-        done = set(self.inputs)
-        waiting = list(reversed(names))
-        while waiting:
-            node = nodes[waiting[-1]]
-            first = [each for each in node.input_types if each not in done]
-            if node.name in done or not first:
-                waiting.pop()
-            if node.name not in done and not first:
-                done.add(node.name)
-                yield node.name, node.callable, tuple(node.input_types)
-            waiting.extend(first)
-
-    def kinds(self, names: Sequence[str]) -> dict[str, Kind]:
-        """The kind of each named feature.
-
-        Raises:
-            UserError: naming the feature that features.py does not make.
-        """
-        for name in names:
-            if name not in self.features:
-                known = ", ".join(self.features)
-                raise UserError(f"features.py makes no feature {name!r}; it makes {known}")
-        return {name: self.features[name].kind for name in names}
 
     def _refuse_names_of_columns(self, names: Iterable[str]) -> None:
         """A feature would take the column's place in the feature table."""
@@ -141,11 +99,12 @@ class Catalogue:
 
     def _feature(self, node: Any, kind: Kind) -> Feature:
         upstream = self._driver.what_is_upstream_of(node.name)
-        owner, unit = node.tags.get("owner"), node.tags.get("unit")
+        said = tags_of(node.originating_functions[0])
+        owner, unit = said.get("owner"), said.get("unit")
         meaning = (node.documentation or "").strip()
         if not owner or unit is None or not meaning:
             needed = 'a docstring and @tag(owner=..., unit=...), unit="" where there is none'
-            raise UserError(f"features.py: {node.name} needs {needed}")
+            raise UserError(f"features.py: {node.name} needs {needed} (the tag of tags.py)")
         return Feature(
             name=node.name,
             meaning=" ".join(meaning.split()),
@@ -243,22 +202,3 @@ def _graph(catalogue: Catalogue) -> list[str]:
     columns = [f'  {name}["{name}"]' for name in catalogue.inputs]
     made = [f'  feature_{name}(["{name}"])' for name in catalogue.features]
     return ["flowchart LR", *columns, *made, *edges]
-
-
-def _one_empty_row(contract: Contract, names: Sequence[str]) -> Arrays:
-    """A row with nothing in it, from which the features show their types."""
-    empty = {
-        "string": np.array([None], dtype=object),
-        "category": np.array([None], dtype=object),
-        "datetime": np.array(["NaT"], dtype="datetime64[us]"),
-    }
-    number = np.array([np.nan])
-    return {name: empty.get(contract.columns[name].type, number) for name in names}
-
-
-def _kind(name: str, values: np.ndarray) -> Kind:
-    if values.dtype == np.float32:
-        return "number"
-    if values.dtype.kind in "OUT":
-        return "string"
-    raise UserError(f"features.py: {name} gives {values.dtype}; give float32 numbers or strings")

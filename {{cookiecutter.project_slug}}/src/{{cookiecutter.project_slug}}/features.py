@@ -12,10 +12,11 @@ No feature looks at other rows: whatever is learned from data is learned inside 
 The month is not among them: trained on January to June, it says nothing about July. Nor are the
 hour of arrival and the age of the weather report, which added nothing when tried.
 """
-# mypy: allow-untyped-decorators, no-warn-return-any
+# mypy: no-warn-return-any
 
 import numpy as np
-from hamilton.function_modifiers import tag
+
+from .tags import tag
 
 MISSING = "missing"
 WEEKDAYS = np.array(

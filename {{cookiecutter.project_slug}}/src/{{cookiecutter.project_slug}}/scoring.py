@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import conformal, contract
-from .catalogue import Catalogue
 from .contract import Column
 from .decision import rule
 from .files import UserError, read_json, read_yaml
 from .metrics import decide
 from .model import Model
 from .paths import CONTRACT, MODEL, MODEL_INFO, VERSION
+from .recipe import Arrays, Recipe
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-Arrays = dict[str, np.ndarray]
 Maker = Callable[[Sequence[Any]], np.ndarray]
 EPOCH = datetime(1970, 1, 1)
 TOLD = frozenset(  # by model.json, of every model
@@ -76,11 +75,9 @@ class Scorer:
         self.info = _read_info(folder / MODEL_INFO)
         self.model = Model(folder / MODEL, threads)
         _check_info(self.info, self.model.path, self.contract.version)
-        catalogue = Catalogue(self.contract, module)
-        self._check_kinds(catalogue)
-        names = list(self.model.features)
-        self.columns = sorted({each for name in names for each in catalogue.features[name].inputs})
-        self._recipe = catalogue.recipe(names)
+        self._recipe = Recipe(list(self.model.features), module)
+        self.columns = self._recipe.columns
+        self._check_kinds()
         self._makers = {name: maker(column) for name, column in self.contract.columns.items()}
         self._rule = rule(self.info)
 
@@ -109,8 +106,8 @@ class Scorer:
             members=conformal.sets(prediction, self._rule.quantile),
         )
 
-    def _check_kinds(self, catalogue: Catalogue) -> None:
-        made = catalogue.kinds(list(self.model.features))
+    def _check_kinds(self) -> None:
+        made = self._recipe.kinds(self.contract)
         for name, kind in self.model.features.items():
             if made[name] != kind:
                 raise UserError(

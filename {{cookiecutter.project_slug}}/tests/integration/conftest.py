@@ -26,7 +26,7 @@ from {{cookiecutter.project_slug}}.serving.settings import Settings
 
 FEATURES = '''
 import numpy as np
-from hamilton.function_modifiers import tag
+from {{cookiecutter.project_slug}}.tags import tag
 
 @tag(owner="shop", unit="kg")
 def mass(weight: np.ndarray) -> np.ndarray:

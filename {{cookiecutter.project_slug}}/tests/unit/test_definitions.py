@@ -6,7 +6,8 @@ from {{cookiecutter.project_slug}}.report.definitions import Change, compare
 
 SOURCE = '''
 import numpy as np
-from hamilton.function_modifiers import tag
+
+from .tags import tag
 
 LIMIT = 3
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from hamilton.ad_hoc_utils import create_temporary_module
-from hamilton.function_modifiers import tag
 
 from {{cookiecutter.project_slug}}.catalogue import Catalogue
 from {{cookiecutter.project_slug}}.contract import Contract
 from {{cookiecutter.project_slug}}.files import UserError, read_table, write_table
 from {{cookiecutter.project_slug}}.stages.featurize import featurize, featurize_file
+from {{cookiecutter.project_slug}}.tags import tag
 
 
 @tag(owner="a team", unit="m")

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import structlog
 
-from ..scoring import Answers, Arrays
+from ..recipe import Arrays
+from ..scoring import Answers
 from .log import PredictionLog
 from .rows import Reader, Row
 from .served import Place, Served

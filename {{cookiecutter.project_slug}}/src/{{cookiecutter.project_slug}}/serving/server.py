@@ -208,11 +208,7 @@ class Workers:
 
 def preload() -> None:
     """Import what the workers need, once for all of them, and set their logs up."""
-    os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")
-    os.environ.setdefault("HAMILTON_TELEMETRY_ENABLED", "false")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others keep more than they need
-    import hamilton.driver  # noqa: F401
-
     from .. import features  # noqa: F401
     from . import app  # noqa: F401
     from .telemetry import set_up_logs
