@@ -162,6 +162,7 @@ def test_the_image_has_nothing_of_the_training(image: Image) -> None:
     found = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
     assert {"flight_delays", "onnxruntime", "fastapi"} <= found
     assert not found & {"dvc", "gto", "scikit_learn", "skl2onnx", "onnx", "scipy", "matplotlib"}
+    assert not found & {"pandas", "apache_hamilton", "pandera"}
     assert not found & {"hatchling", "uv", "pip", "setuptools", "pytest", "mypy"}
 
 

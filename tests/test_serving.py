@@ -283,7 +283,7 @@ def test_the_service_installs_and_runs_without_dvc_and_scikit_learn(
     project.run(
         "uv", "pip", "install", "--quiet", "--python", str(python), f"{project.path}[serve]"
     )
-    for name in ("dvc", "sklearn", "skl2onnx", "pandera"):
+    for name in ("dvc", "sklearn", "skl2onnx", "pandera", "hamilton", "pandas"):
         assert served.run(python, "-c", f"import {name}", check=False).returncode == 1
     path = f"{served.path / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
     alone = BakedProject(served.path, served.environment | {"PATH": path})

@@ -2,6 +2,8 @@
 
 import hmac
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,18 @@ def test_a_row_gets_the_answer_of_the_scorer(serve: Serve, shop: Path, row: Row)
     assert answer["predictions"][0]["set"] == ["true"]
     assert (answer["coverage"], answer["decision_threshold"]) == (0.9, 0.4)
     assert answer["model_version"].startswith("unreleased-")
+
+
+def test_the_service_imports_neither_pandas_nor_what_trains() -> None:
+    code = """
+import sys
+from {{cookiecutter.project_slug}} import features
+from {{cookiecutter.project_slug}}.bulk import run
+from {{cookiecutter.project_slug}}.serving import app, server
+print(*sorted({"dvc", "hamilton", "pandas", "sklearn"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_a_list_is_answered_in_its_order(serve: Serve, row: Row) -> None:

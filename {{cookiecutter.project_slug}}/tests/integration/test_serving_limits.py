@@ -15,8 +15,8 @@ Row = Callable[..., dict[str, Any]]
 class Request:
     """A request whose body comes when the test says so."""
 
-    def __init__(self, app: Gate, row: dict[str, Any]) -> None:
-        self.app, self.body = app, json.dumps(row).encode()
+    def __init__(self, app: Gate, rows: Any) -> None:
+        self.app, self.body = app, json.dumps(rows).encode()
         self.may_come, self.sent = asyncio.Event(), []  # type: ignore[var-annotated]
 
     async def receive(self) -> dict[str, Any]:
@@ -103,6 +103,37 @@ def test_requests_of_one_moment_are_scored_together_and_answered_apart(
     light, middle, heavy = asyncio.run(many())
     assert light < middle < heavy
     assert calls == [3]
+
+
+def test_many_rows_are_scored_in_turns_between_which_others_are_answered(
+    service: Services, row: Row
+) -> None:
+    running = service()
+    app = application(running)
+    order: list[str] = []
+    count = running.batcher._count
+
+    def counted(model: Any, answers: Any) -> None:
+        order.append(f"{len(answers.prediction)} rows")
+        count(model, answers)
+
+    running.batcher._count = counted
+
+    async def all_at_once() -> list[int]:
+        requests = [Request(app, [row()] * size) for size in (600, 300, 200, 1000, 1)]
+        for request in requests:
+            request.may_come.set()
+
+        async def health() -> None:
+            while not order:
+                await asyncio.sleep(0)
+            order.append("another")
+
+        statuses = (request.run() for request in requests)
+        return (await asyncio.gather(health(), *statuses))[1:]
+
+    assert asyncio.run(all_at_once()) == [200] * 5
+    assert order == ["900 rows", "another", "200 rows", "1000 rows", "1 rows"]
 
 
 def test_a_failure_is_one_sentence_and_takes_no_other_request_along(

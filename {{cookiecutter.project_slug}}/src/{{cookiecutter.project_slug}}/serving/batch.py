@@ -1,10 +1,12 @@
 """batch: the rows of the requests of one moment in; the answers of each, scored together, out.
 
 The model takes hardly longer for sixteen rows than for one. So a request waits for the others that
-the event loop has at hand, which is no time at all, and never for any that may yet come.
+the event loop has at hand, which is no time at all, and never for any that may yet come. Many rows
+are scored in turns, between which the loop does what else there is: `/health` need not wait long.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -17,6 +19,8 @@ from ..scoring import Answers
 from .log import PredictionLog
 from .rows import Reader, Row
 from .served import Place, Served
+
+TURN_ROWS = 1000  # that are scored together, unless one request has more
 
 
 class Scored(NamedTuple):
@@ -48,7 +52,7 @@ class Batcher:
         """`count` is told of the answers of each batch."""
         self._reader, self._count = reader, count
         self._champion, self._shadow, self._log = champion, shadow, log
-        self._waiting: list[Waiting] = []
+        self._waiting: deque[Waiting] = deque()
         self.shadow_errors = 0
 
     def score(self, request_id: str, rows: list[Row]) -> "asyncio.Future[Scored]":
@@ -56,15 +60,29 @@ class Batcher:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Scored] = loop.create_future()
         if not self._waiting:
-            loop.call_soon(self._score_all)
+            loop.call_soon(self._take_turn)
         self._waiting.append(Waiting(request_id, rows, answer))
         return answer
 
-    def _score_all(self) -> None:
-        batch = [one for one in self._waiting if not one.answer.done()]  # some have gone
-        self._waiting = []
-        if not batch:
-            return
+    def _take_turn(self) -> None:
+        batch = self._next()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        if batch:
+            self._answer(batch)
+
+    def _next(self) -> list[Waiting]:
+        """The requests that waited longest, as many as a turn holds; some may have gone."""
+        batch: list[Waiting] = []
+        rows = 0
+        while self._waiting and (not batch or rows + len(self._waiting[0].rows) <= TURN_ROWS):
+            one = self._waiting.popleft()
+            if not one.answer.done():
+                batch.append(one)
+                rows += len(one.rows)
+        return batch
+
+    def _answer(self, batch: Sequence[Waiting]) -> None:
         model = self._champion.model
         assert model is not None  # requests are refused before
         try:
@@ -72,8 +90,7 @@ class Batcher:
         except Exception as error:
             if len(batch) > 1:
                 for one in batch:  # so that a row that nothing can be made of fails alone
-                    self._waiting = [one]
-                    self._score_all()
+                    self._answer([one])
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
         else:
