@@ -103,6 +103,19 @@ def test_bulk_answers_are_those_of_the_pipeline_and_every_column_is_kept(
     here.run("python", "-c", COMPARE, tmp_path / form)
 
 
+def test_features_that_are_not_the_models_are_refused_before_a_row_is_predicted(
+    here: BakedProject, tmp_path: Path, out: Path
+) -> None:
+    """As after a `git pull` that changed features.py, before `dvc repro`."""
+    copy = here.copy(tmp_path / "changed")
+    features = copy.path / "src/flight_delays/features.py"
+    text = features.read_text(encoding="utf-8")
+    features.write_text(text.replace("_number(distance)", "_number(distance) / 1.609"))
+    said = exits(copy, 2, "data/test.parquet", out)
+    assert "features.py do not belong together" in said
+    assert not list(out.parent.glob("*.parquet"))
+
+
 def test_a_csv_file_is_answered_as_the_parquet_file_it_was_made_from(
     here: BakedProject, tmp_path: Path
 ) -> None:
@@ -193,6 +206,7 @@ def test_a_terminal_sees_rows_a_second_and_a_pipe_sees_nothing(
         assert json.loads(process.stdout.read())["bad"] > 0
     os.close(terminal)
     assert re.search(rb"[\d,]+ rows/s", seen)
+    assert re.search(rb"\d+:\d\d:\d\d", seen), "no time left"
     quiet = here.run(*command[:-1], "--force").stdout
     assert "rows/s" not in quiet
 
@@ -220,7 +234,9 @@ def test_files_in_s3_are_read_and_written_like_others(
     server.rclone("copyto", here.path / "data/test.parquet", ":s3:bucket/in/a.parquet")
     exits(user, 0, "s3://bucket/in", "s3://bucket/out.parquet")
     exits(user, 0, "s3://bucket/in/a.parquet", "s3://bucket/parts/")
+    server.rclone("copyto", here.path / "data/test.parquet", ":s3:bucket/parts/part-000007.parquet")
     exits(user, 0, "data/test.parquet", "s3://bucket/parts/", "--force")
+    assert "part-000007" not in server.rclone("ls", ":s3:bucket/parts"), "a part of the old output"
     assert server.names("bucket") == {
         "in/a.parquet",
         "out.parquet",

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from .columns import TYPES
 from .contract import Column, Contract, Range
 
-NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+POINT_ZERO = r"\.0*$"  # pandas writes whole numbers so where one is missing
 TRUE, FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]
 EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]  # of what is no text, in CSV
 Masks = dict[str, np.ndarray]
@@ -96,6 +96,8 @@ def cast(values: pa.Array, column: Column) -> tuple[pa.Array, np.ndarray | None]
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if _is_text(values.type) and not pa.types.is_timestamp(kind):
         values = pc.utf8_trim_whitespace(values)
+        if pa.types.is_integer(kind):
+            values = pc.replace_substring_regex(values, POINT_ZERO, "")
     return values.cast(kind)
 
 
@@ -131,6 +133,8 @@ def _violations(name: str, values: pa.Array, column: Column, lost: np.ndarray | 
         if lost is not None:
             empty &= ~lost
         found[f"{name} is empty where the contract says nullable: false"] = empty
+    if pa.types.is_floating(values.type) and column.allowed is None:
+        found[f"{name} is infinite"] = _mask(pc.is_inf(values))
     if isinstance(column.allowed, Range):
         found[f"{name} is outside {column.allowed}"] = _outside(values, column.allowed)
     elif column.allowed is not None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
-from {{cookiecutter.project_slug}}.bulk import rows, run, source, work
+from {{cookiecutter.project_slug}}.bulk import rows, run, source, storage, work
 from {{cookiecutter.project_slug}}.bulk.run import Options, predict
 from {{cookiecutter.project_slug}}.bulk.source import Position, Source
 from {{cookiecutter.project_slug}}.contract import Contract
@@ -36,7 +37,7 @@ class HalfOfSize:
 @pytest.fixture(autouse=True)
 def _small(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in model, and batches of ten rows."""
-    monkeypatch.setattr(run, "Scorer", lambda folder: HalfOfSize(contract))
+    monkeypatch.setattr(run, "open_model", lambda folder: HalfOfSize(contract))
     monkeypatch.setattr(source, "BATCH_ROWS", 10)
     monkeypatch.setattr(source, "BLOCK_BYTES", 400)
 
@@ -228,6 +229,25 @@ def test_a_run_ended_anywhere_goes_on_to_the_same_bytes(
     assert step > 8
 
 
+@pytest.mark.parametrize("wanted", ["out.parquet", "out.csv", "out.parquet/"])
+def test_a_run_ended_when_its_output_was_in_place_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    name, move = write(tmp_path / "in.parquet", table_of(10)), storage.Disk.move
+
+    def move_and_die(self: storage.Disk, path: str, target: str) -> None:
+        move(self, path, target)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.Disk, "move", move_and_die)
+        with pytest.raises(Killed):
+            predict(name, f"{tmp_path}/ended/{wanted}", Options())
+    predict(name, f"{tmp_path}/whole/{wanted}", Options())
+    predict(name, f"{tmp_path}/ended/{wanted}", Options(resume=True))
+    assert contents(tmp_path / "ended") == contents(tmp_path / "whole")
+
+
 def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, out = write(tmp_path / "in.parquet", table_of(100)), str(tmp_path / "out.parquet")
     with monkeypatch.context() as patch:
@@ -238,7 +258,7 @@ def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert (summary["resumed_from"], summary["rows"]) == (70, 100)
 
 
-@pytest.mark.parametrize("change", ["input", "form"])
+@pytest.mark.parametrize("change", ["input", "form", "code"])
 def test_a_run_is_not_gone_on_with_after_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
@@ -249,6 +269,8 @@ def test_a_run_is_not_gone_on_with_after_a_change(
             predict(name, out, Options())
     if change == "input":
         write(tmp_path / "in.parquet", table_of(90))
+    if change == "code":
+        monkeypatch.setattr(run, "_hash_of", lambda module: "that of another features.py")
     rows = 30 if change == "form" else run.PART_ROWS
     with pytest.raises(UserError, match=f"another {change}; run without --resume"):
         predict(name, out, Options(resume=True, part_rows=rows))
@@ -333,6 +355,30 @@ def test_a_missing_input_and_files_that_differ_are_named(tmp_path: Path) -> None
     write(tmp_path / "in/c.csv", table_of(2))
     with pytest.raises(UserError, match="are of two kinds"):
         Source(str(tmp_path / "in"))
+
+
+def test_a_column_that_csv_cannot_hold_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    name = write(tmp_path / "in.parquet", table_of(2, note=[["a"], ["b"]]))
+    with pytest.raises(UserError, match=r"note is list<.*>, which CSV cannot hold"):
+        predict(name, str(tmp_path / "out.csv"), Options())
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_compressed_file_may_have_its_name_in_capitals(tmp_path: Path) -> None:
+    path = tmp_path / "IN.CSV.GZ"
+    path.write_bytes(gzip.compress(b"id,size,colour\na,1,red\n"))
+    predict(str(path), str(tmp_path / "out.parquet"), Options())
+    assert read(tmp_path / "out.parquet")["size"].to_pylist() == [1.0]
+
+
+def test_an_address_of_s3_without_its_package_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(UserError, match=r"needs the package s3fs; run pip install"):
+        predict("s3://bucket/in.parquet", str(tmp_path / "out.parquet"), Options())
 
 
 def test_an_output_of_no_known_form_is_refused(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_a_row_has_all_its_reasons(contract: Contract) -> None:
     ("kind", "texts", "values", "lost"),
     [
         ("integer", ["1", "2.5", "x", None, "9" * 30], [1, None, None, None, None], [1, 2, 4]),
+        ("integer", ["3.0", " -4.00", "5.", ".", "10"], [3, -4, 5, None, 10], [3]),
         (
             "boolean",
             ["true", "False", "1", "0", "", "yes"],
@@ -105,6 +106,14 @@ def test_texts_are_read_value_by_value(
     made, wrong = cast(pa.array(texts, pa.string()), column)
     assert made.to_pylist() == values
     assert ([] if wrong is None else np.flatnonzero(wrong).tolist()) == lost
+
+
+def test_infinity_is_a_violation_without_a_range_too(document: dict[str, Any]) -> None:
+    document["columns"]["size"] |= {"allowed": None}
+    contract = contracts.parse(document)
+    expected = {"size is infinite": [0]}
+    assert rows_of([float("-inf"), 1.0, None], "size", contract) == expected
+    assert rows_of(["inf", "1", ""], "size", contract) == expected
 
 
 def test_an_integer_with_a_fraction_is_no_integer(document: dict[str, Any]) -> None:

@@ -6,16 +6,20 @@ A thread reads, some score, this one writes; what waits between them is bounded,
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from .. import examples, features
 from ..files import CheckError, UserError
 from ..scoring import Scorer, version_of
+from . import source as read
 from .progress import Progress
 from .rows import Predicted, RowScorer
 from .source import Batch, Position, Source
@@ -52,8 +56,10 @@ def predict(source: str, target: str, options: Options) -> dict[str, Any]:
 
 def _predict(source: str, target: str, options: Options) -> dict[str, Any]:
     """Read, score, write, put in place."""
-    rows, scorer = Source(source), Scorer(options.model)
+    rows, scorer = Source(source), open_model(options.model)
     kind, folder = form(target, rows.kind)
+    if kind == "csv":
+        rows.refuse_nested()
     version = version_of(options.model, scorer.info)
     score = RowScorer(scorer, rows, version, typed=(rows.kind, kind) == ("csv", "parquet"))
     work = Work(target, kind, folder=folder)
@@ -77,6 +83,13 @@ def _predict(source: str, target: str, options: Options) -> dict[str, Any]:
         "resumed_from": begun,
         "rows_per_second": progress.rate,
     }
+
+
+def open_model(folder: Path) -> Scorer:
+    """The model of a folder, once it has answered the examples stored with it."""
+    scorer = Scorer(folder)
+    examples.check(scorer, examples.read(folder))
+    return scorer
 
 
 def form(target: str, kind: str) -> tuple[str, bool]:
@@ -117,8 +130,13 @@ def _identity(
     return {
         "input": [[each.path, each.size, each.stamp] for each in source.files],
         "model": [scorer.info["sha256"], scorer.contract.model_dump(mode="json"), version],
+        "code": [_hash_of(features), read.BATCH_ROWS, read.BLOCK_BYTES],
         "form": [kind, folder, options.part_rows],
     }
+
+
+def _hash_of(module: ModuleType) -> str:
+    return sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
 
 
 def _write(

@@ -83,6 +83,19 @@ class Source:
         with self._storage.open(path) as file:
             return _header(file, path)
 
+    def refuse_nested(self) -> None:
+        """Refuse columns that CSV cannot hold.
+
+        Raises:
+            UserError: naming the first.
+        """
+        for field in self.schema:
+            if pa.types.is_nested(field.type):
+                raise UserError(
+                    f"{self.path}: {field.name} is {field.type}, which CSV cannot hold; "
+                    "write Parquet, or drop the column"
+                )
+
     def batches(self, start: Position) -> Iterator[Batch]:
         """The batches from a position on; the same ones whatever the position."""
         read = self._of_parquet if self.kind == "parquet" else self._of_csv
@@ -229,7 +242,7 @@ def _csv(
 
 
 def _compression(path: str) -> str | None:
-    return "gzip" if path.endswith(".gz") else None
+    return "gzip" if path.lower().endswith(".gz") else None
 
 
 def _numbers(rows: int, before: int, malformed: list[Malformed]) -> tuple[list[int] | None, int]:

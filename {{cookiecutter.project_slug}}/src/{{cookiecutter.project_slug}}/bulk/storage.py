@@ -116,10 +116,8 @@ class Bucket:
     """
 
     def __init__(self) -> None:
-        try:
-            import s3fs
-        except ImportError:
-            raise UserError("s3:// needs the package s3fs; run pip install '.[serve]'") from None
+        import s3fs
+
         # Servers that are not Amazon's give the whole object's checksum with a part of it.
         checksums = dict.fromkeys(
             ("request_checksum_calculation", "response_checksum_validation"), "when_required"
@@ -152,10 +150,13 @@ class Bucket:
 
     def move(self, path: str, target: str) -> None:
         """Object by object: each is whole, the folder is not there in one step."""
+        old = set(self._s3.find(target))
         for each in self._s3.find(path):
-            place = f"{S3}{each}".removeprefix(path)
-            self._s3.cp_file(f"{S3}{each}", f"{target}{place}")
-        self.remove(path)
+            place = target.removeprefix(S3) + each.removeprefix(path.removeprefix(S3))
+            self._s3.cp_file(each, place)
+            old.discard(place)
+        for each in [*old, *self._s3.find(path)]:
+            self._s3.rm_file(each)
 
     def remove(self, path: str) -> None:
         """Remove an object or all below a prefix, if they are there."""
@@ -169,7 +170,11 @@ def told(*paths: str) -> Iterator[None]:
     faults: tuple[type[Exception], ...] = (OSError,)
     remote = [path for path in paths if path.startswith(S3)]
     if remote:
-        from botocore.exceptions import BotoCoreError, ClientError
+        try:
+            import s3fs  # noqa: F401
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError:
+            raise UserError("s3:// needs the package s3fs; run pip install '.[serve]'") from None
 
         faults = (OSError, BotoCoreError, ClientError)
     try:

@@ -101,10 +101,12 @@ class Work:
 
     def finish(self, done: Done, schema: pa.Schema) -> None:
         """Bring the output to its place, and remove what was kept beside it."""
-        if not self._folder:
+        if not self._folder and done.parts > 1:
             self._join(GOOD, self.target, done.parts, schema)
-        elif self._storage.find(f"{self._place}/{GOOD}"):
-            self._storage.move(f"{self._place}/{GOOD}", self.target)
+        else:  # what is missing was moved before a run was killed
+            whole = f"{self._place}/{GOOD}" if self._folder else self._part(GOOD, 0)
+            if self._storage.find(whole):
+                self._storage.move(whole, self.target)
         self._storage.remove(self._place)
 
     def _join(self, which: str, target: str, parts: int, schema: pa.Schema) -> None:
