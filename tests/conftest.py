@@ -76,12 +76,11 @@ class BakedProject:
         path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
     def copy(self, path: Path) -> "BakedProject":
-        """Copy everything but .venv, which is shared, and sockets; the copy runs its own code.
+        """Copy everything but .venv, which is shared; the copy runs its own code.
 
         Times are kept, so that make does not install the copy into the shared .venv.
         """
-        left = shutil.ignore_patterns(".venv", "*.sock")  # of stages that were just at work
-        shutil.copytree(self.path, path, symlinks=True, ignore=left)
+        shutil.copytree(self.path, path, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
         return self._sharing(path)
 
     def clone(self, path: Path) -> "BakedProject":

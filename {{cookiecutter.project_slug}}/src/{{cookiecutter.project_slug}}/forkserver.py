@@ -7,22 +7,20 @@ ends when nobody has asked for a while. Without one a stage imports for itself, 
 """
 
 import contextlib
-import fcntl
 import importlib
 import json
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 from _thread import interrupt_main
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-# Relative, since a socket's path has 107 bytes at most; groups can be joined within a session.
-ADDRESS = f".dvc/tmp/stages-{os.getsid(0)}.sock"
-LOCK = f"{ADDRESS}.lock"  # held by the one server while it lives
 IDLE_SECONDS = 3.0
 # None of them may start a thread that holds a lock: a fork has the locks, and not the threads.
 LIBRARIES = """
@@ -40,11 +38,12 @@ def ask(words: list[str]) -> int | None:
     request = {"words": words, "group": os.getpgrp(), "environment": dict(os.environ)}
     heed = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stage is in this group and gets it
     with socket.socket(socket.AF_UNIX) as line, contextlib.suppress(OSError):
-        line.connect(ADDRESS)
-        socket.send_fds(line, [b"\n"], [0, 1, 2])
-        line.sendall(json.dumps(request).encode() + b"\n")
-        if code := line.recv(1):
-            return code[0]
+        line.connect(_address())
+        if peer(line)[1] == os.getuid():
+            socket.send_fds(line, [b"\n"], [0, 1, 2])
+            line.sendall(json.dumps(request).encode() + b"\n")
+            if code := line.recv(1):
+                return code[0]
     signal.signal(signal.SIGINT, heed)
     return None
 
@@ -53,40 +52,54 @@ def leave_behind(run: Run) -> None:
     """Start the server for the stages to come, unless there is one."""
     if os.fork() == 0:
         try:
-            with Path(LOCK).open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lock.truncate(0)
-                print(os.getpid(), file=lock, flush=True)
-                _serve(run)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(_address())
+                _serve(listener, run)
         finally:
             os._exit(0)
 
 
-def _serve(run: Run) -> None:
+def peer(line: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group of the other end."""
+    form = struct.Struct("3i")
+    process, user, group = form.unpack(
+        line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size)
+    )
+    return process, user, group
+
+
+def _address() -> bytes:
+    """No file, but a name that the kernel forgets with its server (Linux's abstract sockets).
+
+    One for each session, since processes join groups within their session only.
+    """
+    of = f"{sys.executable} {Path.cwd()} {os.getuid()} {os.getsid(0)}"
+    return b"\0stages-" + sha256(of.encode()).hexdigest().encode()
+
+
+def _serve(listener: socket.socket, run: Run) -> None:
     os.setpgid(0, 0)  # a Ctrl-C at the terminal is for stages
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nowhere, stream)  # who reads the output of a run must not wait for this process
     for library in LIBRARIES.split():
         importlib.import_module(library)
-    Path(ADDRESS).unlink(missing_ok=True)  # of a server that was killed
-    with socket.socket(socket.AF_UNIX) as listener, contextlib.suppress(TimeoutError):
-        listener.bind(ADDRESS)
-        listener.listen()
-        listener.settimeout(IDLE_SECONDS)
-        while True:
-            line, _ = listener.accept()
-            with line, contextlib.suppress(OSError):  # who asked was killed
+    listener.listen()
+    listener.settimeout(IDLE_SECONDS)
+    while True:
+        line, _ = listener.accept()
+        with line, contextlib.suppress(OSError, ValueError):  # who asked was killed
+            if peer(line)[1] == os.getuid():
                 line.setblocking(True)
-                _answer(line, run)
-    Path(ADDRESS).unlink()
+                _answer(line, listener, run)
 
 
-def _answer(line: socket.socket, run: Run) -> None:
+def _answer(line: socket.socket, listener: socket.socket, run: Run) -> None:
     _, streams, _, _ = socket.recv_fds(line, 1, 3)
     request = json.loads(line.makefile().readline())
     child = os.fork()
     if child == 0:
+        listener.close()
         _become(line, streams, request, run)
     for stream in streams:
         os.close(stream)

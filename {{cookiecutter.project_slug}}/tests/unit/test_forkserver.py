@@ -32,6 +32,12 @@ def run(words):
         raise ValueError("a fault of the stage")
     return len(words)
 
+if sys.argv[1:] == ["who"]:
+    import socket
+    with socket.socket(socket.AF_UNIX) as line:
+        refused = line.connect_ex(forkserver._address())
+        print(0 if refused else forkserver.peer(line)[0])
+    sys.exit(0)
 code = forkserver.ask(sys.argv[1:])
 if code is None:
     forkserver.leave_behind(run)
@@ -52,7 +58,6 @@ class Shell:
         self.folder = folder
         self.script = folder / "stage.py"
         self.script.write_text(STAGE)
-        (folder / ".dvc/tmp").mkdir(parents=True)
 
     def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -71,12 +76,9 @@ class Shell:
         out, err = process.communicate(timeout=60)
         return process.returncode, json.loads(out), err
 
-    def sockets(self) -> list[Path]:
-        return list(self.folder.glob(".dvc/tmp/stages-*.sock"))
-
-    def kill_server(self) -> None:
-        (lock,) = self.folder.glob(".dvc/tmp/stages-*.lock")
-        os.kill(int(lock.read_text()), signal.SIGKILL)
+    def server(self) -> int:
+        """The server's process; 0 where none listens."""
+        return int(self.start("who").communicate(timeout=60)[0])
 
 
 def wait_for(what: Callable[[], object]) -> None:
@@ -92,9 +94,9 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path)
     code, about, _ = shell.run("0")
     assert (code, about["loaded"]) == (1, False)
-    wait_for(shell.sockets)
+    wait_for(shell.server)
     yield shell
-    shell.kill_server()
+    os.kill(shell.server(), signal.SIGKILL)
 
 
 def test_a_stage_is_forked_with_the_words_streams_and_environment_of_who_asked(
@@ -147,8 +149,7 @@ def test_a_stage_killed_by_itself_tells_who_asked(shell: Shell) -> None:
 
 
 def test_a_server_that_was_killed_is_replaced(shell: Shell) -> None:
-    """Its socket is still there, and nobody answers."""
-    shell.kill_server()
+    os.kill(shell.server(), signal.SIGKILL)
     wait_for(lambda: not shell.run("0")[1]["loaded"])
     wait_for(lambda: shell.run("0")[1]["loaded"])
 
@@ -157,22 +158,15 @@ def test_a_stage_whose_server_is_killed_is_run_again(shell: Shell) -> None:
     process = shell.start("0.5")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["loaded"]
-    shell.kill_server()
+    os.kill(shell.server(), signal.SIGKILL)
     again, _ = process.communicate(timeout=60)
     assert not json.loads(again)["loaded"]
     assert process.returncode == 1
-    wait_for(shell.sockets)
+    wait_for(shell.server)
 
 
 def test_the_server_ends_when_nobody_asks(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    shell.run("0", IDLE="0.1")
-    wait_for(shell.sockets)
-    wait_for(lambda: not shell.sockets())
-
-
-def test_where_there_is_no_dvc_a_stage_runs_and_leaves_nothing(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    (tmp_path / ".dvc/tmp").rmdir()
-    assert shell.run("0")[0] == 1
-    assert list((tmp_path / ".dvc").iterdir()) == []
+    shell.run("0", IDLE="2")
+    wait_for(shell.server)
+    wait_for(lambda: time.sleep(3) or not shell.server())  # to look for it is to ask
