@@ -190,6 +190,17 @@ def test_locks_hold_one_hashed_version_of_each_package_and_no_address() -> None:
         assert not re.search(r"://|index|find-links|file:", text)
 
 
+def test_the_unrelated_cml_of_the_package_index_is_nowhere() -> None:
+    for folder in (TEMPLATE, SOURCE):
+        for path in (folder / "pyproject.toml", *folder.glob("requirements*.lock")):
+            assert not re.search(r"[\"'\n]cml\b", path.read_text(encoding="utf-8"), re.I), path
+    jobs = (SOURCE / ".github/workflows").glob("*.yml")
+    for path in (*jobs, SOURCE / ".gitlab-ci.yml", SOURCE / "Makefile", SOURCE / "Dockerfile"):
+        assert not re.search(r"(pip|pipx|uv|uvx)\b.*\bcml\b", path.read_text(encoding="utf-8")), (
+            path
+        )
+
+
 def test_the_command_has_dashes_where_the_package_has_underscores(fresh: BakedProject) -> None:
     project = tomllib.loads((fresh.path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {"flight-delays": "flight_delays.cli:app"}

@@ -30,14 +30,19 @@ NOTEBOOK = {
 }
 SECRET = "AKIA" + "IOSFODNN7EXAMPLQ"  # two halves, so that no scanner stops at this file
 MODULE = '"""fault: nothing in, a fault out."""\n\n'
-INJECTION = """\
+# A job without a name: zizmor minds only when it is pedantic.
+NAMELESS_JOB = """\
+name: check
 on: pull_request
 permissions: {}
+concurrency:
+  group: check-${{ github.ref }}
+  cancel-in-progress: true
 jobs:
   greet:
     runs-on: ubuntu-24.04
     steps:
-      - run: echo "${{ github.head_ref }}"
+      - run: echo hello
 """
 FAULTS = {
     "ruff-check": ("src/flight_delays/fault.py", MODULE + "import os\n"),
@@ -57,7 +62,7 @@ FAULTS = {
     "yamllint": (".github/workflows/check.yml", "name:  check\n"),
     "github-workflows": (".github/workflows/check.yml", "name: check\n"),
     "gitlab-ci": (".gitlab-ci.yml", "check: {script: 1}\n"),
-    "zizmor": (".github/workflows/check.yml", INJECTION),
+    "zizmor": (".github/workflows/check.yml", NAMELESS_JOB),
     "dvc-pre-commit": ("dvc.lock", "schema: [\n"),
 }
 
@@ -73,6 +78,11 @@ def copy(project: BakedProject, tmp_path: Path) -> BakedProject:
 def test_setup_leaves_nothing_to_commit_and_nothing_for_dvc_to_do(project: BakedProject) -> None:
     assert project.run("git", "status", "--porcelain").stdout == ""
     assert "up to date" in project.run("dvc", "status", "data/source.dvc").stdout
+
+
+def test_dvc_tells_nobody_that_it_runs_and_asks_for_no_update(project: BakedProject) -> None:
+    for setting in ("core.analytics", "core.check_update"):
+        assert project.run("dvc", "config", "--project", setting).stdout == "false\n"
 
 
 def test_a_second_setup_installs_nothing(copy: BakedProject) -> None:

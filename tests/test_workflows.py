@@ -19,6 +19,13 @@ from runner import BRIEFLY, NO_HOOKS, WORKFLOWS, Shared, lines, load, not_execut
 pytestmark = pytest.mark.slow
 
 NOBODY = {"secrets.AWS_ACCESS_KEY_ID": "", "secrets.AWS_SECRET_ACCESS_KEY": ""}
+PINNED = {  # which version each commit is, as the actions' own repositories tag it
+    "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae": "v5.0.5",
+    "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1": "v7.0.1",
+    "actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97": "v7.0.0",
+    "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f": "v7.0.0",
+    "iterative/setup-cml@f12ea7685438c1fc438d50f77519b3860cf5fa98": "v2.0.1",
+}
 OURS = "github.event.pull_request.head.repo.full_name == github.repository"
 FORKS = OURS.replace("==", "!=")
 WITHOUT_REMOTE = f"github.event_name == 'pull_request' && {FORKS}"
@@ -53,9 +60,11 @@ def test_a_workflow_is_pinned_and_may_do_little(path: Path) -> None:
     assert "concurrency" in document
     assert all("permissions" in job for job in document["jobs"].values())
     assert all("timeout-minutes" in job for job in document["jobs"].values())
+    for uses, version in re.findall(r"uses: *(\S+) *(.*)", text):
+        assert version == f"# {PINNED[uses]}"
     for step in steps(path.name):
         if "uses" in step:
-            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"])
+            assert step["uses"] in PINNED
         else:  # one command; nothing is spliced into the shell
             assert "\n" not in step["run"].strip()
             assert "${{" not in step["run"]
