@@ -1,4 +1,8 @@
-"""Two other real tables go through the same stages: the pipeline does not know of flights."""
+"""Two other real tables go through the same stages: the pipeline does not know of flights.
+
+Neither has a time or groups, so the test adds them: bottles are tasted one a day in no order, and
+patients lie in wards of eight.
+"""
 
 import json
 import shutil
@@ -15,12 +19,16 @@ pytestmark = pytest.mark.slow
 TABLES = Path(__file__).parent / "tables"
 CHANGES: dict[str, dict[str, Any]] = {
     "wine": {
+        "until": "2020-06-27",
+        "split": {"by": "time", "test_days": 40},
         "features": ["strength", "flavanoid_share", "colour", "tint", "amino_acid"],
         "select": {"headline": "roc_auc", "coverage": 0.9},
         "slices": [],
         "gate": {"floor": 0.9, "quarantined": 0.03, "calibration": 0.4, "coverage_margin": 0.2},
     },
     "diabetes": {
+        "until": None,
+        "split": {"by": "group"},
         "features": ["years", "coded_sex", "body_mass", "blood_pressure", "triglycerides"],
         "select": {"headline": "mean_absolute_error", "coverage": 0.9},
         "slices": ["sex"],
@@ -29,15 +37,19 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 WRITE = """
 import sys
+import numpy
 from sklearn import datasets
 if sys.argv[1] == "wine":
     wine = datasets.load_wine(as_frame=True)
     table = wine.data.rename(columns=lambda name: name.replace("/", "_"))
     table = table.assign(bottle=range(len(table)), cultivar=wine.target_names[wine.target])
+    days = numpy.random.default_rng(1).permutation(len(table)).astype("timedelta64[D]")
+    table = table.assign(tasted=numpy.datetime64("2020-01-01") + days)
 else:
     diabetes = datasets.load_diabetes(as_frame=True, scaled=False)
     sex = diabetes.data["sex"].astype(int).astype(str)
     table = diabetes.data.assign(sex=sex, patient=range(len(sex)), progression=diabetes.target)
+    table = table.assign(ward=[f"ward {number // 8}" for number in range(len(table))])
 table.to_parquet(f"data/source/{sys.argv[1]}.parquet")
 """
 
@@ -53,8 +65,8 @@ def put(project: BakedProject, name: str) -> None:
         shutil.copy(TABLES / name / module, project.path / "src" / project.path.name)
     path, changes = project.path / "params.yaml", CHANGES[name]
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    params["ingest"] = {"until": None, "source": {}}
-    params["split"]["by"] = "stratified"
+    params["ingest"] = {"until": changes["until"], "source": {}}
+    params["split"] |= changes["split"]
     params["train"]["features"] = {
         "schedule": changes["features"][:3],
         "schedule_weather": changes["features"],
@@ -69,6 +81,38 @@ def put(project: BakedProject, name: str) -> None:
     params["evaluate"] |= {"slices": changes["slices"], "slice_min_rows": 20}
     params["gate"] |= changes["gate"]
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+# What must hold wherever rows of a group are not independent.
+GROUPS = """
+import json
+import numpy as np
+import pandas as pd
+from flight_delays.intervals import bootstrap
+from flight_delays.metrics import mean
+from flight_delays.params import Evaluate, load
+
+train, test = (pd.read_parquet(f"data/{part}.parquet") for part in ("train", "test"))
+assert set(train["ward"]).isdisjoint(test["ward"])
+held_out = pd.read_parquet("models/candidates/schedule-linear.parquet")
+assert held_out.groupby("ward")["fold"].nunique().max() == 1
+assert held_out["fold"].nunique() == 4
+
+rows = pd.read_parquet("data/predictions.parquet")
+errors = (rows["prediction"] - rows["progression"]).abs()
+wards = np.unique(rows["ward"], return_inverse=True)[1]
+dials = load(Evaluate)
+intervals = [
+    bootstrap(
+        {"it": mean(errors)}, len(rows),
+        samples=dials.samples, level=dials.level, seed=dials.seed, groups=groups,
+    )["it"]
+    for groups in (wards, None)
+]
+found = json.load(open("metrics.json"))["mean_absolute_error"]
+by_ward, by_row = (np.allclose(each, list(found.values()), rtol=1e-5) for each in intervals)
+assert by_ward and not by_row, (intervals, found)
+"""
 
 
 @pytest.mark.parametrize(
@@ -89,6 +133,8 @@ def test_another_table_goes_through_the_same_stages(
     assert metrics < set(found)
     assert found["gain_over_baseline"]["low"] > 0
     assert [check["name"] for check in gate["checks"] if not check["passed"]] == []
+    if name == "diabetes":
+        copy.run("python", "-c", GROUPS)
     assert "up to date" in copy.run("dvc", "repro").stdout
     copy.run("dvc", "plots", "show", "--out", tmp_path / "plots")
     page = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")

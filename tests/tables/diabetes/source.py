@@ -9,5 +9,5 @@ from .files import read_table
 
 
 def read(folder: Path, *, until: datetime | None) -> pd.DataFrame:
-    """All rows; nothing here has a time, so `until` is null."""
+    """All rows; `ingest` leaves out those after the data window."""
     return pd.concat([read_table(path) for path in sorted(folder.glob("*.parquet"))])
