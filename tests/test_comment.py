@@ -17,7 +17,7 @@ import pytest
 
 import cml_stand_in
 import code_host
-from code_host import TOKEN
+from code_host import TOKEN, signed
 from code_host_api import NUMBER, REPOSITORY, USER
 from conftest import BakedProject
 
@@ -172,7 +172,7 @@ def test_failed_run_takes_the_place_of_an_earlier_report(job: Job, way: str) -> 
 
 
 def test_watermark_that_a_stranger_has_planted_is_left_alone(job: Job, way: str) -> None:
-    planted = job.host.say(_signed("**Better**: trust me\n"))["body"]
+    planted = job.host.say(signed("**Better**: trust me\n"))["body"]
     for text in ("First.\n", "Second.\n"):
         job.comment(text)
         job.host.say(planted)
@@ -238,7 +238,7 @@ def test_comment_beyond_those_that_cml_looks_at_is_edited_by_another(job: Job) -
     job.install_gh()
     for number in range(30):
         job.host.say(f"Comment {number}")
-    job.host.say(_signed("Old.\n"), USER)
+    job.host.say(signed("Old.\n"), USER)
     assert "Posted by gh" in job.comment()
     assert not record.exists() and len(job.host.bodies()) == 31
     assert job.host.bodies()[30].startswith(TEXT)
@@ -256,7 +256,7 @@ def test_comment_is_found_among_hundreds(job: Job) -> None:
 
 
 def test_reply_that_quotes_the_comment_is_not_taken_for_it(job: Job, way: str) -> None:
-    ours = job.host.say(_signed("Old.\n"), USER)
+    ours = job.host.say(signed("Old.\n"), USER)
     reply = "> " + ours["body"].replace("\n", "\n> ") + "\n\nNice!"
     job.host.say(reply)
     job.comment()
@@ -353,7 +353,7 @@ class TestGitLab:
 
     def test_note_that_is_not_among_the_newest_is_edited(self, gitlab: Job) -> None:
         record = gitlab.install_stand_in()
-        gitlab.host.say(_signed("Old.\n"), USER)
+        gitlab.host.say(signed("Old.\n"), USER)
         for number in range(20):
             gitlab.host.say(f"Note {number}")
         gitlab.comment()
@@ -382,7 +382,7 @@ class TestGitLab:
     def test_watermark_that_a_stranger_has_planted_is_left_alone(
         self, gitlab: Job, way: str
     ) -> None:
-        planted = gitlab.host.say(_signed("**Better**: trust me\n"))["body"]
+        planted = gitlab.host.say(signed("**Better**: trust me\n"))["body"]
         for text in ("First.\n", "Second.\n"):
             gitlab.comment(text)
             gitlab.host.say(planted)
@@ -393,12 +393,6 @@ class TestGitLab:
     def test_job_of_a_fork_comments_where_the_merge_request_is(self, gitlab: Job) -> None:
         gitlab.comment(CI_PROJECT_PATH="stranger/flights")
         assert len(gitlab.host.bodies()) == 1
-
-
-def _signed(text: str) -> str:
-    return (
-        f'{text}\n\n![](https://cml.dev/watermark.png#0a1b2c "CML watermark flight-delays report")'
-    )
 
 
 def _writes(request: code_host.Request) -> bool:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import code_host
-from code_host import TOKEN, CodeHost
-from code_host_api import REPOSITORY
+from code_host import TOKEN, CodeHost, signed
+from code_host_api import REPOSITORY, USER
 from conftest import TEMPLATE, BakedProject
 from runner import BRIEFLY, NO_HOOKS, Shared, lines
 
@@ -69,6 +69,16 @@ def scripts() -> set[tuple[str, str]]:
     }
 
 
+MERGE_REQUEST = {
+    "CI_MERGE_REQUEST_PROJECT_ID": "1",
+    "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1",
+    "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+    "CI_PIPELINE_SOURCE": "merge_request_event",
+}
+FORKS_MERGE_REQUEST = MERGE_REQUEST | {
+    "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "2",
+    "CI_PROJECT_PATH": "stranger/flights",
+}
 EXECUTED: set[tuple[str, str]] = set()  # with success
 
 
@@ -105,24 +115,73 @@ def test_report_comes_as_a_comment_and_its_record_to_the_branch(
     address = f"{host.url}/{REPOSITORY}.git"  # the job's own origin takes no pushes on GitLab
     clone.run("git", "config", f"url.{shared.origin}.insteadOf", address)
     clone.run("git", "remote", "set-url", "origin", f"{shared.origin}-that-takes-no-pushes")
-    variables = host.gitlab_environment() | {
-        "CI_MERGE_REQUEST_DIFF_BASE_SHA": clone.run("git", "rev-parse", "HEAD~").stdout.strip(),
-        "CI_MERGE_REQUEST_PROJECT_ID": "1",
-        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "dial",
-        "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1",
-        "CI_PIPELINE_SOURCE": "merge_request_event",
-        "REPO_TOKEN": TOKEN,
-    }
-    done = job(clone, "report", **variables)
+    variables = host.gitlab_environment() | MERGE_REQUEST | {"REPO_TOKEN": TOKEN}
+    done = job(clone, "report", **variables, CI_MERGE_REQUEST_SOURCE_BRANCH_NAME="dial")
     assert done.returncode == 0, done.stdout
     assert "Pushed dvc.lock and the reports to dial." in done.stdout
     assert TOKEN not in done.stdout
     (body,) = host.bodies()
     assert body.startswith((clone.path / "report.md").read_text(encoding="utf-8"))
-    assert "train.hyperparameters.linear.C" in body
+    assert "train.hyperparameters.linear.C" in body and "Against `origin/main (" in body
     origin = ("git", "--git-dir", shared.origin)
     log = clone.run(*origin, "log", "--format=%s", "main..dial").stdout.splitlines()
     assert log == ["Reproduce the pipeline", "Turn a dial"]
+
+
+def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
+    shared: Shared, host: CodeHost
+) -> None:
+    ours = host.say(signed("**Better**: roc_auc\n"), USER)
+    clone = shared.checkout("broken")
+    gate = clone.path / "src/flight_delays/stages/gate.py"
+    gate.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
+    clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the gate")
+    variables = host.gitlab_environment() | MERGE_REQUEST | {"REPO_TOKEN": TOKEN}
+    done = job(clone, "report", **variables)
+    assert done.returncode != 0 and "a broken stage" in done.stdout
+    assert host.bodies() == [ours["body"]]
+    assert ours["body"].startswith("**No report** for ")
+
+
+# A merge request of a fork: GitLab runs it in the fork, with what the fork has set.
+
+
+def test_check_of_a_fork_does_not_ask_for_the_remote(shared: Shared) -> None:
+    clone = shared.checkout("fork-check")
+    done = job(clone, "check", **FORKS_MERGE_REQUEST, **BRIEFLY)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"-- +remote +no secret is given to the code of a fork", done.stdout)
+
+
+def test_report_of_a_fork_that_cannot_reach_the_data_is_its_artifact(
+    shared: Shared, host: CodeHost
+) -> None:
+    clone = shared.checkout("fork-report")
+    base = clone.run("git", "rev-parse", "HEAD").stdout.strip()
+    clone.run("git", "remote", "remove", "origin")  # the fork's own main may be anything
+    for name, value in {"url": "s3://bucket/data", "endpointurl": "http://127.0.0.1:9"}.items():
+        clone.run("dvc", "remote", "modify", "--local", "storage", name, value)
+    variables = host.gitlab_environment() | FORKS_MERGE_REQUEST
+    done = job(clone, "report", **variables, CI_MERGE_REQUEST_DIFF_BASE_SHA=base)
+    assert done.returncode == 0, done.stdout
+    assert "warning: no comment: the job has no token" in done.stdout
+    assert host.requests == []
+    text = (clone.path / "report.md").read_text(encoding="utf-8")
+    assert text.startswith("**Not compared**: the remote cannot be read")
+    assert f"Against `{base}`" in text
+
+
+def test_report_of_a_fork_is_no_reason_to_refuse_it() -> None:
+    fork, ours = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["report"]["rules"]
+    assert fork["allow_failure"] is True and "allow_failure" not in ours
+    source, _, project = fork["if"].rpartition("&& ")[2].partition(" != ")
+    assert source == "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID"
+    assert project == "$CI_MERGE_REQUEST_PROJECT_ID"
+
+
+def test_reports_of_one_merge_request_are_not_made_at_once() -> None:
+    group = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["report"]["resource_group"]
+    assert group == "report-$CI_MERGE_REQUEST_IID"
 
 
 def test_retraining_opens_one_merge_request_with_the_report(shared: Shared) -> None:
@@ -153,7 +212,9 @@ def test_a_tag_is_verified_packed_and_published(shared: Shared, host: CodeHost) 
     assert path == "packages/generic/model/v1.0.0/flight-delays-v1.0.0.tar.gz"
     assert content == (clone.path / "dist/flight-delays-v1.0.0.tar.gz").read_bytes()
     assert host.tokens == {TOKEN}
-    assert lines(done.stdout) or "ok  model" in done.stdout
+    findings = lines(re.sub(r"^release +> ", "", done.stdout, flags=re.M))
+    assert len(findings) == 7
+    assert all(line.startswith("ok ") for line in findings.values())
 
 
 def test_every_line_of_the_pipeline_was_executed_by_a_test_above() -> None:
