@@ -76,11 +76,17 @@ def test_every_test_row_is_answered_over_http_as_in_the_pipeline(
         planted = [*rows[:4], rows[4] | {"scheduled_departure": "2013-07-01T23:00:00"}, *rows[5:]]
         assert differences(server, planted, answers) == [4]
         assert server.stop() == 0
+    assert len(logged(served)) == 2 * len(rows)
+
+
+def logged(project: BakedProject) -> list[tuple[str, bool | None]]:
+    """Give the request id of each row in the prediction log, and its outcome."""
     script = (
-        "import sys; from pathlib import Path\nfrom flight_delays.serving.log_reader import read\n"
+        "import json\nfrom pathlib import Path\nfrom flight_delays.serving.log_reader import read\n"
+        "rows = read(Path('logs/predictions')).select(['request_id', 'outcome']).to_pylist()\n"
+        "print(json.dumps([[*row.values()] for row in rows]))"
     )
-    counted = served.run("python", "-c", f"{script}print(read(Path('logs/predictions')).num_rows)")
-    assert int(counted.stdout) == 2 * len(rows)
+    return [tuple(row) for row in json.loads(project.run("python", "-c", script).stdout)]
 
 
 def test_features_that_changed_after_training_are_seen_before_anybody_is_answered(
@@ -157,6 +163,29 @@ def test_a_worker_that_is_killed_is_replaced_while_the_others_answer(
         assert 'serving_requests_total{path="/predict",status="200"} 40.0' in page
         assert "worker ended" in server.output.read_text()
         assert server.stop() == 0
+
+
+@pytest.mark.parametrize("killed", ["workers that were stopping", "the whole service"])
+def test_what_was_answered_before_a_kill_stands_in_the_log(
+    served: BakedProject, table: tuple[list[Any], list[Any]], killed: str
+) -> None:
+    with serving(served, workers=2, log_flush_seconds=600) as server:
+        answered = [server.ask("/predict", row)[1]["request_id"] for row in table[0][:20]]
+        for request_id in answered:
+            assert server.ask("/feedback", {"request_id": request_id, "outcome": True})[0] == 200
+        for pid in server.workers(2):
+            os.kill(pid, signal.SIGSTOP)  # so that they write nothing
+        server.process.send_signal(
+            signal.SIGTERM if killed == "workers that were stopping" else signal.SIGKILL
+        )
+        for pid in server.workers(2):
+            os.kill(pid, signal.SIGKILL)
+        server.process.wait(PATIENCE)
+    if killed == "the whole service":
+        with serving(served) as server:
+            until(lambda: "serving_log_recovered_rows_total 40.0" in server.ask("/metrics")[1])
+    assert sorted(logged(served)) == sorted((request_id, True) for request_id in answered)
+    assert not list((served.path / "logs/predictions").glob(".*"))
 
 
 def unreadable(models: Path) -> None:
