@@ -71,10 +71,10 @@ def gain(figures: Mapping[str, Any], headline: Line) -> list[Line]:
         return []
     sign = 1 if headline.more else -1
     baseline = recorded["value"] - sign * gain["value"]
-    gains = [sign * (each - baseline) for each in (headline.champion, headline.challenger)]
+    champion, challenger = headline.champion - baseline, headline.challenger - baseline
     value, *ends = headline.difference
     moved = Interval(sign * value, *(sign * end for end in ends[::sign]))
-    return [Line("gain_over_baseline", *gains, moved, more=True)]
+    return [Line("gain_over_baseline", sign * champion, sign * challenger, moved, more=True)]
 
 
 def _line(line: Line) -> list[Markdown]:
