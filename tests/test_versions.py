@@ -3,16 +3,23 @@
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
+import signal
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import yaml
 
 from conftest import BakedProject
+from service import KEY, PATIENCE, Server, for_serving, serving
+from test_doctor import follow, wrong
+from test_faults import recipe, start, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -106,10 +113,10 @@ from flight_delays.versioning import rollback, storage
 
 checkout, failures = storage.checkout, [{error}] * {times}
 
-def breaking(**how):
+def breaking(leaving, **how):
     if failures:
         raise failures.pop()
-    return checkout(**how)
+    return checkout(leaving, **how)
 
 storage.checkout = breaking
 rollback.rollback("v1.0.0")
@@ -127,6 +134,8 @@ class Released:
         shutil.copy(project.path / "data/features/test.parquet", self.rows)
         self.answer = self.score(project)
         self.said = {"v1.0.0": project.run("flight-delays", "release", "v1.0.0").stdout}
+        self.request = json.dumps(read(project, "models/examples.json")["rows"]).encode()
+        self.served = self.ask(project)
 
     def change(self) -> None:
         """August arrives, a parameter changes, a candidate is added."""
@@ -143,6 +152,25 @@ class Released:
     def score(self, project: BakedProject) -> str:
         """What the model file, and the scorer, answer to the rows stored at v1.0.0."""
         return project.run("python", "-c", SCORE, self.rows).stdout
+
+    def ask(self, project: BakedProject) -> bytes:
+        """What the service answers to the request stored at v1.0.0: its bytes."""
+        with TemporaryDirectory() as folder, serving(for_serving(project, Path(folder))) as server:
+            return answer(server, self.request)
+
+
+def answer(server: Server, request: bytes) -> bytes:
+    """The body of the answer as it came, but for the id that every request gets."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    connection.request("POST", "/predict", request, headers)
+    reply = connection.getresponse()
+    body = reply.read()
+    connection.close()
+    assert reply.status == 200, body
+    bare, ids = re.subn(rb'"request_id": ?"[^"]*"', b"", body)
+    assert ids == 1
+    return bare
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +231,21 @@ def make_stale(project: BakedProject) -> None:
     commit(project)
 
 
+def release_elsewhere(project: BakedProject) -> None:
+    """A teammate has published this version; nothing was fetched since."""
+    project.run("git", "clone", "--quiet", "--bare", ".", "../upstream.git")
+    project.run("git", "--git-dir", "../upstream.git", "tag", "v1.0.0")
+    project.run("git", "remote", "add", "upstream", "../upstream.git")
+
+
+def write_gate(document: Any) -> Change:
+    def change(project: BakedProject) -> None:
+        text = json.dumps(document)
+        (project.path / "reports/gate.json").write_text(text, encoding="utf-8")
+
+    return change
+
+
 REFUSALS: dict[str, tuple[Change, str]] = {
     "gate failed": (fail_the_gate, "the gate said no (floor): read reports/model_card.md"),
     "no gate": (
@@ -228,11 +271,31 @@ REFUSALS: dict[str, tuple[Change, str]] = {
     "remote out of reach": (move_the_remote_out_of_reach, "the remote cannot be asked: Could not"),
     "tag exists": (
         lambda project: project.run("git", "tag", "v1.0.0"),
-        "v1.0.0 exists already: choose another",
+        "v1.0.0 is only half released: git tag -d v1.0.0",
     ),
     "registered": (
         lambda project: project.run("git", "tag", "model@v1.0.0"),
+        "v1.0.0 is only half released: git tag -d model@v1.0.0",
+    ),
+    "exists": (
+        lambda project: [project.run("git", "tag", name) for name in ("v1.0.0", "model@v1.0.0")],
         "v1.0.0 exists already: choose another",
+    ),
+    "exists elsewhere": (
+        release_elsewhere,
+        "v1.0.0 exists already in upstream: bring it with 'git fetch --tags upstream'",
+    ),
+    "git remote out of reach": (
+        lambda project: project.run("git", "remote", "add", "origin", "../nowhere.git"),
+        "'../nowhere.git' does not appear to be a git repository",
+    ),
+    "gate without checks": (
+        write_gate({"passed": True, "checks": []}),
+        "the gate has made no checks: run 'dvc repro'",
+    ),
+    "gate that did not pass": (
+        write_gate({"passed": False, "checks": [{"name": "floor", "passed": True}]}),
+        "the gate said no: read reports/model_card.md",
     ),
     "commit released": (
         lambda project: project.run("flight-delays", "release", "v0.9.0"),
@@ -287,6 +350,41 @@ def test_a_release_that_fails_half_way_leaves_no_tag(work: BakedProject) -> None
     assert done.returncode == 2
     assert "GTO could not write its tag" in done.stdout
     assert tags(work) == []
+
+
+INTERRUPTED_RELEASE = """
+import os, signal
+from gto import api
+from flight_delays.versioning import release
+
+register = api.register
+
+def interrupted(*words, **how):
+    register(*words, **how)
+    {end}
+
+api.register = interrupted
+release.release("v1.0.0")
+"""
+
+
+def test_ctrl_c_between_the_tags_of_a_release_leaves_none(work: BakedProject) -> None:
+    script = INTERRUPTED_RELEASE.format(end="raise KeyboardInterrupt")
+    assert "KeyboardInterrupt" in work.run("python", "-c", script, check=False).stdout
+    assert tags(work) == []
+
+
+def test_a_release_that_was_killed_half_way_says_how_to_begin_anew(work: BakedProject) -> None:
+    script = INTERRUPTED_RELEASE.replace("register(*words, **how)\n", "").format(
+        end="os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert work.run("python", "-c", script, check=False).returncode == -signal.SIGKILL
+    assert tags(work) == ["v1.0.0"]
+    said = work.run("flight-delays", "release", "v1.0.0", check=False).stdout
+    assert "v1.0.0 is only half released: git tag -d v1.0.0\n" in said
+    work.run("git", "tag", "-d", "v1.0.0")
+    work.run("flight-delays", "release", "v1.0.0")
+    assert tags(work) == ["model@v1.0.0", "v1.0.0"]
 
 
 def test_a_release_tags_registers_and_assigns(released: Released) -> None:
@@ -353,11 +451,13 @@ def test_a_rollback_brings_back_the_same_bytes_metrics_and_answers(
 ) -> None:
     assert released.hashes["v1.0.0"] != released.hashes["v1.1.0"]
     assert released.score(copy) != released.answer
+    assert released.ask(copy) != released.served
     said = rollback(copy, "v1.0.0", "--stage", "production")
     assert branch(copy) == "rollback/v1.0.0"
     assert hashes(copy) == released.hashes["v1.0.0"]
     assert read(copy, "metrics.json") == released.metrics
     assert released.score(copy) == released.answer
+    assert released.ask(copy) == released.served
     assert "up to date" in copy.run("dvc", "status").stdout
     assert copy.run("git", "status", "--porcelain").stdout == ""
     assert f"{released.metrics['roc_auc']['value']:.4g}" in said
@@ -370,10 +470,11 @@ def test_plain_git_and_dvc_bring_back_the_same_bytes(
 ) -> None:
     copy.run("git", "checkout", "--quiet", "v1.0.0")
     copy.run("dvc", "checkout")
-    extra = {name for name in hashes(copy) if "schedule-forest" in name}  # no candidate of v1.0.0
-    found = {name: value for name, value in hashes(copy).items() if name not in extra}
-    assert found == released.hashes["v1.0.0"]
     assert released.score(copy) == released.answer
+    assert wrong(copy) == ["leftovers", "pipeline"]  # of the forest, no candidate of v1.0.0
+    follow(copy, "leftovers")
+    assert hashes(copy) == released.hashes["v1.0.0"]
+    assert wrong(copy) == []
 
 
 def test_there_and_back_again(copy: BakedProject, released: Released) -> None:
@@ -494,16 +595,119 @@ def test_a_version_without_a_candidate_of_old_comes_back(copy: BakedProject) -> 
     assert hashes(copy) == before
 
 
+def test_files_of_a_candidate_that_only_the_lock_of_the_version_names_do_not_stay(
+    copy: BakedProject,
+) -> None:
+    change_params(copy, "  - linear\n  - forest\n", "  - linear\n")
+    copy.run("dvc", "repro")
+    commit(copy, "Without the forest")
+    copy.run("dvc", "push")
+    copy.run("flight-delays", "release", "v1.2.0")
+    before = hashes(copy)
+    rollback(copy, "v1.1.0")
+    assert copy.has_file("models/candidates/schedule-forest.onnx")
+    rollback(copy, "v1.2.0")
+    assert hashes(copy) == before
+    assert wrong(copy) == []
+
+
+def test_the_good_copy_of_a_file_that_went_bad_in_the_cache_is_kept(
+    copy: BakedProject, released: Released
+) -> None:
+    """The remote lost it, and the checkout has the last good bytes when it is left."""
+    md5 = output_of(copy, "v1.1.0", "data/predictions.parquet")
+    flip(in_cache(copy, md5))
+    in_remote(copy, md5).unlink()
+    rollback(copy, "v1.0.0")
+    rollback(copy, "v1.1.0")
+    assert hashes(copy) == released.hashes["v1.1.0"]
+
+
 def broken_rollback(project: BakedProject, error: str, times: int) -> str:
     """A rollback in which DVC's checkout fails the first times."""
     script = BROKEN_ROLLBACK.format(error=error, times=times)
     return project.run("python", "-c", script, check=False).stdout
 
 
-def test_ctrl_c_in_the_middle_of_a_rollback_leads_back(
+def test_ctrl_c_before_any_data_is_moved_leads_back(copy: BakedProject, released: Released) -> None:
+    assert "KeyboardInterrupt" in broken_rollback(copy, "KeyboardInterrupt()", 1)
+    assert_untouched(copy, released)
+
+
+MANY = 600  # files, so that there is a middle to be stopped in
+
+
+@pytest.fixture
+def many(copy: BakedProject) -> BakedProject:
+    """v1.2.0 has a folder of many files; what is checked out has others in it."""
+    folder = copy.path / "data/many"
+    for text in ("then", "now"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for number in range(MANY):
+            path = folder / f"{text}-{number}.txt"
+            path.write_text(f"{text} {number}\n" * 2000, encoding="utf-8")
+        copy.run("dvc", "add", "--quiet", "data/many")
+        commit(copy, f"Many files, {text}")
+        if text == "then":
+            copy.run("dvc", "push")
+            copy.run("flight-delays", "release", "v1.2.0")
+    return copy
+
+
+def stop_in_the_middle(project: BakedProject, number: signal.Signals) -> None:
+    """Stop a rollback when some files are the version's and some are not yet."""
+    run = start(project, "flight-delays", "rollback", "v1.2.0")
+    wait_for(lambda: any((project.path / "data/many").glob("then-*")))
+    os.killpg(run.pid, number)
+    run.wait(60)
+    assert run.returncode != 0
+
+
+def test_ctrl_c_while_data_is_moved_leads_back_to_every_byte(many: BakedProject) -> None:
+    before = hashes(many)
+    stop_in_the_middle(many, signal.SIGINT)
+    assert branch(many) == "main"
+    assert "rollback" not in many.run("git", "branch").stdout
+    assert many.run("git", "status", "--porcelain").stdout == ""
+    assert hashes(many) == before
+
+
+def test_a_rollback_that_was_killed_while_data_is_moved_is_undone_as_the_runbook_says(
+    many: BakedProject,
+) -> None:
+    before = hashes(many)
+    stop_in_the_middle(many, signal.SIGKILL)
+    assert branch(many) == "rollback/v1.2.0"
+    many.run("sh", "-c", recipe(many, "A rollback was killed"))
+    if "leftovers" in wrong(many):
+        follow(many, "leftovers")  # a file that DVC had not finished
+    assert wrong(many) == ["pushed"]  # these many files never were
+    assert branch(many) == "main"
+    assert hashes(many) == before
+
+
+INTERRUPTED_SWITCH = """
+from flight_delays.versioning import git, rollback
+
+run = git.run
+
+def interrupted(*words, **how):
+    said = run(*words, **how)
+    if "-b" in words:
+        raise KeyboardInterrupt
+    return said
+
+git.run = interrupted
+rollback.rollback("v1.0.0")
+"""
+
+
+def test_ctrl_c_as_soon_as_the_branch_is_switched_leads_back(
     copy: BakedProject, released: Released
 ) -> None:
-    assert "KeyboardInterrupt" in broken_rollback(copy, "KeyboardInterrupt()", 1)
+    said = copy.run("python", "-c", INTERRUPTED_SWITCH, check=False).stdout
+    assert "KeyboardInterrupt" in said
     assert_untouched(copy, released)
 
 
@@ -512,9 +716,9 @@ def test_where_the_way_back_fails_too_the_commands_are_told(
 ) -> None:
     here = branch(copy)
     said = broken_rollback(copy, "UserError('the disk is full')", 2)
-    assert f"'git checkout {here}' and 'dvc checkout' lead back" in said
-    copy.run("git", "checkout", here)
-    copy.run("dvc", "checkout")
+    way = f"git checkout --force {here} && dvc checkout"
+    assert f"'{way}' leads back" in said
+    copy.run("sh", "-c", way)
     assert_untouched(copy, released)
 
 

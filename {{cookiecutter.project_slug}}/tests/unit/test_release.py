@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from {{cookiecutter.project_slug}}.files import UserError
-from {{cookiecutter.project_slug}}.versioning import git, registry
+from {{cookiecutter.project_slug}}.versioning import git, registry, storage
 from {{cookiecutter.project_slug}}.versioning import release as releasing
 from {{cookiecutter.project_slug}}.versioning.notes import Facts, flat, notes
 
@@ -105,6 +105,32 @@ def test_long_lists_are_cut() -> None:
     assert releasing.some(list("abcdefg")) == "a, b, c, d and 3 more"
 
 
+def test_a_folder_is_removed_but_for_what_dvcignore_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvcignore").write_text("*.log\n", encoding="utf-8")
+    for name in ("data/a.txt", "data/in/b.txt", "data/kept/run.log"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    storage.remove(["data"])
+    assert [path.name for path in sorted(Path("data").rglob("*"))] == ["kept", "run.log"]
+    storage.remove(["data/kept/run.log", "data/nosuch"])
+    assert not any(path.is_file() for path in Path("data").rglob("*"))
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(path: Path, **_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(UserError, match="data.txt cannot be removed: Permission denied"):
+        storage.remove(["data.txt"])
+
+
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -130,6 +156,17 @@ def tag(*names: str) -> None:
 def test_a_version_is_tagged_and_registered() -> None:
     tag("v1.0.0", "model@v1.0.0", "v2.0.0", "model@v3.0.0", "other")
     assert list(registry.versions()) == ["v1.0.0"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_the_newest_version_is_the_last_by_the_sun_not_by_the_clock_on_the_wall(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T12:00:00+09:00")  # at 03:00 UTC
+    tag("v1.0.0", "model@v1.0.0")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T08:00:00+00:00")
+    tag("v0.9.1", "model@v0.9.1")
+    assert list(registry.versions()) == ["v0.9.1", "v1.0.0"]
 
 
 @pytest.mark.usefixtures("repository")

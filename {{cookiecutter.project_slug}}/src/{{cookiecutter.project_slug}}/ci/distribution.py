@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from ..files import UserError, read_json, replace
+from ..files import UserError, replace
 from ..paths import CONTRACT, DATA_QUALITY, EXAMPLES, GATE, METRICS, MODEL, MODEL_CARD, MODEL_INFO
 from ..report.side import Side
 from ..versioning import clone, doctor, git, registry
 from ..versioning.checking import Check, WrongError, some
 from ..versioning.history import Snapshot
+from ..versioning.release import gate
 from ..versioning.versions import read
 
 IN_GIT = (MODEL_INFO, CONTRACT, METRICS, GATE, DATA_QUALITY, MODEL_CARD)
@@ -30,7 +31,7 @@ def checks(version: str) -> list[Check]:
     return [
         Check("release", lambda: _release(version)),
         Check("checkout", lambda: _checkout(version), ("release",)),
-        Check("gate", _gate, ("checkout",)),
+        Check("gate", gate, ("checkout",)),
         Check("pipeline", clone.pipeline, ("checkout",)),
         Check("remote", _remote),
         Check("pushed", doctor.pushed, ("checkout", "remote")),
@@ -101,13 +102,6 @@ def _checkout(version: str) -> str:
     if changed := git.changes(untracked=False):
         raise WrongError(f"{some(changed)} changed since {version}", "git restore .")
     return f"{version}, unchanged"
-
-
-def _gate() -> str:
-    found = read_json(GATE)["checks"]
-    if failed := [check["name"] for check in found if not check["passed"]]:
-        raise WrongError(f"the gate said no ({', '.join(failed)})", f"read {MODEL_CARD}")
-    return f"passed all {len(found)} checks"
 
 
 def _remote() -> str:

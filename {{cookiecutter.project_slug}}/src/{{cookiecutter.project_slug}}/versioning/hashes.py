@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from .graph import File
@@ -34,6 +34,12 @@ def recorded(revision: str | None = None) -> list[File]:
     """Every output that DVC records at a revision, or in the checkout: in its cache or in git."""
     outs = {out.path: out for stage in read(revision).graph.stages for out in stage.outs}
     return [out for out in outs.values() if MD5.fullmatch(out.hash)]
+
+
+def kept_by_dvc(files: list[File], in_git: set[str]) -> list[File]:
+    """The outputs whose bytes are in DVC's cache; git keeps the others, by these names."""
+    folders = {parent.as_posix() for name in in_git for parent in PurePosixPath(name).parents}
+    return [file for file in files if file.path not in in_git | folders]
 
 
 def mismatches(

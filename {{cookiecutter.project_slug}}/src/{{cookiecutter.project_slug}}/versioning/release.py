@@ -65,8 +65,13 @@ def refusals(version: str) -> Iterator[Refusal]:
 
 
 def _version(version: str) -> Iterator[Refusal]:
-    if {version, f"{registry.ARTIFACT}@{version}"} & set(git.tags()):
+    wanted = {version, f"{registry.ARTIFACT}@{version}"}
+    if wanted <= (made := wanted & set(git.tags())):
         yield Refusal(f"{version} exists already", "choose another; released versions never move")
+    elif made:
+        yield Refusal(f"{version} is only half released", f"git tag -d {made.pop()}")
+    else:
+        yield from _elsewhere(version, wanted)
     commit = git.resolve("HEAD")
     for tag in registry.versions().values():
         if tag.commit == commit:
@@ -76,16 +81,42 @@ def _version(version: str) -> Iterator[Refusal]:
         yield Refusal(f"dvc.yaml declares no artifact '{name}'", "name it under artifacts there")
 
 
+def _elsewhere(version: str, wanted: set[str]) -> Iterator[Refusal]:
+    """The tags that a teammate has published and that were not fetched yet."""
+    if not git.run("remote"):
+        return
+    try:
+        names = [f"refs/tags/{name}" for name in wanted]
+        published = git.run("ls-remote", "--tags", _remote_of_git(), *names)
+    except UserError as error:
+        yield Refusal(str(error), "mend the network, or the address in 'git remote -v'")
+    else:
+        if published:
+            bring = f"bring it with 'git fetch --tags {_remote_of_git()}', and choose another"
+            yield Refusal(f"{version} exists already in {_remote_of_git()}", bring)
+
+
+def gate() -> str:
+    """The gate passed: it made checks, and every one of them said yes."""
+    read_json(METRICS)
+    found = read_json(GATE)
+    if not found["checks"]:
+        raise WrongError("the gate has made no checks", "run 'dvc repro'")
+    failed = [check["name"] for check in found["checks"] if not check["passed"]]
+    if failed or not found["passed"]:
+        which = f" ({', '.join(failed)})" if failed else ""
+        raise WrongError(f"the gate said no{which}", f"read {MODEL_CARD}")
+    return f"passed all {len(found['checks'])} checks"
+
+
 def _gate() -> Iterator[Refusal]:
     try:
-        checks = read_json(GATE)["checks"]
-        read_json(METRICS)
+        gate()
+    except WrongError as wrong:
+        yield Refusal(str(wrong), wrong.remedy)
     except UserError as error:
         reason, _, remedy = str(error).partition("; ")
         yield Refusal(reason, remedy)
-    else:
-        if failed := [check["name"] for check in checks if not check["passed"]]:
-            yield Refusal(f"the gate said no ({', '.join(failed)})", f"read {MODEL_CARD}")
 
 
 def _tree() -> Iterator[Refusal]:
@@ -118,15 +149,15 @@ def last_release() -> str | None:
 
 def _tag(version: str, commit: str, text: str, stage: str | None) -> list[str]:
     """Make all tags or none."""
-    made: list[str] = []
+    before = set(git.tags())
+    made = [version]
     try:
         git.run("tag", "--annotate", "--cleanup=whitespace", "--message", text, version, commit)
-        made.append(version)
         made += registry.register(version, commit, f"The model of {version}")
         if stage is not None:
             made += registry.assign(stage, version, f"{version} into {stage}")
     except BaseException:
-        for name in made:
+        for name in set(git.tags()) - before:
             git.run("tag", "--delete", name)
         raise
     return made
@@ -134,10 +165,14 @@ def _tag(version: str, commit: str, text: str, stage: str | None) -> list[str]:
 
 def push_command(tags: list[str], *, branch: bool = True) -> str:
     """The one command that publishes these tags, and the branch if one is checked out."""
-    remotes = git.run("remote").splitlines()
-    remote = remotes[0] if remotes and "origin" not in remotes else "origin"
     head = ["HEAD"] if branch and git.branch() else []
-    return shlex.join(["git", "push", "--atomic", remote, *head, *tags])
+    return shlex.join(["git", "push", "--atomic", _remote_of_git(), *head, *tags])
+
+
+def _remote_of_git() -> str:
+    """Where versions are published."""
+    remotes = git.run("remote").splitlines()
+    return remotes[0] if remotes and "origin" not in remotes else "origin"
 
 
 def releases() -> list[dict[str, Any]]:

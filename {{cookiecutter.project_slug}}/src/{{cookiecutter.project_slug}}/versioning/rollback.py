@@ -4,6 +4,7 @@ Every byte is hashed anew before it is called restored. A rollback that cannot b
 the checkout as it was.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ..files import CheckError, UserError
 from . import git, registry, storage
 from .checking import some
 from .graph import File
-from .hashes import mismatches, recorded
+from .hashes import kept_by_dvc, mismatches, recorded
 from .notes import facts
 from .release import push_command
 
@@ -56,6 +57,7 @@ class Move:
     leaving: list[File]  # in the cache; what git keeps, git moves
     coming: list[File]
     outputs: list[File]  # all that dvc.lock records there, candidates of old included
+    new: list[str]  # what it brings to where nothing is: the way back takes it away again
 
 
 def rollback(version: str, stage: str | None = None) -> Restored:
@@ -66,9 +68,10 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     registry.check_stage(stage)
     commit, here = registry.find(version).commit, git.branch() or git.resolve("HEAD")
     _refuse(git.changes(untracked=False), "commit it, or put it aside with 'git stash'")
-    leaving = _kept_by_dvc(recorded() if LOCK.is_file() else [], "HEAD")
-    outputs = recorded(commit)
-    move = Move(here, version, commit, leaving, _kept_by_dvc(outputs, commit), outputs)
+    leaving = kept_by_dvc(recorded() if LOCK.is_file() else [], git.files("HEAD"))
+    outputs, in_git = recorded(commit), git.files(commit)
+    coming = kept_by_dvc(outputs, in_git)
+    move = Move(here, version, commit, leaving, coming, outputs, _new(in_git, coming))
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
     try:
         branch, restored, tags = _go(move, stage)
@@ -94,11 +97,9 @@ def _refuse(names: list[str], remedy: str) -> None:
         raise CheckError(f"{some(names)}: not committed, and a rollback would lose it; {remedy}")
 
 
-def _kept_by_dvc(files: list[File], revision: str) -> list[File]:
-    """The outputs whose bytes are in DVC's cache, not in git."""
-    in_git = git.files(revision)
-    folders = {str(parent) for name in in_git for parent in Path(name).parents}
-    return [file for file in files if file.path not in in_git | folders]
+def _new(in_git: set[str], coming: list[File]) -> list[str]:
+    paths = in_git | {file.path for file in coming}
+    return sorted(path for path in paths if not os.path.lexists(path))
 
 
 def _go(move: Move, stage: str | None) -> tuple[str, list[File], list[str]]:
@@ -113,11 +114,10 @@ def _try(move: Move, stage: str | None) -> tuple[str, list[File], list[str]]:
     _prepare(move)
     branch = _free_branch(move.version)
     words = ("--quiet", "--no-overwrite-ignore", "-b", branch, move.commit)
-    git.run(*NO_HOOKS, "checkout", *words)
     with _returning(move, branch):
-        owned = storage.checkout()
+        git.run(*NO_HOOKS, "checkout", *words)
+        owned = storage.checkout(file.path for file in move.leaving)
         restored = [file for file in move.outputs if file.path in owned]
-        _sweep(move)
         _verify(move, restored)
         tags = registry.assign(stage, move.version, f"Back to {move.version}") if stage else []
     return branch, restored, tags
@@ -128,6 +128,7 @@ def _prepare(move: Move) -> None:
     with storage.opened("the cache cannot be read") as repo:
         changed = storage.unsaved(repo, move.leaving)
         _refuse(changed, "'dvc commit' keeps it, 'dvc checkout' drops it")
+        storage.drop_damaged(repo, move.leaving, spared=move.coming)
         storage.save(repo, storage.lacking(repo, move.leaving))
     if not _absent(move.coming):
         return
@@ -159,19 +160,25 @@ def _returning(move: Move, branch: str) -> Iterator[None]:
         yield
     except BaseException as error:
         try:
-            git.run(*NO_HOOKS, "checkout", "--quiet", move.here)
-            git.run("branch", "--quiet", "-D", branch)
-            storage.checkout(allow_missing=True)
-        except UserError as second:
-            way = f"'git checkout {move.here}' and 'dvc checkout' lead back"
-            raise StrandedError(f"{error}; the way back failed, too ({second}): {way}") from error
+            _return(move, branch)
+        except (UserError, KeyboardInterrupt) as second:
+            way = f"'git checkout --force {move.here} && dvc checkout' leads back"
+            why = f"{_said(error)}; the way back failed, too ({_said(second)})"
+            raise StrandedError(f"{why}: {way}") from error
         raise
 
 
-def _sweep(move: Move) -> None:
-    """Remove what the version does not have: DVC hashes a folder with all that is in it."""
-    coming = {file.path for file in move.coming}
-    storage.remove([file for file in move.leaving if file.path not in coming])
+def _return(move: Move, branch: str) -> None:
+    """Go back from wherever it was ended; nothing was changed here before, so nothing is lost."""
+    git.run(*NO_HOOKS, "checkout", "--quiet", "--force", move.here)
+    if git.run("branch", "--list", branch):
+        git.run("branch", "--quiet", "-D", branch)
+    storage.tidy(move.coming)
+    storage.checkout(move.new, allow_missing=True)
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or "interrupted"
 
 
 def _verify(move: Move, restored: list[File]) -> None:

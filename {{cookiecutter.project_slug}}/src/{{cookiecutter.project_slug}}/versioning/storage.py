@@ -5,20 +5,20 @@ raises becomes a UserError with DVC's own sentence.
 """
 
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files import UserError
 from .graph import File
-from .hashes import FOLDER, md5_of, mismatches
+from .hashes import FOLDER, files_of, ignore_rules, md5_of, mismatches
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 SMALL = 8_000_000  # bytes that are hashed sooner than DVC is asked for their hash
+UNFINISHED = f".{'?' * 22}.tmp"  # as DVC calls a file until it is whole
 
 
 @contextmanager
@@ -97,24 +97,35 @@ def lacking(repo: "Repo", files: list[File]) -> list[File]:
     for file in files:
         if file.hash.endswith(FOLDER):
             _drop_if_damaged(_place(repo, file.hash))
-    return [file for file in files if not all(p.is_file() for p in _objects(repo, file.hash))]
+    return [file for file in files if not all(p.is_file() for p in objects(repo, file.hash))]
 
 
 def _place(repo: "Repo", md5: str) -> Path:
     return Path(repo.cache.local.oid_to_path(md5))
 
 
-def _objects(repo: "Repo", md5: str) -> Iterator[Path]:
+def objects(repo: "Repo", md5: str) -> Iterator[Path]:
     """Where the cache keeps a file, or a folder's list and then its files."""
     place = _place(repo, md5)
     yield place
-    if md5.endswith(FOLDER) and place.is_file():
+    if md5.endswith(FOLDER) and place.is_file() and is_whole(place):
         yield from (_place(repo, entry["md5"]) for entry in json.loads(place.read_bytes()))
 
 
+def drop_damaged(repo: "Repo", files: list[File], spared: list[File]) -> None:
+    """Remove from the cache what is damaged of these files, but for what the spared have, too."""
+    shared = {place for file in spared for place in objects(repo, file.hash)}
+    for place in {place for file in files for place in objects(repo, file.hash)} - shared:
+        _drop_if_damaged(place)
+
+
+def is_whole(place: Path) -> bool:
+    """Whether an object of the cache has the bytes that its name, an md5, stands for."""
+    return md5_of(place) == place.parent.name + place.stem
+
+
 def _drop_if_damaged(place: Path) -> None:
-    """Remove an object of the cache whose bytes are not those that its name, an md5, stands for."""
-    if place.is_file() and md5_of(place) != place.parent.name + place.stem:
+    if place.is_file() and not is_whole(place):
         place.unlink()
 
 
@@ -146,36 +157,72 @@ def cached(md5: str) -> Path:
         return _place(repo, md5)
 
 
-def listing(md5: str) -> dict[str, str]:
-    """The files of a folder and their hashes. Of the remote only this list is asked, no file."""
+def listed(md5: str) -> dict[str, str] | None:
+    """The files of a folder and their hashes; None where the cache lacks the list."""
     place = cached(md5)
     if not place.is_file():
+        return None
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(place.read_bytes())}
+
+
+def listing(md5: str) -> dict[str, str]:
+    """The files of a folder and their hashes. Of the remote only this list is asked, no file."""
+    found = listed(md5)
+    if found is None:
         from dvc_data.hashfile.hash_info import HashInfo
 
         with opened("the remote cannot be read") as repo:
             repo.cloud.pull([HashInfo("md5", md5)])
-    if not place.is_file():
+        found = listed(md5)
+    if found is None:
         raise UserError(f"neither the cache nor the remote holds the list of files {md5}")
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(place.read_bytes())}
+    return found
 
 
-def checkout(*, allow_missing: bool = False) -> set[str]:
-    """Bring the pipeline's outputs from the cache into their place (`dvc checkout`); name them."""
+def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> set[str]:
+    """Bring the pipeline's outputs from the cache into their place (`dvc checkout`); name them.
+
+    What is leaving and none of them is removed: DVC hashes a folder with all that is in it.
+    """
     with opened("dvc checkout fails") as repo:
+        outputs = _outputs(repo)
+        remove(path for path in leaving if path not in outputs)
         repo.checkout(allow_missing=allow_missing)
-        return _outputs(repo)
+        return outputs
+
+
+def tidy(files: list[File]) -> None:
+    """Remove the unfinished files that a `dvc checkout` of these leaves when it is interrupted."""
+    for path in {Path(file.path) for file in files}:
+        found = path.rglob(UNFINISHED) if path.is_dir() else path.parent.glob(UNFINISHED)
+        remove(each.as_posix() for each in list(found))
 
 
 def discard(files: list[File]) -> None:
     """Remove damaged outputs, and what is damaged of them in the cache: both can be had again."""
     with opened("the cache cannot be mended") as repo:
-        for place in [place for file in files for place in _objects(repo, file.hash)]:
+        for place in [place for file in files for place in objects(repo, file.hash)]:
             _drop_if_damaged(place)
-    remove(files)
+    remove(file.path for file in files)
 
 
-def remove(files: list[File]) -> None:
-    """Remove outputs from the checkout; the cache keeps them."""
-    for file in files:
-        path = Path(file.path)
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+def remove(paths: Iterable[str]) -> None:
+    """Remove outputs from the checkout; the cache keeps them. What .dvcignore names stays."""
+    ignored = ignore_rules(Path())
+    for path in map(Path, paths):
+        files = list(files_of(path)) if path.is_dir() else [path]
+        try:
+            for file in files:
+                if file is path or not ignored(file.as_posix()):
+                    file.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{file} cannot be removed: {error.strerror}") from error
+        _remove_empty(path)
+
+
+def _remove_empty(path: Path) -> None:
+    """Remove what is left of a folder, but for folders that still hold files."""
+    folders = [each for each in (path, *path.rglob("*")) if each.is_dir()]
+    for folder in sorted(folders, reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
