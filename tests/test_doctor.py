@@ -54,10 +54,20 @@ def test_all_is_in_order_after_a_run_that_was_committed_and_pushed(work: BakedPr
 def test_the_doctor_changes_nothing(work: BakedProject) -> None:
     (work.path / "data/raw.parquet").unlink()
     (work.path / "metrics.json").write_text("{}", encoding="utf-8")
-    before = tree(work.path.parent)
+    assert_nothing_changes(work)
+
+
+def test_the_doctor_that_reaches_the_pipeline_changes_nothing_either(work: BakedProject) -> None:
+    edit(work, "params.yaml", "floor: 0.65", "floor: 0.6")
+    assert_nothing_changes(work)
+    assert wrong(work) == ["pipeline"]
+
+
+def assert_nothing_changes(project: BakedProject) -> None:
+    before = tree(project.path.parent)
     assert len(before) > 100
-    assert work.run("flight-delays", "doctor", check=False).returncode == 1
-    assert tree(work.path.parent) == before
+    assert project.run("flight-delays", "doctor", check=False).returncode == 1
+    assert tree(project.path.parent) == before
 
 
 def test_a_fresh_clone_is_told_what_to_type(work: BakedProject) -> None:
@@ -86,6 +96,32 @@ def test_packages_that_are_not_as_pinned(work: BakedProject) -> None:
     assert doctor(work)["packages"]["found"] == "nosuch is missing, not 1.0"
     edit(work, "requirements.lock", "nosuch==1.0", "pytest==0.1")
     assert doctor(work)["packages"]["found"].endswith(", not 0.1")
+
+
+@pytest.mark.parametrize("where", ["src", "data/source"])
+def test_from_a_folder_inside_the_remedy_is_to_leave_it(work: BakedProject, where: str) -> None:
+    inside = BakedProject(work.path / where, work.environment)
+    said = doctor(inside)
+    assert said["git"]["remedy"] == f"cd {work.path}"
+    assert wrong(inside) == list(said)  # nothing else can be checked
+    assert {each["remedy"] for name, each in said.items() if name != "git"} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "check"), [("requirements.lock", "packages"), ("pyproject.toml", "python")]
+)
+def test_conflict_markers_in_what_is_to_be_installed(
+    work: BakedProject, name: str, check: str
+) -> None:
+    text = (work.path / name).read_text(encoding="utf-8")
+    conflict = f"<<<<<<< HEAD\n{text}=======\n>>>>>>> theirs\n"
+    (work.path / name).write_text(conflict, encoding="utf-8")
+    assert doctor(work)[check]["found"].startswith(f"{name} cannot be read: ")
+    follow(work, check)
+    (work.path / name).unlink()
+    assert check in wrong(work)
+    follow(work, check)
+    assert wrong(work) == []
 
 
 def test_no_repository(work: BakedProject) -> None:

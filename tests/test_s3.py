@@ -168,7 +168,9 @@ def test_a_thousand_small_files(here: BakedProject, tmp_path: Path) -> None:
     for number in range(1000):
         (here.path / "many" / f"{number}.txt").write_text(f"{number}\n" * 20, encoding="utf-8")
     pushed_and_pulled(here, "many", tmp_path)
-    assert len(contents(tmp_path / "clone/many")) == 1000
+    found = contents(tmp_path / "clone/many")
+    assert len(found) == 1000
+    assert found == contents(here.path / "many")
 
 
 def test_a_file_of_500_megabytes(

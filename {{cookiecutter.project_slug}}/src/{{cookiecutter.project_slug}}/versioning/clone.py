@@ -55,9 +55,9 @@ def no_remote() -> str:
 def checks(*, with_remote: bool = True) -> list[Check]:
     """The checks that need no data."""
     return [
-        Check("python", doctor.python),
-        Check("packages", doctor.packages),
         Check("git", doctor.repository),
+        Check("python", doctor.python, ("git",)),
+        Check("packages", doctor.packages, ("git",)),
         Check("lock", record, ("git",)),
         Check("params", edited.check),
         Check("dvc", doctor.dvc, ("lock",)),

@@ -3,9 +3,8 @@
 Nothing is changed. A check returns what it found in order, or raises WrongError.
 """
 
-import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from .graph import File, within
 LOCK = Path("dvc.lock")
 HOOKS = Path(".pre-commit-config.yaml")
 WRITTEN = (Path("data"), Path("models"), Path("reports"))
+PARTS = (".*.part", storage.UNFINISHED)  # of a stage, of DVC
 MEND_LOCK = "rm dvc.lock && dvc repro"
 # `dvc push` takes a folder's list in the remote as a proof that all of its files are there.
 FORGET = 'from dvc.repo import Repo; Repo().cloud.get_remote_odb().delete("{}")'
@@ -37,7 +37,7 @@ def python() -> str:
 
 def packages() -> str:
     """Every package that requirements.lock pins is installed in that version."""
-    pins = list(environment.pins())
+    pins = environment.pins()
     wrong = [
         f"{pin.name} is {pin.installed or 'missing'}, not {pin.version}"
         for pin in pins
@@ -97,10 +97,11 @@ def dvc() -> str:
 
 def cached() -> str:
     """The cache holds what its names say, for all that is recorded here."""
+    kept = _kept_by_dvc()
     with storage.opened("the cache cannot be read") as repo:
-        place = Path(repo.cache.local.path)
-    objects = {path: md5 for file in _kept_by_dvc() for path, md5 in _objects(file.hash, place)}
-    wrong = [_from_here(path) for path, md5 in objects.items() if hashes.md5_of(path) != md5]
+        places = {place for file in kept for place in storage.objects(repo, file.hash)}
+    objects = sorted(place for place in places if place.is_file())
+    wrong = [_from_here(place) for place in objects if not storage.is_whole(place)]
     if wrong:
         raise WrongError(f"{len(wrong)} damaged", f"rm -f {_words(wrong)} && dvc pull")
     return f"{len(objects)} objects hold what their names say"
@@ -127,8 +128,8 @@ def files() -> str:
 def leftovers() -> str:
     """No half-written file, and no file of a candidate that the pipeline does not know."""
     owned = {Path(file.path) for file in _recorded()}
-    parts = {path for folder in WRITTEN for path in folder.rglob(".*.part")}
-    parts.update(Path().glob(".*.part"))
+    parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
+    parts.update(Path().glob(PARTS[0]))
     if found := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
         raise WrongError(f"{some(found, 1)} left over", f"rm {_words(found)}")
     return "none"
@@ -171,9 +172,9 @@ def pushed() -> str:
 
 
 CHECKS = (
-    Check("python", python),
-    Check("packages", packages),
     Check("git", repository),
+    Check("python", python, ("git",)),
+    Check("packages", packages, ("git",)),
     Check("hooks", hooks, ("git",)),
     Check("lock", record, ("git",)),
     Check("params", edited.check),
@@ -199,23 +200,7 @@ def _recorded() -> list[File]:
 
 def _kept_by_dvc() -> list[File]:
     """The recorded files whose bytes DVC keeps; git keeps the others."""
-    by_git = set(git.run("ls-files", "-z").split("\0"))
-    return [
-        file
-        for file in _recorded()
-        if file.path not in by_git and not any(within(name, file.path) for name in by_git)
-    ]
-
-
-def _objects(md5: str, place: Path) -> Iterator[tuple[Path, str]]:
-    """The objects of a file or folder that are in the cache, each with the md5 it must have."""
-    whole, listed = place / md5[:2] / md5[2:], md5.removesuffix(hashes.FOLDER)
-    if not whole.is_file():
-        return
-    yield whole, listed
-    if md5 != listed and hashes.md5_of(whole) == listed:
-        for entry in json.loads(whole.read_bytes()):
-            yield from _objects(entry["md5"], place)
+    return hashes.kept_by_dvc(_recorded(), set(git.run("ls-files", "-z").split("\0")))
 
 
 def _words(paths: Iterable[Path]) -> str:
