@@ -176,6 +176,20 @@ def test_a_fresh_clone_tells_the_same_without_data(changed: BakedProject, tmp_pa
     assert lineage(clone)["nodes"] == lineage(changed)["nodes"]
 
 
+def test_where_the_list_of_a_folder_is_not_here_a_doubtful_month_is_a_warning(
+    changed: BakedProject, tmp_path: Path
+) -> None:
+    clone = changed.clone(tmp_path / changed.path.name)
+    doubt = (
+        "the list of data/source is not here, so whether it has data/source/2014-01.parquet "
+        "is unknown: 'dvc pull data/source' brings it"
+    )
+    assert lineage(clone, "--impact", "data/source/2014-01.parquet")["warnings"] == [doubt]
+    said = clone.run("flight-delays", "lineage", "data/source/2014-01.parquet").stdout
+    assert f"warning: {doubt}" in said
+    assert lineage(clone, "--impact", "data/source")["warnings"] == []
+
+
 def test_every_line_of_the_graph_is_a_shape_or_an_arrow_between_shapes(
     changed: BakedProject,
 ) -> None:

@@ -49,6 +49,7 @@ def follow(what: str | None, digits: str | None, path: str, form: str) -> None:
     if found.folder:
         console.print(f"It counts as {found.folder.path}, which DVC keeps as a whole.")
     console.print("", drawing.impact_table(found) if found.stages else "Nothing.", sep="\n")
+    _print_warnings(console, found.warnings)
 
 
 def _seen(what: str | None, digits: str | None) -> Sighting | None:
@@ -64,9 +65,13 @@ def _print_lineage(found: Lineage, seen: Sighting | None) -> None:
         console.print(line)
     for table in (drawing.files_table, drawing.facts_table, drawing.stages_table):
         console.print("", table(found), sep="\n")
-    if found.warnings:
+    _print_warnings(console, found.warnings)
+
+
+def _print_warnings(console: Any, warnings: tuple[str, ...]) -> None:
+    if warnings:
         console.print()
-    for warning in found.warnings:
+    for warning in warnings:
         console.print(f"warning: {drawing.plain(warning)}")
 
 

@@ -34,7 +34,13 @@ def impact_document(found: Impact) -> dict[str, Any]:
     """What was made from the path, for a program."""
     stages = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in found.stages]
     folder = asdict(found.folder) if found.folder else None
-    return {**_version(found.version), "path": found.path, "counts_as": folder, "stages": stages}
+    return {
+        **_version(found.version),
+        "path": found.path,
+        "counts_as": folder,
+        "stages": stages,
+        "warnings": list(found.warnings),
+    }
 
 
 def mermaid(found: Lineage) -> str:

@@ -8,7 +8,7 @@ from ..files import UserError
 
 def run(*words: str, cwd: Path | None = None) -> str:
     """What git prints, without the last line end. Raises UserError with git's own sentence."""
-    return _bytes(*words, cwd=cwd).decode("utf-8", "replace").rstrip("\n")
+    return read(*words, cwd=cwd).decode("utf-8", "replace").rstrip("\n")
 
 
 def changes(*, untracked: bool = True) -> list[str]:
@@ -41,9 +41,10 @@ def resolve(revision: str) -> str:
         raise UserError(f"git knows no revision '{revision}'; 'git tag' lists the tags") from None
 
 
-def _bytes(*words: str, cwd: Path | None = None) -> bytes:
+def read(*words: str, cwd: Path | None = None, given: bytes = b"") -> bytes:
+    """What git prints, as it is; `given` is what it reads."""
     try:
-        done = subprocess.run(["git", *words], cwd=cwd, capture_output=True, check=False)
+        done = subprocess.run(["git", *words], cwd=cwd, input=given, capture_output=True)
     except FileNotFoundError:
         raise UserError("git is not installed, and versions need it") from None
     if done.returncode:

@@ -2,7 +2,6 @@
 
 import io
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -63,9 +62,7 @@ class Snapshot:
 def blobs(names: Sequence[str]) -> list[bytes | None]:
     """The files that names such as `v1.0.0:./dvc.lock` stand for; None for what is no file."""
     asked = "".join(f"{name}\n" for name in names).encode()
-    batch = ["git", "cat-file", "--batch"]
-    done = subprocess.run(batch, input=asked, capture_output=True, check=True)
-    stream = io.BytesIO(done.stdout)
+    stream = io.BytesIO(git.read("cat-file", "--batch", given=asked))
     return [_blob(stream) for _ in names]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..files import UserError
 from ..paths import METRICS, MODEL, MODEL_INFO
+from . import storage
 from .graph import File, Stage, Step, overlap, within
 from .history import LOCK, Commit, Fact, facts_of, last_changes, last_commit
 from .versions import SHORTEST, Version, environments, shallow
@@ -45,6 +46,7 @@ class Impact:
     path: str
     folder: File | None  # as which the path counts
     stages: tuple[Stage, ...]
+    warnings: tuple[str, ...]  # what could not be known
 
 
 def lineage(version: Version, path: str = MODEL.as_posix()) -> Lineage:
@@ -60,6 +62,8 @@ def lineage(version: Version, path: str = MODEL.as_posix()) -> Lineage:
     ]
     stages = {stage.name: stage for step in steps for stage in step.stages}.values()
     warnings = [*_broken(version, stages), *_changed(version, stages), *shallow()]
+    if file and within(path, file.path):
+        warnings += _unlisted(file, path)
     for index, node in enumerate(nodes):
         if node.file.path == MODEL.as_posix():
             details, doubts = _details(version)
@@ -70,11 +74,12 @@ def lineage(version: Version, path: str = MODEL.as_posix()) -> Lineage:
 
 def impact(version: Version, path: str) -> Impact:
     """Follow a file to all that was made from it."""
-    path = _normal(path)
+    path, found = _normal(path), None
     if not any(path in stage.params for stage in version.graph.stages):
         found = _find(version, path, folders=True)
         folder = found if found and within(path, found.path) else None
-    return Impact(version, path, folder, version.graph.impact(path))
+    doubts = tuple(_unlisted(folder, path)) if folder else ()
+    return Impact(version, path, folder, version.graph.impact(path), doubts)
 
 
 def runs(version: Version, stages: Iterable[Stage]) -> dict[str, Commit | None]:
@@ -103,7 +108,7 @@ def _normal(path: str) -> str:
 def _find(version: Version, path: str, *, folders: bool = False) -> File | None:
     """The file in the graph, or the folder around it; with `folders` also a folder around files."""
     found = version.graph.find(path)
-    if found and not _has(found, path):
+    if found and within(path, found.path) and not _has(found, path):
         raise UserError(f"{path} is not among the {found.files} files of {found.path} {version}")
     files = (file for stage in version.graph.stages for file in (*stage.deps, *stage.outs))
     if not found and not (folders and any(overlap(path, file.path) for file in files)):
@@ -113,11 +118,18 @@ def _find(version: Version, path: str, *, folders: bool = False) -> File | None:
 
 def _has(folder: File, path: str) -> bool:
     """Whether the folder has the file, as far as DVC's cache tells."""
-    manifest = Path(".dvc/cache/files/md5", folder.hash[:2], folder.hash[2:])
-    if path == folder.path or not manifest.is_file():
+    members = storage.listed(folder.hash)
+    if members is None:
         return True
-    members = (f"{folder.path}/{file['relpath']}" for file in json.loads(manifest.read_text()))
-    return any(path == member or within(member, path) for member in members)
+    paths = (f"{folder.path}/{name}" for name in members)
+    return any(path == member or within(member, path) for member in paths)
+
+
+def _unlisted(folder: File, path: str) -> Iterator[str]:
+    """What the list of the folder's files would tell, where it is not here."""
+    if storage.listed(folder.hash) is None:
+        doubt = f"the list of {folder.path} is not here, so whether it has {path} is unknown"
+        yield f"{doubt}: 'dvc pull {folder.path}' brings it"
 
 
 def _commits(version: Version, steps: Sequence[Step]) -> list[Commit | None]:

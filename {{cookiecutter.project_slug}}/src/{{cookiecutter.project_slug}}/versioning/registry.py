@@ -7,6 +7,7 @@ understand them; they are read from git, in the order of GTO's counter and not o
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ..files import UserError, read_yaml
@@ -47,7 +48,7 @@ def versions() -> dict[str, Tag]:
     tags = _tags()
     found = [tag for tag in tags.values() if f"{ARTIFACT}@{tag.name}" in tags]
     found = [tag for tag in found if VERSION.fullmatch(tag.name)]
-    found.sort(key=lambda tag: (tag.date, parse(tag.name)), reverse=True)
+    found.sort(key=lambda tag: (datetime.fromisoformat(tag.date), parse(tag.name)), reverse=True)
     return {tag.name: tag for tag in found}
 
 
