@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -89,6 +90,29 @@ def test_an_observation_from_the_future_is_never_joined(
     for moment, found in zip(at, joined["hour"], strict=True):
         fitting = [hour for hour in available if moment - max_age <= hour <= moment]
         assert found == max(fitting) if fitting else pd.isna(found)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    labels=st.lists(st.integers(-30, 5), min_size=1, max_size=6, unique=True),
+    minute=st.integers(0, 59),
+    before=st.integers(0, 8),
+    delay=st.integers(0, 240),
+    max_age=st.integers(0, 12),
+)
+def test_whatever_the_dials_no_report_is_joined_that_could_not_be_read_when_predicting(
+    labels: list[int], minute: int, before: int, delay: int, max_age: int
+) -> None:
+    dials = DIALS | {"hours_before_departure": before, "weather_delay_minutes": delay}
+    reports = [report(str(NOON.tz_localize(None) + hour * HOUR), hour) for hour in labels]
+    with TemporaryDirectory() as folder:
+        month(Path(folder), "2013-01", [flight("2013-01-10T12:00", 700 + minute)], reports)
+        table = read(Path(folder), **dials | {"weather_max_age_hours": max_age})
+    asked = minute - before * 60  # minutes after noon, as all that follow
+    readable = {hour: hour * 60 + delay for hour in labels}
+    known = [hour for hour, at in readable.items() if asked - max_age * 60 <= at <= asked]
+    found = table["temperature"].item()
+    assert found == max(known) if known else pd.isna(found)
 
 
 def test_a_report_counts_only_once_it_could_be_read(tmp_path: Path) -> None:
