@@ -1,21 +1,38 @@
 """Lineage in a real project: what the model was made from, in this version and in older ones."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
+import attr
 import pytest
+from jsonschema import Draft202012Validator
 from openlineage.client import event_v2
 from openlineage.client.generated.base import BaseFacet
 from openlineage.client.serde import Serde
+from referencing import Registry, Resource
 
 from conftest import BakedProject
 
 pytestmark = pytest.mark.slow
 
+SPECIFICATION = os.environ.get("OPENLINEAGE_SPEC", "")  # the folder spec of its repository
+KEYS = {  # under which the specification puts each facet
+    "DatasetVersionDatasetFacet": "version",
+    "ExecutionParametersRunFacet": "executionParameters",
+    "InputStatisticsInputDatasetFacet": "inputStatistics",
+    "JobTypeJobFacet": "jobType",
+    "OutputStatisticsOutputDatasetFacet": "outputStatistics",
+    "SchemaDatasetFacet": "schema",
+    "SourceCodeJobFacet": "sourceCode",
+    "TagsRunFacet": "tags",
+}
 ARROW = re.compile(r"(\w+) --> (\w+)")
 SHAPE = re.compile(r'(\w+)(\[\("[^"]+"\)\]|\(\["[^"]+"\]\))')
 
@@ -207,45 +224,57 @@ def events(project: BakedProject, *words: str) -> list[dict[str, Any]]:
 
 
 def read_event(event: dict[str, Any]) -> event_v2.RunEvent:
-    """Build the event from OpenLineage's own classes, which refuse what is missing or unknown."""
+    """Build the event from OpenLineage's own classes; what is missing, unknown or of another type
+    is refused."""
     body = dict(event)
     assert body.pop("schemaURL") == event_v2.RunEvent._get_schema()
-    kinds = {"inputs": event_v2.InputDataset, "outputs": event_v2.OutputDataset}
-    for name, kind in kinds.items():
-        body[name] = [kind(**with_facets(dataset)) for dataset in body[name]]
-    body["run"] = event_v2.Run(**with_facets(body["run"]))
-    body["job"] = event_v2.Job(**with_facets(body["job"]))
-    body["eventType"] = event_v2.RunState(body["eventType"])
-    return event_v2.RunEvent(**body)
-
-
-def with_facets(document: dict[str, Any]) -> dict[str, Any]:
-    found = dict(document)
-    for name in found.keys() & {"facets", "inputFacets", "outputFacets"}:
-        found[name] = {key: read_facet(facet) for key, facet in found[name].items()}
+    found: event_v2.RunEvent = built(event_v2.RunEvent, body)
     return found
 
 
-def read_facet(facet: dict[str, Any]) -> BaseFacet:
-    name = facet["_schemaURL"].rpartition("/")[2]
+def built(kind: Any, value: Any) -> Any:
+    """The value as the type says: a class of OpenLineage, a list or mapping of them, plain."""
+    inside = get_args(kind)
+    if attr.has(kind):
+        types = {field.alias: field.type for field in attr.fields(attr.resolve_types(kind))}
+        return kind(**{name: built(types[name], item) for name, item in value.items()})
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        wanted = next(each for each in inside if each is not NoneType)
+        return None if value is None else built(wanted, value)
+    if get_origin(kind) is dict:
+        facets = isinstance(inside[1], type) and issubclass(inside[1], BaseFacet)
+        return {key: facet(key, v) if facets else built(inside[1], v) for key, v in value.items()}
+    if get_origin(kind) is list:
+        return [built(inside[0], item) for item in value]
+    if issubclass(kind, Enum):
+        return kind(value)
+    if kind is not Any and type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind}")
+    return value
+
+
+def facet(key: str, document: dict[str, Any]) -> Any:
+    name = document["_schemaURL"].rpartition("/")[2]
     module = re.sub(r"(?<!^)(?=[A-Z])", "_", name.removesuffix("Facet")).lower()
     kind = getattr(import_module(f"openlineage.client.generated.{module}"), name)
-    assert kind._get_schema() == facet["_schemaURL"]
-    content = {key: value for key, value in facet.items() if not key.startswith("_")}
-    read: BaseFacet = kind(**content, producer=facet["_producer"])
-    return read
+    assert kind._get_schema() == document["_schemaURL"]
+    if KEYS[name] != key:
+        raise KeyError(f"{name} belongs under {KEYS[name]}, not {key}")
+    content = {key: value for key, value in document.items() if not key.startswith("_")}
+    return built(kind, {**content, "producer": document["_producer"]})
 
 
 def test_the_export_is_what_openlineages_own_classes_write(reproduced: BakedProject) -> None:
     exported = events(reproduced)
-    assert len(exported) == 16
+    assert len(exported) == 2 * 16
     for event in exported:
         assert json.loads(Serde.to_json(read_event(event))) == event
 
 
 def test_the_export_of_a_file_has_the_runs_that_led_to_it(changed: BakedProject) -> None:
-    names = [event["job"]["name"] for event in events(changed, "data/train.parquet")]
-    assert names == ["ingest", "validate", "split"]
+    found = [(e["job"]["name"], e["eventType"]) for e in events(changed, "data/train.parquet")]
+    stages = ("ingest", "validate", "split")
+    assert found == [(stage, kind) for stage in stages for kind in ("START", "COMPLETE")]
 
 
 def test_the_export_says_the_same_whenever_and_wherever_it_is_made(
@@ -269,10 +298,52 @@ def altered(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {**event, "outputs": [{"name": "data/raw.parquet"}]}
     kind = {**job["facets"]["jobType"], "step": 1}
     yield {**event, "job": {**job, "facets": {"jobType": kind}}}
+    yield {**event, "job": {**job, "facets": {"kind": job["facets"]["jobType"]}}}
+    output = event["outputs"][0]
+    counts = {**output["outputFacets"]["outputStatistics"], "size": "two megabytes"}
+    yield {**event, "outputs": [{**output, "outputFacets": {"outputStatistics": counts}}]}
+    yield {**event, "eventTime": 1356998400}
 
 
 def test_an_altered_event_is_refused_by_openlineages_own_classes(changed: BakedProject) -> None:
-    event, *_ = events(changed)
+    _, event, *_ = events(changed)
     for wrong in altered(event):
         with pytest.raises((TypeError, ValueError, KeyError)):
             read_event(wrong)
+
+
+@pytest.mark.skipif(not SPECIFICATION, reason="OPENLINEAGE_SPEC names no folder of schemas")
+def test_the_export_is_valid_by_openlineages_own_schemas(reproduced: BakedProject) -> None:
+    """Each event and each facet against the file that it names, under the key that is there."""
+    paths = [*Path(SPECIFICATION).glob("*.json"), *Path(SPECIFICATION, "facets").glob("*.json")]
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    known = {each["$id"]: each for each in documents}
+    schemas = [(url, Resource.from_contents(each)) for url, each in known.items()]
+    registry: Registry[Any] = Registry().with_resources(schemas)
+
+    def errors(document: Any, schema: str) -> list[str]:
+        asked = Draft202012Validator({"$ref": schema}, registry=registry)
+        return [error.message for error in asked.iter_errors(document)]
+
+    exported = events(reproduced)
+    for event in exported:
+        assert errors(event, event["schemaURL"]) == []
+        for key, document in facets(event):
+            url = document["_schemaURL"]
+            assert errors(document, url) == []
+            assert key in known[url.partition("#")[0]]["properties"]
+    wrong = [event for event in altered(exported[1]) if errors(event, event["schemaURL"])]
+    assert len(wrong) >= 3  # a schema refuses something, but takes what it does not know
+
+
+def facets(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every facet in the document, with its key."""
+    if isinstance(document, list):
+        for each in document:
+            yield from facets(each)
+    elif isinstance(document, dict):
+        for key, value in document.items():
+            if isinstance(value, dict) and "_schemaURL" in value:
+                yield key, value
+            else:
+                yield from facets(value)

@@ -12,7 +12,7 @@ from {{cookiecutter.project_slug}}.versioning import drawing
 from {{cookiecutter.project_slug}}.versioning.graph import Graph, parse
 from {{cookiecutter.project_slug}}.versioning.history import Commit, facts_of, last_changes, read_yaml
 from {{cookiecutter.project_slug}}.versioning.lineage import Lineage, Node
-from {{cookiecutter.project_slug}}.versioning.openlineage import Run, event
+from {{cookiecutter.project_slug}}.versioning.openlineage import Run, events
 from {{cookiecutter.project_slug}}.versioning.versions import Version, locate
 
 SOURCE = {
@@ -223,6 +223,14 @@ def test_an_event_takes_time_from_the_commit_and_its_id_from_the_content() -> No
     assert [each["name"] for each in first["outputs"]] == ["raw.parquet"]
 
 
+def test_a_run_starts_with_its_inputs_and_is_complete_with_its_outputs() -> None:
+    run = Run(pipeline().ordered[1], COMMIT, "e5")
+    start, complete = events(run, pipeline(), {}, "project")
+    assert [each["eventType"] for each in (start, complete)] == ["START", "COMPLETE"]
+    assert (start["run"], start["inputs"]) == (complete["run"], complete["inputs"])
+    assert (start["outputs"], len(complete["outputs"])) == ([], 1)
+
+
 def test_an_event_carries_params_code_commit_and_environment() -> None:
     facets = _event(pipeline(), "ingest")["run"]["facets"]
     assert facets["executionParameters"]["parameters"] == [
@@ -238,14 +246,14 @@ def test_a_table_of_the_contract_has_its_columns_as_schema() -> None:
     graph = parse({"stages": {"ingest": stage({}, {"data/raw.parquet": "1"})}}, {})
     contract = {"columns": {"late": {"type": "boolean", "description": "Whether late"}}}
     run = Run(graph.stages[0], COMMIT, None)
-    [output] = event(run, graph, contract, "project")["outputs"]
+    [output] = events(run, graph, contract, "project")[1]["outputs"]
     field = {"name": "late", "type": "boolean", "description": "Whether late"}
     assert output["facets"]["schema"]["fields"] == [field]
 
 
 def _event(graph: Graph, name: str) -> dict[str, Any]:
     [wanted] = [each for each in graph.stages if each.name == name]
-    return event(Run(wanted, COMMIT, "e5"), graph, {}, "project")
+    return events(Run(wanted, COMMIT, "e5"), graph, {}, "project")[1]
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid graph.")] = False,
     openlineage: Annotated[
-        bool, typer.Option("--openlineage", help="Print one OpenLineage event for each stage.")
+        bool, typer.Option("--openlineage", help="Print the OpenLineage events of each stage.")
     ] = False,
 ) -> None:
     """Show what the model, or another file, was made from, and by whom."""

@@ -10,7 +10,7 @@ from ..paths import CONTRACT, MODEL
 from . import drawing
 from .history import read_yaml
 from .lineage import Lineage, impact, lineage, runs
-from .openlineage import Run, event
+from .openlineage import Run, events
 from .versions import Sighting, Version, environments, locate, sightings
 
 
@@ -76,7 +76,7 @@ def _print_warnings(console: Any, warnings: tuple[str, ...]) -> None:
 
 
 def _events(version: Version, path: str | None) -> list[dict[str, Any]]:
-    """An event for each run that led to the path; without one, for each run of the version."""
+    """The events of each run that led to the path; without one, of each run of the version."""
     graph = version.graph
     led = {s.name for node in lineage(version, path).nodes for s in node.stages} if path else None
     stages = [s for s in graph.ordered if s.command and (led is None or s.name in led)]
@@ -87,9 +87,10 @@ def _events(version: Version, path: str | None) -> list[dict[str, Any]]:
     contract = read_yaml(version.snapshot.read(CONTRACT.as_posix()) or b"{}", str(CONTRACT))
     project = str(__package__).partition(".")[0]
     return [
-        event(Run(stage, commit, locks[commit]), graph, contract, project)
+        event
         for stage in stages
         if (commit := commits[stage.name])
+        for event in events(Run(stage, commit, locks[commit]), graph, contract, project)
     ]
 
 

@@ -1,4 +1,4 @@
-"""openlineage: the runs that dvc.lock records in, one OpenLineage event for each out.
+"""openlineage: the runs that dvc.lock records in, OpenLineage's two events for each out.
 
 The format: https://openlineage.io/docs/spec/object-model, specification 2-0-2.
 """
@@ -37,12 +37,20 @@ class Run:
     environment: str | None
 
 
-def event(run: Run, graph: Graph, contract: Mapping[str, Any], project: str) -> dict[str, Any]:
-    """The completed run as a document. `contract` is the parsed contract.yaml.
+def events(
+    run: Run, graph: Graph, contract: Mapping[str, Any], project: str
+) -> list[dict[str, Any]]:
+    """The run's START and its COMPLETE, as the specification requires both of every run.
 
-    The time is the commit's and the id follows from the content: no clock, no chance. DVC records
-    that a run has ended, not when it began, so there is no START event.
+    Their time is the commit's and the id follows from the content: no clock, no chance. DVC records
+    that a run has ended, but neither when, nor when it began.
     """
+    ended = _complete(run, graph, contract, project)
+    return [{**ended, "eventType": "START", "outputs": []}, ended]
+
+
+def _complete(run: Run, graph: Graph, contract: Mapping[str, Any], project: str) -> dict[str, Any]:
+    """The completed run as a document. `contract` is the parsed contract.yaml."""
     producer = f"pkg:generic/{project}@{run.commit.sha}"
     stage = run.stage
 
