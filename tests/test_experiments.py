@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,9 @@ pytestmark = pytest.mark.slow
 GRID = ("train.hyperparameters.linear.C=0.01,1", "select.coverage=0.8,0.9")
 TABLE = "dvc exp show --only-changed --sort-by roc_auc.value --sort-order desc".split()
 COLUMNS = ("--drop", r"^(?!Experiment|roc_auc|train\.|select\.)")
+
+
+PATIENCE = 600  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,36 @@ def test_the_best_is_applied_and_is_then_a_run_like_any_other(
     explored.run("git", "reset", "--quiet", "--hard")
     explored.run("dvc", "checkout", "--quiet", "--force")
     assert (explored.path / "dvc.lock").read_bytes() == (small.path / "dvc.lock").read_bytes()
+
+
+def test_a_direct_experiment_runs_in_the_users_files_and_the_readme_says_how_to_have_them_back(
+    work: BakedProject, small: BakedProject
+) -> None:
+    work.run("dvc", "exp", "run", "--name", "direct", "-S", GRID[0].replace("0.01,1", "0.01"))
+    assert work.file_contains("params.yaml", "C: 0.01")
+    assert [row["Experiment"] for row in rows(work)] == ["direct"]
+    changed = work.run("git", "status", "--porcelain").stdout.split()
+    assert {"params.yaml", "dvc.lock", "metrics.json"} <= set(changed)
+    line = "git reset --hard && dvc checkout"
+    assert work.file_contains("README.md", f"`{line}`")
+    work.run("sh", "-c", line)
+    assert work.run("git", "status", "--porcelain").stdout == ""
+    assert (work.path / "dvc.lock").read_bytes() == (small.path / "dvc.lock").read_bytes()
+    assert "up to date" in work.run("dvc", "status").stdout
+
+
+def test_a_queue_runs_in_the_background_two_at_a_time(work: BakedProject) -> None:
+    work.run("dvc", "exp", "run", "--queue", "-S", GRID[0])
+    work.run("dvc", "queue", "start", "--jobs", "2")
+    for _ in range(PATIENCE):
+        states = work.run("dvc", "queue", "status").stdout
+        if not re.search("Queued|Running", states.partition("Worker status")[0]):
+            break
+        time.sleep(1)
+    assert states.count("Success") == 2, states
+    assert len(rows(work)) == 2
+    assert work.run("git", "status", "--porcelain").stdout == ""
+    work.run("dvc", "queue", "stop", "--kill", check=False)
 
 
 def test_an_experiment_runs_the_code_that_it_was_queued_with(work: BakedProject) -> None:
