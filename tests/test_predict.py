@@ -196,7 +196,7 @@ def test_a_terminal_sees_rows_a_second_and_a_pipe_sees_nothing(
     out = str(tmp_path / "out.parquet")
     command = ["flight-delays", "predict", "many.parquet", out, "--json"]
     terminal, inside = pty.openpty()
-    environment = here.environment | {"TERM": "xterm", "COLUMNS": "100"}
+    environment = here.environment | {"TERM": "xterm", "COLUMNS": "100", "CI": ""}
     with subprocess.Popen(
         command, cwd=here.path, env=environment, stderr=inside, stdout=subprocess.PIPE
     ) as process:
