@@ -16,7 +16,13 @@ from {{cookiecutter.project_slug}}.scoring import Answers
 from {{cookiecutter.project_slug}}.serving import log_files, log_journal, log_reader, log_recovery
 from {{cookiecutter.project_slug}}.serving.log import Limits, PredictionLog
 from {{cookiecutter.project_slug}}.serving.log_journal import Journal
-from {{cookiecutter.project_slug}}.serving.log_tables import Answered, Entry, Outcome, by_file, tables
+from {{cookiecutter.project_slug}}.serving.log_tables import (
+    Answered,
+    Entry,
+    Outcome,
+    by_file,
+    tables,
+)
 
 NEVER = Limits(queue_rows=100, flush_rows=1000, flush_seconds=1000)
 NOON = time.time_ns() // 10**9 * 10**9

@@ -10,7 +10,12 @@ import pytest
 
 from {{cookiecutter.project_slug}}.versioning import drawing
 from {{cookiecutter.project_slug}}.versioning.graph import Graph, parse
-from {{cookiecutter.project_slug}}.versioning.history import Commit, facts_of, last_changes, read_yaml
+from {{cookiecutter.project_slug}}.versioning.history import (
+    Commit,
+    facts_of,
+    last_changes,
+    read_yaml,
+)
 from {{cookiecutter.project_slug}}.versioning.lineage import Lineage, Node
 from {{cookiecutter.project_slug}}.versioning.openlineage import Run, events
 from {{cookiecutter.project_slug}}.versioning.versions import Version, locate
