@@ -268,7 +268,14 @@ def test_the_export_is_what_openlineages_own_classes_write(reproduced: BakedProj
     exported = events(reproduced)
     assert len(exported) == 2 * 16
     for event in exported:
-        assert json.loads(Serde.to_json(read_event(event))) == event
+        assert bare(json.loads(Serde.to_json(read_event(event)))) == bare(event)
+
+
+def bare(document: Any) -> Any:
+    """Leave out the empty lists that the classes write for what is optional."""
+    if isinstance(document, dict):
+        return {key: bare(value) for key, value in document.items() if value != []}
+    return [bare(each) for each in document] if isinstance(document, list) else document
 
 
 def test_the_export_of_a_file_has_the_runs_that_led_to_it(changed: BakedProject) -> None:

@@ -46,7 +46,8 @@ def events(
     that a run has ended, but neither when, nor when it began.
     """
     ended = _complete(run, graph, contract, project)
-    return [{**ended, "eventType": "START", "outputs": []}, ended]
+    known = {name: part for name, part in ended.items() if name != "outputs"}  # when it starts
+    return [known | {"eventType": "START"}, ended]
 
 
 def _complete(run: Run, graph: Graph, contract: Mapping[str, Any], project: str) -> dict[str, Any]:
