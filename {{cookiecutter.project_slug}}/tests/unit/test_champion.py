@@ -284,6 +284,35 @@ def test_rows_give_target_prediction_slices_and_span(document: dict[str, Any]) -
         list(found.slices(["size"], 1))
 
 
+@pytest.mark.parametrize(
+    ("by", "group", "days", "unit", "codes"),
+    [
+        ("time", None, 10, "days", [0, 0, *range(1, 10)]),
+        ("time", None, 9, "rows", None),
+        ("stratified", None, 10, "rows", None),
+        ("time", "colour", 10, "groups", [0, *[1] * 10]),
+    ],
+)
+def test_rows_of_a_group_or_else_of_a_day_are_drawn_together(
+    by: str,
+    group: str | None,
+    days: int,
+    unit: str,
+    codes: list[int] | None,
+    document: dict[str, Any],
+) -> None:
+    first = np.datetime64("2013-07-01T08:00", "us")
+    at = [
+        first,
+        *(first + np.timedelta64(day, "D") + np.timedelta64(1, "h") for day in range(days)),
+    ]
+    table = {"at": np.array(at), "colour": ["blue", *["red"] * days]}
+    document["group"] = group
+    found, code = Rows(pa.table(table), contracts.parse(document)).units(by)
+    assert found == unit
+    assert (None if code is None else code.tolist()) == codes
+
+
 @pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
 def test_missing_numbers_come_as_nan_whatever_piece_they_stand_in(kind: Any) -> None:
     whole = pa.chunked_array([[1.0, None, 3.0], [4.0]], kind)

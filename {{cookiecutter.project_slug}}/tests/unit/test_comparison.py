@@ -234,9 +234,10 @@ def test_a_slice_that_got_worse_is_named_though_the_whole_got_better() -> None:
 
 def test_rows_of_a_group_are_resampled_together_and_delong_keeps_silent() -> None:
     a, b = (np.repeat(each[::10], 10) for each in scores(1, gap=(1.0, 1.2)))
-    alone, together = compared(a, b), compared(a, b, groups=np.arange(ROWS) // 10)
+    tens = np.arange(ROWS) // 10
+    alone, together = compared(a, b), compared(a, b, unit="groups", groups=tens)
     widths = [each.headline.difference for each in (alone, together)]
-    assert together.groups == 30
+    assert (together.unit, together.units) == ("groups", 30)
     assert widths[1].high - widths[1].low > 2 * (widths[0].high - widths[0].low)
     assert alone.delong is not None
     assert together.delong is None

@@ -119,7 +119,7 @@ def judgement(found: Comparison | None, **changes: Any) -> Judgement:
 
 def comparison(low: float, high: float, slices: tuple[Slice, ...] = ()) -> Comparison:
     line = Line("roc_auc", 0.7061, 0.7312, Interval((low + high) / 2, low, high), more=True)
-    return Comparison(2794, None, (line,), line, slices, None, same=False)
+    return Comparison(2794, "days", 31, (line,), line, slices, None, same=False)
 
 
 def test_better_is_said_first_with_its_figures() -> None:

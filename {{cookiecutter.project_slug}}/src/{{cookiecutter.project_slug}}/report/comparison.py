@@ -18,6 +18,7 @@ from ..params import Report
 from . import ranking
 from .delong import DeLong, delong
 from .poisson import poisson
+from .rows import Unit
 from .sums import together
 
 Outcome = Literal["better", "worse", "different", "no significant difference"]
@@ -70,7 +71,8 @@ class Comparison:
     """Challenger against champion on the same rows."""
 
     rows: int
-    groups: int | None  # that were resampled in place of rows
+    unit: Unit  # that was resampled, and how many there are
+    units: int
     lines: tuple[Line, ...]
     headline: Line
     slices: tuple[Slice, ...]
@@ -92,6 +94,7 @@ def compare(
     dials: Report,
     *,
     bins: int = 10,
+    unit: Unit = "rows",
     groups: Codes | None = None,
     slices: Iterable[tuple[str, str, Positions]] = (),
 ) -> Comparison:
@@ -104,7 +107,8 @@ def compare(
         headline: the metric that decides.
         dials: samples, level and seed of the paired bootstrap.
         bins: of the calibration error.
-        groups: a code for each row's group, where rows are not independent.
+        unit: what is resampled.
+        groups: a code for each row's group or day, where rows are not independent.
         slices: column, value and rows of each slice.
     """
     both = (champion, challenger)
@@ -112,11 +116,12 @@ def compare(
     lines = differences(bound, len(target), dials, groups)
     return Comparison(
         rows=len(target),
-        groups=None if groups is None else len(np.unique(groups)),
+        unit=unit,
+        units=len(target) if groups is None else len(np.unique(groups)),
         lines=tuple(lines.values()),
         headline=lines[headline],
         slices=tuple(_slices(task, target, both, headline, dials, groups, slices)),
-        delong=_delong(target, both, dials) if groups is None else None,
+        delong=_delong(target, both, dials) if unit != "groups" else None,
         same=np.array_equal(champion.prediction, challenger.prediction),
     )
 

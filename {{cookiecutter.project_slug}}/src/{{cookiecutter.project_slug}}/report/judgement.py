@@ -125,6 +125,7 @@ def _behind(theirs: Side, ours: Side) -> int:
 def _compare(
     theirs: Side, ours: Side, rows: Rows, prediction: NDArray[Any], dials: _Dials
 ) -> Comparison:
+    unit, groups = rows.units(dials.split.by)
     return compare(
         rows.contract.task,
         rows.target,
@@ -133,7 +134,8 @@ def _compare(
         dials.select.headline,
         dials.report,
         bins=dials.evaluate.bins,
-        groups=rows.groups,
+        unit=unit,
+        groups=groups,
         slices=rows.slices(dials.evaluate.slices, dials.evaluate.slice_min_rows),
     )
 

@@ -87,17 +87,20 @@ def _line(line: Line) -> list[Markdown]:
 def _method(judgement: Judgement) -> str:
     found, dials = judgement.comparison, judgement.dials
     assert found is not None
-    of = "rows" if found.groups is None else f"groups ({found.groups:,})"
-    few = "" if found.groups is None else f" Fewer than {LEAST_GROUPS} groups have no interval."
+    drawn, caveat = f"{found.units:,} {found.unit}", f"Fewer than {LEAST_GROUPS} have no interval."
+    if found.unit == "rows":
+        caveat = "That takes rows as independent: where they are not, these are too narrow."
     text = (
         f"Differences are challenger minus champion, with {dials.level:.0%} intervals of a paired "
-        f"bootstrap: {dials.samples:,} samples of the same {of} for both (seed {dials.seed}).{few}"
+        f"bootstrap: {dials.samples:,} samples of the same {drawn} for both (seed {dials.seed}). "
+        f"{caveat}"
     )
     if found.delong:
         p_value = found.delong.p_value
         p_value_text = "p < 0.0001" if p_value < 1e-4 else f"p = {number(p_value)}"
         text += (
-            f" DeLong's test of roc_auc: {change(found.delong.difference)}, {p_value_text} "
+            f" DeLong's test of roc_auc, which takes rows as independent: "
+            f"{change(found.delong.difference)}, {p_value_text} "
             "(DeLong et al. 1988; Sun & Xu 2014)."
         )
     chance = len(found.lines) * (1 - dials.level)
