@@ -229,6 +229,20 @@ def metrics(container: Container, row: Any) -> str:
     return str(page)
 
 
+def test_every_metric_is_set_by_something(small: BakedProject) -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (small.path / "src/flight_delays/serving").glob("*.py")
+    )
+    telemetry = text(small, "src/flight_delays/serving/telemetry.py")
+    held = re.findall(r"self\.(\w+) = (?:Counter|Gauge|Histogram)\(", telemetry)
+    assert "in_flight" in held
+    for name in held:
+        assert re.search(rf"\.{name}\.(set|inc|observe|labels)\(", source), f"{name} is never set"
+    for name in re.findall(r'^            "(\w+)": Counter\(', telemetry, re.M):
+        assert source.count(f'"{name}"') > 1, f"{name} is never taken over"
+
+
 def test_every_query_names_a_metric_that_the_service_has(
     container: Container, row: Any, small: BakedProject
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +168,9 @@ def _read_info(path: Path) -> dict[str, Any]:
 
 
 def _check_info(info: Mapping[str, Any], path: Path, version: int) -> None:
-    if info["sha256"] != sha256(path.read_bytes()).hexdigest():
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    if info["sha256"] != digest:
         raise UserError(f"{path} is not the file that model.json describes; fetch both again")
     if info["contract_version"] != version:
         raise UserError(
