@@ -240,7 +240,7 @@ def test_every_metric_is_set_by_something(small: BakedProject) -> None:
     for name in held:
         assert re.search(rf"\.{name}\.(set|inc|observe|labels)\(", source), f"{name} is never set"
     for name in re.findall(r'^            "(\w+)": Counter\(', telemetry, re.M):
-        taken = rf'take_over\("{name}"|^    {name}: int'  # by name, or a field of the log's Counters
+        taken = rf'take_over\("{name}"|^    {name}: int'  # or a field of the log's
         assert re.search(taken, source, re.M), f"{name} is never taken over"
 
 
