@@ -51,7 +51,7 @@ predict(*sys.argv[1:3], Options(part_rows=20_000, resume="--resume" in sys.argv)
 SPOIL = """
 import pandas as pd
 table = pd.read_parquet("data/test.parquet").head(10)
-table.loc[0, "destination"] = "XXX"
+table.loc[0, "destination"] = "QQQ"
 table.loc[1, ["temperature", "dew_point", "wind_speed", "pressure", "visibility"]] = None
 table.loc[2, "carrier"] = "??"
 table.loc[3, "distance"] = None
@@ -139,7 +139,7 @@ def test_unknown_texts_and_missing_values_are_answered_and_what_breaks_the_contr
     bad = json.loads(here.run("python", "-c", ROWS, out.with_name("out.bad.parquet")).stdout)
     assert [(row["bad_row"], row["carrier"] == "??") for row in bad] == [(3, True), (4, False)]
     good = json.loads(here.run("python", "-c", ROWS, out).stdout)
-    assert good[0]["destination"] == "XXX"
+    assert good[0]["destination"] == "QQQ"
     assert all(0 < row["probability_true"] < 1 for row in good)
 
 
