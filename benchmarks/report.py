@@ -71,7 +71,7 @@ def measure(bench: Bench) -> None:
 
 def show_pairs(project: Path, repeats: int) -> None:
     """All metrics of two models on 100,000 rows, beside scikit-learn's scorers in a loop."""
-    words = [project / ".venv/bin/python", HERE / "paired.py", "100000"]
+    words = [str(project / ".venv/bin/python"), str(HERE / "paired.py"), "100000"]
     threads = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     found = []
     for _ in range(repeats):
