@@ -18,6 +18,23 @@ REPORTS = (
 ).split()
 
 
+COVERAGE = """
+import json
+import pandas as pd
+from flight_delays import intervals, metrics
+table = pd.read_parquet("data/predictions.parquet")
+late, held = table["late"], (table["in_set_false"], table["in_set_true"])
+scorer = metrics.mean(held[1].where(late, held[0]).to_numpy())
+days = pd.factorize(table["scheduled_departure"].dt.date)[0]
+def ends(groups):
+    draw = dict(samples=1000, level=0.95, seed=1, groups=groups)
+    return intervals.bootstrap({"coverage": scorer}, len(table), **draw)["coverage"][1:]
+recorded = json.load(open("metrics.json"))["coverage"]
+recorded = recorded["low"], recorded["high"]
+print(json.dumps({"days": ends(days), "rows": ends(None), "recorded": recorded}))
+"""
+
+
 def read(project: BakedProject, name: str) -> Any:
     return json.loads((project.path / name).read_text(encoding="utf-8"))
 
@@ -31,6 +48,12 @@ def test_the_default_model_passes_its_gate(reproduced: BakedProject) -> None:
     shown = reproduced.run("flight-delays", "show").stdout
     assert "The gate passed" in shown
     assert "roc_auc" in shown
+
+
+def test_intervals_draw_whole_days_where_time_splits(reproduced: BakedProject) -> None:
+    found = json.loads(reproduced.run("python", "-c", COVERAGE).stdout)
+    assert found["days"] == pytest.approx(found["recorded"], abs=1e-5)
+    assert found["rows"] != pytest.approx(found["recorded"], abs=1e-3)
 
 
 def test_a_second_run_does_nothing(reproduced: BakedProject) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isnan, nan, sqrt
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Codes = NDArray[np.integer[Any]]
+Unit = Literal["rows", "days", "groups"]
 Values = NDArray[np.float64]
 Weights = NDArray[np.float64]  # (batch, rows): how often each row counts, a resample a line
 Scorer = Callable[[Weights], Values]  # one value a resample; NaN where it is not defined
@@ -123,6 +124,22 @@ def resamples(
 def codes(groups: ArrayLike) -> Codes:
     """The groups as codes from 0, none of them left out."""
     return np.unique(groups, return_inverse=True)[1]
+
+
+def units(
+    by: str, groups: ArrayLike | None, times: NDArray[np.datetime64] | None
+) -> tuple[Unit, Codes | None]:
+    """What is drawn whole, since its rows are alike, and a code of it for each row.
+
+    Groups, if rows belong to groups; days, if time splits (`by`) and there are enough of them.
+    """
+    if groups is not None:
+        return "groups", codes(groups)
+    if by == "time" and times is not None:
+        days = codes(times.astype("datetime64[D]"))
+        if len(np.unique(days)) >= LEAST_GROUPS:
+            return "days", days
+    return "rows", None
 
 
 def batch(rows: int) -> int:

@@ -7,7 +7,7 @@ from .. import metrics
 from . import figures
 from .figures import Estimate
 from .html import Html, estimate, join, number, precise, table, tag
-from .words import TARGET_UNIT, meaning, plainly, title
+from .words import RESAMPLED, TARGET_UNIT, meaning, plainly, title
 
 Reports = Mapping[str, Any]
 
@@ -45,7 +45,9 @@ def measured(found: Reports, headline: str, level: float, unit: str) -> Html:
         for name in names
     ]
     header = ["Metric", "Value", "Interval", "From 0 to 1, or as told", "Better"]
-    intro = f"On the test table, which no candidate has seen; with {level:.0%} intervals."
+    intro = (
+        f"On the test table, which no candidate has seen; with {level:.0%} intervals. {RESAMPLED}"
+    )
     shown = table("Metrics", header, rows, numbers=(1, 2), stacked=True)
     return join([tag("p", intro), shown])
 

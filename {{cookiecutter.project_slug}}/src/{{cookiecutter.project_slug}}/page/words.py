@@ -26,6 +26,10 @@ METRICS = {
         "By how much the headline metric is better than the first candidate's",
     ),
 }
+RESAMPLED = (
+    "Intervals are a bootstrap's, which draws whole groups where rows belong to groups, "
+    "whole days where time splits (ten or more), else rows."
+)
 TARGET_UNIT = {"mean_absolute_error", "root_mean_squared_error", "mean_pinball_loss"}
 
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import conformal, metrics
-from ..intervals import Codes, Interval, Scorer, Values, bootstrap, codes, difference
+from ..intervals import Codes, Interval, Scorer, Unit, Values, bootstrap, codes, difference
 from ..params import Report
 from . import ranking
 from .delong import DeLong, delong
 from .poisson import poisson
-from .rows import Unit
 from .sums import together
 
 Outcome = Literal["better", "worse", "different", "no significant difference"]

@@ -7,21 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import Contract
 from ..files import UserError, first_line, missing
-from ..intervals import LEAST_GROUPS, Codes, codes
+from ..intervals import Codes, Unit, units
 from ..slices import slices
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Array = NDArray[Any]
-Unit = Literal["rows", "days", "groups"]
 
 FLOATS = {"float": np.float32, "double": np.float64}
 
@@ -54,17 +53,9 @@ class Rows:
         return np.column_stack([array(self.table[name]) for name in names])
 
     def units(self, by: str) -> tuple[Unit, Codes | None]:
-        """What is drawn whole, since its rows are alike, and a code of it for each row.
-
-        Groups, if rows belong to groups; days, if time splits and there are enough of them.
-        """
-        if self.contract.group is not None:
-            return "groups", codes(array(self.table[self.contract.group]))
-        if by == "time" and self.contract.time is not None:
-            days = codes(array(self.table[self.contract.time]).astype("datetime64[D]"))
-            if len(np.unique(days)) >= LEAST_GROUPS:
-                return "days", days
-        return "rows", None
+        """What is drawn whole, and a code of it for each row."""
+        names = (self.contract.group, self.contract.time)
+        return units(by, *(None if each is None else array(self.table[each]) for each in names))
 
     @property
     def keys(self) -> Array:

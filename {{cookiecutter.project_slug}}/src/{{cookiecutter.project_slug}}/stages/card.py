@@ -8,7 +8,7 @@ from ..contract import Contract
 from ..files import read_json, read_table, write_text
 from ..markdown import cell, estimate, table
 from ..page.document import page
-from ..page.words import column_owners, exceptions, nothing_found, owners, window
+from ..page.words import RESAMPLED, column_owners, exceptions, nothing_found, owners, window
 from ..params import Card, Evaluate, Ingest
 from ..paths import (
     DATA_QUALITY,
@@ -101,7 +101,7 @@ def _span(part: Reports) -> str:
 
 def _metrics(figures: Reports) -> str:
     rows = [[name, estimate(interval)] for name, interval in figures.items()]
-    return table(["metric", "value (confidence interval)"], rows)
+    return f"{table(['metric', 'value (confidence interval)'], rows)}\n\n{RESAMPLED}"
 
 
 def _slices(slices: list[Reports]) -> str:

@@ -9,9 +9,9 @@ from .. import conformal, contract, curves, examples, metrics, params
 from ..contract import Contract
 from ..decision import rule
 from ..files import UserError, read_json, read_table, write_json, write_table
-from ..intervals import Scorer, bootstrap, codes, difference
+from ..intervals import Scorer, bootstrap, codes, difference, units
 from ..model import Model
-from ..params import Evaluate, Select
+from ..params import Evaluate, Select, Split
 from ..paths import (
     CANDIDATES,
     EXAMPLES,
@@ -200,7 +200,9 @@ def main() -> None:
     target = data.encode(table[data.target])
     first = Model(CANDIDATES / f"{read_json(SELECTION)['baseline']}.onnx")
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
-    groups = None if data.group is None else codes(table[data.group])
+    names = (data.group, data.time)
+    alike = (None if name is None else table[name].to_numpy() for name in names)
+    _, groups = units(params.load(Split).by, *alike)
 
     write_json(evaluate(target, prediction, baseline, info, headline, dials, groups), METRICS)
     write_json(slices(raw, target, prediction, info, headline, dials, groups), SLICES)
