@@ -351,8 +351,9 @@ def test_a_program_that_calls_cookiecutter_gets_its_exception(tmp_path: Path) ->
 
 
 def test_answers_from_a_record_are_checked_too(tmp_path: Path) -> None:
-    bake(tmp_path)
-    (record,) = Path.home().glob(".cookiecutter_replay/*.json")
+    cookiecutter: list[str | Path] = [sys.executable, "-m", "cookiecutter", "--default-config"]
+    subprocess.run([*cookiecutter, "--no-input", TEMPLATE], cwd=tmp_path, check=True)
+    record = Path.home() / f".cookiecutter_replay/{TEMPLATE.name}.json"
     context = json.loads(record.read_text(encoding="utf-8"))
     for name in ("__fault", "_extensions"):  # a template of before wrote neither
         del context["cookiecutter"][name]
@@ -360,8 +361,8 @@ def test_answers_from_a_record_are_checked_too(tmp_path: Path) -> None:
         context["cookiecutter"]["project_slug"] = slug
         mine = tmp_path / "mine.json"
         mine.write_text(json.dumps(context), encoding="utf-8")
-        command = [sys.executable, "-m", "cookiecutter", "--default-config", "--replay-file"]
-        done = subprocess.run([*command, mine, TEMPLATE], cwd=tmp_path, capture_output=True)
+        command = [*cookiecutter, "--replay-file", mine, TEMPLATE]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True)
         assert done.returncode == status, done.stdout
         assert (tmp_path / slug).exists() == (status == 0)
 
