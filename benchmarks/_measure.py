@@ -1,10 +1,12 @@
 """_measure: commands in; their wall clock, processor time and peak memory out."""
 
+import ctypes
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -25,6 +27,7 @@ CLEAN = {
 
 
 DROPPED = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "VIRTUAL_ENV"}
+PR_SET_CHILD_SUBREAPER = 36  # Linux: orphans become children of this process
 
 
 class Run(NamedTuple):
@@ -36,7 +39,13 @@ class Run(NamedTuple):
 
 
 def run(command: Sequence[object], folder: Path, **environment: object) -> Run:
-    """Run a command to its end; if it fails, show what it said and stop the benchmark."""
+    """Run a command to its end; if it fails, show what it said and stop the benchmark.
+
+    What it leaves running counts, but for the wall clock, and has ended when this returns.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    others = _children()
     inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
     start = time.perf_counter()
     child = subprocess.Popen(
@@ -55,8 +64,21 @@ def run(command: Sequence[object], folder: Path, **environment: object) -> Run:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         sys.exit(f"{' '.join(map(str, command))} in {folder} failed:\n{said}")
-    kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return Run(wall, usage.ru_utime + usage.ru_stime, kilobytes / 1e6)
+    usages = [usage, *_orphans(others)]
+    kilobytes = max(each.ru_maxrss for each in usages) / (1024 if sys.platform == "darwin" else 1)
+    return Run(wall, sum(each.ru_utime + each.ru_stime for each in usages), kilobytes / 1e6)
+
+
+def _children() -> set[int]:
+    """The processes whose parent is this one; none where there is no /proc."""
+    found = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for each in found for pid in each.read_text().split()}
+
+
+def _orphans(others: set[int]) -> Iterator[resource.struct_rusage]:
+    """What the processes used that a command has left behind, each when it has ended."""
+    while left := _children() - others:
+        yield os.wait4(left.pop(), 0)[2]
 
 
 def alternate(work: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, list[Run]]:
