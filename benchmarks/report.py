@@ -66,16 +66,16 @@ def measure(bench: Bench) -> None:
             ("report / bare work and slices", report, slices, ""),
         ]
     )
-    show_pairs(project, max(1, bench.repeats))
+    show_pairs(bench, project)
 
 
-def show_pairs(project: Path, repeats: int) -> None:
+def show_pairs(bench: Bench, project: Path) -> None:
     """All metrics of two models on 100,000 rows, beside scikit-learn's scorers in a loop."""
-    words = [str(project / ".venv/bin/python"), str(HERE / "paired.py"), "100000"]
-    threads = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    found = []
-    for _ in range(repeats):
-        done = subprocess.run(words, cwd=project, env=threads, check=True, capture_output=True)
+    words = [str(bench.python), str(HERE / "paired.py"), "100000"]
+    settings = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(project / "src")}
+    environment, found = os.environ | settings, []
+    for _ in range(max(1, bench.repeats)):
+        done = subprocess.run(words, cwd=project, env=environment, check=True, capture_output=True)
         found.append(json.loads(done.stdout))
     rows = [
         ["all metrics of two models", median(each["compare"] for each in found)],

@@ -114,11 +114,11 @@ def resamples(
     units = rows if groups is None else int(groups.max()) + 1
     most = batch(rows)
     for start in range(0, samples, most):
-        weights = np.empty((min(most, samples - start), rows))
-        for line in weights:
-            counts = np.bincount(random.integers(units, size=units), minlength=units)
-            line[:] = counts if groups is None else counts[groups]
-        yield weights
+        lines = min(most, samples - start)
+        drawn = random.integers(units, size=(lines, units))
+        drawn += units * np.arange(lines)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=lines * units).reshape(lines, units)
+        yield (counts if groups is None else counts.take(groups, axis=1)).astype(np.float64)
 
 
 def codes(groups: ArrayLike) -> Codes:
