@@ -184,7 +184,10 @@ def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> set
 
     What is leaving and none of them is removed: DVC hashes a folder with all that is in it.
     """
-    with opened("dvc checkout fails") as repo:
+    from dvc.repo import lock_repo
+
+    # Under one lock DVC reads the pipeline once; it would for `_outputs`, and again for `checkout`.
+    with opened("dvc checkout fails") as repo, lock_repo(repo):
         outputs = _outputs(repo)
         remove(path for path in leaving if path not in outputs)
         repo.checkout(allow_missing=allow_missing)
