@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/serving.py --quick          minutes, most of them the project's run
     .venv/bin/python benchmarks/serving.py                  a quarter of an hour
     .venv/bin/python benchmarks/serving.py --only ours mlflow
+    .venv/bin/python benchmarks/serving.py --model boosting   that one, not the one selected
 
 README.md tells what is measured and what the figures mean.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import yaml
 from _load import WRK, load
 from _measure import run, show
 from _servers import ask, free_port, started
@@ -166,10 +168,15 @@ def tool(bench: Bench, peer: str, name: str) -> Path:
     return bench.folder / f"{peer}-venv/bin" / name
 
 
-def prepare(bench: Bench) -> None:
+def prepare(bench: Bench, model: str | None) -> None:
     """Bake, install and reproduce the project; make the environments and the peers' pipeline."""
     bench.install()
     if not (bench.baked / "models/model.onnx").exists():
+        if model:  # as the only candidate it is selected, whatever the gate says of it
+            params = bench.baked / "params.yaml"
+            document = yaml.safe_load(params.read_text())
+            document["train"] |= {"models": [model], "feature_sets": ["schedule_weather"]}
+            params.write_text(yaml.safe_dump(document, sort_keys=False))
         bench.run(bench.baked, "dvc", "repro")
     bench.run(bench.baked, "python", "-c", ROWS, bench.folder)
     script = "import sklearn; print(sklearn.__version__)"
@@ -276,6 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--only", nargs="+", help="some of the servers, by name")
+    parser.add_argument("--model", help="serve this candidate; with --folder, another one a model")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--folder", type=Path, help="keep what was baked for the next run")
@@ -285,7 +293,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench((options.folder or Path(scratch)).resolve(), rounds)
         bench.folder.mkdir(parents=True, exist_ok=True)
-        prepare(bench)
+        prepare(bench, options.model)
         (bench.folder / "answers.json").unlink(missing_ok=True)
         every = contenders(bench)
         if unknown := {*(options.only or [])} - {*every}:

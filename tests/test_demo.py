@@ -32,9 +32,9 @@ def demo(template: BakedProject, said: str) -> BakedProject:
 
 
 def test_the_demo_shows_figures_a_gate_and_where_to_look(said: str, demo: BakedProject) -> None:
-    figure = r" +│ [\d.]+ +"
+    figure = r" +│ [\d.]+"
     for metric in ("roc_auc", "log_loss", "coverage", "gain_over_baseline"):
-        assert re.search(rf"^│ {metric}{3 * figure}│$", said, re.M), said
+        assert re.search(rf"^│ {metric}{3 * figure} +│$", said, re.M), said
     for check in ("better_than_baseline", "floor", "leakage", "freshness"):
         assert re.search(rf"^│ {check} .*│ passed │$", said, re.M), said
     (pages,) = re.findall(r"^The gate passed. Read on in (\S+),", said, re.M)
