@@ -77,7 +77,7 @@ def serving(
     """Start the service of a project on a free port, its model `opened`, and end it."""
     names = {f"FLIGHT_DELAYS_{name.upper()}": str(value) for name, value in settings.items()}
     given = {"FLIGHT_DELAYS_API_KEYS": KEY, "FLIGHT_DELAYS_POLL_SECONDS": "0.1"} | names
-    output = project.path / f"serve-{time.monotonic_ns()}.log"
+    output = project.path.parent / f"serve-{time.monotonic_ns()}.log"
     command = ["flight-delays", "serve", "--port", "0", "--workers", str(workers)]
     with output.open("wb") as file:
         process = subprocess.Popen(
