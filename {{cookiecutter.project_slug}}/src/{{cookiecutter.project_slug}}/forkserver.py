@@ -15,7 +15,6 @@ import socket
 import struct
 import sys
 import threading
-from _thread import interrupt_main
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -132,4 +131,4 @@ def _become(line: socket.socket, streams: list[int], request: dict[str, Any], ru
 def _end_with(line: socket.socket) -> None:
     """Interrupt the stage when who asked is gone."""
     line.recv(1)
-    interrupt_main()
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

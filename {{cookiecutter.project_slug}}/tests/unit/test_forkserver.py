@@ -131,13 +131,14 @@ def test_a_ctrl_c_reaches_the_stage_which_tidies_up(shell: Shell) -> None:
 
 
 def test_a_stage_ends_when_who_asked_is_killed(shell: Shell) -> None:
-    process = shell.start("60")
+    process = shell.start("300")
     assert process.stdout is not None
     stage = json.loads(process.stdout.readline())
     assert stage["loaded"]
     process.kill()
+    process.wait(60)
+    wait_for(lambda: not Path(f"/proc/{stage['pid']}").exists())  # it holds the pipes till then
     process.communicate()
-    wait_for(lambda: not Path(f"/proc/{stage['pid']}").exists())
 
 
 def test_a_stage_killed_by_itself_tells_who_asked(shell: Shell) -> None:
