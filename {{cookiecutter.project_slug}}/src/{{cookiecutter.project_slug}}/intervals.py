@@ -118,7 +118,8 @@ def resamples(
         drawn = random.integers(units, size=(lines, units))
         drawn += units * np.arange(lines)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=lines * units).reshape(lines, units)
-        yield (counts if groups is None else counts.take(groups, axis=1)).astype(np.float64)
+        weights = counts.astype(np.float64)
+        yield weights if groups is None else weights.take(groups, axis=1)
 
 
 def codes(groups: ArrayLike) -> Codes:

@@ -74,12 +74,10 @@ def scorers(
     """
     if task == "regression":
         return _regression(target, prediction)
-    classes = np.arange(prediction.shape[1])
-    ranked = classes if len(classes) > 2 else classes[1:]
     return {
-        "roc_auc": _macro([roc_auc(target == c, prediction[:, c]) for c in ranked]),
-        "average_precision": _macro(
-            [average_precision(target == c, prediction[:, c]) for c in ranked]
+        "roc_auc": macro([roc_auc(target == c, prediction[:, c]) for c in ranked(prediction)]),
+        "average_precision": macro(
+            [average_precision(target == c, prediction[:, c]) for c in ranked(prediction)]
         ),
         "log_loss": log_loss(target, prediction),
         "brier_score": brier_score(target, prediction),
@@ -105,6 +103,12 @@ def score(task: Task, target: NDArray[Any], prediction: Floats, **dials: Any) ->
 
 
 # Decisions
+
+
+def ranked(prediction: Floats) -> range:
+    """The classes whose probability is held against the others': of two the last one, else all."""
+    classes = range(prediction.shape[1])
+    return classes if len(classes) > 2 else classes[1:]
 
 
 def decide(prediction: Floats, threshold: float) -> Rows:
@@ -151,6 +155,11 @@ class Sums:
     def __call__(self, weights: Weights) -> Values:
         """The figure of each resample."""
         return self.figure((weights @ self.columns).T, weights.sum(axis=1))
+
+
+def macro(scorers: Sequence[Scorer]) -> Scorer:
+    """Mean of a metric over the classes, each against the rest."""
+    return lambda weights: np.asarray(np.mean([scorer(weights) for scorer in scorers], axis=0))
 
 
 def mean(values: ArrayLike) -> Sums:
@@ -312,10 +321,6 @@ def _totals(groups: Sequence[Rows], *columns: ArrayLike) -> Callable[[Weights], 
     return lambda weights: np.stack(
         [np.take(weights, rows, axis=1) @ part for rows, part in parts]
     ).transpose(2, 0, 1)
-
-
-def _macro(scorers: Sequence[Scorer]) -> Scorer:
-    return lambda weights: np.asarray(np.mean([scorer(weights) for scorer in scorers], axis=0))
 
 
 def _ratio(part: Values, whole: Values) -> Values:

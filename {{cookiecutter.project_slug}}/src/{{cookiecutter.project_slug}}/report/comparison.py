@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from .. import conformal, metrics
 from ..intervals import Codes, Interval, Scorer, Unit, Values, bootstrap, codes, difference
 from ..params import Report
-from . import ranking
+from . import clusters, ranking
 from .delong import DeLong, delong
 from .poisson import poisson
 from .sums import together
 
 Outcome = Literal["better", "worse", "different", "no significant difference"]
+Bound = Mapping[str, Scorer]
 Positions = NDArray[np.integer[Any]]
 
 
@@ -111,8 +112,7 @@ def compare(
         slices: column, value and rows of each slice.
     """
     both = (champion, challenger)
-    bound = [scorers(task, target, each, bins) for each in both]
-    lines = differences(bound, len(target), dials, groups)
+    lines = _lines(task, target, both, dials, groups, bins)
     return Comparison(
         rows=len(target),
         unit=unit,
@@ -142,26 +142,73 @@ def scorers(
 
 
 def differences(
-    bound: Sequence[Mapping[str, Scorer]], rows: int, dials: Report, groups: Codes | None = None
+    bound: Sequence[Bound],
+    rows: int,
+    dials: Report,
+    groups: Codes | None = None,
+    by_group: Sequence[Bound] = ({}, {}),
 ) -> dict[str, Line]:
-    """Each metric of champion and challenger, and the interval of the difference."""
-    champion, challenger = both = together(bound)
-    both_have = [name for name in challenger if name in champion]
-    pairs = {name: difference(challenger[name], champion[name]) for name in both_have}
-    draw = poisson if rows > ranking.MANY else None
-    found = bootstrap(pairs, rows, groups=groups, draw=draw, **dials.model_dump())
+    """Each metric of champion and challenger, and the interval of the difference.
+
+    `bound` are scorers of the rows; `by_group`, of the groups, take the place of those they can.
+    """
+    left = [{name: each[name] for name in each if name not in by_group[0]} for each in bound]
+    found = _intervals(left, rows, dials, groups)
+    if groups is not None:
+        units = int(groups.max()) + 1
+        found |= _intervals(by_group, units, dials, np.arange(units))
     everything = np.ones((1, rows))
-    values = [{name: float(each[name](everything)[0]) for name in pairs} for each in both]
+    values = [{name: float(each[name](everything)[0]) for name in found} for each in bound]
     return {
-        name: Line(name, values[0][name], values[1][name], interval, _more(name))
-        for name, interval in found.items()
+        name: Line(name, values[0][name], values[1][name], found[name], _more(name))
+        for name in bound[1]
+        if name in found
     }
+
+
+def _intervals(
+    bound: Sequence[Bound], rows: int, dials: Report, groups: Codes | None
+) -> dict[str, Interval]:
+    """Of the differences in all that both have."""
+    champion, challenger = together(bound)
+    pairs = {
+        name: difference(challenger[name], champion[name])
+        for name in challenger
+        if name in champion
+    }
+    if not pairs:
+        return {}
+    units = rows if groups is None else int(groups.max()) + 1
+    draw = poisson if units > ranking.MANY else None
+    return bootstrap(pairs, rows, groups=groups, draw=draw, **dials.model_dump())
+
+
+def _lines(
+    task: metrics.Task,
+    target: NDArray[Any],
+    both: Sequence[Scored],
+    dials: Report,
+    groups: Codes | None,
+    bins: int = 10,
+    only: str | None = None,
+) -> dict[str, Line]:
+    """Every metric, or only one."""
+    bound = [scorers(task, target, each, bins) for each in both]
+    if only is not None:
+        bound = [{only: each[only]} for each in bound]
+    if groups is None:
+        return differences(bound, len(target), dials)
+    by_group = [
+        clusters.scorers(target, each.prediction, plain, groups)
+        for each, plain in zip(both, bound, strict=True)
+    ]
+    return differences(bound, len(target), dials, groups, by_group)
 
 
 def _slices(
     task: metrics.Task,
     target: NDArray[Any],
-    both: tuple[Scored, Scored],
+    both: Sequence[Scored],
     headline: str,
     dials: Report,
     groups: Codes | None,
@@ -169,9 +216,8 @@ def _slices(
 ) -> Iterator[Slice]:
     for column, value, rows in slices:
         parts = [Scored(e.prediction[rows], e.threshold, e.conformal_quantile) for e in both]
-        bound = [{headline: scorers(task, target[rows], part)[headline]} for part in parts]
         within = None if groups is None else codes(groups[rows])
-        line = differences(bound, len(rows), dials, within)[headline]
+        line = _lines(task, target[rows], parts, dials, within, only=headline)[headline]
         yield Slice(column, value, len(rows), line)
 
 

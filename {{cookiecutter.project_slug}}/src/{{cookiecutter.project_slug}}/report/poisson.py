@@ -26,7 +26,8 @@ def poisson(
         lines = min(most, samples - start)
         raw = random.random_raw(-(-lines * units // 4)).astype("<u8", copy=False)
         counts = table.take(raw.view("<u2")[: lines * units]).reshape(lines, units)
-        yield (counts if groups is None else counts.take(groups, axis=1)).astype(np.float64)
+        weights = counts.astype(np.float64)
+        yield weights if groups is None else weights.take(groups, axis=1)
 
 
 def _table() -> NDArray[np.uint8]:

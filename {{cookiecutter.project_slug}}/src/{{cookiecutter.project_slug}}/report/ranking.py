@@ -5,12 +5,12 @@ scores cost too much for thousands of resamples, so that rows of about the same 
 together: exact up to LEVELS different scores, and beyond as good for an interval.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from ..intervals import Codes, Scorer, Values, Weights
-from ..metrics import Bools, Floats, binned, debiased, top_label
+from ..metrics import Bools, Floats, binned, debiased, macro, ranked, top_label
 from .sums import once
 
 MANY = 10_000
@@ -104,13 +104,11 @@ def scorers(
     Shifted to the `plain` scorers' figures of all rows: what the levels take away is of the same
     size in every resample.
     """
-    classes: Sequence[int] = range(prediction.shape[1])
-    ranked = classes if len(classes) > 2 else classes[1:]
-    counts = [Counts(target == each, prediction[:, each]) for each in ranked]
+    counts = [Counts(target == each, prediction[:, each]) for each in ranked(prediction)]
     top = top_label(target, prediction)
     fast = {
-        "roc_auc": _mean([roc_auc(each) for each in counts]),
-        "average_precision": _mean([average_precision(each) for each in counts]),
+        "roc_auc": macro([roc_auc(each) for each in counts]),
+        "average_precision": macro([average_precision(each) for each in counts]),
         "calibration_error": calibration_error(
             counts[0] if len(counts) == 1 else Counts(*top), *top, bins
         ),
@@ -120,10 +118,6 @@ def scorers(
         name: _shifted(each, plain[name](everything) - each(everything))
         for name, each in fast.items()
     }
-
-
-def _mean(scorers: Sequence[Scorer]) -> Scorer:
-    return lambda weights: np.asarray(np.mean([scorer(weights) for scorer in scorers], axis=0))
 
 
 def _shifted(scorer: Scorer, by: Values) -> Scorer:
