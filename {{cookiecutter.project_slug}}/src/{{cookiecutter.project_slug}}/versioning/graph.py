@@ -65,7 +65,10 @@ class Graph:
 
     def makers(self, path: str) -> tuple[Stage, ...]:
         """The stages that wrote this file, the folder around it, or files in this folder."""
-        return tuple(s for s in self.stages if any(overlap(path, out.path) for out in s.outs))
+        if path not in self._makers:
+            wrote = (s for s in self.stages if any(overlap(path, out.path) for out in s.outs))
+            self._makers[path] = tuple(wrote)
+        return self._makers[path]
 
     def readers(self, path: str) -> tuple[Stage, ...]:
         """The stages that read this file, the folder around it, files in it, or it as params."""
@@ -118,6 +121,11 @@ class Graph:
         for dep in stage.deps:
             if dep.path in outs and outs[dep.path].hash != dep.hash:
                 yield dep, outs[dep.path]
+
+    @cached_property
+    def _makers(self) -> dict[str, tuple[Stage, ...]]:
+        """What `makers` has found: most stages read the same files of code."""
+        return {}
 
     def _read_for(self, stage: Stage, made: File) -> Iterator[File]:
         """The inputs of the stage; of a folder only the file that it copied, where it did so."""
