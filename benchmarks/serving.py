@@ -27,6 +27,7 @@ from pipeline import HERE, TOOLS, Bench
 PEERS = HERE / "peers"
 KEY = "a-key-for-the-benchmark-only"
 MANY = 1000
+READY_MADE = "mlflow, features ready made"
 NEEDED = {  # an environment each: MLflow and BentoML do not agree on their dependencies
     "mlflow": ["mlflow>=3", "pandas"],
     "bentoml": ["bentoml>=1.4", "pandas"],
@@ -51,12 +52,14 @@ for name, table in (("raw", rows), ("features", features)):
 
 WANTED = [
     ("mlflow", "rate", ">= 80"),
+    (READY_MADE, "rate", ""),
     ("bentoml", "rate", ""),
     ("plain fastapi", "rate", ""),
     ("echo", "rate", ">= 0.5"),
     ("echo, bare", "rate", ""),
     ("ours, no prediction log", "rate", ">= 0.9"),
     ("mlflow", "rows", ">= 5"),
+    (READY_MADE, "rows", ""),
     ("bentoml", "rows", ""),
     ("plain fastapi", "rows", ""),
 ]
@@ -69,7 +72,7 @@ class Contender(NamedTuple):
     path: str
     body: Callable[[list[Any]], Any]
     read: Callable[[Any], list[float]] | None
-    rows: str = "features"
+    rows: str = "raw"
     environment: dict[str, str] = {}
 
 
@@ -90,9 +93,13 @@ def contenders(bench: Bench) -> dict[str, Contender]:
     """All of them: one worker each."""
     folder, here = bench.folder, ["--host", "127.0.0.1"]
 
-    def mlflow(port: int) -> list[object]:
-        words = ["models", "serve", "--model-uri", folder / "mlflow-model", "--env-manager"]
-        return [tool(bench, "mlflow", "mlflow"), *words, "local", *here, "--workers", 1, "-p", port]
+    def mlflow(rows: str) -> Contender:
+        words = ["models", "serve", "--model-uri", folder / f"mlflow-{rows}", "--env-manager"]
+        start = [tool(bench, "mlflow", "mlflow"), *words, "local", *here, "--workers", 1, "-p"]
+        path = {"PATH": binaries}
+        return Contender(
+            lambda port: [*start, port], "/invocations", _split, _of_mlflow, rows, path
+        )
 
     def bento(port: int) -> list[object]:
         words = [tool(bench, "bentoml", "bentoml"), "serve", "bento_service:Delays", *here]
@@ -107,7 +114,7 @@ def contenders(bench: Bench) -> dict[str, Contender]:
     def ours(**settings: str) -> Contender:
         names = {f"FLIGHT_DELAYS_{name.upper()}": value for name, value in settings.items()}
         environment = names | {"FLIGHT_DELAYS_API_KEYS": KEY}
-        return Contender(serve, "/predict", one_or_many, _of_ours, "raw", environment)
+        return Contender(serve, "/predict", one_or_many, _of_ours, environment=environment)
 
     binaries = os.pathsep.join([str(tool(bench, "mlflow", "")), os.environ["PATH"]])
     framework = tool(bench, "ours", "python")
@@ -116,10 +123,8 @@ def contenders(bench: Bench) -> dict[str, Contender]:
         "ours": ours(),
         "ours, no prediction log": ours(prediction_log=""),
         "ours, no log at all": ours(prediction_log="", access_log="false"),
-        "mlflow": Contender(
-            mlflow, "/invocations", _split, lambda found: _second(found["predictions"]),
-            environment={"PATH": binaries},
-        ),
+        "mlflow": mlflow("raw"),
+        READY_MADE: mlflow("features"),
         "bentoml": Contender(
             bento, "/predict", lambda rows: {"rows": rows}, _second,
             environment={"BENTOML_HOME": str(folder / "bento-store"), **_quiet("BENTOML")},
@@ -129,10 +134,10 @@ def contenders(bench: Bench) -> dict[str, Contender]:
             environment={"PIPELINE": str(folder / "pipeline.pkl")},
         ),
         "echo": Contender(
-            _silent(uvicorn(framework, "echo:app")), "/predict", one_or_many, None, "raw"
+            _silent(uvicorn(framework, "echo:app")), "/predict", one_or_many, None
         ),
         "echo, bare": Contender(
-            _silent(uvicorn(framework, "echo:bare")), "/predict", one_or_many, None, "raw"
+            _silent(uvicorn(framework, "echo:bare")), "/predict", one_or_many, None
         ),
     }  # fmt: skip
 
@@ -157,6 +162,10 @@ def _split(rows: list[Any]) -> Any:
 
 def _second(pairs: list[list[float]]) -> list[float]:
     return [pair[1] for pair in pairs]
+
+
+def _of_mlflow(found: Any) -> list[float]:
+    return _second(found["predictions"])
 
 
 def _of_ours(found: Any) -> list[float]:
@@ -191,14 +200,12 @@ def prepare(bench: Bench, model: str | None) -> None:
         make_environment(bench, "ours")
         bench.uv("--requirement", bench.baked / "requirements-serve.lock", python=served)
         bench.uv("--no-deps", "--editable", bench.baked, python=served)
-    pickled, rows = bench.folder / "pipeline.pkl", bench.folder / "features.json"
-    if not pickled.exists():
+    if not (pickled := bench.folder / "pipeline.pkl").exists():
         source = bench.baked / "src"
         fit = [tool(bench, "plain", "python"), PEERS / "train.py", bench.baked, pickled]
         run(fit, bench.folder, PYTHONPATH=source)
-    if not (bench.folder / "mlflow-model").exists():
-        made = [PEERS / "mlflow_model.py", pickled, rows, bench.folder / "mlflow-model"]
-        run([tool(bench, "mlflow", "python"), *made], bench.folder)
+    if not (bench.folder / "mlflow-features").exists():
+        run([tool(bench, "mlflow", "python"), PEERS / "mlflow_model.py"], bench.folder)
     if not (bench.folder / "bento-store").exists():
         put = [tool(bench, "bentoml", "python"), "bento_service.py", pickled]
         run(put, PEERS, BENTOML_HOME=bench.folder / "bento-store", **_quiet("BENTOML"))

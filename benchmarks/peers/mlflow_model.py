@@ -1,26 +1,45 @@
-"""mlflow_model: the pickled pipeline in; a folder for `mlflow models serve` out.
+"""mlflow_model: the pickled pipeline in; folders for `mlflow models serve` out.
 
-    python mlflow_model.py PIPELINE.pkl ROWS.json FOLDER
+    python mlflow_model.py
 
-The signature and the call are those of MLflow's documentation.
+Of pipeline.pkl, raw.json and features.json in the working directory it makes mlflow-raw, which
+takes raw rows, and mlflow-features, which takes features ready made. The signature and the call are
+those of MLflow's documentation. Where a signature has times, its server makes them of JSON's texts.
 """
 
 import json
 import pickle
-import sys
 from pathlib import Path
+from typing import Any
 
+import features
 import mlflow.sklearn
 import pandas as pd
 from mlflow.models import infer_signature
 
-pipeline = pickle.loads(Path(sys.argv[1]).read_bytes())
-rows = pd.DataFrame(json.loads(Path(sys.argv[2]).read_text()))
-mlflow.sklearn.save_model(
-    pipeline,
-    sys.argv[3],
-    signature=infer_signature(rows, pipeline.predict_proba(rows)),
-    pyfunc_predict_fn="predict_proba",
-    serialization_format="cloudpickle",
-    pip_requirements=["scikit-learn"],
-)
+TIMES = ["scheduled_departure", "weather_observed_at"]
+
+
+def read(path: str) -> pd.DataFrame:
+    """Read rows as a request has them."""
+    return pd.DataFrame(json.loads(Path(path).read_text()))
+
+
+def save(pipeline: Any, rows: pd.DataFrame, folder: str) -> None:
+    """Save a pipeline that takes such rows."""
+    mlflow.sklearn.save_model(
+        pipeline,
+        folder,
+        signature=infer_signature(rows, pipeline.predict_proba(rows)),
+        pyfunc_predict_fn="predict_proba",
+        serialization_format="cloudpickle",
+        code_paths=[features.__file__],
+        pip_requirements=["scikit-learn", "pandas"],
+    )
+
+
+pipeline = pickle.loads(Path("pipeline.pkl").read_bytes())
+raw = read("raw.json")
+raw[TIMES] = raw[TIMES].apply(pd.to_datetime)
+save(pipeline, raw, "mlflow-raw")
+save(pipeline[1:], read("features.json"), "mlflow-features")

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -12,23 +13,28 @@ app = FastAPI()
 pipeline = pickle.loads(Path(os.environ["PIPELINE"]).read_bytes())
 
 
-class Features(BaseModel):
-    """One flight, its features made already."""
+class Flight(BaseModel):
+    """One flight and the weather, as the contract has them."""
 
-    departure_hour: float
-    weekday: str
-    flight_distance: float
-    airline: str
-    departure_airport: str
-    arrival_airport: str
-    air_temperature: float | None = None
-    dew_point_spread: float | None = None
-    strongest_wind: float | None = None
-    northerly_wind: float | None = None
-    easterly_wind: float | None = None
-    hourly_precipitation: float | None = None
-    air_pressure: float | None = None
-    visible_distance: float | None = None
+    flight_id: str
+    scheduled_departure: datetime
+    scheduled_arrival: float
+    carrier: str
+    origin: str
+    destination: str
+    flight_number: str
+    tail_number: str | None = None
+    distance: float
+    weather_observed_at: datetime | None = None
+    temperature: float | None = None
+    dew_point: float | None = None
+    humidity: float | None = None
+    wind_direction: float | None = None
+    wind_speed: float | None = None
+    wind_gust: float | None = None
+    precipitation: float | None = None
+    pressure: float | None = None
+    visibility: float | None = None
 
 
 class Answer(BaseModel):
@@ -38,7 +44,7 @@ class Answer(BaseModel):
 
 
 @app.post("/predict")
-def predict(rows: list[Features]) -> Answer:
+def predict(rows: list[Flight]) -> Answer:
     """Answer rows."""
     table = pd.DataFrame([row.model_dump() for row in rows])
     return Answer(probabilities=pipeline.predict_proba(table)[:, 1].tolist())

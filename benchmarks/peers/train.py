@@ -1,9 +1,10 @@
-"""train: the project's training features in; its candidate fitted and pickled, for the peers, out.
+"""train: the project's training features in; its candidate, fitted and pickled, for the peers, out.
 
     python train.py PROJECT PIPELINE.pkl
 
 Runs in the peers' environment, with the project's src on PYTHONPATH. The same candidate, seed and
 hyperparameters as the served model, and the decision columns as texts and float32, as it has them.
+Its first step makes them of raw rows by the peers' own features.py.
 """
 
 import json
@@ -13,13 +14,16 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from features import make_features
 from flight_delays import candidates
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 project, out = Path(sys.argv[1]), Path(sys.argv[2])
 info = json.loads((project / "models/model.json").read_text())
 dials = yaml.safe_load((project / "params.yaml").read_text())["train"]
 kinds = info["features"]
-pipeline = candidates.build(
+model = candidates.build(
     info["model"],
     task="classification",
     numeric=[name for name, kind in kinds.items() if kind == "number"],
@@ -28,5 +32,6 @@ pipeline = candidates.build(
     seed=dials["seed"],
 )
 table = pd.read_parquet(project / "data/features/train.parquet")
-pipeline.fit(table[[*kinds]], table[info["target"]])
+model.fit(table[[*kinds]], table[info["target"]])
+pipeline = Pipeline([("features", FunctionTransformer(make_features)), *model.steps])
 out.write_bytes(pickle.dumps(pipeline))
