@@ -302,6 +302,7 @@ def test_requests_under_way_are_counted(serve: Serve, row: Row) -> None:
     predict = client.app._posts["/predict"]
 
     async def look(*given: Any) -> bytes:
+        client.service.look()
         page.append(client.service.telemetry.page().decode())
         answer: bytes = await predict(*given)
         return answer

@@ -105,6 +105,29 @@ def test_requests_of_one_moment_are_scored_together_and_answered_apart(
     assert calls == [3]
 
 
+def test_requests_that_each_look_of_the_loop_finds_are_scored_together(
+    service: Services, row: Row
+) -> None:
+    running = service()
+    app = application(running)
+    sizes: list[int] = []
+    running.batcher._count = lambda _, answers: sizes.append(len(answers.prediction))
+
+    async def one_after_the_other() -> list[int]:
+        requests = [Request(app, row()) for _ in range(4)]
+        running = [asyncio.create_task(request.run()) for request in requests]
+        await asyncio.sleep(0)
+        for request in requests[:3]:
+            request.may_come.set()
+            await asyncio.sleep(0)
+        await asyncio.wait(running, return_when="FIRST_COMPLETED")
+        requests[3].may_come.set()  # not waited for
+        return await asyncio.gather(*running)
+
+    assert asyncio.run(one_after_the_other()) == [200] * 4
+    assert sizes == [3, 1]
+
+
 def test_many_rows_are_scored_in_turns_between_which_others_are_answered(
     service: Services, row: Row
 ) -> None:

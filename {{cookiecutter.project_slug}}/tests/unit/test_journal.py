@@ -20,7 +20,9 @@ from {{cookiecutter.project_slug}}.serving.log_tables import (
     Answered,
     Entry,
     Outcome,
+    blocks,
     by_file,
+    layout,
     tables,
 )
 
@@ -42,7 +44,8 @@ def answered(request: str, rows: int = 1, role: str = "champion", time: int = NO
         decision=np.ones(rows, np.int64),
         members=np.array([[True, False]] * rows),
     )
-    return Answered(time, rows, role, "v1", [request], [rows], raw, features, answers)
+    columns = blocks(raw, layout(raw)), blocks(features, layout(features))
+    return Answered(time, rows, role, "v1", [request], [rows], *columns, answers)
 
 
 def outcome(request: str, time: int = NOON) -> Outcome:
@@ -242,7 +245,11 @@ def test_a_segment_lives_until_all_of_its_rows_are_written(
 
 
 def put(log: PredictionLog, entry: Answered) -> bool:
-    given = entry.request_ids, entry.lengths, entry.raw, entry.features, entry.answers
+    raw, features = (
+        {name: values for block in blocks for name, values in zip(*block, strict=True)}
+        for blocks in (entry.raw, entry.features)
+    )
+    given = entry.request_ids, entry.lengths, raw, features, entry.answers
     return log.answers(*given, model_version=entry.model_version, role=entry.role)
 
 

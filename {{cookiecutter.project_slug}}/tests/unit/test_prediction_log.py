@@ -403,7 +403,40 @@ def test_a_table_that_cannot_be_made_is_counted_and_the_others_are_written(
 def test_the_table_of_answers_has_one_schema_whatever_is_missing(contract: Contract) -> None:
     nothing = {name: values[:0] for name, values in raw_columns().items()}
     features = {"hue": np.array([], dtype=object)}
-    empty = log_tables.Answered(NOON, 0, "champion", "v1", [], [], nothing, features, answers_of(0))
+    columns = [log_tables.blocks(each, log_tables.layout(each)) for each in (nothing, features)]
+    empty = log_tables.Answered(NOON, 0, "champion", "v1", [], [], *columns, answers_of(0))
     table = log_tables.answers([empty], contract)
     assert table.schema.field("raw_size").type == pa.float64()
     assert table.schema.field("feature_hue").type == pa.string()
+
+
+def test_texts_of_any_width_and_numbers_stand_in_one_table(
+    tmp_path: Path, contract: Contract
+) -> None:
+    with PredictionLog(tmp_path, contract, NEVER) as log:
+        for hue in ("red", "ultramarine"):
+            features = {"hue": np.array([hue]), "bulk": np.ones(1, np.float32)}
+            put(log, hue, features=features)
+    (path,) = files_of(tmp_path)
+    assert pq.read_table(path)["feature_hue"].to_pylist() == ["red", "ultramarine"]
+
+
+def test_a_feature_that_is_a_number_now_and_a_text_then_fails_no_request(
+    tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
+) -> None:
+    with PredictionLog(tmp_path, contract, NEVER) as log:
+        assert put(log, "number")
+        assert not put(log, "text", rows=3, features={"bulk": np.array(["big"] * 3, dtype=object)})
+        assert put(log, "again")
+    assert (log.counters().written_rows, log.counters().dropped_rows) == (2, 3)
+    assert "3 rows are lost" in caplog.text
+
+
+def test_only_texts_that_come_again_have_a_dictionary(tmp_path: Path, contract: Contract) -> None:
+    with PredictionLog(tmp_path, contract, NEVER) as log:
+        put(log, "one", rows=50)
+    (path,) = files_of(tmp_path)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = {group.column(at).path_in_schema: group.column(at) for at in range(group.num_columns)}
+    having = {name for name, each in columns.items() if each.has_dictionary_page}
+    assert having == {"role", "model_version", "raw_id", "raw_colour", "prediction"}

@@ -1,8 +1,10 @@
 """batch: the rows of the requests of one moment in; the answers of each, scored together, out.
 
-The model takes hardly longer for sixteen rows than for one. So a request waits for the others that
-the event loop has at hand, which is no time at all, and never for any that may yet come. Many rows
-are scored in turns, between which the loop does what else there is: `/health` need not wait long.
+The model takes hardly longer for sixteen rows than for one. So requests wait for the others that
+the event loop has at hand: it looks once more after each that it found, and when a look finds none,
+those at hand are scored. A look takes microseconds, so that a request which comes alone waits for
+no other. Many rows are scored in turns, between which the loop does what else there is: `/health`
+need not wait long.
 """
 
 import asyncio
@@ -60,9 +62,16 @@ class Batcher:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Scored] = loop.create_future()
         if not self._waiting:
-            loop.call_soon(self._take_turn)
+            loop.call_soon(self._look, 0)
         self._waiting.append(Waiting(request_id, rows, answer))
         return answer
+
+    def _look(self, found: int) -> None:
+        """Let the loop look for more requests for as long as it finds some."""
+        if found < len(self._waiting) < TURN_ROWS:
+            asyncio.get_running_loop().call_soon(self._look, len(self._waiting))
+        else:
+            self._take_turn()
 
     def _take_turn(self) -> None:
         batch = self._next()

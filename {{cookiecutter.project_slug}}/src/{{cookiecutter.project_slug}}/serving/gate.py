@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from .access_log import AccessLog
 from .faults import RequestError, shown
 from .settings import Settings
 from .telemetry import Telemetry
@@ -27,6 +28,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[str, bytes], Awaitable[bytes]]
 Header = tuple[bytes, bytes]
 
+DRAWN_IDS = 256
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 JSON = (b"content-type", b"application/json")
 HEADERS: list[Header] = [
@@ -67,8 +69,9 @@ class Gate:
         self._guarded, self._settings = {*guarded, *posts}, settings
         self._keys = [sha256(key.get_secret_value().encode()).digest() for key in settings.api_keys]
         self._paths = {*self._guarded, "/health", "/ready", "/metrics", "/openapi.json"}
-        self._in_flight = 0
-        self._log = structlog.get_logger().bind()  # once, not for each line
+        self._log = structlog.get_logger()
+        self._access_log = AccessLog() if settings.access_log else None
+        self._ids = new_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -77,7 +80,7 @@ class Gate:
             return
         start, path, headers = perf_counter(), scope["path"], dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        request_id = given.decode() if SANE_ID.fullmatch(given) else next(self._ids)
         try:
             if path in self._guarded:
                 self._check_key(headers)
@@ -101,7 +104,7 @@ class Gate:
 
     def refuse(self, error: RequestError) -> tuple[list[Header], bytes]:
         """Count what is no request at all; the headers and the body to answer it with."""
-        request_id = secrets.token_hex(16)
+        request_id = next(self._ids)
         reply = Reply(error.status, problem(error, request_id))
         self._count("", reply.status, perf_counter(), request_id)
         return _headers(reply, request_id), reply.body
@@ -117,16 +120,14 @@ class Gate:
         if method != "POST":
             raise RequestError(405, f"{path} answers POST, not {method}")
         self._check_head(headers)
-        if self._in_flight >= self._settings.max_concurrency:
+        if self._telemetry.in_flight >= self._settings.max_concurrency:
             raise RequestError(429, "Too many requests at once; try again in a second")
-        self._in_flight += 1
-        self._telemetry.in_flight.set(self._in_flight)
+        self._telemetry.in_flight += 1
         try:
             body = await self._body(receive)
             return await self._posts[path](request_id, body)
         finally:
-            self._in_flight -= 1
-            self._telemetry.in_flight.set(self._in_flight)
+            self._telemetry.in_flight -= 1
 
     def _check_key(self, headers: Mapping[bytes, bytes]) -> None:
         """Compare with every key, in a time that tells nothing of them."""
@@ -210,14 +211,16 @@ class Gate:
     def _count(self, path: str, status: int, start: float, request_id: str) -> None:
         seconds = perf_counter() - start
         self._telemetry.answered(path if path in self._paths else "other", status, seconds)
-        if self._settings.access_log:
-            self._log.info(
-                "request",
-                request_id=request_id,
-                path=shown(path),
-                status=status,
-                milliseconds=round(seconds * 1000, 3),
-            )
+        if self._access_log is not None:
+            self._access_log.add(request_id, shown(path), status, seconds)
+
+
+def new_ids() -> Iterator[str]:
+    """Names that nobody can guess, for ever; the system is asked for many at once."""
+    while True:
+        many = secrets.token_hex(DRAWN_IDS * 16)
+        for at in range(0, len(many), 32):
+            yield many[at : at + 32]
 
 
 def problem(error: RequestError, request_id: str) -> bytes:

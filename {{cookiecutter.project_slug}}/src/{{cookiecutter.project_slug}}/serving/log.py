@@ -26,7 +26,18 @@ from ..scoring import Answers
 from .log_files import DayFiles
 from .log_journal import Journal
 from .log_recovery import recover
-from .log_tables import Answered, Entry, File, Outcome, by_file, tables
+from .log_tables import (
+    Answered,
+    Blocks,
+    Entry,
+    File,
+    Layout,
+    Outcome,
+    blocks,
+    by_file,
+    layout,
+    tables,
+)
 
 LOGGER = logging.getLogger(__name__)
 COMPLAIN_EVERY = 60.0  # seconds
@@ -36,7 +47,7 @@ class Limits(NamedTuple):
     """How much may wait, when it is written, and when a file is large enough for the next one."""
 
     queue_rows: int = 100_000
-    flush_rows: int = 4_000
+    flush_rows: int = 10_000
     flush_seconds: float = 5.0
     file_bytes: int = 4_000_000
     file_rows: int = 10_000
@@ -65,6 +76,7 @@ class PredictionLog:
         self._limits, token = limits or Limits(), secrets.token_hex(4)
         self._files = DayFiles(folder, token, self._limits.file_bytes, self._limits.file_rows)
         self._journal = Journal(folder, token, contract)
+        self._layouts: dict[tuple[str, ...], Layout] = {}
         self._lock = threading.Lock()
         self._waiting: list[Entry] = []
         self._waiting_rows = 0  # of those queued; the others are being written, or could not be
@@ -98,11 +110,18 @@ class PredictionLog:
             model_version: of the model that answered; all its rows have the same features.
             role: champion or shadow.
 
-        The arrays must not be changed afterwards.
+        The answers must not be changed afterwards.
         """
         now, rows = time.time_ns(), len(answers.prediction)
         which = (role, model_version, request_ids, lengths)
-        return self._put(Answered(now, rows, *which, raw, features, answers))
+        try:
+            columns = self._blocks(model_version, raw), self._blocks(model_version, features)
+        except Exception as error:  # of a feature that is a number now and a text then
+            with self._lock:
+                self._dropped += rows
+            self._complain(f"{rows} rows are lost: {first_line(error)}")
+            return False
+        return self._put(Answered(now, rows, *which, *columns, answers))
 
     def feedback(self, request_id: str, row: int, outcome: Any) -> bool:
         """Hand over the true outcome of a row, typed as the target; False when it was dropped."""
@@ -144,6 +163,12 @@ class PredictionLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _blocks(self, model_version: str, columns: Mapping[str, np.ndarray]) -> Blocks:
+        which = (model_version, *columns)
+        if which not in self._layouts:
+            self._layouts[which] = layout(columns)
+        return blocks(columns, self._layouts[which])
 
     def _put(self, entry: Answered | Outcome) -> bool:
         with self._lock:

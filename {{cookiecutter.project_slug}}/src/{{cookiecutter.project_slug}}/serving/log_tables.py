@@ -14,12 +14,24 @@ import numpy as np
 import pyarrow as pa
 
 from ..columns import answer_columns, arrow_type, join_answers
-from ..contract import Column, Contract
+from ..contract import Contract
 from ..scoring import Answers
 
+OBJECT = np.dtype(object)
 DAY = 86_400_000_000_000  # nanoseconds
 MOMENT = pa.timestamp("us", tz="UTC")
 KEY = ["request_id", "row"]
+
+
+class Block(NamedTuple):
+    """Columns of one type: their names, and the values of each in a row (columns, rows)."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+
+
+Blocks = tuple[Block, ...]
+Layout = list[tuple[tuple[str, ...], np.dtype]]
 
 
 class Answered(NamedTuple):
@@ -31,8 +43,8 @@ class Answered(NamedTuple):
     model_version: str
     request_ids: Sequence[str]
     lengths: Sequence[int]
-    raw: Mapping[str, np.ndarray]
-    features: Mapping[str, np.ndarray]
+    raw: Blocks
+    features: Blocks
     answers: Answers
 
     def first(self, rows: int) -> Self:
@@ -47,8 +59,8 @@ class Answered(NamedTuple):
             rows=rows.stop - rows.start,
             request_ids=self.request_ids[start:stop],
             lengths=self.lengths[start:stop],
-            raw={name: values[rows] for name, values in self.raw.items()},
-            features={name: values[rows] for name, values in self.features.items()},
+            raw=tuple(Block(names, values[:, rows]) for names, values in self.raw),
+            features=tuple(Block(names, values[:, rows]) for names, values in self.features),
             answers=self.answers.part(rows),
         )
 
@@ -79,14 +91,38 @@ class File(NamedTuple):
 Entry = Answered | Outcome
 
 
+def layout(columns: Mapping[str, np.ndarray]) -> Layout:
+    """Which columns are of one type, and which; texts are objects."""
+    alike: dict[np.dtype, list[str]] = {}
+    for name, values in columns.items():
+        alike.setdefault(OBJECT if values.dtype.kind in "UT" else values.dtype, []).append(name)
+    return [(tuple(names), kind) for kind, names in alike.items()]
+
+
+def blocks(columns: Mapping[str, np.ndarray], layout: Layout) -> Blocks:
+    """Copies of the columns, put together by type: a few arrays cost less than many small ones.
+
+    Raises:
+        TypeError: when one is of another type than the layout says.
+    """
+    return tuple(
+        Block(
+            names,
+            np.concatenate([columns[name] for name in names], dtype=kind).reshape(len(names), -1),
+        )
+        for names, kind in layout
+    )
+
+
 def by_file(entries: Sequence[Entry]) -> Iterator[tuple[File, list[Entry]]]:
-    """The entries of each file; those with other features stand apart."""
-    found: dict[tuple[int, str, str, tuple[str, ...]], list[Entry]] = {}
+    """The entries of each file; those with other columns stand apart."""
+    found: dict[tuple[int, str, str, tuple[Any, ...]], list[Entry]] = {}
     for entry in entries:
-        model, role, features = "", "", tuple[str, ...]()
+        model, role, shape = "", "", tuple[Any, ...]()
         if isinstance(entry, Answered):
-            model, role, features = entry.model_version, entry.role, tuple(entry.features)
-        found.setdefault((entry.time // DAY, model, role, features), []).append(entry)
+            model, role = entry.model_version, entry.role
+            shape = tuple((names, values.dtype) for names, values in entry.raw + entry.features)
+        found.setdefault((entry.time // DAY, model, role, shape), []).append(entry)
     for (day, model_version, role, _), group in found.items():
         kind = "answers" if role else "feedback"
         yield File(kind, str(np.datetime64(day, "D")), model_version, role), group
@@ -118,10 +154,13 @@ def answers(entries: Sequence[Answered], contract: Contract) -> pa.Table:
         "role": pa.repeat(first.role, total),
         "model_version": pa.repeat(first.model_version, total),
     }
+    raw = _columns([entry.raw for entry in entries])
     for name in contract.known_before():
-        columns[f"raw_{name}"] = _raw(name, entries, contract.columns[name])
-    for name in first.features:
-        columns[f"feature_{name}"] = _array([entry.features[name] for entry in entries])
+        kind = arrow_type(contract.columns[name])
+        given = name in raw  # or the requests left it out
+        columns[f"raw_{name}"] = _array(raw[name]).cast(kind) if given else pa.nulls(total, kind)
+    for name, values in _columns([entry.features for entry in entries]).items():
+        columns[f"feature_{name}"] = _array(values)
     columns |= answer_columns(join_answers([entry.answers for entry in entries]), contract)
     return pa.table(columns)
 
@@ -139,19 +178,17 @@ def outcomes(entries: Sequence[Outcome], contract: Contract) -> pa.Table:
     )
 
 
-def _raw(name: str, entries: Sequence[Answered], column: Column) -> pa.Array:
-    try:
-        parts = [entry.raw[name] for entry in entries]
-    except KeyError:  # some request left the column out
-        parts = [
-            entry.raw[name].astype(object) if name in entry.raw else np.full(entry.rows, None)
-            for entry in entries
-        ]
-    return _array(parts).cast(arrow_type(column))
+def _columns(parts: Sequence[Blocks]) -> dict[str, np.ndarray]:
+    """The columns of all entries, which have the same blocks."""
+    columns: dict[str, np.ndarray] = {}
+    for same in zip(*parts, strict=True):
+        values = np.concatenate([block.values for block in same], axis=1)
+        columns |= zip(same[0].names, values, strict=True)
+    return columns
 
 
-def _array(parts: Sequence[Any]) -> pa.Array:
-    made = pa.array(np.concatenate(parts), from_pandas=True)
+def _array(values: np.ndarray) -> pa.Array:
+    made = pa.array(values, from_pandas=True)
     return made.cast(pa.string()) if pa.types.is_null(made.type) else made
 
 

@@ -14,15 +14,20 @@ MAX_TEXT = 1000  # characters of one value
 SHOWN_VALUES = 20
 
 
-def row_type(names: Sequence[str], columns: Sequence[Column]) -> type[msgspec.Struct]:
-    """A type whose fields are named by number, since a column may be named as no Python name is."""
+def row_type(
+    names: Sequence[str], columns: Sequence[Column], *, whole: bool
+) -> type[msgspec.Struct]:
+    """A type whose fields are named by number, since a column may be named as no Python name is.
+
+    A row that is `whole` has all of them; of another, those that may be null may be left out.
+    """
     fields: list[Any] = []
     for at, column in enumerate(columns):
         kind = _type(column)
-        if column.nullable:
+        if column.nullable and not whole:
             fields.append((f"c{at}", kind | None | UnsetType, UNSET))
         else:
-            fields.append((f"c{at}", kind))
+            fields.append((f"c{at}", kind | None if column.nullable else kind))
     rename = {f"c{at}": name for at, name in enumerate(names)}
     return msgspec.defstruct(
         "Row", fields, rename=rename, forbid_unknown_fields=True, kw_only=True, gc=False

@@ -6,6 +6,8 @@ than decoding first and validating then.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NoReturn
 
@@ -19,9 +21,10 @@ from .row_types import expected, row_type
 # What msgspec says may quote the client, and end on its own words alone.
 PLACE = re.compile(r".* - at `\$(?:\[(\d+)\])?(?:\.(.*))?`", re.DOTALL)
 FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LIST = re.compile(rb"[ \t\r\n]*\[")
 
-Row = tuple[Any, ...]  # a value for each column; UNSET where it was left out
+Row = tuple[Any, ...]  # a value for each column, None where it was left out
 
 
 class Reader:
@@ -33,17 +36,13 @@ class Reader:
         self._max_rows, self._after = max_rows, frozenset(after)
         self.names, known = list(columns), list(columns.values())
         self._expected = {name: expected(column) for name, column in columns.items()}
-        row = row_type(self.names, known)
-        self._one, self._many = msgspec.json.Decoder(row), msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
-        self._colons = [
-            1 + name.count(":") + 2 * (column.type == "datetime")
-            for name, column in columns.items()
-        ]
-        self._sum = sum(self._colons)
-        self._optional = [at for at, each in enumerate(known) if each.nullable]
-        self._times = [at for at in self._optional if known[at].type == "datetime"]
+        whole, partial = (row_type(self.names, known, whole=each) for each in (True, False))
+        self._whole, self._partial = _decoders(whole), _decoders(partial)
+        self._colons = [1 + name.count(":") for name in self.names]  # of a name and its value
+        self._sum = sum(self._colons) + 2 * sum(each.type == "datetime" for each in known)
+        times = [at for at, each in enumerate(known) if each.nullable and each.type == "datetime"]
         texts = [at for at, each in enumerate(known) if each.type in ("string", "category")]
-        self._texts: Callable[[Row], Any] = itemgetter(*texts) if texts else lambda _: ""
+        self._times, self._texts = _picker(times), _picker(texts)
         self._listed = [
             (at, name, {*column.allowed})
             for at, (name, column) in enumerate(columns.items())
@@ -58,15 +57,19 @@ class Reader:
             RequestError: 400 for what is no JSON or names a field twice, 413 for too many rows,
                 422 for a row that breaks the contract.
         """
-        decoded, many = self._decode(body)
+        many = LIST.match(body) is not None
+        decoded, whole = self._decode(body, many)
         if not decoded:
             raise RequestError(422, "The list holds no row; give at least one")
         if len(decoded) > self._max_rows:
             raise RequestError(
                 413, f"The list holds {len(decoded)} rows; give at most {self._max_rows} at a time"
             )
-        rows = [msgspec.structs.astuple(each) for each in decoded]
-        if body.count(b":") != sum(map(self._colons_of, rows)) or b"\\" in body:
+        rows, absent = [*map(msgspec.structs.astuple, decoded)], 0
+        if not whole:
+            absent = sum(map(self._colons_lacking, rows))
+            rows = [tuple(None if each is UNSET else each for each in row) for row in rows]
+        if body.count(b":") != self._colons_of(rows) - absent or b"\\" in body:
             look_for_twins(body)
         if self._integers:
             self._make_integers(rows, many)
@@ -76,20 +79,20 @@ class Reader:
 
     def columns(self, rows: Iterable[Row]) -> dict[str, Sequence[Any]]:
         """The rows by column, None where a value was left out."""
-        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        for at in self._optional:
-            if UNSET in columns[at]:
-                columns[at] = [None if value is UNSET else value for value in columns[at]]
-        return dict(zip(self.names, columns, strict=True))
+        return dict(zip(self.names, zip(*rows, strict=True), strict=True))
 
-    def _decode(self, body: bytes) -> tuple[list[Any], bool]:
-        many = LIST.match(body) is not None
+    def _decode(self, body: bytes, many: bool) -> tuple[list[Any], bool]:
+        """The rows, and whether all are whole, as most are: those need no further look."""
+        with suppress(*FAULTS):
+            found = self._whole[many].decode(body)
+            return found if many else [found], True
         try:
-            return (self._many.decode(body), True) if many else ([self._one.decode(body)], False)
+            found = self._partial[many].decode(body)
         except ValidationError as error:
             self._refuse(str(error), many)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except FAULTS as error:
             refuse_malformed(body, str(error))
+        return found if many else [found], False
 
     def _refuse(self, message: str, many: bool) -> NoReturn:
         """Say what msgspec found as a sentence about the column and the row."""
@@ -120,20 +123,19 @@ class Reader:
             return f"{name} is known only after the prediction is made; leave it out"
         return f"{shown(name)} is no field of a row (see /openapi.json); leave it out"
 
-    def _colons_of(self, row: Row) -> int:
-        """How many colons the row was written with, if it has no field twice.
+    def _colons_of(self, rows: list[Row]) -> int:
+        """How many colons the rows were written with, if they have no field twice.
 
         JSON decoders silently take the last of two. To count colons costs microseconds; where they
         do not add up, or a text may hide one behind a backslash, a slow look at the body tells.
         """
-        colons = self._sum
-        for at in self._optional:
-            if row[at] is UNSET:
-                colons -= self._colons[at]
-        for at in self._times:
-            if row[at] is None:
-                colons -= 2
-        return colons + repr(self._texts(row)).count(":")
+        times = [*chain.from_iterable(map(self._times, rows))]
+        texts = "".join(filter(None, chain.from_iterable(map(self._texts, rows))))
+        return len(rows) * self._sum - 2 * times.count(None) + texts.count(":")
+
+    def _colons_lacking(self, row: Row) -> int:
+        """How many colons a row lacks since fields were left out, but for those of times."""
+        return sum(self._colons[at] for at, value in enumerate(row) if value is UNSET)
 
     def _make_integers(self, rows: list[Row], many: bool) -> None:
         """Make 3.0 an integer, which it is in JSON Schema and where a table had a gap."""
@@ -155,3 +157,15 @@ class Reader:
         where = f"Row {place}: " if many else ""
         sentence = f"{where}{name} must be {self._expected[name]}"
         return RequestError(422, sentence, name, place if many else None)
+
+
+def _decoders(row: Any) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+    """Of one row, and of a list of them."""
+    return msgspec.json.Decoder(row), msgspec.json.Decoder(list[row])
+
+
+def _picker(places: Sequence[int]) -> Callable[[Row], Row]:
+    """What takes the values at those places out of a row."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: tuple(row[at] for at in places)

@@ -80,6 +80,7 @@ def work(settings: Settings, listening: socket.socket, kept: Path | None = None)
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody here asks where a request comes from
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=ceil(settings.grace_seconds),

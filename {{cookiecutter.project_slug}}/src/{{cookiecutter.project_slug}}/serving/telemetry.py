@@ -76,7 +76,8 @@ class Telemetry:
         }
         live = {**own, "multiprocess_mode": "livesum"}
         self._queued = Gauge("serving_log_queued_rows", "Rows waiting to be logged.", **live)
-        self.in_flight = Gauge("serving_in_flight_requests", "Requests being answered.", **live)
+        self._in_flight = Gauge("serving_in_flight_requests", "Requests being answered.", **live)
+        self.in_flight = 0  # which the gate counts
         newest = {**own, "multiprocess_mode": "livemax"}
         self._age = Gauge(
             "serving_model_age_seconds",
@@ -105,7 +106,8 @@ class Telemetry:
         counter.inc(rows)
 
     def look(self, model: Served | None) -> None:
-        """Whether there is a model, and how old it is."""
+        """How many requests are being answered, whether there is a model, and how old it is."""
+        self._in_flight.set(self.in_flight)
         self._ready.set(model is not None)
         if model is not None and model.trained_until is not None:
             self._age.set(time.time() - model.trained_until)
