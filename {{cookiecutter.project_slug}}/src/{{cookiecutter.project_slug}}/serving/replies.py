@@ -1,7 +1,9 @@
 """replies: answers of the model in; what the service says, as JSON, out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import compress
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +24,7 @@ class Decided(msgspec.Struct, gc=False):
     """A class, the probability of each, and those in the prediction set."""
 
     prediction: str
-    probability: dict[str, float]
+    probability: Any
     set: list[str]
 
 
@@ -65,6 +67,17 @@ def _rows(answers: Answers, names: list[str]) -> Iterable[msgspec.Struct]:
     return map(
         Decided,
         map(names.__getitem__, answers.decision.tolist()),
-        [dict(zip(names, each, strict=True)) for each in answers.prediction.tolist()],
+        map(_by_class(tuple(names)), *answers.prediction.T.tolist()),
         map(sets.__getitem__, members),
     )
+
+
+@cache
+def _by_class(names: tuple[str, ...]) -> Callable[..., Any]:
+    """What makes an object of values, one for each class."""
+    fields = [(f"c{at}", float) for at in range(len(names))]
+    rename = {f"c{at}": name for at, name in enumerate(names)}
+    try:
+        return msgspec.defstruct("ByClass", fields, rename=rename, gc=False)
+    except ValueError:  # a name that JSON has to escape
+        return lambda *values: dict(zip(names, values, strict=True))

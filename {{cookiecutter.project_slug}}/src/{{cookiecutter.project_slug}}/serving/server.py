@@ -4,6 +4,7 @@ Workers are forks of a parent that has imported everything and opened nothing: t
 moment, share its memory, and one that dies is replaced while the others go on answering.
 """
 
+import gc
 import os
 import resource
 import signal
@@ -29,6 +30,7 @@ KEEP_ALIVE = 30  # seconds that a connection may be idle
 RESPITE = 1.0  # seconds between starts of workers that do not live, twice as many each time
 LONGEST_RESPITE = 32.0
 LIVED = 10.0  # seconds after which a worker has lived
+YOUNG = 10_000  # objects, after which the collector looks at new ones
 LOOK = 0.1  # seconds between looks while a worker waits to be started
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
@@ -86,6 +88,7 @@ def work(settings: Settings, listening: socket.socket, kept: Path | None = None)
         timeout_graceful_shutdown=ceil(settings.grace_seconds),
     )
     server = uvicorn.Server(config)
+    _spare_the_collector()
     for each in SIGNALS:  # not before there is a server; it raises them once more when it is done
         signal.signal(each, server.handle_exit)
     server.run([listening])
@@ -205,6 +208,17 @@ class Workers:
         for pid in list(self._born):
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, what)
+
+
+def _spare_the_collector() -> None:
+    """Let it never again look at what is there by now, and more seldom at what requests make.
+
+    Rows are objects by the thousand and hardly ever in cycles, which it is for: it took an eighth
+    of the time of large requests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 def preload() -> None:
