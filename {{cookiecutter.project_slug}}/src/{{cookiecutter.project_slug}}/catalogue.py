@@ -61,14 +61,18 @@ class Catalogue:
         """The named features of each row, as float32 or string arrays of the table's length.
 
         Raises:
-            UserError: naming the feature that is infinite somewhere.
+            UserError: naming the feature that has not a value for each row, or an infinite one.
         """
         upstream = self._driver.what_is_upstream_of(*names)
         inputs = {
             node.name: as_array(table[node.name]) for node in upstream if node.is_external_input
         }
         values = dict(self._driver.execute(list(names), inputs=inputs))
+        rows = len(next(iter(inputs.values()), ()))
         for name, column in values.items():
+            if inputs and np.shape(column) != (rows,):
+                found = f"{name} gives an array of shape {np.shape(column)} for {rows} rows"
+                raise UserError(f"features.py: {found}; give one value for each row")
             if column.dtype.kind == "f" and (count := np.count_nonzero(np.isinf(column))):
                 found = f"{name} is infinite in {count} of {len(column)} rows"
                 raise UserError(f"features.py: {found}, as by a division by 0; make it NaN there")

@@ -128,6 +128,30 @@ def test_an_infinite_value_is_refused_by_the_name_of_its_feature(contract: Contr
         catalogue.compute(pd.DataFrame({"size": [0.0, 2.0, None]}), ["thinness"])
 
 
+@tag(owner="a team", unit="m")
+def different_sizes(size: np.ndarray) -> np.ndarray:
+    """A feature that forgets which row is which."""
+    return np.unique(size).astype(np.float32)
+
+
+@tag(owner="a team", unit="m")
+def mean_size(size: np.ndarray) -> np.ndarray:
+    """A feature of all rows instead of each."""
+    return np.float32(np.mean(size))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("function", "shape"), [(different_sizes, "(2,)"), (mean_size, "()")])
+def test_a_feature_without_a_value_for_each_row_is_refused(
+    contract: Contract, function: Callable[..., Any], shape: str
+) -> None:
+    sentence = f"{function.__name__} gives an array of shape {shape} for {{rows}} rows; give one"
+    with pytest.raises(UserError) as caught:
+        catalogue = Catalogue(contract, create_temporary_module(function))
+        catalogue.compute(pd.DataFrame({"size": [1.0, 2.0, 1.0]}), [function.__name__])
+    rows = 1 if shape == "()" else 3  # one row is tried first, where it shows
+    assert sentence.format(rows=rows) in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
