@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Text = Annotated[str, Field(min_length=1)]
 Value = bool | int | str
-UNSAYABLE = {'"', "\\"}  # what a name of a field in JSON would have to escape
 
 
 class Range(BaseModel):
@@ -99,9 +98,6 @@ class Contract(BaseModel):
             name = getattr(self, role)
             if name is not None and name not in self.columns:
                 raise ValueError(f"{role} names {name!r}, which columns does not describe")
-        for name in self.columns:
-            if not name.isprintable() or UNSAYABLE & {*name}:
-                raise ValueError(f"the column {name!r} cannot be a field of a request; rename it")
         target = self.columns[self.target]
         kinds = {"classification": ("boolean", "category"), "regression": ("number", "integer")}
         if target.type not in kinds[self.task]:

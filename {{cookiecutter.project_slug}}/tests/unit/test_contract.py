@@ -60,10 +60,3 @@ def test_a_number_that_never_changes_is_nothing_to_learn(document: dict[str, Any
 def test_rows_of_one_class_only_are_refused(contract: Contract) -> None:
     with pytest.raises(UserError, match="late is never True in 3 training rows"):
         contract.require_classes(pd.Series([False, False, False]))
-
-
-@pytest.mark.parametrize("name", ['5" pipe', "back\\slash", "new\nline"])
-def test_a_name_that_no_request_could_hold_is_refused(document: dict[str, Any], name: str) -> None:
-    document["columns"][name] = document["columns"].pop("size")
-    with pytest.raises(UserError, match="cannot be a field of a request; rename it"):
-        contracts.parse(document)

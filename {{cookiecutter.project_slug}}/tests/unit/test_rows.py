@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from {{cookiecutter.project_slug}}.contract import Column
+from {{cookiecutter.project_slug}}.files import UserError
 from {{cookiecutter.project_slug}}.serving.faults import RequestError
 from {{cookiecutter.project_slug}}.serving.rows import Reader
 
@@ -59,3 +60,10 @@ def test_a_field_given_twice_is_seen_also_where_another_is_left_out(reader: Read
             for each in (body, f"[{json.dumps(GIVEN)}, {body}]"):
                 with pytest.raises(RequestError, match="is given twice"):
                     reader.read(each.encode())
+
+
+@pytest.mark.parametrize("name", ['5" pipe', "back\\slash", "new\nline"])
+def test_a_name_that_json_would_have_to_escape_is_refused(name: str) -> None:
+    plain = {**PLAIN, "type": "number", "nullable": False, "known": "before"}
+    with pytest.raises(UserError, match="contract.yaml: the name of .* rename it to serve a model"):
+        Reader({name: Column.model_validate(plain)}, 100)

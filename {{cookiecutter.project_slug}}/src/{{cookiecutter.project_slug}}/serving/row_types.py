@@ -1,5 +1,6 @@
 """row_types: the contract in; msgspec's type of a row, and the words for its columns, out."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from math import ceil, floor
@@ -9,7 +10,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ..contract import Column, Range
+from ..files import UserError
+from ..paths import CONTRACT
 
+ODD = re.compile(r'["\\\x00-\x1f]')
 MAX_TEXT = 1000  # characters of one value
 SHOWN_VALUES = 20
 
@@ -20,7 +24,13 @@ def row_type(
     """A type whose fields are named by number, since a column may be named as no Python name is.
 
     A row that is `whole` has all of them; of another, those that may be null may be left out.
+
+    Raises:
+        UserError: naming a column whose name JSON would have to escape, which msgspec cannot.
     """
+    if odd := [name for name in names if ODD.search(name)]:
+        reason = "has a quote, a backslash or a control character"
+        raise UserError(f"{CONTRACT}: the name of {odd[0]!r} {reason}; rename it to serve a model")
     fields: list[Any] = []
     for at, column in enumerate(columns):
         kind = _type(column)
