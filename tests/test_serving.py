@@ -173,12 +173,13 @@ def test_what_was_answered_before_a_kill_stands_in_the_log(
         answered = [server.ask("/predict", row)[1]["request_id"] for row in table[0][:20]]
         for request_id in answered:
             assert server.ask("/feedback", {"request_id": request_id, "outcome": True})[0] == 200
-        for pid in server.workers(2):
+        workers = server.workers(2)  # asked for while there is somebody to tell
+        for pid in workers:
             os.kill(pid, signal.SIGSTOP)  # so that they write nothing
         server.process.send_signal(
             signal.SIGTERM if killed == "workers that were stopping" else signal.SIGKILL
         )
-        for pid in server.workers(2):
+        for pid in workers:
             os.kill(pid, signal.SIGKILL)
         server.process.wait(PATIENCE)
     if killed == "the whole service":
