@@ -39,6 +39,33 @@ def test_the_lines_of_one_turn_are_written_together(monkeypatch: pytest.MonkeyPa
     assert (second["request_id"], second["status"], second["milliseconds"]) == ("two", 422, 500)
 
 
+def test_lines_that_cannot_be_written_fail_no_request_and_none_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[bytes] = []
+    told: list[str] = []
+
+    def write(lines: bytes) -> None:
+        if not told:
+            raise OSError(28, "No space left on device")
+        written.append(lines)
+
+    buffer = SimpleNamespace(write=write, flush=lambda: None)
+    monkeypatch.setattr(access_log, "sys", SimpleNamespace(stdout=SimpleNamespace(buffer=buffer)))
+
+    async def two_turns() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+        log = access_log.AccessLog()
+        for name in ("lost", "kept"):
+            log.add(name, "/predict", 200, 0.001)
+            await asyncio.sleep(0)
+
+    asyncio.run(two_turns())
+    assert told == ["[Errno 28] No space left on device"]
+    assert [json.loads(line)["request_id"] for line in written] == ["kept"]
+
+
 def test_each_request_gets_a_name_of_its_own() -> None:
     names = gate.new_ids()
     many = [next(names) for _ in range(3 * gate.DRAWN_IDS)]
