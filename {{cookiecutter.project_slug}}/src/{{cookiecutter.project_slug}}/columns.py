@@ -1,13 +1,10 @@
 """columns: the contract and answers of the model in; Arrow types and columns out."""
 
-from collections.abc import Mapping
-from dataclasses import fields
-
 import numpy as np
 import pyarrow as pa
 
+from .answers import Answers
 from .contract import Column, Contract
-from .scoring import Answers
 
 TYPES = {
     "string": pa.string(),
@@ -38,19 +35,6 @@ def answer_columns(answers: Answers, contract: Contract) -> dict[str, pa.Array]:
         "prediction": pa.array(contract.class_names, pa.string()).take(codes),
         **_by_class("in_set", answers.members, contract),
     }
-
-
-def join_answers(parts: "list[Answers]") -> Answers:
-    """The answers of several batches as those of one."""
-    columns: Mapping[str, list[np.ndarray | None]] = {
-        each.name: [getattr(part, each.name) for part in parts] for each in fields(Answers)
-    }
-    joined = {
-        name: np.concatenate([value for value in values if value is not None])
-        for name, values in columns.items()
-        if values[0] is not None
-    }
-    return Answers(**joined)
 
 
 def _by_class(name: str, values: np.ndarray, contract: Contract) -> dict[str, pa.Array]:

@@ -5,7 +5,6 @@ features.py and the model file, as in training. Of the pipeline it needs the mod
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import file_digest
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import conformal, contract
+from .answers import Answers
 from .contract import Column
 from .decision import rule
 from .files import UserError, read_json, read_yaml
@@ -33,27 +33,6 @@ TOLD = frozenset(  # by model.json, of every model
     + ("classes", "threshold", "coverage", "conformal_quantile")
 )
 SHORT = 8  # characters of a hash
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the model says of n rows; what does not go with its task is None.
-
-    `prediction` holds probabilities (n, classes), or values (n,). Of a classification, `decision`
-    are the codes of the classes decided for (n,), and `members` says which classes stand in each
-    prediction set (n, classes). Of a regression, `low` and `high` (n,) end the intervals.
-    """
-
-    prediction: np.ndarray
-    decision: np.ndarray | None = None
-    members: np.ndarray | None = None
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-
-    def part(self, rows: slice) -> "Answers":
-        """Those of some rows."""
-        columns = (self.prediction, self.decision, self.members, self.low, self.high)
-        return Answers(*(each if each is None else each[rows] for each in columns))  # type: ignore[arg-type]
 
 
 class Scorer:

@@ -258,16 +258,17 @@ def test_a_folder_that_cannot_be_written_fails_no_answer_and_is_counted_until_it
 ) -> None:
     folder = tmp_path / "log"
     folder.write_text("a file in its place")
-    client = serve(prediction_log=folder, log_flush_seconds=0.05)
+    client = serve(prediction_log=folder)
     answer = client.post("/predict", json=[row()] * 3)
     outcome = {"request_id": answer.json()["request_id"], "outcome": True}
     assert (answer.status_code, client.post("/feedback", json=outcome).status_code) == (200, 200)
-    until(lambda: counted(client, "serving_log_write_errors_total") > 2)  # the journal's, a file's
+    assert counted(client, "serving_log_write_errors_total") >= 2
     assert counted(client, "serving_log_queued_rows") == 4
-    assert counted(client, "serving_log_written_rows_total") == 0
     folder.unlink()
-    until(lambda: counted(client, "serving_log_written_rows_total") == 4)
+    assert counted(client, "serving_log_queued_rows") == 0
     assert counted(client, "serving_log_dropped_rows_total") == 0
+    client.close()
+    assert read(folder)["outcome"].to_pylist() == [True, None, None]
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -291,8 +292,8 @@ def test_what_was_answered_outlives_the_process(
     request_id = client.post("/predict", json=[row()] * 2).json()["request_id"]
     client.post("/feedback", json={"request_id": request_id, "row": 1, "outcome": True})
     shutil.copytree(folder, killed)  # as it lies there now, without the lock
-    found = serve(prediction_log=killed)
-    until(lambda: counted(found, "serving_log_recovered_rows_total") == 5)
+    serve(prediction_log=killed)
+    until(lambda: not [*killed.glob(".*")])
     logged = read(killed).select(["request_id", "row", "role", "outcome"]).to_pylist()
     assert sorted(tuple(each.values()) for each in logged) == [
         (request_id, 0, "champion", None),

@@ -97,7 +97,7 @@ def test_a_file_of_the_log_that_is_large_enough_is_followed_by_another(
     client = serve(prediction_log=tmp_path / "log", log_file_bytes=size)
     for _ in range(2):
         client.post("/predict", json=row())
-        client.service.log.flush()
+    client.close()
     assert len(list((tmp_path / "log").rglob("*.parquet"))) == files
 
 

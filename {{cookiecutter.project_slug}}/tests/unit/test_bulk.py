@@ -13,12 +13,12 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
+from {{cookiecutter.project_slug}}.answers import Answers
 from {{cookiecutter.project_slug}}.bulk import rows, run, source, storage, work
 from {{cookiecutter.project_slug}}.bulk.run import Options, predict
 from {{cookiecutter.project_slug}}.bulk.source import Position, Source
 from {{cookiecutter.project_slug}}.contract import Contract
 from {{cookiecutter.project_slug}}.files import CheckError, UserError
-from {{cookiecutter.project_slug}}.scoring import Answers
 
 
 class HalfOfSize:

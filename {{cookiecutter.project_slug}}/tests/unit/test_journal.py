@@ -1,8 +1,9 @@
-"""log_journal, log_recovery: what a killed process was handed stands in the log, each row once."""
+"""log_journal, log_writer: what a killed process was handed stands in the log, each row once."""
 
 import errno
 import os
-import time
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,333 +12,378 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from {{cookiecutter.project_slug}}.answers import Answers
 from {{cookiecutter.project_slug}}.contract import Contract
-from {{cookiecutter.project_slug}}.scoring import Answers
-from {{cookiecutter.project_slug}}.serving import log_files, log_journal, log_reader, log_recovery
+from {{cookiecutter.project_slug}}.serving import log_journal, log_reader, log_writer
 from {{cookiecutter.project_slug}}.serving.log import Limits, PredictionLog
-from {{cookiecutter.project_slug}}.serving.log_journal import Journal
-from {{cookiecutter.project_slug}}.serving.log_tables import (
-    Answered,
-    Entry,
-    Outcome,
-    blocks,
-    by_file,
-    layout,
-    tables,
-)
-
-NEVER = Limits(queue_rows=100, flush_rows=1000, flush_seconds=1000)
-NOON = time.time_ns() // 10**9 * 10**9
-TOKEN = "0123abcd"
+from {{cookiecutter.project_slug}}.serving.log_writer import Writer
 
 
-def answered(request: str, rows: int = 1, role: str = "champion", time: int = NOON) -> Answered:
-    raw = {
-        "id": np.array(["a"] * rows, dtype=object),
-        "at": np.array(["2013-07-01T12:00:00.000001"] * rows, dtype="datetime64[us]"),
-        "size": np.array([np.nan] * rows),
-        "colour": np.array([np.nan] + ["red"] * (rows - 1), dtype=object),
-    }
-    features = {"bulk": np.full(rows, 0.1, np.float32), "hue": np.array(["é"] * rows, dtype=object)}
-    answers = Answers(
-        np.full((rows, 2), 0.3, np.float32),
-        decision=np.ones(rows, np.int64),
-        members=np.array([[True, False]] * rows),
-    )
-    columns = blocks(raw, layout(raw)), blocks(features, layout(features))
-    return Answered(time, rows, role, "v1", [request], [rows], *columns, answers)
+class Service:
+    """A process that logs, until it ends or is killed."""
+
+    def __init__(self, folder: Path, contract: Contract, **limits: Any) -> None:
+        self.log = PredictionLog(folder, contract, Limits(**limits), writes=False)
+        self.token = self.log._journal.token
+        self.folder = folder / f".{self.token}.journal"
+
+    def answer(self, request: str, rows: int = 1, role: str = "champion") -> None:
+        raw = {
+            "id": np.array(["a"] * rows, dtype=object),
+            "at": np.array(["2013-07-01T12:00:00.000001"] * rows, dtype="datetime64[us]"),
+            "size": np.array([np.nan] * rows),
+            "colour": np.array([np.nan] + ["red"] * (rows - 1), dtype=object),
+        }
+        hues = np.array(["é"] * rows, dtype=object)
+        features = {"bulk": np.full(rows, 0.1, np.float32), "hue": hues}
+        answers = Answers(
+            np.full((rows, 2), 0.3, np.float32),
+            decision=np.ones(rows, np.int64),
+            members=np.array([[True, False]] * rows),
+        )
+        given = [request], [rows], raw, features, answers
+        assert self.log.answers(*given, model_version="v1", role=role)
+
+    def learn(self, request: str, outcome: bool = True) -> None:
+        assert self.log.feedback(request, 0, outcome)
+
+    def kill(self) -> Path:
+        """Let go of the lock, as the kernel would; the segment that it was writing to."""
+        lock, self.log._journal._lock = self.log._journal._lock, None
+        assert lock is not None
+        lock.close()
+        return max(self.folder.glob("0*"))
+
+    def segments(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("0*"))
 
 
-def outcome(request: str, time: int = NOON) -> Outcome:
-    return Outcome(time, 1, request, 0, True)
+@pytest.fixture
+def service(tmp_path: Path, contract: Contract) -> Iterator[Service]:
+    started = Service(tmp_path, contract)
+    yield started
+    started.log.close()
 
 
-def killed(folder: Path, contract: Contract, *entries: Entry, token: str = TOKEN) -> Path:
-    """A process was handed entries, and killed; its journal."""
-    journal = Journal(folder, token, contract)
-    for entry in entries:
-        journal.append(entry)
-    journal.close()
-    return folder / f".{token}-000001.journal"
+def recover(folder: Path) -> dict[str, int]:
+    writer = Writer(folder)
+    writer.recover()
+    return {name: count for name, count in writer.done.items() if count}
 
 
-def write(folder: Path, contract: Contract, *entries: Entry, token: str = TOKEN) -> None:
-    """A process has written entries, and not yet deleted its journal."""
-    files = log_files.DayFiles(folder, token, 10**6, 10**6)
-    for file, group in by_file(entries):
-        files.add(file, tables(group, contract))
-    assert files.write().errors == []
+def recovered(rows: int, **others: int) -> dict[str, int]:
+    return {"written_rows": rows, "recovered_rows": rows, **others}
 
 
-def journals(folder: Path) -> list[Path]:
+def hidden(folder: Path) -> list[Path]:
     return sorted(folder.glob(".*"))
 
 
 def rows_of(folder: Path) -> list[tuple[str, int, str, Any]]:
     names = ("request_id", "row", "role", "outcome")
-    return [tuple(row[name] for name in names) for row in log_reader.read(folder).to_pylist()]
+    rows = log_reader.read(folder).to_pylist()
+    return sorted(tuple(row[name] for name in names) for row in rows)  # type: ignore[type-var]
 
 
-def test_rows_come_back_from_a_journal_as_they_would_have_been_written(
+def refuse(*_: object, **__: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_rows_of_a_killed_process_are_those_that_it_would_have_written(
     tmp_path: Path, contract: Contract
 ) -> None:
-    entries = [answered("one", rows=3), answered("one", role="shadow"), outcome("one")]
-    write(tmp_path / "written", contract, *entries)
-    path = killed(tmp_path / "killed", contract, *entries)
-    assert log_reader.table_of(path) is None  # no file of the log
-    assert log_recovery.recover(tmp_path / "killed") == (5, 0, [])
-    assert not path.exists()
-    order = [("role", "ascending"), ("row", "ascending")]
-    found, wanted = (
-        log_reader.read(tmp_path / name).sort_by(order) for name in ("killed", "written")
-    )
+    service = Service(tmp_path / "one", contract)
+    service.answer("one", rows=3)
+    service.answer("one", role="shadow")
+    service.learn("one")
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")  # without the lock
+    service.log.close()
+    assert recover(tmp_path / "copy") == recover(tmp_path / "one") == recovered(5)
+    found, wanted = (log_reader.read(tmp_path / name) for name in ("copy", "one"))
     assert found.equals(wanted)
-    assert len(found) == 4
-
-
-def test_a_regression_comes_back_with_its_interval(tmp_path: Path, contract: Contract) -> None:
-    value = np.array([3.0], np.float32)
-    entry = answered("one")._replace(answers=Answers(value, low=value - 1, high=value + 1))
-    with killed(tmp_path, contract, entry).open("rb") as file:
-        (found,) = log_journal.read(file).entries
-    assert isinstance(found, Answered)
-    assert [found.answers.prediction, found.answers.low, found.answers.high] == [3.0, 2.0, 4.0]
-    assert found.answers.decision is None
-
-
-def test_the_log_that_starts_next_brings_in_what_was_left(
-    tmp_path: Path, contract: Contract
-) -> None:
-    killed(tmp_path, contract, answered("one", rows=2), outcome("one"))
-    with PredictionLog(tmp_path, contract, NEVER) as log:
-        log.feedback("one", 1, False)
-    assert log.counters() == (0, 1, 0, 0, 3, 0)
-    assert rows_of(tmp_path) == [("one", 0, "champion", True), ("one", 1, "champion", False)]
-    assert journals(tmp_path) == []
-
-
-def test_what_was_written_before_the_kill_is_not_written_twice(
-    tmp_path: Path, contract: Contract
-) -> None:
-    entries = [answered("one", rows=2), answered("one", role="shadow"), outcome("one")]
-    write(tmp_path, contract, *entries)
-    killed(tmp_path, contract, *entries, answered("two"), outcome("two"))
-    assert log_recovery.recover(tmp_path).rows == 2
-    assert sorted(rows_of(tmp_path)) == [
+    assert rows_of(tmp_path / "copy") == [
         ("one", 0, "champion", True),
         ("one", 0, "shadow", True),
         ("one", 1, "champion", None),
-        ("two", 0, "champion", True),
+        ("one", 2, "champion", None),
     ]
+    assert wanted["raw_colour"].to_pylist().count(None) == 2
+    assert wanted["raw_at"][0].as_py().microsecond == 1
+    assert hidden(tmp_path / "copy") == []
 
 
-def test_a_recovery_that_was_killed_itself_leaves_no_row_twice(
-    tmp_path: Path, contract: Contract
-) -> None:
-    path = killed(tmp_path, contract, answered("one", rows=2), outcome("one"))
-    journal = path.read_bytes()
-    assert log_recovery.recover(tmp_path).rows == 3
-    path.write_bytes(journal)
-    assert log_recovery.recover(tmp_path).rows == 0
+def test_a_killed_writer_leaves_no_row_twice(tmp_path: Path, service: Service) -> None:
+    service.answer("one", rows=2)
+    service.learn("one")
+    segment = service.kill()
+    kept = tmp_path / "kept"
+    shutil.copytree(segment.parent, kept)
+    assert recover(tmp_path) == recovered(3)
+    kept.rename(segment.parent)  # as if it had been killed before it deleted the segment
+    assert recover(tmp_path) == {}
     assert len(rows_of(tmp_path)) == 2
 
 
-def test_a_request_sent_again_under_the_same_id_is_kept_once_more(
-    tmp_path: Path, contract: Contract
+def test_a_writer_that_starts_anew_counts_no_row_twice(tmp_path: Path, service: Service) -> None:
+    service.answer("one", rows=2)
+    for wanted in ({"written_rows": 2}, {}):
+        writer = Writer(tmp_path)
+        writer.write(service.token)
+        assert dict(writer.done) == wanted
+    service.answer("two", rows=3)
+    service.kill()
+    writer.write(service.token, ended=True)
+    assert dict(writer.done) == {"written_rows": 3, "recovered_rows": 3, "torn_records": 0}
+    assert hidden(tmp_path) == []
+
+
+def test_what_is_sealed_when_a_process_ends_was_not_recovered(
+    tmp_path: Path, service: Service
 ) -> None:
-    write(tmp_path, contract, answered("one"))
-    killed(tmp_path, contract, answered("one", time=NOON + 1_000_000))
-    assert log_recovery.recover(tmp_path).rows == 1
+    service.answer("one")
+    service.log.close()
+    writer = Writer(tmp_path)
+    writer.write(service.token, ended=True)
+    assert writer.done["written_rows"] == 1
+    assert writer.done["recovered_rows"] == 0
+    assert hidden(tmp_path) == []
 
 
-def test_the_journal_of_a_living_process_is_left_alone(tmp_path: Path, contract: Contract) -> None:
-    with PredictionLog(tmp_path, contract, NEVER) as log:
-        assert log.feedback("one", 0, True)
-        (path,) = journals(tmp_path)
-        assert log_recovery.recover(tmp_path) == (0, 0, [])
-        assert path.exists()
-    assert journals(tmp_path) == []
+def test_only_what_is_sealed_is_written_if_so_asked(tmp_path: Path, service: Service) -> None:
+    service.answer("one")
+    writer = Writer(tmp_path)
+    writer.write(service.token, growing=False)
+    assert writer.done == {}
+    service.log.seal()
+    assert service.segments() == ["000001.sealed"]
+    writer.write(service.token, growing=False)
+    assert writer.done["written_rows"] == 1
+    assert service.segments() == []
 
 
-def test_a_journal_that_another_process_has_just_recovered_is_not_recovered_again(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+def test_the_journal_of_a_living_process_is_left_alone(tmp_path: Path, service: Service) -> None:
+    service.answer("one")
+    assert recover(tmp_path) == {}
+    assert service.segments() == ["000001.open"]
+    with log_journal.locked(service.folder, log_journal.fcntl.LOCK_EX) as alone:
+        assert not alone
+
+
+def test_a_journal_that_another_process_deals_with_is_left_to_it(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = killed(tmp_path, contract, answered("one"))
-    monkeypatch.setattr(log_journal.fcntl, "flock", lambda *_: path.unlink())
-    assert log_recovery.recover(tmp_path) == (0, 0, [])
+    service.answer("one")
+    service.kill()
+    with log_journal.locked(service.folder, log_journal.fcntl.LOCK_EX) as alone:
+        assert alone
+        assert recover(tmp_path) == {}
+        writer = Writer(tmp_path)
+        writer.write(service.token, ended=True)
+        assert writer.done == {}
+
+    def delete(*_: object) -> None:
+        (service.folder / "lock").unlink()
+
+    monkeypatch.setattr(log_journal.fcntl, "flock", delete)  # it was done in this very moment
+    assert recover(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
     ("left", "rows"),
-    [(3, 1), (100, 1), (-1, 0), (-10_000, 0)],
+    [(3, 1), (50, 1), (-1, 0), (-10_000, 0)],
     ids=["half a length", "half a record", "the first of all", "half a contract"],
 )
 def test_a_torn_record_is_left_out_and_counted(
-    tmp_path: Path, contract: Contract, left: int, rows: int
+    tmp_path: Path, service: Service, left: int, rows: int
 ) -> None:
-    whole = killed(tmp_path, contract, answered("one")).stat().st_size
-    path = killed(tmp_path, contract, answered("one"), answered("two"))
-    os.truncate(path, max(whole + left, 20))
-    assert log_recovery.recover(tmp_path) == (rows, 1, [])
-    assert not path.exists()
+    service.answer("one")
+    whole = max(service.folder.glob("0*")).stat().st_size
+    service.answer("two")
+    os.truncate(service.kill(), max(whole + left, 20))
+    assert recover(tmp_path) == {**(recovered(rows) if rows else {}), "torn_records": 1}
+    assert hidden(tmp_path) == []
 
 
-def test_an_empty_journal_is_none(tmp_path: Path) -> None:
-    (tmp_path / f".{TOKEN}-000001.journal").touch()
-    assert log_recovery.recover(tmp_path) == (0, 0, [])
-    assert journals(tmp_path) == []
+def test_a_record_that_is_being_written_is_not_torn(tmp_path: Path, service: Service) -> None:
+    service.answer("one")
+    (segment,) = service.folder.glob("0*")
+    whole = segment.read_bytes()
+    writer = Writer(tmp_path)
+    for part in (whole[:20], whole[:-1], whole):
+        segment.write_bytes(part)
+        writer.write(service.token)
+    assert dict(writer.done) == {"written_rows": 1}
+
+
+def test_an_empty_segment_is_none(tmp_path: Path, service: Service) -> None:
+    service.answer("one")
+    os.truncate(service.kill(), 0)
+    assert recover(tmp_path) == {}
+    assert hidden(tmp_path) == []
 
 
 def test_a_record_that_says_nothing_takes_no_other_with_it(
-    tmp_path: Path, contract: Contract
+    tmp_path: Path, service: Service
 ) -> None:
-    start = killed(tmp_path, contract, answered("one")).read_bytes()
-    path = killed(tmp_path, contract, answered("one"), answered("two"))
-    path.write_bytes(start + record(b"\xc1") + record(b"") + path.read_bytes()[len(start) :])
-    assert log_recovery.recover(tmp_path) == (2, 2, [])
+    service.answer("one")
+    segment = service.kill()
+    nonsense = b"".join(
+        log_journal.LENGTH.pack(len(data)) + data for data in (b"\xc1", b"", b"\x93\x01\x00\x00")
+    )
+    segment.write_bytes(segment.read_bytes() + nonsense)
+    service.answer("two")
+    assert recover(tmp_path) == recovered(2, torn_records=3)
 
 
-def record(data: bytes) -> bytes:
-    return log_journal.LENGTH.pack(len(data)) + data
+def test_a_process_that_was_killed_before_it_had_a_journal_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".0123abcd.new").mkdir()
+    (tmp_path / ".0123abcd.new/lock").touch()
+    assert recover(tmp_path) == {}
+    assert hidden(tmp_path) == []
 
 
-def test_a_journal_that_cannot_be_written_to_files_stays_for_the_next_time(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+def test_what_another_version_has_left_is_told_and_left(
+    tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = killed(tmp_path, contract, answered("one"))
-    other = killed(tmp_path, contract, answered("two"), token="ffffffff")
-    other.write_bytes(record(b"{}") + other.read_bytes())  # no contract
+    old, other = tmp_path / ".0123abcd-000001.journal", Service(tmp_path, contract)
+    old.write_bytes(b"rows")
+    other.answer("one")
+    head = log_journal.ENCODER.encode([99, "", []])
+    segment = other.kill()
+    segment.write_bytes(log_journal.LENGTH.pack(len(head)) + head)
+    last = Service(tmp_path, contract)
+    last.answer("two")
+    last.kill()
+    assert recover(tmp_path) == recovered(1, write_errors=2)
+    assert "of another version of the service; start that once to read it" in caplog.text
+    assert hidden(tmp_path) == sorted([old, other.folder])
+    assert segment.exists()
+
+
+def test_what_cannot_be_written_stays_for_the_next_time(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer("one", rows=3)
+    service.log.close()
     with monkeypatch.context() as patch:
         patch.setattr(pq, "write_table", refuse)
-        rows, _, errors = log_recovery.recover(tmp_path)
-    assert rows == 0
-    assert ["No space left" in error for error in errors] == [True, False]
-    assert str(other) in errors[1]
-    assert path.exists()
-    with PredictionLog(tmp_path, contract, NEVER) as log:
-        pass
-    assert (log.counters().recovered_rows, log.counters().write_errors) == (1, 1)
-    assert journals(tmp_path) == [other]
-
-
-def refuse(*_: object, **__: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        assert recover(tmp_path) == {"write_errors": 1}
+    assert service.segments() == ["000001.sealed"]
+    assert recover(tmp_path) == recovered(3)
 
 
 def test_a_segment_lives_until_all_of_its_rows_are_written(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_file = log_files._write
+    write = log_writer.write
 
-    def refuse_feedback(current: Any) -> int:
-        return refuse() or 0 if "feedback" in str(current.path) else write_file(current)
+    def refuse_feedback(table: pa.Table, path: Path) -> None:
+        if "feedback" in str(path):
+            refuse()
+        write(table, path)
 
-    with PredictionLog(tmp_path, contract, NEVER) as log:
-        with monkeypatch.context() as patch:
-            patch.setattr(log_files, "_write", refuse_feedback)
-            log.feedback("one", 0, True)
-            log.flush()
-            put(log, answered("two"))
-            log.flush()
-            assert [path.name[-14:-8] for path in journals(tmp_path)] == ["000001"]
-        log.flush()
-        assert journals(tmp_path) == []
-
-
-def put(log: PredictionLog, entry: Answered) -> bool:
-    raw, features = (
-        {name: values for block in blocks for name, values in zip(*block, strict=True)}
-        for blocks in (entry.raw, entry.features)
-    )
-    given = entry.request_ids, entry.lengths, raw, features, entry.answers
-    return log.answers(*given, model_version=entry.model_version, role=entry.role)
-
-
-def test_what_was_not_written_to_the_end_waits_for_the_next_start(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    service.answer("one")
+    service.learn("one")
+    service.log.seal()
+    writer = Writer(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(pq, "write_table", refuse)
-        with PredictionLog(tmp_path, contract, NEVER) as log:
-            put(log, answered("one", rows=3))
-    assert (log.counters().queued_rows, log.counters().dropped_rows) == (3, 0)
-    assert log_recovery.recover(tmp_path).rows == 3
-
-
-def test_a_journal_that_fails_is_counted_and_told_and_fails_no_request(
-    tmp_path: Path,
-    contract: Contract,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with PredictionLog(tmp_path, contract, NEVER) as log:
-        with monkeypatch.context() as patch:
-            patch.setattr(log_journal.fcntl, "flock", refuse)
-            assert put(log, answered("one"))
-        assert log.counters().write_errors == 1
-        assert "kill -9 would lose rows, the journal fails: [Errno 28]" in caplog.text
-        assert journals(tmp_path) == []
-        assert put(log, answered("two"))
-        assert len(journals(tmp_path)) == 1
-    assert log.counters() == (0, 2, 0, 1, 0, 0)
-
-
-def test_an_entry_that_the_disk_took_half_of_spoils_no_other(
-    tmp_path: Path, contract: Contract
-) -> None:
-    journal = Journal(tmp_path, TOKEN, contract)
-    journal.append(answered("one"))
-    segment = journal._current
-    assert segment is not None
-    whole, segment._file = segment._file, HalfFull(segment._file)  # type: ignore[assignment]
-    with pytest.raises(OSError, match="No space left"):
-        journal.append(answered("two"))
-    segment._file = whole
-    journal.append(answered("three"))
-    journal.close()
-    assert log_recovery.recover(tmp_path) == (2, 0, [])
-    assert [row[0] for row in rows_of(tmp_path)] == ["one", "three"]
-
-
-class HalfFull:
-    """A file on a disk that takes half of what it is given."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-
-    def write(self, data: bytes) -> int:
-        return int(self.file.write(data[: len(data) // 2]))
-
-    def truncate(self, size: int) -> None:
-        self.file.truncate(size)
-
-
-def test_half_a_segment_that_never_got_its_name_is_removed_once_it_is_old(
-    tmp_path: Path, contract: Contract
-) -> None:
-    part = tmp_path / f".{TOKEN}-000001.journal.part"
-    part.touch()
-    log_recovery.recover(tmp_path)
-    assert part.exists()
-    os.utime(part, (0, 0))
-    log_recovery.recover(tmp_path)
-    assert not part.exists()
+        patch.setattr(log_writer, "write", refuse_feedback)
+        writer.write(service.token)
+    assert writer.done == {"written_rows": 1, "write_errors": 1}
+    assert service.segments() == ["000001.sealed"]
+    writer.write(service.token)
+    assert (writer.done["written_rows"], service.segments()) == (2, [])
 
 
 def test_what_arrow_refuses_is_lost_and_counted_and_the_next_files_are_written(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_file = log_files._write
+    write = log_writer.write
 
-    def refuse_answers(current: Any) -> int:
-        if "answers" in str(current.path):
+    def refuse_answers(table: pa.Table, path: Path) -> None:
+        if "answers" in str(path):
             raise pa.ArrowNotImplementedError("no such type")
-        return write_file(current)
+        write(table, path)
 
-    with PredictionLog(tmp_path, contract, NEVER) as log:
-        monkeypatch.setattr(log_files, "_write", refuse_answers)
-        put(log, answered("one", rows=2))
-        log.feedback("one", 0, True)
-        log.flush()
-        assert log.counters() == (0, 1, 2, 1, 0, 0)
-        assert journals(tmp_path) == []
+    monkeypatch.setattr(log_writer, "write", refuse_answers)
+    service.answer("one", rows=2)
+    service.learn("one")
+    service.log.seal()
+    writer = Writer(tmp_path)
+    writer.write(service.token)
+    assert writer.done["dropped_rows"] == 2
+    assert (writer.done["written_rows"], writer.done["write_errors"]) == (1, 1)
+    assert service.segments() == []
+
+
+def test_a_fault_of_the_writer_is_counted_and_stays_with_its_segment(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer("one")
+    service.log.seal()
+    service.answer("two")
+    service.log.seal()
+    make, first = log_writer.groups, [True]
+
+    def fail_once(found: Any) -> Any:
+        if first.pop() if first else False:
+            raise RuntimeError("a mistake of ours")
+        return make(found)
+
+    monkeypatch.setattr(log_writer, "groups", fail_once)
+    writer = Writer(tmp_path)
+    writer.write(service.token)
+    assert (writer.done["written_rows"], writer.done["write_errors"]) == (1, 1)
+    assert service.segments() == ["000001.sealed"]
+
+
+def test_a_journal_that_cannot_be_locked_is_counted_and_told_and_fails_no_request(
+    tmp_path: Path,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(log_journal.fcntl, "flock", refuse)
+        service.answer("one")
+    assert service.log.counters() == (1, 0, 1)
+    assert "kill -9 would lose rows, the journal fails: [Errno 28]" in caplog.text
+    service.answer("two")
+    assert service.log.counters() == (0, 0, 1)
+    service.kill()
+    assert recover(tmp_path) == recovered(2)
+
+
+def test_an_entry_that_the_disk_took_half_of_spoils_no_other(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.writev
+
+    def take_half(file: int, parts: Sequence[bytes]) -> int:
+        data = b"".join(parts)
+        return write(file, [data[: len(data) // 2]])
+
+    service.answer("one")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "writev", take_half)
+        service.answer("two")
+        assert service.log.counters().queued_rows == 1
+        service.log.seal()
+        service.answer("three")
+        assert service.segments() == ["000001.sealed"]
+    service.answer("four")
+    service.kill()
+    assert recover(tmp_path) == recovered(4)
+    assert [row[0] for row in rows_of(tmp_path)] == ["four", "one", "three", "two"]
+
+
+def test_a_folder_that_is_removed_costs_what_was_in_it(tmp_path: Path, contract: Contract) -> None:
+    folder = tmp_path / "log"
+    service = Service(folder, contract)
+    service.answer("gone")
+    shutil.rmtree(folder)
+    service.log.seal()
+    service.answer("kept")
+    assert service.log.counters() == (0, 0, 0)
+    service.log.close()
+    assert recover(folder) == recovered(1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from {{cookiecutter.project_slug}}.scoring import Answers
+from {{cookiecutter.project_slug}}.answers import Answers
 from {{cookiecutter.project_slug}}.serving import replies
 
 

@@ -13,10 +13,10 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from .. import contract as contracts
+from ..answers import Answers
 from ..contract import Column, Contract
 from ..files import UserError, read_yaml
 from ..paths import CONTRACT
-from ..scoring import Answers
 from . import replies
 from .batch import Batcher
 from .explain import shapley
@@ -133,13 +133,14 @@ class Service:
         return None if self.champion.model is None else self.champion.model.examples.rows[0]
 
     def look(self) -> None:
-        """Bring the metrics up to date."""
+        """Bring the metrics up to date, and the log to what it could not do before."""
         self.telemetry.look(self.champion.model)
         self.telemetry.take_over("shadow_errors", self.batcher.shadow_errors)
         for role, place in (("champion", self.champion), ("shadow", self.shadow)):
             for outcome, count in ({} if place is None else place.outcomes).items():
                 self.telemetry.take_over("models", count, role, outcome)
         if self.log is not None:
+            self.log.look()
             self.telemetry.look_at_log(self.log.counters())
 
     async def watch(self) -> None:
@@ -268,7 +269,6 @@ def _log(settings: Settings, contract: Contract) -> PredictionLog | None:
         return None
     limits = Limits(
         queue_rows=settings.log_queue_rows,
-        flush_rows=min(Limits().flush_rows, settings.log_queue_rows),
         flush_seconds=settings.log_flush_seconds,
         file_bytes=settings.log_file_bytes,
     )

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import structlog
 
+from ..answers import Answers
 from ..recipe import Arrays
-from ..scoring import Answers
 from .log import PredictionLog
 from .rows import Reader, Row
 from .served import Place, Served

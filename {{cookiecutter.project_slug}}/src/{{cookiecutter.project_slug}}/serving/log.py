@@ -1,92 +1,80 @@
 """log: answers and outcomes in, Parquet files by day out; no request waits for them (Rule 29).
 
-A request hands its arrays over, which takes microseconds; a thread makes tables of them and writes
-them: `answers/day=2013-07-01/….parquet` and `feedback/day=2013-07-03/….parquet` below the folder,
-each row on the day (UTC) that it was handed over. Several processes may log to one folder.
+A request hands its arrays over, which takes microseconds: they are appended to a journal before
+anybody is answered, and so outlive the process, kill -9 included (log_journal). Another process
+makes files of the journal (log_process, log_writer): `answers/day=2013-07-01/….parquet` and
+`feedback/day=2013-07-03/….parquet` below the folder, each row on the day (UTC) that it was handed
+over. Several processes may log to one folder.
 
-What was handed over outlives the process, kill -9 included: it stands in a journal before anybody
-is answered (log_journal), whence the log that starts next in the folder takes it (log_recovery).
-While the disk is full, rows wait in the queue; only those that find it full are dropped, and
-counted. A journal that cannot be written is counted and told, and fails no request.
+The journal is the queue. While the disk is full, rows wait in memory; those that find the queue
+full are dropped, and counted. A journal that cannot be written is counted and told, and fails no
+request.
 """
 
 import logging
-import secrets
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from ..answers import Answers
 from ..contract import Contract
 from ..files import first_line
-from ..scoring import Answers
-from .log_files import DayFiles
 from .log_journal import Journal
-from .log_recovery import recover
-from .log_tables import (
-    Answered,
-    Blocks,
-    Entry,
-    File,
-    Layout,
-    Outcome,
-    blocks,
-    by_file,
-    layout,
-    tables,
-)
+from .log_process import LogProcess
+from .log_records import ENCODER, Answered, Layout, Outcome, layout, pack
 
 LOGGER = logging.getLogger(__name__)
 COMPLAIN_EVERY = 60.0  # seconds
+FILE_ROWS = 10_000
 
 
 class Limits(NamedTuple):
-    """How much may wait, when it is written, and when a file is large enough for the next one."""
+    """How much may wait, when it is written, and when a file is large enough for the next one.
+
+    `file_bytes` are the journal's, several times those of the file that is made of them.
+    """
 
     queue_rows: int = 100_000
-    flush_rows: int = 10_000
     flush_seconds: float = 5.0
     file_bytes: int = 4_000_000
-    file_rows: int = 10_000
 
 
 class Counters(NamedTuple):
-    """What became of the rows since the start, and how many wait now.
+    """How many rows wait now, how many were dropped, and how often a write failed."""
 
-    `recovered_rows` were killed processes', `torn_records` what these had not written whole.
-    """
-
-    queued_rows: int = 0
-    written_rows: int = 0
-    dropped_rows: int = 0
-    write_errors: int = 0
-    recovered_rows: int = 0
-    torn_records: int = 0
+    queued_rows: int
+    dropped_rows: int
+    write_errors: int
 
 
 class PredictionLog:
     """The log of one process; `close` it to write what still waits."""
 
-    def __init__(self, folder: Path, contract: Contract, limits: Limits | None = None) -> None:
-        """Start the thread. The folder is made with the first entry."""
-        self._folder, self._contract = folder, contract
-        self._limits, token = limits or Limits(), secrets.token_hex(4)
-        self._files = DayFiles(folder, token, self._limits.file_bytes, self._limits.file_rows)
-        self._journal = Journal(folder, token, contract)
-        self._layouts: dict[tuple[str, ...], Layout] = {}
-        self._lock = threading.Lock()
-        self._waiting: list[Entry] = []
-        self._waiting_rows = 0  # of those queued; the others are being written, or could not be
-        self._queued = self._written = self._dropped = self._errors = 0
-        self._recovered = self._torn = 0
-        self._unkept = 0  # rows of those queued, at most, that stand in no journal
+    def __init__(
+        self,
+        folder: Path,
+        contract: Contract,
+        limits: Limits | None = None,
+        *,
+        writes: bool = True,
+    ) -> None:
+        """Start the process that writes the files, if it `writes`; else recover() will."""
+        self._limits = limits or Limits()
+        rows = max(1, min(FILE_ROWS, self._limits.queue_rows // 2))
+        self._journal = Journal(folder, contract, rows, self._limits.file_bytes)
+        self._layouts: dict[Any, tuple[int, Layout]] = {}
+        self._unkept: deque[tuple[bytes, int, int]] = deque()  # what the disk did not take yet
+        self._queued = 0  # rows at most, since it was last looked at
+        self._dropped = self._errors = 0
+        self._closed = False
         self._complained = -COMPLAIN_EVERY
-        self._due, self._closing, self._flushing = (threading.Event(), False, threading.Lock())
-        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
-        self._thread.start()
+        self._process: LogProcess | None = None
+        if writes:
+            self._process = LogProcess(folder, self._journal.token, self._limits.flush_seconds)
 
     def answers(
         self,
@@ -99,7 +87,7 @@ class PredictionLog:
         model_version: str,
         role: str = "champion",
     ) -> bool:
-        """Hand over the rows of requests that were scored together; False when any were dropped.
+        """Hand over the rows of requests that were scored together; False when they were dropped.
 
         Args:
             request_ids: of the requests; the rows of each are numbered from 0.
@@ -107,56 +95,65 @@ class PredictionLog:
             raw: columns of the contract, typed as the features take them; one may be left out.
             features: the model's features, float32 or texts.
             answers: what the scorer answered.
-            model_version: of the model that answered; all its rows have the same features.
+            model_version: of the model that answered.
             role: champion or shadow.
-
-        The answers must not be changed afterwards.
         """
         now, rows = time.time_ns(), len(answers.prediction)
-        which = (role, model_version, request_ids, lengths)
-        try:
-            columns = self._blocks(model_version, raw), self._blocks(model_version, features)
-        except Exception as error:  # of a feature that is a number now and a text then
-            with self._lock:
-                self._dropped += rows
-            self._complain(f"{rows} rows are lost: {first_line(error)}")
+        if not self._has_room(rows):
             return False
-        return self._put(Answered(now, rows, *which, *columns, answers))
+        try:
+            which = (role, model_version, *raw, None, *features)
+            if which not in self._layouts:
+                found = layout(role, model_version, raw, features, answers)
+                self._layouts[which] = self._journal.layout(found), found
+            number, known = self._layouts[which]
+            parts = pack(known, raw, features, answers)
+            record = ENCODER.encode(Answered(number, now, request_ids, lengths, parts))
+        except Exception as error:  # of a feature that is a number now and a text then
+            self._drop(rows, f"{rows} rows are lost: {first_line(error)}")
+            return False
+        self._put(record, rows, now)
+        return True
 
     def feedback(self, request_id: str, row: int, outcome: Any) -> bool:
         """Hand over the true outcome of a row, typed as the target; False when it was dropped."""
-        return self._put(Outcome(time.time_ns(), 1, request_id, row, outcome))
+        if not self._has_room(1):
+            return False
+        now = time.time_ns()
+        self._put(ENCODER.encode(Outcome(now, request_id, row, outcome)), 1, now)
+        return True
 
     def counters(self) -> Counters:
         """What became of the rows so far."""
-        with self._lock:
-            now = (self._queued, self._written, self._dropped, self._errors)
-            return Counters(*now, self._recovered, self._torn)
+        waiting, _ = self._journal.rows()
+        return Counters(waiting + self._unkept_rows(), self._dropped, self._errors)
 
-    def flush(self) -> None:
-        """Write what waits, now, in this thread."""
-        with self._flushing:
-            with self._lock:
-                entries, self._waiting, self._waiting_rows = self._waiting, [], 0
-                segment = self._journal.rotate()
-            for file, group in by_file(entries):
-                self._add(file, group, segment)
-            self._settle()
+    def look(self) -> None:
+        """Try once more what failed: to write, and to have a writer."""
+        self._keep()
+        if self._process is not None:
+            self._process.look()
+
+    def seal(self) -> None:
+        """Have what waits written now."""
+        self._journal.seal()
+        self._wake()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Write what waits and end the thread, within so many seconds.
+        """Have what waits written, and wait for that so many seconds.
 
-        What is left stays in the journal for the next start, or is dropped if it is not there.
+        What is not written by then stays in the journal.
         """
-        with self._lock:
-            self._closing = True
-        self._due.set()
-        self._thread.join(timeout)
-        with self._lock:
-            lost = min(self._queued, self._unkept)
-        self._lose(lost, f"{lost} rows could not be written before the end")
-        if not self._thread.is_alive():  # else the lock on the journal ends with the process
-            self._journal.close()
+        if self._closed:
+            return
+        self._closed = True
+        self._keep()
+        if lost := self._unkept_rows():
+            self._unkept.clear()
+            self._drop(lost, f"{lost} rows could not be written before the end")
+        self._journal.close()
+        if self._process is not None:
+            self._process.close(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -164,101 +161,49 @@ class PredictionLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _blocks(self, model_version: str, columns: Mapping[str, np.ndarray]) -> Blocks:
-        which = (model_version, *columns)
-        if which not in self._layouts:
-            self._layouts[which] = layout(columns)
-        return blocks(columns, self._layouts[which])
+    def _has_room(self, rows: int) -> bool:
+        if self._closed:
+            self._drop(rows, "rows came after the end")
+            return False
+        if self._queued + rows > self._limits.queue_rows and (
+            self._look() + rows > self._limits.queue_rows
+        ):
+            self._drop(rows, f"{self._dropped + rows} rows were dropped so far: the queue is full")
+            self._wake()
+            return False
+        return True
 
-    def _put(self, entry: Answered | Outcome) -> bool:
-        with self._lock:
-            room = 0 if self._closing else self._limits.queue_rows - self._queued
-            kept = entry if entry.rows <= room else entry.first(room)
-            self._dropped += entry.rows - kept.rows
-            self._queued += kept.rows
-            before = self._waiting_rows
-            self._waiting_rows = after = before + kept.rows
-            if kept.rows:
-                self._waiting.append(kept)
-                self._keep(kept)
-        if before < self._limits.flush_rows <= after:
-            self._due.set()
-        return kept is entry
+    def _look(self) -> int:
+        self._queued = sum(self._journal.rows()) + self._unkept_rows()
+        return self._queued
 
-    def _keep(self, entry: Entry) -> None:
-        """Append to the journal, whatever comes of it."""
+    def _unkept_rows(self) -> int:
+        return sum(rows for _, rows, _ in self._unkept)
+
+    def _put(self, record: bytes, rows: int, time: int) -> None:
+        self._queued += rows
+        self._unkept.append((record, rows, time))
+        self._keep()
+
+    def _keep(self) -> None:
+        """Append what the journal does not hold yet, whatever comes of it."""
+        sealed = False
         try:
-            self._journal.append(entry)
-        except Exception as error:
-            self._unkept += entry.rows
+            while self._unkept:
+                sealed |= self._journal.append(*self._unkept[0])
+                self._unkept.popleft()
+        except OSError as error:
             self._errors += 1
             self._complain(f"kill -9 would lose rows, the journal fails: {first_line(error)}")
+        if sealed:
+            self._wake()
 
-    def _run(self) -> None:
-        self._come_what_may(self._recover)
-        while not self._closing:
-            self._due.wait(self._limits.flush_seconds)
-            self._due.clear()
-            self._come_what_may(self.flush)
-        self._come_what_may(self.flush)
+    def _wake(self) -> None:
+        if self._process is not None:
+            self._process.wake()
 
-    def _come_what_may(self, do: Callable[[], None]) -> None:
-        """A fault of the log is counted and told; it must end neither the thread nor a request."""
-        dropped = self._dropped
-        try:
-            do()
-        except Exception as error:
-            with self._lock:
-                self._errors += 1
-            self._complain(f"the log failed: {first_line(error)}")
-        if self._dropped > dropped:
-            self._complain(f"{self._dropped} rows were dropped so far: the queue was full")
-
-    def _recover(self) -> None:
-        """Bring in what killed processes have left in the folder."""
-        rows, torn, errors = recover(self._folder)
-        with self._lock:
-            self._recovered += rows
-            self._torn += torn
-            self._errors += len(errors)
-        if rows or torn:
-            LOGGER.warning("prediction log: %d rows of a killed process, %d torn", rows, torn)
-        for error in errors:
-            self._complain(f"a journal could not be recovered: {error}")
-
-    def _add(self, file: File, group: list[Entry], segment: int) -> None:
-        """Make tables of what belongs to one file; what they cannot hold is lost."""
-        rows = sum(entry.rows for entry in group)
-        try:
-            made = tables(group, self._contract)
-            self._files.add(file, made, segment)
-        except Exception as error:  # of one group, which the others do not suffer for
-            self._lose(rows, f"{rows} rows are lost: {first_line(error)}")
-        else:
-            lost = rows - sum(table.num_rows for table in made)
-            self._lose(lost, f"{lost} rows fit no table")
-
-    def _settle(self) -> None:
-        """Write the files; rows that could not be written stay in the queue and in the journal."""
-        done = self._files.write()
-        waiting = self._files.waiting()
-        with self._lock:
-            self._queued -= done.rows
-            self._written += done.rows
-            self._errors += len(done.errors)
-            if not self._waiting and not waiting:
-                self._unkept = 0
-        for error in done.errors:
-            self._complain(f"rows could not be written: {error}")
-        self._lose(done.lost, f"{done.lost} rows fit no file")
-        self._journal.forget(waiting)
-
-    def _lose(self, rows: int, why: str) -> None:
-        if not rows:
-            return
-        with self._lock:
-            self._queued -= rows
-            self._dropped += rows
+    def _drop(self, rows: int, why: str) -> None:
+        self._dropped += rows
         self._complain(why)
 
     def _complain(self, what: str) -> None:

@@ -1,179 +1,249 @@
-"""log_journal: entries in, bytes that outlive their process out; and back, once it was killed.
+"""log_journal: answers and outcomes in, bytes that outlive their process out; and back.
 
-Before anybody is answered, an entry is appended to the journal of its process with one write. It
+Before anybody is answered, a record is appended to the journal of its process with one write. It
 then stands in the system's page cache, which `kill -9` does not touch; a power cut may take it,
-since nothing is forced to disk. The journal is a chain of segments, `.TOKEN-000001.journal` in the
-log's folder, hidden from readers. A segment is locked while its process lives, and deleted once
-its rows stand in Parquet files. It begins with the contract that its rows were read by, so that
-whoever finds it needs nothing else. Its records are MessagePack, each behind its length.
+since nothing is forced to disk.
+
+A journal is a folder `.TOKEN.journal` in the log's, hidden from readers, of segments: `000001.open`
+grows, `000001.sealed` is whole. A segment begins with the contract that its rows were read by, so
+that whoever finds it needs nothing else. Its records are MessagePack, each behind its length. The
+journal's process and the writer of its files share the lock of the folder: who gets it alone knows
+that both are dead.
 """
 
 import errno
 import fcntl
 import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
-import numpy as np
 
 from ..contract import Contract
-from .log_files import PART
-from .log_tables import Answered, Entry, Outcome
+from ..files import UserError
+from .log_records import DECODER, ENCODER, Answered, Layout, Outcome, Record
 
-SUFFIX = ".journal"
+FORMAT = 2
+SUFFIX, NEW = ".journal", ".new"
+OPEN, SEALED = ".open", ".sealed"
 LENGTH = Struct("<Q")
+OTHER = "of another version of the service; start that once to read it"
+DAY = 86_400_000_000_000  # nanoseconds
 
 
-class Journal:
-    """What one process has handed over and may not have written; nothing is made before it is."""
+class _Head(msgspec.Struct, array_like=True):
+    """What a segment begins with."""
 
-    def __init__(self, folder: Path, token: str, contract: Contract) -> None:
-        self._folder, self._token = folder, token
-        self._head = contract.model_dump_json().encode()
-        self._current: _Segment | None = None
-        self._older: dict[int, _Segment] = {}
-        self._number = 1
-
-    def append(self, entry: Entry) -> None:
-        """Keep an entry.
-
-        Raises:
-            OSError: when it could not be written; the entries before it are as they were.
-            ValueError: when it holds what MessagePack does not.
-        """
-        record = ENCODER.encode((isinstance(entry, Answered), entry))
-        if self._current is None:
-            path = self._folder / f".{self._token}-{self._number:06}{SUFFIX}"
-            self._current = _Segment(path, self._head)
-        self._current.append(record)
-
-    def rotate(self) -> int:
-        """Begin another segment with the next entry; the number of the one that ends."""
-        if self._current is not None:
-            self._older[self._number], self._current = self._current, None
-        self._number += 1
-        return self._number - 1
-
-    def forget(self, needed: Collection[int] = ()) -> None:
-        """Delete the segments that have ended, but for those that are still needed."""
-        for number in self._older.keys() - {*needed}:
-            self._older.pop(number).delete()
-
-    def close(self) -> None:
-        """Leave what is not written to whoever looks for it next."""
-        self.rotate()
-        while self._older:
-            self._older.popitem()[1].close()
-
-
-class _Segment:
-    """A file of records, locked for as long as it is open; it has its name once it is locked."""
-
-    def __init__(self, path: Path, head: bytes) -> None:
-        self._path, self._size = path, 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}{PART}")
-        self._file = part.open("ab", buffering=0)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.append(head)
-            part.rename(path)
-        except OSError:
-            self.close()
-            part.unlink(missing_ok=True)
-            raise
-
-    def append(self, record: bytes) -> None:
-        """Write all of it or nothing."""
-        data = LENGTH.pack(len(record)) + record
-        if self._file.write(data) < len(data):
-            self._file.truncate(self._size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += len(data)
-
-    def delete(self) -> None:
-        """Remove it, then its lock."""
-        self._path.unlink(missing_ok=True)
-        self.close()
-
-    def close(self) -> None:
-        """Take its lock off."""
-        self._file.close()
+    format: int
+    contract: str
+    layouts: list[Layout]
 
 
 class Found(NamedTuple):
-    """What a segment holds: the contract of its rows, its entries, and records that are torn."""
+    """What a segment holds: the contract of its rows, layouts, records, and how many are torn."""
 
-    contract: Contract | None
-    entries: list[Entry]
+    contract: Contract
+    layouts: list[Layout]
+    records: list[Answered | Outcome]
     torn: int
 
 
-@contextmanager
-def taken(path: Path) -> Iterator[BinaryIO | None]:
-    """The segment, locked; None when its process lives, or another has just dealt with it."""
-    try:
-        file = path.open("r+b")  # some file systems lock only what may be written to
-    except FileNotFoundError:
-        yield None
-        return
-    with file:
+HEAD = msgspec.msgpack.Decoder(_Head)
+
+
+class Journal:
+    """What one process has handed over; nothing is made before there is something."""
+
+    def __init__(self, folder: Path, contract: Contract, rows: int, size: int) -> None:
+        """A segment is sealed at so many rows or bytes, and at the end of the day (UTC)."""
+        self.token = secrets.token_hex(4)
+        self._folder, self._contract = folder, contract.model_dump_json()
+        self._rows, self._size = rows, size
+        self._layouts: dict[Layout, int] = {}
+        self._lock: BinaryIO | None = None
+        self._number = 0
+        self._open: _Segment | None = None
+        self._sealed: list[tuple[Path, int]] = []
+
+    def layout(self, found: Layout) -> int:
+        """The number of a layout, which records name it by."""
+        return self._layouts.setdefault(found, len(self._layouts))
+
+    def append(self, record: bytes, rows: int, time: int) -> bool:
+        """Keep an encoded record; True when that sealed a segment.
+
+        Raises:
+            OSError: when it could not be written; the records before it are as they were.
+        """
+        sealed = self._open is not None and self._open.day != time // DAY
+        if sealed:
+            self.seal()
+        segment = self._open or self._begin(time // DAY)
+        for told in [*self._layouts][segment.told :]:
+            segment.append(ENCODER.encode(told), 0)
+            segment.told += 1
+        segment.append(record, rows)
+        if segment.rows >= self._rows or segment.size >= self._size:
+            self.seal()
+        return sealed or self._open is None
+
+    def seal(self) -> None:
+        """End the segment that grows, if one does: its files can be written for good."""
+        if self._open is not None:
+            segment, self._open = self._open, None
+            self._sealed.append((segment.seal(), segment.rows))
+
+    def rows(self) -> tuple[int, int]:
+        """How many rows wait in segments that are sealed, and in the one that grows."""
+        self._sealed = [each for each in self._sealed if each[0].exists()]
+        waiting = sum(rows for _, rows in self._sealed)
+        return waiting, self._open.rows if self._open else 0
+
+    def close(self) -> None:
+        """Leave the journal to its writer, or to whoever looks for it next."""
+        self.seal()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _begin(self, day: int) -> "_Segment":
+        place = self._folder / f".{self.token}{SUFFIX}"
+        if self._lock is not None and os.fstat(self._lock.fileno()).st_nlink == 0:
+            self._lock.close()  # somebody has removed the folder
+            self._lock = None
+        self._lock = self._lock or _make(place)
+        head = ENCODER.encode(_Head(FORMAT, self._contract, [*self._layouts]))
+        self._open = _Segment(place / f"{self._number + 1:06}{OPEN}", head, day)
+        self._open.told = len(self._layouts)
+        self._number += 1
+        return self._open
+
+
+class _Segment:
+    """A file of records; `told` is how many layouts it holds."""
+
+    def __init__(self, path: Path, head: bytes, day: int) -> None:
+        self._path, self.day, self.told = path, day, 0
+        self.rows = self.size = 0
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.append(head, 0)
+        except OSError:
+            path.unlink()
+            os.close(self._file)
+            raise
+
+    def append(self, record: bytes, rows: int) -> None:
+        """Write a record whole, or not at all."""
+        length = LENGTH.size + len(record)
+        done = os.writev(self._file, (LENGTH.pack(len(record)), record))
+        if done < length:
+            os.ftruncate(self._file, self.size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.size += length
+        self.rows += rows
+
+    def seal(self) -> Path:
+        """Close it under its last name."""
+        os.close(self._file)
+        sealed = self._path.with_suffix(SEALED)
+        try:
+            return self._path.rename(sealed)
+        except OSError:  # of a folder that is gone, whose rows are, too
+            return sealed
+
+
+def _make(place: Path) -> BinaryIO:
+    """A journal's folder and its lock; it has its name once it is locked."""
+    made = place.with_suffix(NEW)
+    made.mkdir(parents=True, exist_ok=True)
+    lock = (made / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        made.rename(place)
+    except OSError:
+        lock.close()
+        raise
+    return lock
+
+
+@contextmanager
+def locked(place: Path, how: int) -> Iterator[bool]:
+    """Hold the lock of a journal (LOCK_SH or LOCK_EX), if it is there and nobody else's.
+
+    Raises:
+        UserError: for a journal of a former version, which was a file.
+    """
+    if place.is_file():
+        raise UserError(f"{place} is {OTHER}")
+    try:
+        lock = (place / "lock").open("r+b")  # some file systems lock only what may be written to
+    except FileNotFoundError:
+        yield False
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield None
+            yield False
         else:
-            yield file if os.fstat(file.fileno()).st_nlink else None
+            yield os.fstat(lock.fileno()).st_nlink > 0
 
 
-def read(file: BinaryIO) -> Found:
-    """All that stands in a segment; a torn record is one that nobody was answered after."""
-    records = list(_records(file))
-    if not records or records[0] is None:
-        return Found(None, [], len(records))
-    entries = [_entry(record) for record in records[1:]]
-    whole = [entry for entry in entries if entry is not None]
-    contract = Contract.model_validate_json(records[0])
-    return Found(contract, whole, len(entries) - len(whole))
+def remove(place: Path) -> None:
+    """Remove a journal that holds no segments."""
+    with suppress(OSError):  # it holds some that could not be written
+        if {path.name for path in place.iterdir()} <= {"lock"}:
+            (place / "lock").unlink()
+            place.rmdir()
+
+
+def read(path: Path) -> Found | None:
+    """All that stands in a segment so far; None when it has not got a whole head.
+
+    Raises:
+        UserError: when another version of this program wrote it.
+    """
+    with path.open("rb") as file:
+        first, *others = [*_records(file)] or [None]
+    if first is None:
+        return None
+    try:
+        head = HEAD.decode(first)
+    except msgspec.DecodeError:
+        head = _Head(0, "", [])
+    if head.format != FORMAT:
+        raise UserError(f"{path} is {OTHER}")
+    layouts, records, torn = head.layouts, list[Answered | Outcome](), 0
+    for record in map(_decoded, others):
+        match record:
+            case Layout():
+                layouts.append(record)
+            case None:
+                torn += 1
+            case _:
+                records.append(record)
+    return Found(Contract.model_validate_json(head.contract), layouts, records, torn)
 
 
 def _records(file: BinaryIO) -> Iterator[bytes | None]:
     """The records; None for the last one, if it ends before its end."""
-    while start := file.read(LENGTH.size):
-        length = LENGTH.unpack(start)[0] if len(start) == LENGTH.size else -1
-        left = os.fstat(file.fileno()).st_size - file.tell()
-        if not 0 <= length <= left:
+    data, at = file.read(), 0
+    while at < len(data):
+        start = at + LENGTH.size
+        end = start + LENGTH.unpack_from(data, at)[0] if start <= len(data) else start
+        if end > len(data):
             yield None
             return
-        yield file.read(length)
+        yield data[start:end]
+        at = end
 
 
-def _entry(record: bytes | None) -> Entry | None:
+def _decoded(record: bytes | None) -> Record | None:
     try:
-        answered, packed = TAGGED.decode(record or b"")
-        return ANSWERED.decode(packed) if answered else OUTCOME.decode(packed)
-    except (msgspec.DecodeError, ValueError, TypeError):
+        return None if record is None else DECODER.decode(record)
+    except (msgspec.DecodeError, ValueError):
         return None
-
-
-def _plain(array: np.ndarray) -> tuple[str, tuple[int, ...], Any]:
-    """An array as MessagePack takes it: texts as a list, numbers as the bytes that they are."""
-    kind = array.dtype.str
-    return kind, array.shape, array.tolist() if kind == "|O" else array.tobytes()
-
-
-def _array(_: type, plain: tuple[str, tuple[int, ...], Any]) -> np.ndarray:
-    kind, shape, values = plain
-    if kind == "|O":
-        return np.array(values, dtype=object)
-    return np.frombuffer(values, kind).reshape(shape)
-
-
-ENCODER = msgspec.msgpack.Encoder(enc_hook=_plain)
-TAGGED = msgspec.msgpack.Decoder(tuple[bool, msgspec.Raw])
-ANSWERED = msgspec.msgpack.Decoder(Answered, dec_hook=_array)
-OUTCOME = msgspec.msgpack.Decoder(Outcome)

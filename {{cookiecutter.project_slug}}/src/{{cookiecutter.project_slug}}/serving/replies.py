@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..scoring import Answers
+from ..answers import Answers
 from .explain import Explanation
 from .served import Served
 

@@ -121,11 +121,10 @@ class Workers:
         self._first = {*self._born}
         while self._born or self._due:
             pid, status = self._wait()
-            if pid:
+            if pid in self._born:  # else it was a child of a worker that was killed
                 self._ended(pid, os.waitstatus_to_exitcode(status))
             self._start_successors()
         signal.alarm(0)
-        self._recover()
         if self._refused:
             raise SystemExit(UserError.exit_code)  # the worker has said why
 
@@ -190,15 +189,6 @@ class Workers:
         self._due.append(time.monotonic() + max(0.0, self._respite - lived))
         self._respite = min(2 * self._respite, LONGEST_RESPITE)
 
-    def _recover(self) -> None:
-        """Bring into the log what workers left that were killed with no successor to do it."""
-        from .log_recovery import recover
-
-        if self._settings.prediction_log is not None:
-            rows, torn, errors = recover(self._settings.prediction_log)
-            if rows or torn or errors:
-                self._log.warning("log recovered", rows=rows, torn=torn, errors=errors)
-
     def _stop(self, *_: Any) -> None:
         self._stopping = True
         signal.alarm(ceil(self._settings.grace_seconds) + 15)
@@ -223,7 +213,6 @@ def _spare_the_collector() -> None:
 
 def preload() -> None:
     """Import what the workers need, once for all of them, and set their logs up."""
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others keep more than they need
     from .. import features  # noqa: F401
     from . import app  # noqa: F401
     from .telemetry import set_up_logs

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -17,9 +17,11 @@ from prometheus_client import (
     multiprocess,
 )
 
-from .log import Counters
-from .served import Served
 from .settings import METRICS_FOLDER
+
+if TYPE_CHECKING:
+    from .log import Counters
+    from .served import Served
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -56,23 +58,7 @@ class Telemetry:
             "shadow_errors": Counter(
                 "serving_shadow_errors_total", "Batches that the challenger failed on.", **own
             ),
-            "written_rows": Counter("serving_log_written_rows_total", "Rows logged.", **own),
-            "dropped_rows": Counter(
-                "serving_log_dropped_rows_total",
-                "Rows not logged: the queue was full, or no file holds them.",
-                **own,
-            ),
-            "write_errors": Counter(
-                "serving_log_write_errors_total", "Writes of the log that failed.", **own
-            ),
-            "recovered_rows": Counter(
-                "serving_log_recovered_rows_total", "Rows of killed processes, logged.", **own
-            ),
-            "torn_records": Counter(
-                "serving_log_torn_records_total",
-                "What killed processes were about to log and had answered nobody with.",
-                **own,
-            ),
+            **log_counters(self._registry),
         }
         live = {**own, "multiprocess_mode": "livesum"}
         self._queued = Gauge("serving_log_queued_rows", "Rows waiting to be logged.", **live)
@@ -105,15 +91,15 @@ class Telemetry:
             counter = self._classes[name] = self._predictions.labels(name)
         counter.inc(rows)
 
-    def look(self, model: Served | None) -> None:
+    def look(self, model: "Served | None") -> None:
         """How many requests are being answered, whether there is a model, and how old it is."""
         self._in_flight.set(self.in_flight)
         self._ready.set(model is not None)
         if model is not None and model.trained_until is not None:
             self._age.set(time.time() - model.trained_until)
 
-    def look_at_log(self, counters: Counters) -> None:
-        """What the log has counted."""
+    def look_at_log(self, counters: "Counters") -> None:
+        """What the log has counted on this side of its journal."""
         self._queued.set(counters.queued_rows)
         for name, total in counters._asdict().items():
             if name != "queued_rows":
@@ -133,6 +119,21 @@ class Telemetry:
         everything = CollectorRegistry()
         multiprocess.MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
         return generate_latest(everything)
+
+
+def log_counters(registry: CollectorRegistry) -> dict[str, Counter]:
+    """What becomes of logged rows, counted by the service and by the writer of its log."""
+    told = {
+        "written_rows": "Rows logged.",
+        "dropped_rows": "Rows not logged: the queue was full, or no file holds them.",
+        "write_errors": "Writes of the log that failed.",
+        "recovered_rows": "Rows of killed processes, logged.",
+        "torn_records": "What killed processes were about to log and had answered nobody with.",
+    }
+    return {
+        name: Counter(f"serving_log_{name}_total", words, registry=registry)
+        for name, words in told.items()
+    }
 
 
 def set_up_logs() -> None:

@@ -1,0 +1,123 @@
+"""log_process: a journal in; the process that makes files of it, started, woken and ended, out.
+
+It is a process of its own lest requests wait for it: in a thread, it would hold Python's lock. It
+lives as long as its standard input: when the service ends, however it ends, it writes what is left,
+and ends, too. It imports Arrow when there is something to write; the service never does.
+"""
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..files import first_line
+
+LOGGER = logging.getLogger(__name__)
+RESPITE = 10.0  # seconds between the starts of writers that do not live
+JOURNALS = ".*.journal"
+
+
+class LogProcess:
+    """The writer of one journal, from the side of the service."""
+
+    def __init__(self, folder: Path, token: str, seconds: float) -> None:
+        """Start it; it looks at what the journal holds after so many seconds, or when woken."""
+        words = [folder.absolute(), token, seconds]
+        self._command = [sys.executable, "-P", "-m", __name__, *map(str, words)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = -RESPITE
+        self.look()
+
+    def look(self) -> None:
+        """Start it again if it has died, which costs no row: they stand in the journal."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        if time.monotonic() - self._started < RESPITE:
+            return
+        if self._process is not None:
+            LOGGER.error("prediction log: the writer ended (%s)", self._process.returncode)
+            self._hang_up()
+        self._started = time.monotonic()
+        try:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, start_new_session=True
+            )
+        except OSError as error:
+            LOGGER.error("prediction log: no writer can be started: %s", first_line(error))
+        else:
+            assert self._process.stdin is not None
+            os.set_blocking(self._process.stdin.fileno(), False)
+
+    def wake(self) -> None:
+        """Have it look at once; one that is dead, or has not looked for long, will do so anyway."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):
+                os.write(self._process.stdin.fileno(), b".")
+
+    def close(self, timeout: float) -> None:
+        """Have it write what is left; it may take longer than one waits for it."""
+        if self._process is None:
+            return
+        self._hang_up()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            LOGGER.warning("prediction log: rows are still being written")
+
+    def _hang_up(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+
+
+def main(folder: Path, token: str, seconds: float) -> None:
+    """Write what the journal holds until the service ends; at first, what dead ones have left."""
+    for each in (signal.SIGINT, signal.SIGTERM):  # it ends after the service, not with it
+        signal.signal(each, signal.SIG_IGN)
+    work: Callable[..., None] | None = None
+    woken, ended = False, False
+    while not ended:
+        if work is None and any(folder.glob(JOURNALS)):
+            work = _begin(folder, token)
+        if work is not None:
+            work(growing=not woken)
+        woken = bool(select.select([0], [], [], seconds)[0])
+        ended = woken and not os.read(0, 65_536)
+    if work is not None or any(folder.glob(JOURNALS)):
+        (work or _begin(folder, token))(ended=True)
+
+
+def _begin(folder: Path, token: str) -> Callable[..., None]:
+    """What writes the journal, and counts; what dead processes have left is written."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others keep more than they need
+    from prometheus_client import CollectorRegistry
+
+    from .log_writer import Writer
+    from .telemetry import log_counters, set_up_logs
+
+    set_up_logs()
+    writer, counters, counted = Writer(folder), log_counters(CollectorRegistry()), Counter[str]()
+
+    def count() -> None:
+        for name, total in writer.done.items():
+            counters[name].inc(total - counted[name])
+            counted[name] = total
+
+    def work(**how: bool) -> None:
+        writer.write(token, **how)
+        count()
+
+    writer.recover()
+    count()
+    return work
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
