@@ -165,28 +165,55 @@ def test_a_worker_that_is_killed_is_replaced_while_the_others_answer(
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("killed", ["workers that were stopping", "the whole service"])
+@pytest.mark.parametrize("killed", ["workers", "the service", "the service and its writers"])
 def test_what_was_answered_before_a_kill_stands_in_the_log(
     served: BakedProject, table: tuple[list[Any], list[Any]], killed: str
 ) -> None:
+    log = served.path / "logs/predictions"
     with serving(served, workers=2, log_flush_seconds=600) as server:
         answered = [server.ask("/predict", row)[1]["request_id"] for row in table[0][:20]]
         for request_id in answered:
             assert server.ask("/feedback", {"request_id": request_id, "outcome": True})[0] == 200
         workers = server.workers(2)  # asked for while there is somebody to tell
+        writers = [pid for worker in workers for pid in children(worker)]
+        assert len(writers) == 2
         for pid in workers:
-            os.kill(pid, signal.SIGSTOP)  # so that they write nothing
-        server.process.send_signal(
-            signal.SIGTERM if killed == "workers that were stopping" else signal.SIGKILL
-        )
+            os.kill(pid, signal.SIGSTOP)  # so that they do nothing more
+        if killed == "the service and its writers":
+            for pid in writers:
+                os.kill(pid, signal.SIGKILL)
+        server.process.send_signal(signal.SIGTERM if killed == "workers" else signal.SIGKILL)
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
         server.process.wait(PATIENCE)
-    if killed == "the whole service":
+    if killed == "the service and its writers":
+        assert not list(log.rglob("*.parquet"))
         with serving(served) as server:
             until(lambda: "serving_log_recovered_rows_total 40.0" in server.ask("/metrics")[1])
+    until(lambda: not list(log.glob(".*")))
     assert sorted(logged(served)) == sorted((request_id, True) for request_id in answered)
-    assert not list((served.path / "logs/predictions").glob(".*"))
+
+
+def children(pid: int) -> list[int]:
+    """Give the processes that a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def test_a_writer_that_is_killed_is_replaced_and_what_it_wrote_is_counted(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    with serving(served, log_flush_seconds=0.05) as server:
+        assert server.ask("/predict", table[0][0])[0] == 200
+        until(lambda: "serving_log_written_rows_total 1.0" in server.ask("/metrics")[1])
+        (worker,) = server.workers(1)
+        (writer,) = children(worker)
+        os.kill(writer, signal.SIGKILL)
+        assert server.ask("/predict", table[0][1])[0] == 200
+        until(lambda: "serving_log_written_rows_total 2.0" in server.ask("/metrics")[1])
+        assert server.stop() == 0
+        assert "the writer ended (-9)" in server.output.read_text()
+    assert len(logged(served)) == 2
 
 
 def unreadable(models: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -375,6 +376,24 @@ def test_an_entry_that_the_disk_took_half_of_spoils_no_other(
     service.kill()
     assert recover(tmp_path) == recovered(4)
     assert [row[0] for row in rows_of(tmp_path)] == ["four", "one", "three", "two"]
+
+
+def test_a_journal_leaves_room_on_the_disk_for_the_files_that_are_made_of_it(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer("one")
+    service.log.seal()
+    with monkeypatch.context() as patch:
+        disk = SimpleNamespace(f_bavail=1999, f_frsize=4096)  # of two segments of 4 MB
+        patch.setattr(os, "statvfs", lambda _: disk)
+        service.answer("two")
+        assert service.segments() == ["000001.sealed"]
+        assert service.log.counters() == (2, 0, 1)
+        disk.f_bavail = 2000
+        service.answer("three")
+    assert service.segments() == ["000001.sealed", "000002.open"]
+    service.kill()
+    assert recover(tmp_path) == recovered(3)
 
 
 def test_a_folder_that_is_removed_costs_what_was_in_it(tmp_path: Path, contract: Contract) -> None:

@@ -31,6 +31,7 @@ FORMAT = 2
 SUFFIX, NEW = ".journal", ".new"
 OPEN, SEALED = ".open", ".sealed"
 LENGTH = Struct("<Q")
+ROOM = 16_000_000  # bytes, which is enough for any segment and its files
 OTHER = "of another version of the service; start that once to read it"
 DAY = 86_400_000_000_000  # nanoseconds
 
@@ -115,11 +116,18 @@ class Journal:
             self._lock.close()  # somebody has removed the folder
             self._lock = None
         self._lock = self._lock or _make(place)
+        self._look_for_room()
         head = ENCODER.encode(_Head(FORMAT, self._contract, [*self._layouts]))
         self._open = _Segment(place / f"{self._number + 1:06}{OPEN}", head, day)
         self._open.told = len(self._layouts)
         self._number += 1
         return self._open
+
+    def _look_for_room(self) -> None:
+        """Leave some for the files: a disk that journals have filled would never get empty."""
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < min(2 * self._size, ROOM):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class _Segment:

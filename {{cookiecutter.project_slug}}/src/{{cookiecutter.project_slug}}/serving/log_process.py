@@ -20,7 +20,7 @@ from pathlib import Path
 from ..files import first_line
 
 LOGGER = logging.getLogger(__name__)
-RESPITE = 10.0  # seconds between the starts of writers that do not live
+RESPITE = 5.0  # seconds between the starts of writers that do not live
 JOURNALS = ".*.journal"
 
 

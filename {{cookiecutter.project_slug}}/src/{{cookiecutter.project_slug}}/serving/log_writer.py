@@ -87,7 +87,7 @@ class Writer:
             remove(place)
 
     def _make_files_of(self, path: Path, *, last: bool) -> bool:
-        """Make the files of a segment, and delete it if it is the `last` time; False if it fails."""
+        """Make the files of a segment, and delete it if this is the `last` time; False if not."""
         with self._come_what_may(path):
             found = read(path)
             made = [*groups(found)] if found else []
