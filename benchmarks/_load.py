@@ -1,8 +1,8 @@
 """_load: requests to a server as fast as so many clients can send them; figures out.
 
-By `wrk` (Debian's package of this name) where it is installed, on the last core, which the servers
-are kept off. Else by a client of our own, a process on that core, too: it reads no more of an
-answer than its length, but may be the bottleneck above some 5,000 requests a second.
+By `wrk` (Debian's package of this name) where it is installed, on the last core. Else by a client
+of our own, a process on that core, too: it reads no more of an answer than its length, but may be
+the bottleneck above some 5,000 requests a second.
 """
 
 import argparse
@@ -42,10 +42,9 @@ class Load(NamedTuple):
     p99: float
 
 
-def cores() -> tuple[set[int], set[int]]:
-    """Those for servers, and the one for clients; the same where there is only one."""
-    every = sorted(os.sched_getaffinity(0))
-    return set(every[:-1] or every), {every[-1]}
+def cores() -> list[int]:
+    """Those of the machine; clients run on the last."""
+    return sorted(os.sched_getaffinity(0))
 
 
 def load(
@@ -81,14 +80,14 @@ def _by_own(
 
 
 def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-    _, ours = cores()
+    ours = cores()[-1]
     return subprocess.run(
         command,
         input=text,
         check=True,
         capture_output=True,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, ours),
+        preexec_fn=lambda: os.sched_setaffinity(0, {ours}),
     )
 
 

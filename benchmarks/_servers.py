@@ -28,8 +28,8 @@ class Running:
     seconds: float  # from its start to its first answer
 
     def megabytes(self) -> float:
-        """What the largest of its processes holds, which is a worker."""
-        return max(resident(pid) for pid in family(self.process.pid))
+        """What all of its processes hold; what some of them share is counted once."""
+        return sum(held(pid) for pid in family(self.process.pid))
 
     def processor(self) -> float:
         """Seconds of processor time that its processes have taken so far."""
@@ -43,21 +43,27 @@ def free_port() -> int:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its descendants."""
+    """A process and its descendants; none when it has ended."""
+    if not Path(f"/proc/{pid}").exists():
+        return []
+    return [pid, *(each for child in children(pid) for each in family(child))]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
-    return [pid, *(each for child in children for each in family(int(child)))]
 
 
-def resident(pid: int) -> float:
-    """Megabytes of memory that a process holds; none when it has ended."""
+def held(pid: int) -> float:
+    """Megabytes of memory, a part of what others hold, too; none when it has ended."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    kilobytes = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    kilobytes = [line.split()[1] for line in lines if line.startswith("Pss:")]
     return int(kilobytes[0]) / 1024 if kilobytes else 0.0
 
 
@@ -92,10 +98,11 @@ def started(
     port: int,
     request: tuple[str, bytes, Mapping[str, str]],
     environment: Mapping[str, str],
+    most: int | None = None,
 ) -> Iterator[Running]:
-    """Start a server on the servers' cores, wait until it answers the request, end it after."""
+    """Start a server on so many cores at most, wait until it answers the request, end it after."""
     inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    theirs, _ = cores()
+    theirs = cores()[:most]
     start = time.perf_counter()
     with said.open("wb") as output:
         process = subprocess.Popen(

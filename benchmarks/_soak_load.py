@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from _servers import family, resident
+from _servers import children
 
 KEY = "a-key-for-the-soak-only"
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
@@ -42,6 +42,7 @@ class Record:
     memory: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     swaps: int = 0
     bad: int = 0
+    writers: int = 0  # killed
 
 
 class Client(threading.Thread):
@@ -103,7 +104,7 @@ class Client(threading.Thread):
 
 
 class Trouble(threading.Thread):
-    """Swaps models, places bad ones, kills the younger worker, and looks at memory."""
+    """Swaps models, places bad ones, kills a worker and a writer, and looks at memory."""
 
     def __init__(self, server: int, folder: Path, models: list[Path], record: Record) -> None:
         super().__init__(name="trouble")
@@ -111,7 +112,7 @@ class Trouble(threading.Thread):
         self.stop = threading.Event()
 
     def run(self) -> None:
-        """Something in most seconds; the worker that was started first is left alone."""
+        """Something in most seconds; of the worker that was started first, only the writer dies."""
         for second in range(1, 1_000_000):
             if self.stop.wait(1.0):
                 return
@@ -124,9 +125,11 @@ class Trouble(threading.Thread):
                 self._spoil()
             if second % 10 == 7:  # every other time, its successor meets the bad file
                 self._kill()
+            if second % 10 == 2:
+                self._kill_writer()
 
     def _workers(self) -> list[int]:
-        return family(self.server)[1:]
+        return children(self.server)
 
     def place(self, model: int) -> None:
         """Bring another model: each of its files beside its place, then into it."""
@@ -147,3 +150,18 @@ class Trouble(threading.Thread):
         if len(workers) == WORKERS:
             self.record.kills.append(time.time())
             os.kill(workers[-1], signal.SIGKILL)
+
+    def _kill_writer(self) -> None:
+        for writer in children(self._workers()[0])[:1]:
+            self.record.writers += 1
+            os.kill(writer, signal.SIGKILL)
+
+
+def resident(pid: int) -> float:
+    """Megabytes of memory that a process holds, whoever holds them, too; none when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    kilobytes = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    return int(kilobytes[0]) / 1024 if kilobytes else 0.0

@@ -384,7 +384,7 @@ def test_a_journal_leaves_room_on_the_disk_for_the_files_that_are_made_of_it(
     service.answer("one")
     service.log.seal()
     with monkeypatch.context() as patch:
-        disk = SimpleNamespace(f_bavail=1999, f_frsize=4096)  # of two segments of 4 MB
+        disk = SimpleNamespace(f_bavail=1999, f_frsize=4000)  # of two segments of 4 MB
         patch.setattr(os, "statvfs", lambda _: disk)
         service.answer("two")
         assert service.segments() == ["000001.sealed"]

@@ -22,6 +22,10 @@ from ..files import first_line
 LOGGER = logging.getLogger(__name__)
 RESPITE = 5.0  # seconds between the starts of writers that do not live
 JOURNALS = ".*.journal"
+THRIFT = {  # else it would keep memory that it needs once in a while
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+}
 
 
 class LogProcess:
@@ -47,7 +51,10 @@ class LogProcess:
         self._started = time.monotonic()
         try:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, start_new_session=True
+                self._command,
+                env={**THRIFT, **os.environ},
+                stdin=subprocess.PIPE,
+                start_new_session=True,
             )
         except OSError as error:
             LOGGER.error("prediction log: no writer can be started: %s", first_line(error))
@@ -96,19 +103,21 @@ def main(folder: Path, token: str, seconds: float) -> None:
 
 def _begin(folder: Path, token: str) -> Callable[..., None]:
     """What writes the journal, and counts; what dead processes have left is written."""
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others keep more than they need
     from prometheus_client import CollectorRegistry
 
     from .log_writer import Writer
     from .telemetry import log_counters, set_up_logs
 
     set_up_logs()
-    writer, counters, counted = Writer(folder), log_counters(CollectorRegistry()), Counter[str]()
+    writer, counted = Writer(folder), Counter[str]()
+    counters = {}
+    with suppress(OSError):  # the service has ended, and nobody asks for its metrics any more
+        counters = log_counters(CollectorRegistry())
 
     def count() -> None:
-        for name, total in writer.done.items():
-            counters[name].inc(total - counted[name])
-            counted[name] = total
+        for name, counter in counters.items():
+            counter.inc(writer.done[name] - counted[name])
+            counted[name] = writer.done[name]
 
     def work(**how: bool) -> None:
         writer.write(token, **how)
