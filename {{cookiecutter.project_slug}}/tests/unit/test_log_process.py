@@ -120,10 +120,12 @@ def test_it_is_started_again_when_it_was_killed_and_no_row_is_lost(
     first.wait()
     log.seal()  # wakes nobody, which is no fault
     log.look()
+    assert log.counters().write_errors == 0
     assert writer_of(log) is first  # not at once: it might do the same for ever
     monkeypatch.setattr(log_process, "RESPITE", 0.0)
     log.look()
     assert writer_of(log) is not first
+    assert log.counters().write_errors == 1
     answer(log, "two")
     until(lambda: len(files_of(tmp_path)) == 2)
     assert "the writer ended (-9)" in caplog.text

@@ -44,7 +44,7 @@ class Limits(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """How many rows wait now, how many were dropped, and how often a write failed."""
+    """How many rows wait now, how many were dropped, and how often a write failed, or the writer."""
 
     queued_rows: int
     dropped_rows: int
@@ -126,7 +126,8 @@ class PredictionLog:
     def counters(self) -> Counters:
         """What became of the rows so far."""
         waiting, _ = self._journal.rows()
-        return Counters(waiting + self._unkept_rows(), self._dropped, self._errors)
+        failures = self._process.failures if self._process else 0
+        return Counters(waiting + self._unkept_rows(), self._dropped, self._errors + failures)
 
     def look(self) -> None:
         """Try once more what failed: to write, and to have a writer."""

@@ -37,6 +37,7 @@ class LogProcess:
         self._command = [sys.executable, "-P", "-m", __name__, *map(str, words)]
         self._process: subprocess.Popen[bytes] | None = None
         self._started = -RESPITE
+        self.failures = 0
         self.look()
 
     def look(self) -> None:
@@ -46,7 +47,7 @@ class LogProcess:
         if time.monotonic() - self._started < RESPITE:
             return
         if self._process is not None:
-            LOGGER.error("prediction log: the writer ended (%s)", self._process.returncode)
+            self._fail(f"the writer ended ({self._process.returncode})")
             self._hang_up()
         self._started = time.monotonic()
         try:
@@ -57,7 +58,7 @@ class LogProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            LOGGER.error("prediction log: no writer can be started: %s", first_line(error))
+            self._fail(f"no writer can be started: {first_line(error)}")
         else:
             assert self._process.stdin is not None
             os.set_blocking(self._process.stdin.fileno(), False)
@@ -77,6 +78,10 @@ class LogProcess:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             LOGGER.warning("prediction log: rows are still being written")
+
+    def _fail(self, what: str) -> None:
+        self.failures += 1
+        LOGGER.error("prediction log: %s", what)
 
     def _hang_up(self) -> None:
         if self._process is not None and self._process.stdin is not None:
