@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -162,6 +162,26 @@ def test_only_what_is_sealed_is_written_if_so_asked(tmp_path: Path, service: Ser
     assert service.segments() == []
 
 
+def test_a_segment_that_is_sealed_while_it_is_looked_for_is_no_fault(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer("one")
+    looked = Path.glob
+
+    def seal_meanwhile(folder: Path, pattern: str) -> list[Path]:
+        found = [*looked(folder, pattern)]
+        if pattern == "*.open":
+            service.log.seal()
+        return found
+
+    monkeypatch.setattr(Path, "glob", seal_meanwhile)
+    writer = Writer(tmp_path)
+    writer.write(service.token)
+    assert writer.done["write_errors"] == 0
+    writer.write(service.token)
+    assert writer.done["written_rows"] == 1
+
+
 def test_the_journal_of_a_living_process_is_left_alone(tmp_path: Path, service: Service) -> None:
     service.answer("one")
     assert recover(tmp_path) == {}
@@ -243,22 +263,35 @@ def test_a_process_that_was_killed_before_it_had_a_journal_leaves_nothing(tmp_pa
     assert hidden(tmp_path) == []
 
 
-def test_what_another_version_has_left_is_told_and_left(
-    tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
-) -> None:
-    old, other = tmp_path / ".0123abcd-000001.journal", Service(tmp_path, contract)
-    old.write_bytes(b"rows")
-    other.answer("one")
-    head = log_journal.ENCODER.encode([99, "", []])
-    segment = other.kill()
+def of_an_older_version(service: Service) -> Path:
+    path = service.folder.with_name(".0123abcd-000001.journal")
+    path.write_bytes(b"rows")
+    return path
+
+
+def of_a_newer_version(service: Service) -> Path:
+    head = log_journal.ENCODER.encode([99, service.log._journal._contract, []])
+    segment = service.kill()
     segment.write_bytes(log_journal.LENGTH.pack(len(head)) + head)
+    return segment
+
+
+@pytest.mark.parametrize("leave", [of_an_older_version, of_a_newer_version])
+def test_what_another_version_has_left_is_told_and_left(
+    tmp_path: Path,
+    contract: Contract,
+    service: Service,
+    caplog: pytest.LogCaptureFixture,
+    leave: Callable[[Service], Path],
+) -> None:
+    service.answer("one")
+    left = leave(service)
     last = Service(tmp_path, contract)
     last.answer("two")
     last.kill()
-    assert recover(tmp_path) == recovered(1, write_errors=2)
-    assert "of another version of the service; start that once to read it" in caplog.text
-    assert hidden(tmp_path) == sorted([old, other.folder])
-    assert segment.exists()
+    assert recover(tmp_path) == recovered(1, write_errors=1)
+    assert f"{left} is of another version of the service; start that once" in caplog.text
+    assert left.exists()
 
 
 def test_what_cannot_be_written_stays_for_the_next_time(

@@ -63,11 +63,13 @@ def test_it_writes_after_a_while(tmp_path: Path, started: Callable[..., Predicti
 
 def test_it_writes_when_it_is_woken(tmp_path: Path, started: Callable[..., PredictionLog]) -> None:
     log = started(NEVER._replace(queue_rows=10))
-    answer(log, "not enough", rows=4)
-    answer(log, "enough")
+    answer(log, "what it finds when it starts")
     until(lambda: len(files_of(tmp_path)) == 1)
-    answer(log, "not enough again", rows=4)
-    assert log_reader.read(tmp_path / "log").num_rows == 5
+    answer(log, "not enough", rows=3)
+    time.sleep(0.2)
+    assert log_reader.read(tmp_path / "log").num_rows == 1
+    answer(log, "enough")
+    until(lambda: log_reader.read(tmp_path / "log").num_rows == 5)
 
 
 def test_it_writes_what_is_left_when_the_service_ends_and_then_ends(
@@ -155,7 +157,10 @@ def test_a_writer_that_takes_too_long_is_not_waited_for(
 ) -> None:
     log = started(NEVER)
     answer(log, "one")
+    assert os.getpgid(writer_of(log).pid) != os.getpgid(0)  # which Ctrl-C would go to
     os.kill(writer_of(log).pid, signal.SIGSTOP)
+    for _ in range(70_000):  # more than its standard input holds
+        log._wake()
     log.close(timeout=0.1)
     assert "rows are still being written" in caplog.text
     os.kill(writer_of(log).pid, signal.SIGCONT)

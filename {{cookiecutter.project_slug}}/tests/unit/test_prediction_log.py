@@ -12,7 +12,7 @@ from {{cookiecutter.project_slug}} import contract as contracts
 from {{cookiecutter.project_slug}}.answers import Answers
 from {{cookiecutter.project_slug}}.contract import Contract
 from {{cookiecutter.project_slug}}.files import UserError
-from {{cookiecutter.project_slug}}.serving import log_journal, log_reader
+from {{cookiecutter.project_slug}}.serving import log_journal, log_reader, log_writer
 from {{cookiecutter.project_slug}}.serving.log import Limits, PredictionLog
 from {{cookiecutter.project_slug}}.serving.log_writer import Writer
 
@@ -196,21 +196,24 @@ def test_a_batch_that_cannot_be_kept_takes_no_other_with_it(
 ) -> None:
     with Log(tmp_path, contract) as log:
         assert put_together(log, {"good": 1})
-        assert not put_together(log, {"odd": 1, "its neighbour": 1}, odd=1)
-        assert put_together(log, {"fine": 2})
+        assert not put_together(log, {"odd": 1, "its neighbour": 1}, odd=1, role="shadow")
+        assert put_together(log, {"fine": 2}, model_version="v2")
     assert log.told() == (0, 3, 2, 0)
     kept = log_reader.read(tmp_path)["request_id"].to_pylist()
     assert kept == ["good", "fine", "fine"]
 
 
-def put_together(log: PredictionLog, requests: dict[str, int], odd: int | None = None) -> bool:
+def put_together(
+    log: PredictionLog, requests: dict[str, int], odd: int | None = None, **given: str
+) -> bool:
     """Hand over requests of so many rows; the row `odd` has a text that is none."""
     lengths = [*requests.values()]
     rows = sum(lengths)
     raw, features = raw_columns(rows), {"bulk": np.arange(rows, dtype=np.float32)}
     if odd is not None:
         raw["colour"][odd] = "\ud800"
-    return log.answers([*requests], lengths, raw, features, answers_of(rows), model_version="v1")
+    given = {"model_version": "v1", **given}
+    return log.answers([*requests], lengths, raw, features, answers_of(rows), **given)
 
 
 def test_rows_wait_while_the_disk_is_full_and_are_written_once_it_is_not(
@@ -310,9 +313,26 @@ def test_a_file_that_would_hold_nothing_new_is_not_written_again(
     with Log(tmp_path, contract) as log:
         put(log, "one")
         log.write()
+        with monkeypatch.context() as patch:
+            patch.setattr(log_writer, "read", refuse_to_write)
+            log.write()
         monkeypatch.setattr(pq, "write_table", refuse_to_write)
+        log.seal()
         log.write()
     assert log.told() == (0, 1, 0, 0)
+
+
+def test_a_file_that_could_not_be_written_is_written_the_next_time(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Log(tmp_path, contract) as log:
+        put(log, "one")
+        with monkeypatch.context() as patch:
+            patch.setattr(pq, "write_table", refuse_to_write)
+            log.write()
+        assert log.told() == (0, 0, 0, 1)
+        log.write()
+        assert log.told() == (0, 1, 0, 1)
 
 
 def test_each_row_stands_under_its_day(
@@ -323,8 +343,9 @@ def test_each_row_stands_under_its_day(
             monkeypatch.setattr(time, "time_ns", lambda day=day: NOON + day * DAY)
             put(log, f"day {day}")
         log.feedback("day 0", 0, True)
-    folders = sorted(path.parent.name for path in files_of(tmp_path / "answers"))
-    assert folders == ["day=2013-07-01", "day=2013-07-02", "day=2013-07-03"]
+    places = [(path.parent.name, path.stem[16:]) for path in files_of(tmp_path / "answers")]
+    days = ("day=2013-07-01", "day=2013-07-02", "day=2013-07-03")
+    assert places == [(day, f"00000{at}-00") for at, day in enumerate(days, 1)]
     (row,) = log_reader.read(tmp_path, ["2013-07-01"]).to_pylist()
     assert (row["request_id"], row["outcome"]) == ("day 0", True)
 

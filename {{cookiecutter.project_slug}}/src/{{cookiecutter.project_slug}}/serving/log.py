@@ -44,7 +44,7 @@ class Limits(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """How many rows wait now, how many were dropped, and how often a write failed, or the writer."""
+    """How many rows wait now, how many were dropped, and how often a write or the writer failed."""
 
     queued_rows: int
     dropped_rows: int

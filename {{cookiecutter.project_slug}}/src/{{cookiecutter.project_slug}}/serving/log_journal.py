@@ -84,8 +84,8 @@ class Journal:
         if sealed:
             self.seal()
         segment = self._open or self._begin(time // DAY)
-        for told in [*self._layouts][segment.told :]:
-            segment.append(ENCODER.encode(told), 0)
+        while segment.told < len(self._layouts):
+            segment.append(ENCODER.encode([*self._layouts][segment.told]), 0)
             segment.told += 1
         segment.append(record, rows)
         if segment.rows >= self._rows or segment.size >= self._size:
@@ -209,14 +209,13 @@ def remove(place: Path) -> None:
             place.rmdir()
 
 
-def read(path: Path) -> Found | None:
+def read(file: BinaryIO) -> Found | None:
     """All that stands in a segment so far; None when it has not got a whole head.
 
     Raises:
         UserError: when another version of this program wrote it.
     """
-    with path.open("rb") as file:
-        first, *others = [*_records(file)] or [None]
+    first, *others = [*_records(file)] or [None]
     if first is None:
         return None
     try:
@@ -224,7 +223,7 @@ def read(path: Path) -> Found | None:
     except msgspec.DecodeError:
         head = _Head(0, "", [])
     if head.format != FORMAT:
-        raise UserError(f"{path} is {OTHER}")
+        raise UserError(f"{file.name} is {OTHER}")
     layouts, records, torn = head.layouts, list[Answered | Outcome](), 0
     for record in map(_decoded, others):
         match record:

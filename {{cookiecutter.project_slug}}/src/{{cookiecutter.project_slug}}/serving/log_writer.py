@@ -12,7 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -78,18 +78,25 @@ class Writer:
             self._make_files_of(path, last=True)
             self._sizes.pop(path.with_suffix(OPEN), None)
         for path in sorted(place.glob(f"*{OPEN}")) if growing else []:
-            written, size = self.done["written_rows"], path.stat().st_size
-            if ended or size != self._sizes.get(path):
-                self._sizes[path] = size if self._make_files_of(path, last=ended) else -1
+            written = self.done["written_rows"]
+            with suppress(FileNotFoundError):  # it was sealed in this moment
+                size = path.stat().st_size
+                if ended or size != self._sizes.get(path):
+                    self._sizes[path] = size if self._make_files_of(path, last=ended) else -1
             if ended:  # it was not sealed, so its process was killed
                 self.done["recovered_rows"] += self.done["written_rows"] - written
         if ended:
             remove(place)
 
     def _make_files_of(self, path: Path, *, last: bool) -> bool:
-        """Make the files of a segment, and delete it if this is the `last` time; False if not."""
-        with self._come_what_may(path):
-            found = read(path)
+        """Make the files of a segment, and delete it if this is the `last` time; False if not.
+
+        Raises:
+            FileNotFoundError: when the segment is not there.
+        """
+        file = path.open("rb")
+        with file, self._come_what_may(path):
+            found = read(file)
             made = [*groups(found)] if found else []
             done = [self._make_file(path, *each) for each in enumerate(made)]
             if last and all(done):
