@@ -8,8 +8,9 @@ import pytest
 
 from {{cookiecutter.project_slug}}.contract import Column
 from {{cookiecutter.project_slug}}.files import UserError
+from {{cookiecutter.project_slug}}.serving import rows as reading
 from {{cookiecutter.project_slug}}.serving.faults import RequestError
-from {{cookiecutter.project_slug}}.serving.rows import Reader
+from {{cookiecutter.project_slug}}.serving.rows import LARGE, Reader
 
 PLAIN = {"unit": None, "allowed": None, "description": "what it is", "owner": "a team"}
 KINDS = {"id": "string", "a:b": "number", "seen": "datetime", "town": "string", "pieces": "integer"}
@@ -60,6 +61,33 @@ def test_a_field_given_twice_is_seen_also_where_another_is_left_out(reader: Read
             for each in (body, f"[{json.dumps(GIVEN)}, {body}]"):
                 with pytest.raises(RequestError, match="is given twice"):
                     reader.read(each.encode())
+
+
+@pytest.mark.parametrize("town", ["c:d", "no colon", ":" * 9])
+@pytest.mark.parametrize("long", [0, LARGE // 50])
+def test_a_field_given_twice_is_seen_in_any_of_many_rows(
+    reader: Reader, town: str, long: int
+) -> None:
+    rows = [GIVEN | {"id": "x" * long, "town": town}] * 100
+    texts = [json.dumps(row) for row in rows]
+    assert len(reader.read(f"[{', '.join(texts)}]".encode())) == 100
+    for at, twin in product((0, 42, 99), ('"town": null', '"id": "x"', '"seen": null')):
+        bad = [*texts]
+        bad[at] = f"{bad[at][:-1]}, {twin}}}"
+        with pytest.raises(RequestError, match="is given twice"):
+            reader.read(f"[{', '.join(bad)}]".encode())
+
+
+def test_rows_without_twins_need_no_slow_look(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(body: bytes) -> None:
+        raise AssertionError(body)
+
+    monkeypatch.setattr(reading, "look_for_twins", slow)
+    rows = rows_of_all_kinds()
+    for each in (*rows, rows, [GIVEN | {"town": "é:" * 300}] * 100):
+        reader.read(json.dumps(each, ensure_ascii=False).encode())
 
 
 @pytest.mark.parametrize("name", ['5" pipe', "back\\slash", "new\nline"])

@@ -7,10 +7,10 @@ than decoding first and validating then.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any, NoReturn
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, ValidationError
 
 from ..contract import Column
@@ -22,6 +22,7 @@ PLACE = re.compile(r".* - at `\$(?:\[(\d+)\])?(?:\.(.*))?`", re.DOTALL)
 FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LIST = re.compile(rb"[ \t\r\n]*\[")
+LARGE = 16_384  # bytes of a body; from half of that on, NumPy's start is worth it
 
 Row = tuple[Any, ...]  # a value for each column, None where it was left out
 
@@ -37,10 +38,11 @@ class Reader:
         self._expected = {name: expected(column) for name, column in columns.items()}
         whole, partial = (row_type(self.names, known, whole=each) for each in (True, False))
         self._whole, self._partial = _decoders(whole), _decoders(partial)
-        self._times = [at for at, each in enumerate(known) if each.type == "datetime"]
+        times = [at for at, each in enumerate(known) if each.type == "datetime"]
+        self._nullable_times = [at for at in times if known[at].nullable]
         self._texts = [at for at, each in enumerate(known) if each.type in ("string", "category")]
         self._colons = [1 + name.count(":") for name in self.names]  # of a name and its value
-        self._sum = sum(self._colons) + 2 * len(self._times)
+        self._sum = sum(self._colons) + 2 * len(times)
         self._listed = [
             (at, name, {*column.allowed})
             for at, (name, column) in enumerate(columns.items())
@@ -67,7 +69,8 @@ class Reader:
         if not whole:
             absent = sum(map(self._colons_lacking, rows))
             rows = [tuple(None if each is UNSET else each for each in row) for row in rows]
-        if body.count(b":") != self._colons_of(rows) - absent or b"\\" in body:
+        more = _colons(body) - self._colons_around(rows) + absent
+        if b"\\" in body or more != self._colons_in_texts(rows, more):
             look_for_twins(body)
         if self._integers:
             self._make_integers(rows, many)
@@ -121,17 +124,23 @@ class Reader:
             return f"{name} is known only after the prediction is made; leave it out"
         return f"{shown(name)} is no field of a row (see /openapi.json); leave it out"
 
-    def _colons_of(self, rows: list[Row]) -> int:
-        """How many colons the rows were written with, if they have no field twice.
+    def _colons_around(self, rows: list[Row]) -> int:
+        """How many colons the rows were written with, besides those in texts, if no field is twice.
 
         JSON decoders silently take the last of two. To count colons costs microseconds; where they
         do not add up, or a text may hide one behind a backslash, a slow look at the body tells.
         """
-        columns = [*zip(*rows, strict=True)]
-        missing = sum([columns[at].count(None) for at in self._times])
-        texts = chain.from_iterable([columns[at] for at in self._texts])
-        colons = "".join(filter(None, texts)).count(":")
-        return len(rows) * self._sum - 2 * missing + colons
+        missing = sum([[row[at] for row in rows].count(None) for at in self._nullable_times])
+        return len(rows) * self._sum - 2 * missing
+
+    def _colons_in_texts(self, rows: list[Row], most: int) -> int:
+        """How many colons the texts hold; once `most` are found, no text can hold more."""
+        found = 0
+        for at in self._texts:
+            if found == most:
+                break
+            found += "".join(filter(None, [row[at] for row in rows])).count(":")
+        return found
 
     def _colons_lacking(self, row: Row) -> int:
         """How many colons a row lacks since fields were left out, but for those of times."""
@@ -157,6 +166,13 @@ class Reader:
         where = f"Row {place}: " if many else ""
         sentence = f"{where}{name} must be {self._expected[name]}"
         return RequestError(422, sentence, name, place if many else None)
+
+
+def _colons(body: bytes) -> int:
+    """How many colons a body holds; NumPy counts those of a large one in a fifth of the time."""
+    if len(body) < LARGE:
+        return body.count(b":")
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":")))
 
 
 def _decoders(row: Any) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
