@@ -5,7 +5,7 @@ features.py and the model file, as in training. Of the pipeline it needs the mod
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from hashlib import file_digest
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Maker = Callable[[Sequence[Any]], np.ndarray]
 EPOCH = datetime(1970, 1, 1)
+NEVER = timedelta(microseconds=-(2**63))  # since EPOCH: the number that NumPy takes for NaT
 TOLD = frozenset(  # by model.json, of every model
     ("candidate", "features", "trained_on", "sha256", "contract_version", "task", "target")
     + ("classes", "threshold", "coverage", "conformal_quantile")
@@ -98,29 +99,35 @@ class Scorer:
 def maker(column: Column) -> Maker:
     """What makes an array of a column's plain values, None where missing, typed as in training."""
     match column.type:
+        case "string" | "category" if not column.nullable:
+            return partial(_filled, dtype=object)
         case "string" | "category":
             return _texts
         case "datetime":
             return _moments
         case "integer" if not column.nullable:
-            return partial(np.array, dtype=np.int64)
+            return partial(_filled, dtype=np.int64)
         case "boolean" if not column.nullable:
-            return partial(np.array, dtype=np.bool_)
+            return partial(_filled, dtype=np.bool_)
         case _:
-            return partial(np.array, dtype=np.float64)
+            return partial(_filled, dtype=np.float64)
+
+
+def _filled(values: Sequence[Any], dtype: Any) -> np.ndarray:
+    """As `np.array` makes it, without its look for the shape and the type of what it is given."""
+    return np.fromiter(values, dtype, len(values))
 
 
 def _texts(values: Sequence[Any]) -> np.ndarray:
-    if None in values:
-        values = [np.nan if value is None else value for value in values]
-    return np.array(values, dtype=object)
+    return _filled([np.nan if value is None else value for value in values], object)
 
 
 def _moments(values: Sequence[Any]) -> np.ndarray:
-    """Times, as datetime or ISO 8601; NumPy itself takes ten times as long for datetime."""
-    if not all(isinstance(value, datetime) for value in values):
+    """Times, as datetime or ISO 8601; NumPy itself takes eight times as long for datetime."""
+    try:
+        since = [NEVER if value is None else value - EPOCH for value in values]
+    except TypeError:
         return np.array(values, dtype="datetime64[us]")
-    since = [value - EPOCH for value in values]
     return np.array(
         [(each.days * 86_400 + each.seconds) * 1_000_000 + each.microseconds for each in since],
         dtype=np.int64,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 
 from {{cookiecutter.project_slug}} import examples
 from {{cookiecutter.project_slug}}.catalogue import Catalogue
+from {{cookiecutter.project_slug}}.contract import Column
 from {{cookiecutter.project_slug}}.files import UserError
-from {{cookiecutter.project_slug}}.scoring import Scorer
+from {{cookiecutter.project_slug}}.scoring import Scorer, maker
 
 Row = Callable[..., dict[str, Any]]
 Features = Callable[[str], None]
@@ -75,6 +76,37 @@ def test_times_as_text_and_as_datetime_are_the_same(shop: Path) -> None:
     (read,) = scorer.arrays({"at": [moment.isoformat() for moment in moments]}).values()
     assert made.dtype == read.dtype == np.dtype("datetime64[us]")
     assert made.tolist() == read.tolist() == moments
+
+
+def test_every_moment_is_exact_and_a_missing_one_no_time(shop: Path) -> None:
+    scorer, step = Scorer(shop), timedelta(microseconds=1)
+    epoch = datetime(1970, 1, 1)
+    moments = [datetime.min, datetime.min + step, epoch - step, epoch, epoch + step]
+    moments += [datetime(year, 12, 31, 23, 59, 59, 999_999) for year in range(1, 10_000, 7)]
+    for given in ([*moments, datetime.max], [None, *moments, None], [None], []):
+        (made,) = scorer.arrays({"at": given}).values()
+        assert made.dtype == np.dtype("datetime64[us]")
+        assert made.tolist() == given
+    mixed = [None, "2026-01-02T03:04:05", datetime.max]
+    (made,) = scorer.arrays({"at": mixed}).values()
+    assert made.tolist() == [None, datetime(2026, 1, 2, 3, 4, 5), datetime.max]
+
+
+def test_columns_are_arrays_as_in_training(shop: Path) -> None:
+    plain = {"unit": None, "allowed": None, "description": "it", "owner": "us", "known": "before"}
+    makers = {
+        (kind, nullable): maker(Column.model_validate(plain | {"type": kind, "nullable": nullable}))
+        for kind in ("string", "number", "integer", "boolean")
+        for nullable in (False, True)
+    }
+    texts = [makers["string", nullable](("a", "bcd", "")) for nullable in (False, True)]
+    assert all(each.tolist() == ["a", "bcd", ""] and each.dtype == object for each in texts)
+    assert np.isnan(makers["string", True](("a", None))[1])
+    numbers = makers["number", True]((1, None, 2.5, 10**300))
+    np.testing.assert_array_equal(numbers, [1, np.nan, 2.5, 1e300])
+    assert makers["integer", False]((2**63 - 1, -(2**63))).tolist() == [2**63 - 1, -(2**63)]
+    assert np.isnan(makers["integer", True]((None,)))
+    assert makers["boolean", False]((True, False)).dtype == np.bool_
 
 
 @pytest.mark.parametrize(
