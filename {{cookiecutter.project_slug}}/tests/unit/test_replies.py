@@ -1,6 +1,7 @@
 """replies: classes are named in the answer as the contract names them, whatever they are called."""
 
 import json
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +39,21 @@ def test_classes_may_have_any_name(names: list[str]) -> None:
     assert list(found) == [
         "predictions", "coverage", "decision_threshold", "model_version", "request_id"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_each_row_has_its_own_set(order: Any) -> None:
+    names = ["a", "b", "c"]
+    members = np.array([*product((False, True), repeat=3)], order=order)
+    rows = len(members)
+    found = answer(
+        names,
+        Answers(
+            np.full((rows, 3), 0.25, np.float32), decision=np.zeros(rows, int), members=members
+        ).part(slice(1, rows)),
+    )
+    wanted = [[name for name, own in zip(names, row, strict=True) if own] for row in members[1:]]
+    assert [row["set"] for row in found["predictions"]] == wanted
 
 
 def test_a_value_has_its_interval() -> None:

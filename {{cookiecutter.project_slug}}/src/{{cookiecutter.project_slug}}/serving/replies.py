@@ -62,7 +62,7 @@ def _rows(answers: Answers, names: list[str]) -> Iterable[msgspec.Struct]:
     if answers.decision is None or answers.members is None:
         ends = np.column_stack([answers.low, answers.high]).tolist()  # type: ignore[list-item]
         return map(Interval, answers.prediction.tolist(), ends)
-    members = [*map(tuple, answers.members.tolist())]
+    members = _bytes_of(answers.members)
     sets = {each: [*compress(names, each)] for each in {*members}}
     return map(
         Decided,
@@ -70,6 +70,12 @@ def _rows(answers: Answers, names: list[str]) -> Iterable[msgspec.Struct]:
         map(_by_class(tuple(names)), *answers.prediction.T.tolist()),
         map(sets.__getitem__, members),
     )
+
+
+def _bytes_of(members: np.ndarray) -> list[bytes]:
+    """Each row's members as bytes, 1 or 0 a class, without the zeros at the end."""
+    rows, classes = members.shape
+    return np.ascontiguousarray(members).view(f"S{classes}").reshape(rows).tolist()  # type: ignore[no-any-return]
 
 
 @cache
