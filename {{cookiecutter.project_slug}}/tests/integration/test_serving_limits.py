@@ -5,7 +5,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from uvicorn import Config
+from uvicorn.server import ServerState
+
 from {{cookiecutter.project_slug}}.serving.app import Service, application
+from {{cookiecutter.project_slug}}.serving.connection import connection
 from {{cookiecutter.project_slug}}.serving.gate import Gate
 
 Services = Callable[..., Service]
@@ -58,6 +63,35 @@ def test_a_body_that_does_not_come_is_not_waited_for(service: Services, row: Row
 
     status, error = asyncio.run(one())
     assert (status, error.startswith("The body did not arrive within 0.05 seconds")) == (408, True)
+
+
+@pytest.mark.parametrize(("spare", "wanted"), [(0, b"200"), (-1, b"413")])
+@pytest.mark.parametrize("size", [500, 20_000])
+def test_a_body_in_chunks_may_be_as_large_as_any(
+    service: Services, row: Row, spare: int, wanted: bytes, size: int
+) -> None:
+    body = json.dumps([row()] * 1000).encode()
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
+    head = [b"POST /predict HTTP/1.1", b"Host: here", b"Content-Type: application/json"]
+    head += [b"Transfer-Encoding: chunked", b"", b""]
+
+    async def status() -> bytes:
+        gate = application(service(max_body_bytes=len(body) + spare))
+        config = Config(gate, interface="asgi3", lifespan="off", log_config=None, ws="none")
+        made = connection(gate, 60)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for each in (b"\r\n".join(head), *chunks, b"0\r\n\r\n"):
+                writer.write(each)
+                await asyncio.sleep(0.001)  # so that it is taken in parts
+            line = await reader.readline()
+            writer.close()
+            return line.split()[1]
+
+    assert asyncio.run(status()) == wanted
 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(service: Services, row: Row) -> None:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .faults import RequestError
@@ -84,6 +85,19 @@ class Connection(HttpToolsProtocol):
         self._part, self._step = Part.BODY, self._step + 1
         if not self.parser.should_upgrade():
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body; copied only if another comes before the gate takes it."""
+        cycle = self.cycle
+        if cycle.body or cycle.response_complete:
+            if isinstance(cycle.body, bytes):
+                cycle.body = bytearray(cycle.body)
+            super().on_body(body)
+            return
+        cycle.body = body  # type: ignore[assignment]  # which it would copy in and out again
+        if len(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
