@@ -1,4 +1,4 @@
-"""connection: a body is heard whole, however it comes, and no more is read than is taken."""
+"""connection: a body is heard whole, however it comes; an answer leaves in one piece."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -60,6 +60,8 @@ class Client:
             self.parts.append(message["body"])
             self.whole = not message["more_body"]
         for each in self._answer:
+            if isinstance(each, Exception):
+                raise each
             await send(each)
 
     async def say(self, data: bytes) -> None:
@@ -167,3 +169,48 @@ def test_what_follows_an_early_answer_is_thrown_away() -> None:
         return client.protocol.cycle.body, client.transport.reading
 
     assert asyncio.run(early()) == (b"", True)
+
+
+def answered(head: bytes, *answer: Any) -> tuple[list[bytes], bool]:
+    async def one() -> Client:
+        client = Client(*answer)
+        await client.say(head)
+        return client
+
+    client = asyncio.run(one())
+    return client.transport.written, client.transport.closed
+
+
+def test_head_and_body_leave_in_one_piece() -> None:
+    start = OK | {"headers": [(b"content-length", b"6")]}
+    parts = [{"type": "http.response.body", "body": b"yes", "more_body": more} for more in (1, 0)]
+    (head, rest), closed = answered(MEASURED % 0, start, *parts)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert head.endswith(b"\r\n\r\nyes")
+    assert (rest, closed) == (b"yes", False)
+
+
+def test_a_head_without_a_body_leaves_too() -> None:
+    head = MEASURED.replace(b"POST", b"HEAD") % 0
+    end = {"type": "http.response.body", "body": b"yes"}
+    (only,), closed = answered(head, OK | {"headers": [(b"content-length", b"3")]}, end)
+    assert only.endswith(b"\r\n\r\n")
+    assert not closed
+    (only,), closed = answered(MEASURED % 0, OK | {"status": 204}, end | {"body": b""})
+    assert only.startswith(b"HTTP/1.1 204 ")
+    (only,), closed = answered(MEASURED % 0, OK, ValueError("planted"))
+    assert only.endswith(b"\r\n\r\n")
+    assert closed
+
+
+def test_a_client_that_waits_to_be_asked_is_asked_at_once() -> None:
+    async def asked() -> tuple[list[bytes], bytes]:
+        client = Client(OK, {"type": "http.response.body", "body": b"yes"})
+        await client.say(HEAD % b"Content-Length: 3\r\nExpect: 100-continue\r\n")
+        before = [*client.transport.written]
+        await client.say(b"abc")
+        return before, b"".join(client.transport.written[1:])
+
+    before, after = asyncio.run(asked())
+    assert before == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    assert after.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -85,6 +85,8 @@ class Connection(HttpToolsProtocol):
         self._part, self._step = Part.BODY, self._step + 1
         if not self.parser.should_upgrade():
             super().on_headers_complete()
+            if not self.expect_100_continue and self.scope["method"] != "HEAD":
+                self.cycle.transport = Joined(self.transport)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body; copied only if another comes before the gate takes it."""
@@ -181,6 +183,31 @@ class Connection(HttpToolsProtocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()  # read on for a while, or the answer may get lost
         self.loop.call_later(self.seconds, self.transport.abort)
+
+
+class Joined:
+    """What an answer is written to: its head leaves with the first of its body, as one packet.
+
+    uvloop asks the system once for each, which takes a twentieth of the time of a small request.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Keep the head, and write it with what comes next."""
+        if self._head is None:
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def close(self) -> None:
+        """Write what is kept, and close."""
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
 
 
 def connection(gate: Gate, seconds: float) -> type[Connection]:
