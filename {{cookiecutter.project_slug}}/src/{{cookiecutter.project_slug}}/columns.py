@@ -1,12 +1,13 @@
-"""columns: the contract and answers of the model in; Arrow types and columns out."""
+"""columns: the contract's types and answers of the model in; Arrow types and columns out."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from .answers import Answers
-from .contract import Column, Contract
 
-TYPES = {
+TYPES = {  # in which values of a column are kept
     "string": pa.string(),
     "category": pa.string(),
     "integer": pa.int64(),
@@ -16,12 +17,7 @@ TYPES = {
 }
 
 
-def arrow_type(column: Column) -> pa.DataType:
-    """The Arrow type in which the column's values are kept."""
-    return TYPES[column.type]
-
-
-def answer_columns(answers: Answers, contract: Contract) -> dict[str, pa.Array]:
+def answer_columns(answers: Answers, classes: Sequence[str]) -> dict[str, pa.Array]:
     """Answers as columns, named as in data/predictions.parquet.
 
     Of a classification `probability_*` of each class, `prediction` and `in_set_*`; of a regression
@@ -31,14 +27,14 @@ def answer_columns(answers: Answers, contract: Contract) -> dict[str, pa.Array]:
         return {"prediction": pa.array(answers.prediction), **_ends(answers)}
     codes = pa.array(answers.decision.astype(np.int32))
     return {
-        **_by_class("probability", answers.prediction, contract),
-        "prediction": pa.array(contract.class_names, pa.string()).take(codes),
-        **_by_class("in_set", answers.members, contract),
+        **_by_class("probability", answers.prediction, classes),
+        "prediction": pa.array(classes, pa.string()).take(codes),
+        **_by_class("in_set", answers.members, classes),
     }
 
 
-def _by_class(name: str, values: np.ndarray, contract: Contract) -> dict[str, pa.Array]:
-    columns = zip(contract.class_names, values.T, strict=True)
+def _by_class(name: str, values: np.ndarray, classes: Sequence[str]) -> dict[str, pa.Array]:
+    columns = zip(classes, values.T, strict=True)
     return {f"{name}_{of}": pa.array(np.ascontiguousarray(part)) for of, part in columns}
 
 

@@ -270,7 +270,7 @@ def of_an_older_version(service: Service) -> Path:
 
 
 def of_a_newer_version(service: Service) -> Path:
-    head = log_journal.ENCODER.encode([99, service.log._journal._contract, []])
+    head = log_journal.ENCODER.encode([99, service.log._journal._schema, []])
     segment = service.kill()
     segment.write_bytes(log_journal.LENGTH.pack(len(head)) + head)
     return segment

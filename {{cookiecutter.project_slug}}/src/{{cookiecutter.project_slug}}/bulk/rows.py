@@ -75,7 +75,7 @@ class RowScorer:
 
     def _answer(self, arrays: dict[str, np.ndarray]) -> dict[str, pa.Array]:
         answers = self._scorer.answers(arrays)
-        columns = answer_columns(answers, self._contract)
+        columns = answer_columns(answers, self._contract.class_names)
         version = pa.array([self._version]).take(
             pa.array(np.zeros(len(answers.prediction), dtype=np.int32))
         )

@@ -25,7 +25,7 @@ from ..contract import Contract
 from ..files import first_line
 from .log_journal import Journal
 from .log_process import LogProcess
-from .log_records import ENCODER, Answered, Layout, Outcome, layout, pack
+from .log_records import ENCODER, Answered, Layout, Outcome, layout, pack, schema
 
 LOGGER = logging.getLogger(__name__)
 COMPLAIN_EVERY = 60.0  # seconds
@@ -65,7 +65,7 @@ class PredictionLog:
         """Start the process that writes the files, if it `writes`; else recover() will."""
         self._limits = limits or Limits()
         rows = max(1, min(FILE_ROWS, self._limits.queue_rows // 2))
-        self._journal = Journal(folder, contract, rows, self._limits.file_bytes)
+        self._journal = Journal(folder, schema(contract), rows, self._limits.file_bytes)
         self._layouts: dict[Any, tuple[int, Layout]] = {}
         self._unkept: deque[tuple[bytes, int, int]] = deque()  # what the disk did not take yet
         self._queued = 0  # rows at most, since it was last looked at

@@ -5,7 +5,7 @@ then stands in the system's page cache, which `kill -9` does not touch; a power 
 since nothing is forced to disk.
 
 A journal is a folder `.TOKEN.journal` in the log's, hidden from readers, of segments: `000001.open`
-grows, `000001.sealed` is whole. A segment begins with the contract that its rows were read by, so
+grows, `000001.sealed` is whole. A segment begins with the schema that its rows were read by, so
 that whoever finds it needs nothing else. Its records are MessagePack, each behind its length. The
 journal's process and the writer of its files share the lock of the folder: who gets it alone knows
 that both are dead.
@@ -19,13 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from ..contract import Contract
 from ..files import UserError
-from .log_records import DECODER, ENCODER, Answered, Layout, Outcome, Record
+from .log_records import DECODER, ENCODER, Answered, Layout, Outcome, Record, Schema
 
 FORMAT = 2
 SUFFIX, NEW = ".journal", ".new"
@@ -40,29 +39,30 @@ class _Head(msgspec.Struct, array_like=True):
     """What a segment begins with."""
 
     format: int
-    contract: str
+    schema: Schema
     layouts: list[Layout]
 
 
 class Found(NamedTuple):
-    """What a segment holds: the contract of its rows, layouts, records, and how many are torn."""
+    """What a segment holds: the schema of its rows, layouts, records, and how many are torn."""
 
-    contract: Contract
+    schema: Schema
     layouts: list[Layout]
     records: list[Answered | Outcome]
     torn: int
 
 
 HEAD = msgspec.msgpack.Decoder(_Head)
+FORMATS = msgspec.msgpack.Decoder(list[Any])
 
 
 class Journal:
     """What one process has handed over; nothing is made before there is something."""
 
-    def __init__(self, folder: Path, contract: Contract, rows: int, size: int) -> None:
+    def __init__(self, folder: Path, schema: Schema, rows: int, size: int) -> None:
         """A segment is sealed at so many rows or bytes, and at the end of the day (UTC)."""
         self.token = secrets.token_hex(4)
-        self._folder, self._contract = folder, contract.model_dump_json()
+        self._folder, self._schema = folder, schema
         self._rows, self._size = rows, size
         self._layouts: dict[Layout, int] = {}
         self._lock: BinaryIO | None = None
@@ -117,7 +117,7 @@ class Journal:
             self._lock = None
         self._lock = self._lock or _make(place)
         self._look_for_room()
-        head = ENCODER.encode(_Head(FORMAT, self._contract, [*self._layouts]))
+        head = ENCODER.encode(_Head(FORMAT, self._schema, [*self._layouts]))
         self._open = _Segment(place / f"{self._number + 1:06}{OPEN}", head, day)
         self._open.told = len(self._layouts)
         self._number += 1
@@ -218,12 +218,9 @@ def read(file: BinaryIO) -> Found | None:
     first, *others = [*_records(file)] or [None]
     if first is None:
         return None
-    try:
-        head = HEAD.decode(first)
-    except msgspec.DecodeError:
-        head = _Head(0, "", [])
-    if head.format != FORMAT:
+    if FORMATS.decode(first)[:1] != [FORMAT]:
         raise UserError(f"{file.name} is {OTHER}")
+    head = HEAD.decode(first)
     layouts, records, torn = head.layouts, list[Answered | Outcome](), 0
     for record in map(_decoded, others):
         match record:
@@ -233,7 +230,7 @@ def read(file: BinaryIO) -> Found | None:
                 torn += 1
             case _:
                 records.append(record)
-    return Found(Contract.model_validate_json(head.contract), layouts, records, torn)
+    return Found(head.schema, layouts, records, torn)
 
 
 def _records(file: BinaryIO) -> Iterator[bytes | None]:

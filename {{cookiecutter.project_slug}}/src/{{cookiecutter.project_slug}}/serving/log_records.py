@@ -1,12 +1,15 @@
 """log_records: what requests handed over in; records, as they stand in a journal, out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from ..answers import Answers
+
+if TYPE_CHECKING:
+    from ..contract import Contract
 
 PARTS = ("prediction", "decision", "members", "low", "high")  # of answers
 
@@ -29,6 +32,14 @@ class Layout(msgspec.Struct, array_like=True, tag=0, frozen=True, gc=False):
     model_version: str
     blocks: tuple[Block, ...]
     answers: tuple[tuple[str, str, int], ...]
+
+
+class Schema(msgspec.Struct, array_like=True, gc=False):
+    """What tables take from the contract: raw columns and the target by type, and the classes."""
+
+    raw: Mapping[str, str]
+    target: str
+    classes: list[str]
 
 
 class Answered(msgspec.Struct, array_like=True, tag=1, gc=False):
@@ -56,6 +67,13 @@ class Outcome(msgspec.Struct, array_like=True, tag=2, gc=False):
 Record = Layout | Answered | Outcome
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(Record)
+
+
+def schema(contract: "Contract") -> Schema:
+    """The contract's part of what is logged."""
+    columns = contract.columns
+    raw = {name: columns[name].type for name in contract.known_before()}
+    return Schema(raw, columns[contract.target].type, contract.class_names)
 
 
 def layout(

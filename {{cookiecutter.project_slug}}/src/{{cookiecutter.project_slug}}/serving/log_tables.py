@@ -14,10 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..answers import Answers
-from ..columns import answer_columns, arrow_type
-from ..contract import Contract
+from ..columns import TYPES, answer_columns
 from .log_journal import DAY, Found
-from .log_records import Answered, Block, Layout, Outcome
+from .log_records import Answered, Block, Layout, Outcome, Schema
 
 MOMENT = pa.timestamp("us", tz="UTC")
 KEY = ["request_id", "row"]
@@ -56,8 +55,8 @@ def _rows(record: Answered | Outcome) -> int:
 
 def _table(found: Found, which: int | None, records: Sequence[Any]) -> pa.Table:
     if which is None:
-        return outcomes(records, found.contract)
-    return answers(records, found.layouts[which], found.contract)
+        return outcomes(records, found.schema)
+    return answers(records, found.layouts[which], found.schema)
 
 
 def _tables(
@@ -73,7 +72,7 @@ def _tables(
             yield from _tables(make, records[half:])
 
 
-def answers(records: Sequence[Answered], layout: Layout, contract: Contract) -> pa.Table:
+def answers(records: Sequence[Answered], layout: Layout, schema: Schema) -> pa.Table:
     """Answers of one model in one role."""
     rows = [sum(each.lengths) for each in records]
     lengths = np.array([*chain.from_iterable(each.lengths for each in records)])
@@ -91,10 +90,10 @@ def answers(records: Sequence[Answered], layout: Layout, contract: Contract) -> 
     for block, part in zip(layout.blocks, parts, strict=False):
         made = _arrays(part, block, total)
         (raw if block.raw else features).update(zip(block.names, made, strict=True))
-    for name in contract.known_before():
-        kind = arrow_type(contract.columns[name])
+    for name, kind in schema.raw.items():
         given = name in raw  # or the requests left it out
-        columns[f"raw_{name}"] = raw[name].cast(kind) if given else pa.nulls(total, kind)
+        values = raw[name].cast(TYPES[kind]) if given else pa.nulls(total, TYPES[kind])
+        columns[f"raw_{name}"] = values
     columns |= {f"feature_{name}": values for name, values in features.items()}
     found = {
         name: _numbers(part, kind, (total, width) if width else (total,))
@@ -102,18 +101,17 @@ def answers(records: Sequence[Answered], layout: Layout, contract: Contract) -> 
             layout.answers, parts[len(layout.blocks) :], strict=True
         )
     }
-    return pa.table(columns | answer_columns(Answers(**found), contract))
+    return pa.table(columns | answer_columns(Answers(**found), schema.classes))
 
 
-def outcomes(records: Sequence[Outcome], contract: Contract) -> pa.Table:
+def outcomes(records: Sequence[Outcome], schema: Schema) -> pa.Table:
     """Outcomes, typed as the target."""
-    target = arrow_type(contract.columns[contract.target])
     return pa.table(
         {
             "request_id": pa.array([each.request_id for each in records], pa.string()),
             "row": pa.array([each.row for each in records], pa.int32()),
             "time": _moments(np.array([each.time for each in records])),
-            "outcome": pa.array([each.outcome for each in records], target),
+            "outcome": pa.array([each.outcome for each in records], TYPES[schema.target]),
         }
     )
 

@@ -17,8 +17,6 @@ from prometheus_client import (
     multiprocess,
 )
 
-from .settings import METRICS_FOLDER
-
 if TYPE_CHECKING:
     from .log import Counters
     from .served import Served
@@ -114,6 +112,8 @@ class Telemetry:
 
     def page(self) -> bytes:
         """The page that Prometheus reads: of all workers, where there are several."""
+        from .settings import METRICS_FOLDER  # the writer of the log, which counts, has no settings
+
         if METRICS_FOLDER not in os.environ:
             return generate_latest(self._registry)
         everything = CollectorRegistry()
