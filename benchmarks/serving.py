@@ -67,7 +67,11 @@ WANTED = [
 
 
 class Contender(NamedTuple):
-    """How a server is started and asked, and what it says: probabilities, or nothing."""
+    """How a server is started and asked, and what it says: probabilities, or nothing.
+
+    `cores` is how many it may use; None for all. The peers are faster on one, where the threads of
+    their libraries do not wait for each other.
+    """
 
     command: Callable[[int], Sequence[object]]
     path: str
@@ -75,6 +79,7 @@ class Contender(NamedTuple):
     read: Callable[[Any], list[float]] | None
     rows: str = "raw"
     environment: dict[str, str] = {}
+    cores: int | None = 1
 
 
 class Figures(NamedTuple):
@@ -115,7 +120,9 @@ def contenders(bench: Bench) -> dict[str, Contender]:
     def ours(**settings: str) -> Contender:
         names = {f"FLIGHT_DELAYS_{name.upper()}": value for name, value in settings.items()}
         environment = names | {"FLIGHT_DELAYS_API_KEYS": KEY}
-        return Contender(serve, "/predict", one_or_many, _of_ours, environment=environment)
+        return Contender(
+            serve, "/predict", one_or_many, _of_ours, environment=environment, cores=None
+        )
 
     binaries = os.pathsep.join([str(tool(bench, "mlflow", "")), os.environ["PATH"]])
     framework = tool(bench, "ours", "python")
@@ -135,10 +142,10 @@ def contenders(bench: Bench) -> dict[str, Contender]:
             environment={"PIPELINE": str(folder / "pipeline.pkl")},
         ),
         "echo": Contender(
-            _silent(uvicorn(framework, "echo:app")), "/predict", one_or_many, None
+            _silent(uvicorn(framework, "echo:app")), "/predict", one_or_many, None, cores=None
         ),
         "echo, bare": Contender(
-            _silent(uvicorn(framework, "echo:bare")), "/predict", one_or_many, None
+            _silent(uvicorn(framework, "echo:bare")), "/predict", one_or_many, None, cores=None
         ),
     }  # fmt: skip
 
@@ -218,7 +225,7 @@ def make_environment(bench: Bench, peer: str) -> None:
     run([TOOLS / "uv", "venv", "--python", bench.python, environment], bench.folder)
 
 
-def measure(bench: Bench, name: str, each: Contender, seconds: float, most: int | None) -> Figures:
+def measure(bench: Bench, name: str, each: Contender, seconds: float) -> Figures:
     """Start a server, compare its answers, and load it."""
     rows = json.loads((bench.folder / f"{each.rows}.json").read_text())
     one, many = (json.dumps(each.body(some)).encode() for some in (rows[:1], rows))
@@ -227,7 +234,7 @@ def measure(bench: Bench, name: str, each: Contender, seconds: float, most: int 
     folder = bench.baked if name.startswith("ours") else PEERS
     said = bench.folder / f"{name.replace(', ', '-').replace(' ', '-')}.log"
     request, command = (each.path, one, headers), each.command(port)
-    with started(command, folder, said, port, request, each.environment, most) as server:
+    with started(command, folder, said, port, request, each.environment, each.cores) as server:
         if each.read is not None:
             same_answers(bench, name, each.read(ask(port, each.path, many, headers)))
         load(port, each.path, one, headers, 16, WARM)
@@ -294,7 +301,7 @@ def main() -> None:
     parser.add_argument("--model", help="serve this candidate; with --folder, another one a model")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
-    parser.add_argument("--cores", type=int, help="that a server may use; by default, all")
+    parser.add_argument("--cores", type=int, help="for every server; by default, its best number")
     parser.add_argument("--folder", type=Path, help="keep what was baked for the next run")
     options = parser.parse_args()
     rounds, seconds = (1, 2.0) if options.quick else (options.rounds, options.seconds)
@@ -308,11 +315,13 @@ def main() -> None:
         if unknown := {*(options.only or [])} - {*every}:
             parser.error(f"{unknown} is none of {[*every]}")
         chosen = {name: every[name] for name in options.only or every}
+        if options.cores:
+            chosen = {name: each._replace(cores=options.cores) for name, each in chosen.items()}
         print("Load by", WRK or "the client in _load.py: wrk is not installed", flush=True)
         found: dict[str, list[Figures]] = {name: [] for name in chosen}
         for _ in range(rounds):
             for name, each in chosen.items():
-                found[name].append(measure(bench, name, each, seconds, options.cores))
+                found[name].append(measure(bench, name, each, seconds))
         table(found)
         compare(found)
 
