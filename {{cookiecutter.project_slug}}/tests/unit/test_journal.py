@@ -388,6 +388,28 @@ def test_a_journal_that_cannot_be_locked_is_counted_and_told_and_fails_no_reques
     assert recover(tmp_path) == recovered(2)
 
 
+def test_on_a_disk_without_locks_only_what_a_killed_process_left_is_not_written(
+    tmp_path: Path,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log_journal.fcntl, "flock", flock)
+        service.answer("one")
+        writer = Writer(tmp_path)
+        writer.write(service.token)
+        assert writer.done == {"written_rows": 1}
+        service.answer("two")
+        assert recover(tmp_path) == {"write_errors": 1}
+    assert f"is not written: [Errno {errno.ENOTSUP}]" in caplog.text
+    service.kill()
+    assert recover(tmp_path) == recovered(1)
+
+
 def test_an_entry_that_the_disk_took_half_of_spoils_no_other(
     tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

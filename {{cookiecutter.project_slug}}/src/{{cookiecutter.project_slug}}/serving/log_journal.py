@@ -31,6 +31,7 @@ SUFFIX, NEW = ".journal", ".new"
 OPEN, SEALED = ".open", ".sealed"
 LENGTH = Struct("<Q")
 ROOM = 16_000_000  # bytes, which is enough for any segment and its files
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # on this disk
 OTHER = "of another version of the service; start that once to read it"
 DAY = 86_400_000_000_000  # nanoseconds
 
@@ -168,9 +169,9 @@ def _make(place: Path) -> BinaryIO:
     """A journal's folder and its lock; it has its name once it is locked."""
     made = place.with_suffix(NEW)
     made.mkdir(parents=True, exist_ok=True)
-    lock = (made / "lock").open("wb")
+    lock = (made / "lock").open("w+b")
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        _take(lock, fcntl.LOCK_SH)
         made.rename(place)
     except OSError:
         lock.close()
@@ -184,6 +185,7 @@ def locked(place: Path, how: int) -> Iterator[bool]:
 
     Raises:
         UserError: for a journal of a former version, which was a file.
+        OSError: where the disk knows no locks, so that nobody can tell whose process lives.
     """
     if place.is_file():
         raise UserError(f"{place} is {OTHER}")
@@ -194,11 +196,20 @@ def locked(place: Path, how: int) -> Iterator[bool]:
         return
     with lock:
         try:
-            fcntl.flock(lock, how | fcntl.LOCK_NB)
+            _take(lock, how)
         except BlockingIOError:
             yield False
         else:
             yield os.fstat(lock.fileno()).st_nlink > 0
+
+
+def _take(lock: BinaryIO, how: int) -> None:
+    """Take a lock; where there are none, what is shared can do without."""
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS or how != fcntl.LOCK_SH:
+            raise
 
 
 def remove(place: Path) -> None:
