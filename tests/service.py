@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -72,13 +72,18 @@ def until(found: Any) -> Any:
 
 @contextmanager
 def serving(
-    project: BakedProject, workers: int = 1, *, opened: bool = True, **settings: Any
+    project: BakedProject,
+    workers: int = 1,
+    *,
+    opened: bool = True,
+    by: Sequence[str] = (),
+    **settings: Any,
 ) -> Iterator[Server]:
-    """Start the service of a project on a free port, its model `opened`, and end it."""
+    """Start the service of a project on a free port, `by` a command, its model `opened`; end it."""
     names = {f"FLIGHT_DELAYS_{name.upper()}": str(value) for name, value in settings.items()}
     given = {"FLIGHT_DELAYS_API_KEYS": KEY, "FLIGHT_DELAYS_POLL_SECONDS": "0.1"} | names
     output = project.path.parent / f"serve-{time.monotonic_ns()}.log"
-    command = ["flight-delays", "serve", "--port", "0", "--workers", str(workers)]
+    command = [*by, "flight-delays", "serve", "--port", "0", "--workers", str(workers)]
     with output.open("wb") as file:
         process = subprocess.Popen(
             command,

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,6 +28,13 @@ rows = rows.assign(**texts).astype(object)
 answers = pd.read_parquet("data/predictions.parquet")
 print(json.dumps([rows.where(rows.notna(), None).to_dict("records"),
     answers.drop(columns="scheduled_departure").to_dict("records")]))
+"""
+# Becomes the command that follows, whom the orphans among its descendants are given to.
+ADOPT = """
+import ctypes, os, sys
+PR_SET_CHILD_SUBREAPER = 36
+assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 AFTER = ("departure_delay", "arrival_delay", "air_time", "late")
 
@@ -163,6 +171,24 @@ def test_a_worker_that_is_killed_is_replaced_while_the_others_answer(
         assert 'serving_requests_total{path="/predict",status="200"} 40.0' in page
         assert "worker ended" in server.output.read_text()
         assert server.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to another than init")
+def test_the_first_process_of_a_container_outlives_the_orphans_that_it_is_given(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    with serving(served, workers=2, by=["python", "-c", ADOPT]) as server:
+        assert server.ask("/predict", table[0][0])[0] == 200
+        first, _ = server.workers(2)
+        orphans = children(first)
+        assert orphans
+        os.kill(first, signal.SIGKILL)
+        server.workers(3)
+        server.printed(r"Application startup complete", 3)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans))
+        assert server.ask("/predict", table[0][0])[0] == 200
+        assert server.stop() == 0
+    assert len(logged(served)) == 2
 
 
 @pytest.mark.parametrize("killed", ["workers", "the service", "the service and its writers"])
