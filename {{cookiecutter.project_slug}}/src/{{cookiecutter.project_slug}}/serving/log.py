@@ -11,7 +11,6 @@ full are dropped, and counted. A journal that cannot be written is counted and t
 request.
 """
 
-import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -23,12 +22,11 @@ import numpy as np
 from ..answers import Answers
 from ..contract import Contract
 from ..files import first_line
+from .log_complaints import Complaints
 from .log_journal import Journal
 from .log_process import LogProcess
 from .log_records import ENCODER, Answered, Layout, Outcome, layout, pack, schema
 
-LOGGER = logging.getLogger(__name__)
-COMPLAIN_EVERY = 60.0  # seconds
 FILE_ROWS = 10_000
 
 
@@ -71,7 +69,7 @@ class PredictionLog:
         self._queued = 0  # rows at most, since it was last looked at
         self._dropped = self._errors = 0
         self._closed = False
-        self._complained = -COMPLAIN_EVERY
+        self._complaints = Complaints()
         self._process: LogProcess | None = None
         if writes:
             self._process = LogProcess(folder, self._journal.token, self._limits.flush_seconds)
@@ -195,7 +193,9 @@ class PredictionLog:
                 self._unkept.popleft()
         except OSError as error:
             self._errors += 1
-            self._complain(f"kill -9 would lose rows, the journal fails: {first_line(error)}")
+            self._complaints.tell(
+                f"kill -9 would lose rows, the journal fails: {first_line(error)}"
+            )
         if sealed:
             self._wake()
 
@@ -205,11 +205,4 @@ class PredictionLog:
 
     def _drop(self, rows: int, why: str) -> None:
         self._dropped += rows
-        self._complain(why)
-
-    def _complain(self, what: str) -> None:
-        """Tell it, but not every time."""
-        now = time.monotonic()
-        if now - self._complained >= COMPLAIN_EVERY:
-            self._complained = now
-            LOGGER.warning("prediction log: %s", what)
+        self._complaints.tell(why)

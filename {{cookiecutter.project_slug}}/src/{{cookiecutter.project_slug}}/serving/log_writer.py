@@ -7,7 +7,6 @@ segment, of which the next one makes the same files.
 """
 
 import fcntl
-import logging
 import os
 import time
 from collections import Counter
@@ -19,11 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..files import first_line
+from .log_complaints import Complaints
 from .log_journal import NEW, OPEN, SEALED, SUFFIX, locked, read, remove
 from .log_tables import Group, groups
 
-LOGGER = logging.getLogger(__name__)
-COMPLAIN_EVERY = 60.0  # seconds
 UNIQUE = ("request_id",)
 
 
@@ -38,7 +36,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._sizes: dict[Path, int] = {}  # of growing segments, when they were written last
-        self._complained = -COMPLAIN_EVERY
+        self._complaints = Complaints()
         self.done: Counter[str] = Counter()
 
     def write(self, token: str, *, growing: bool = True, ended: bool = False) -> None:
@@ -129,19 +127,12 @@ class Writer:
 
     def _fail(self, path: Path, error: Exception) -> None:
         self.done["write_errors"] += 1
-        self._complain(f"{path} is not written: {first_line(error)}")
+        self._complaints.tell(f"{path} is not written: {first_line(error)}")
 
     def _lose(self, rows: int, path: Path, why: str) -> None:
         if rows:
             self.done["dropped_rows"] += rows
-            self._complain(f"{rows} rows of {path} {why}")
-
-    def _complain(self, what: str) -> None:
-        """Tell it, but not every time."""
-        now = time.monotonic()
-        if now - self._complained >= COMPLAIN_EVERY:
-            self._complained = now
-            LOGGER.warning("prediction log: %s", what)
+            self._complaints.tell(f"{rows} rows of {path} {why}")
 
 
 def write(table: pa.Table, path: Path) -> None:
