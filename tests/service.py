@@ -23,9 +23,11 @@ PATIENCE = 60.0  # seconds that anything may take on a busy machine
 class Server:
     """A running service: where it listens, what it prints, and how to ask it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], output: Path, port: int | None = None
+    ) -> None:
         self.process, self.output = process, output
-        self.port = int(self.printed(r'"port":(\d+)')[0])
+        self.port = port or int(self.printed(r'"port":(\d+)')[0])
 
     def printed(self, pattern: str, times: int = 1) -> list[str]:
         """Wait until the output holds the pattern so many times."""

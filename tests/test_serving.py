@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from conftest import BakedProject
+from s3 import free_port
 from service import KEY, PATIENCE, Server, for_serving, serving, until
 
 ROWS_OF = """
@@ -307,6 +309,43 @@ def test_every_line_of_the_log_is_json_and_requests_are_told_by_their_id(
         (refused, "/predict", 422),
     ]
     assert all(line["milliseconds"] > 0 for line in requests)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_whose_own_log_has_no_room_answers_all_the_same(
+    served: BakedProject, table: tuple[list[Any], list[Any]], workers: int
+) -> None:
+    output, port = served.path / "errors", free_port()
+    command = ["flight-delays", "serve", "--port", str(port), "--workers", str(workers)]
+    with Path("/dev/full").open("wb") as full, output.open("wb") as errors:
+        process = subprocess.Popen(
+            command,
+            cwd=served.path,
+            env=served.environment | {"FLIGHT_DELAYS_API_KEYS": KEY},
+            stdout=full,
+            stderr=errors,
+        )
+    try:
+        server = Server(process, output, port)
+        until(lambda: answers(server, "/ready"))
+        assert server.ask("/predict", table[0][0])[0] == 200
+        (served.path / "models/model.onnx").write_bytes(b"a bad file")  # which is told
+        until(lambda: 'outcome="refused"' in server.ask("/metrics")[1])
+        assert server.ask("/predict", table[0][1])[0] == 200
+        assert server.stop() == 0
+    finally:
+        process.kill()
+        process.wait()
+    said = output.read_text().splitlines()
+    assert {*said} == {"Lines of the log are lost: [Errno 28] No space left on device"}
+    assert len(logged(served)) == 2
+
+
+def answers(server: Server, path: str) -> bool:
+    with suppress(OSError):
+        return server.ask(path)[0] == 200
+    return False
 
 
 def test_workers_end_when_their_parent_is_killed(served: BakedProject) -> None:

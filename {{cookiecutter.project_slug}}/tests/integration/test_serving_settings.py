@@ -84,10 +84,10 @@ def test_requests_under_way_have_the_grace_that_is_set(
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_requests_have_a_line_in_the_log_unless_told_otherwise(
-    serve: Serve, capsys: pytest.CaptureFixture[str], wanted: bool
+    serve: Serve, capfd: pytest.CaptureFixture[str], wanted: bool
 ) -> None:
     serve(access_log=wanted).get("/health", headers={"x-request-id": "mine"})
-    assert ("mine" in capsys.readouterr().out) is wanted
+    assert ("mine" in capfd.readouterr().out) is wanted
 
 
 @pytest.mark.parametrize(("size", "files"), [(1, 2), (4_000_000, 1)])

@@ -2,18 +2,18 @@
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
-from {{cookiecutter.project_slug}}.serving import access_log, gate
+from {{cookiecutter.project_slug}}.serving import access_log, gate, output
 
 
 def test_the_lines_of_one_turn_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
-    buffer = SimpleNamespace(write=written.append, flush=lambda: written.append(b"flushed"))
-    monkeypatch.setattr(access_log, "sys", SimpleNamespace(stdout=SimpleNamespace(buffer=buffer)))
+    monkeypatch.setattr(access_log, "OUTPUT", SimpleNamespace(write=written.append))
 
     async def two_turns() -> None:
         log = access_log.AccessLog()
@@ -24,7 +24,7 @@ def test_the_lines_of_one_turn_are_written_together(monkeypatch: pytest.MonkeyPa
         await asyncio.sleep(0)
 
     asyncio.run(two_turns())
-    assert [each.count(b"\n") for each in written] == [2, 0, 1, 0]
+    assert [each.count(b"\n") for each in written] == [2, 1]
     first, second = map(json.loads, written[0].splitlines())
     moment = datetime.fromisoformat(first.pop("timestamp"))
     assert abs((datetime.now(UTC) - moment).total_seconds()) < 60
@@ -39,31 +39,32 @@ def test_the_lines_of_one_turn_are_written_together(monkeypatch: pytest.MonkeyPa
     assert (second["request_id"], second["status"], second["milliseconds"]) == ("two", 422, 500)
 
 
-def test_lines_that_cannot_be_written_fail_no_request_and_none_after_them(
-    monkeypatch: pytest.MonkeyPatch,
+def test_what_standard_output_does_not_take_is_told_now_and_then_and_fails_nobody(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    written: list[bytes] = []
-    told: list[str] = []
+    out = output.Output()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        out.write(b"lost\n")
+        out.write("lost, too\n")
+    out.write("kept: é\n")
+    said = capfd.readouterr()
+    assert said.out == "kept: é\n"
+    assert said.err == "Lines of the log are lost: [Errno 28] No space left on device\n"
 
-    def write(lines: bytes) -> None:
-        if not told:
-            raise OSError(28, "No space left on device")
-        written.append(lines)
 
-    buffer = SimpleNamespace(write=write, flush=lambda: None)
-    monkeypatch.setattr(access_log, "sys", SimpleNamespace(stdout=SimpleNamespace(buffer=buffer)))
+def refuse(*_: object) -> int:
+    raise OSError(28, "No space left on device")
 
-    async def two_turns() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
-        log = access_log.AccessLog()
-        for name in ("lost", "kept"):
-            log.add(name, "/predict", 200, 0.001)
-            await asyncio.sleep(0)
 
-    asyncio.run(two_turns())
-    assert told == ["[Errno 28] No space left on device"]
-    assert [json.loads(line)["request_id"] for line in written] == ["kept"]
+def test_a_line_that_is_taken_in_parts_is_written_whole(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda file, data: write(file, data[:3]))
+        output.Output().write(b"a whole line\n")
+    assert capfd.readouterr().out == "a whole line\n"
 
 
 def test_each_request_gets_a_name_of_its_own() -> None:

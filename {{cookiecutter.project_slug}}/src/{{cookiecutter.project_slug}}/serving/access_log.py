@@ -1,15 +1,15 @@
 """access_log: requests answered in; a JSON line of each, as structlog writes them, out.
 
 A line by structlog and a write of its own are a tenth of what a request takes. So these lines are
-made by msgspec, and those of one turn of the event loop are written together. A line that cannot be
-written is told by the loop's own handler, and fails no request.
+made by msgspec, and those of one turn of the event loop are written together.
 """
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 
 import msgspec
+
+from .output import OUTPUT
 
 
 class Line(msgspec.Struct):
@@ -40,5 +40,4 @@ class AccessLog:
 
     def _write(self) -> None:
         lines, self._lines = self._lines, []
-        sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
-        sys.stdout.buffer.flush()
+        OUTPUT.write(b"\n".join(lines) + b"\n")

@@ -168,8 +168,8 @@ class Workers:
         except BaseException:
             self._log.exception("worker failed")
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with suppress(OSError):
+                sys.stderr.flush()
             os._exit(code)
 
     def _ended(self, pid: int, code: int) -> None:
