@@ -396,6 +396,17 @@ def test_half_a_file_of_a_killed_writer_is_replaced(tmp_path: Path, contract: Co
     assert not part.exists()
 
 
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_broken_file_is_written_anew(tmp_path: Path, contract: Contract, left: int) -> None:
+    with Log(tmp_path, contract) as log:
+        put(log, "one")
+        log.write()
+        (path,) = files_of(tmp_path / "answers")
+        path.write_bytes(path.read_bytes()[:left])
+    assert log_reader.read(tmp_path).num_rows == 1
+    assert log.told()[2:] == (0, 0)
+
+
 def test_a_folder_without_answers_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no answers of 2013-07-01"):
         log_reader.read(tmp_path, ["2013-07-01"])

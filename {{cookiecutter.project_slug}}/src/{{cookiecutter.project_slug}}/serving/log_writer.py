@@ -113,7 +113,7 @@ class Writer:
         name = f"{clock}-{token}-{segment.stem}-{number:02}.parquet"
         path = self._folder / group.kind / f"day={group.day}" / name
         try:
-            before = pq.read_metadata(path).num_rows if path.exists() else 0
+            before = rows_in(path)
             if group.table.num_rows > before:
                 write(group.table, path)
                 self.done["written_rows"] += group.table.num_rows - before
@@ -133,6 +133,14 @@ class Writer:
         if rows:
             self.done["dropped_rows"] += rows
             self._complaints.tell(f"{rows} rows of {path} {why}")
+
+
+def rows_in(path: Path) -> int:
+    """How many rows a file has; none if it is not there, or broken."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0
 
 
 def write(table: pa.Table, path: Path) -> None:
