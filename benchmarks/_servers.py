@@ -57,13 +57,16 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def held(pid: int) -> float:
-    """Megabytes of memory, a part of what others hold, too; none when it has ended."""
+def held(pid: int, by: str = "smaps_rollup", name: str = "Pss:") -> float:
+    """Megabytes of memory; of what others hold, too, a part, unless `by` and `name` say otherwise.
+
+    None when the process has ended.
+    """
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/{by}").read_text().splitlines()
     except OSError:
         return 0.0
-    kilobytes = [line.split()[1] for line in lines if line.startswith("Pss:")]
+    kilobytes = [line.split()[1] for line in lines if line.startswith(name)]
     return int(kilobytes[0]) / 1024 if kilobytes else 0.0
 
 

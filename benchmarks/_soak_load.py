@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from _servers import children
+from _servers import children, held
 
 KEY = "a-key-for-the-soak-only"
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
@@ -118,7 +118,7 @@ class Trouble(threading.Thread):
                 return
             for pid in self._workers():
                 seen = self.record.memory.setdefault(pid, [])
-                seen.append((time.time(), resident(pid)))
+                seen.append((time.time(), held(pid, "status", "VmRSS:")))
             if second % 5 == 0:
                 self.place(second // 5 % len(self.models))
             if second % 20 == 16:
@@ -155,13 +155,3 @@ class Trouble(threading.Thread):
         for writer in children(self._workers()[0])[:1]:
             self.record.writers += 1
             os.kill(writer, signal.SIGKILL)
-
-
-def resident(pid: int) -> float:
-    """Megabytes of memory that a process holds, whoever holds them, too; none when it has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    kilobytes = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
-    return int(kilobytes[0]) / 1024 if kilobytes else 0.0

@@ -88,6 +88,18 @@ def test_it_writes_what_is_left_when_the_service_ends_and_then_ends(
     assert [*(tmp_path / "log").glob(".*")] == []
 
 
+def test_it_is_not_started_again_when_the_log_has_ended(
+    started: Callable[..., PredictionLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_process, "RESPITE", 0.0)
+    log = started(NEVER)
+    first = writer_of(log)
+    log.close()
+    log.look()
+    assert writer_of(log) is first
+    assert log.counters().write_errors == 0
+
+
 def test_without_anything_to_log_it_makes_nothing(
     tmp_path: Path, started: Callable[..., PredictionLog]
 ) -> None:

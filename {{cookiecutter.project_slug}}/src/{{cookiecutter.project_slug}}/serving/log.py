@@ -128,7 +128,9 @@ class PredictionLog:
         return Counters(waiting + self._unkept_rows(), self._dropped, self._errors + failures)
 
     def look(self) -> None:
-        """Try once more what failed: to write, and to have a writer."""
+        """Try once more what failed: to write, and to have a writer; not after the end."""
+        if self._closed:
+            return
         self._keep()
         if self._process is not None:
             self._process.look()
