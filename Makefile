@@ -3,6 +3,8 @@ PYTHON ?= python3
 QUIET := $(if $(CI),--quiet)
 DEMO := build/demo/flight_delays
 # The project's own tests carry its name in their imports: they are linted once baked.
+PROJECT := {{cookiecutter.project_slug}}
+MACHINERY := $(PROJECT)/src/machinery
 CODE := hooks tests '{{cookiecutter.project_slug}}/src'
 
 # Where there is no uv, pip fetches the pinned one: it installs all the rest in seconds.
@@ -47,14 +49,16 @@ check: .venv/installed ## Verify without changing anything: lint, format, types
 	.venv/bin/ruff check --ignore N999 $(CODE)
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/mypy
+	.venv/bin/mypy --explicit-package-bases '$(MACHINERY)'
+	cd '$(MACHINERY)/..' && $(CURDIR)/.venv/bin/lint-imports --no-logo --config $(CURDIR)/pyproject.toml
 
 lock: .venv/installed ## Pin the dependencies again: the template's, and those of the project it bakes
-	$(PIN) --group dev -o requirements.lock
-	$(PIN) --group bake --constraint requirements.lock -o requirements-bake.lock
 	@rm -rf build/lock
 	.venv/bin/cookiecutter --no-input --default-config --output-dir build/lock . >/dev/null
 	$(MAKE) --no-print-directory -C build/lock/flight_delays lock
 	cp build/lock/flight_delays/requirements*.lock '{{cookiecutter.project_slug}}'
+	$(PIN) --group dev --constraint '$(PROJECT)/requirements.lock' -o requirements.lock
+	$(PIN) --group bake --constraint requirements.lock -o requirements-bake.lock
 
 .venv/bin/python:
 	@"$(PYTHON)" -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else \
@@ -66,6 +70,6 @@ lock: .venv/installed ## Pin the dependencies again: the template's, and those o
 	$(INSTALL) requirements-bake.lock
 	@touch $@
 
-.venv/installed: requirements.lock | .venv/baker
-	$(INSTALL) requirements.lock
+.venv/installed: requirements.lock $(PROJECT)/requirements.lock | .venv/baker
+	$(INSTALL) requirements.lock -r '$(PROJECT)/requirements.lock'
 	@touch $@

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from flight_delays import metrics
-from flight_delays.intervals import bootstrap, difference
-from flight_delays.model import Model
-from flight_delays.report.rows import array
+from machinery.pipeline.statistics import metrics
+from machinery.pipeline.statistics.intervals import bootstrap, difference
+from machinery.pipeline.model.model_file import Model
+from machinery.comparison.rows import array
 
 SAMPLES, SMALLEST = 2000, 100
 HOW = {"samples": SAMPLES, "level": 0.95, "seed": 1}

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 
 import onnxruntime
-from flight_delays.bulk.rows import to_numpy
-from flight_delays.bulk.source import Position, Source
-from flight_delays.scoring import Scorer
+from machinery.bulk.rows import to_numpy
+from machinery.bulk.source import Position, Source
+from machinery.pipeline.model.scoring import Scorer
 
 ROUNDS = 5
 

@@ -3,9 +3,9 @@
 Run by pipeline.py in a generated project, with its Python: what `dvc repro` is measured against.
 """
 
-from flight_delays.files import read_yaml, write_json, write_table
-from flight_delays.params import Train, parse
-from flight_delays.paths import (
+from machinery.pipeline.files import read_yaml, write_json, write_table
+from machinery.pipeline.params import Train, parse
+from machinery.pipeline.paths import (
     DATA_QUALITY,
     GATE,
     LEAKAGE,

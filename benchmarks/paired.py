@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from flight_delays.params import Report
-from flight_delays.report.comparison import Scored, compare
+from machinery.pipeline.params import Report
+from machinery.comparison.comparison import Scored, compare
 from sklearn import metrics
 
 SAMPLES, SOME = 2000, 5

@@ -227,7 +227,7 @@ def scale(bench: Bench, sizes: list[str], feature_sets: list[str]) -> None:
     for size in sizes:
         project = bench.project("scale", size, feature_sets=feature_sets)
         for stage in stages(project):
-            command = ["python", "-m", "flight_delays.stages", *stage.split()]
+            command = ["python", "-m", "flight_delays", *stage.split()]
             runs.setdefault(stage, {})[size] = bench.run(project, *command)
         shutil.rmtree(project)
     header = ["wall s"] + [text for size in sizes for text in (size, "GB")]

@@ -37,7 +37,7 @@ NEEDED = {  # an environment each: MLflow and BentoML do not agree on their depe
 ROWS = f"""
 import json, sys
 import pandas as pd
-from flight_delays import contract
+from machinery.pipeline.data import contract
 known = contract.load().known_before()
 rows = pd.read_parquet("data/test.parquet").head({MANY})[known]
 times = rows.select_dtypes("datetime")

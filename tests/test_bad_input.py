@@ -234,7 +234,7 @@ def test_a_fault_is_one_sentence_and_leaves_nothing(scratch: BakedProject, fault
     change(scratch)
     try:
         before = files(scratch.path)
-        done = scratch.run("python", "-m", "flight_delays.stages", *stage.split(), check=False)
+        done = scratch.run("python", "-m", "flight_delays", *stage.split(), check=False)
         assert sentence in done.stdout
         assert done.returncode == code
         assert len(done.stdout.splitlines()) == 1

@@ -323,7 +323,7 @@ def test_job_without_token_says_so(job: Job) -> None:
 
 
 def test_comment_outside_of_ci_is_one_sentence(project: BakedProject) -> None:
-    done = project.run("python3", "-m", "flight_delays.ci", "README.md", check=False)
+    done = project.run("python3", "-m", "machinery.ci", "README.md", check=False)
     assert done.returncode == 2
     assert done.stdout.count("\n") == 1 and "GitHub Actions or GitLab CI" in done.stdout
 

@@ -232,9 +232,9 @@ def metrics(container: Container, row: Any) -> str:
 def test_every_metric_is_set_by_something(small: BakedProject) -> None:
     source = "".join(
         path.read_text(encoding="utf-8")
-        for path in (small.path / "src/flight_delays/serving").glob("*.py")
+        for path in (small.path / "src/machinery/serving").glob("*.py")
     )
-    telemetry = text(small, "src/flight_delays/serving/telemetry.py")
+    telemetry = text(small, "src/machinery/serving/telemetry.py")
     held = re.findall(r"self\.(\w+) = (?:Counter|Gauge|Histogram)\(", telemetry)
     assert "_in_flight" in held
     for name in held:

@@ -143,7 +143,7 @@ def test_a_queue_runs_in_the_background_two_at_a_time(work: BakedProject) -> Non
 
 
 def test_an_experiment_runs_the_code_that_it_was_queued_with(work: BakedProject) -> None:
-    code = work.path / "src/flight_delays/stages/gate.py"
+    code = work.path / "src/machinery/pipeline/stages/gate.py"
     text = code.read_text(encoding="utf-8")
     assert '"model_size"' in text
     code.write_text(text.replace('"model_size"', '"size_of_the_model"'), encoding="utf-8")

@@ -85,7 +85,7 @@ def start_training(project: BakedProject) -> "subprocess.Popen[bytes]":
     """Start a stage that runs for seconds; DVC has removed its outputs when this returns."""
     run = start(project, *TRAIN)
     wait_for(lambda: not (project.path / MODEL).exists())
-    wait_for(lambda: "flight_delays.stages" in processes(run.pid))
+    wait_for(lambda: "-m flight_delays" in processes(run.pid))
     return run
 
 
@@ -143,10 +143,10 @@ def test_killing_only_dvc_leaves_its_stage_running_until_it_is_killed_too(
     run.kill()
     run.wait(60)
     left = processes(run.pid).splitlines()
-    assert any("flight_delays.stages train" in line for line in left)
+    assert any("flight_delays train" in line for line in left)
     for line in left:
         os.kill(int(line.split()[0]), signal.SIGKILL)
-    wait_for(lambda: "flight_delays.stages" not in processes(run.pid))
+    wait_for(lambda: "-m flight_delays" not in processes(run.pid))
     work.run("dvc", "repro")
     assert_verified(work, small)
 

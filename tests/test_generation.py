@@ -203,7 +203,7 @@ def test_the_unrelated_cml_of_the_package_index_is_nowhere() -> None:
 
 def test_the_command_has_dashes_where_the_package_has_underscores(fresh: BakedProject) -> None:
     project = tomllib.loads((fresh.path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"] == {"flight-delays": "flight_delays.cli:app"}
+    assert project["scripts"] == {"flight-delays": "flight_delays.__main__:command"}
 
 
 # Where it is written

@@ -133,7 +133,7 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
 ) -> None:
     ours = host.say(signed("**Better**: roc_auc\n"), USER)
     clone = shared.checkout("broken")
-    gate = clone.path / "src/flight_delays/stages/gate.py"
+    gate = clone.path / "src/machinery/pipeline/stages/gate.py"
     gate.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the gate")
     variables = host.gitlab_environment() | MERGE_REQUEST | {"REPO_TOKEN": TOKEN}

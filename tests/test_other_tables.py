@@ -88,9 +88,9 @@ GROUPS = """
 import json
 import numpy as np
 import pandas as pd
-from flight_delays.intervals import bootstrap
-from flight_delays.metrics import mean
-from flight_delays.params import Evaluate, load
+from machinery.pipeline.statistics.intervals import bootstrap
+from machinery.pipeline.statistics.metrics import mean
+from machinery.pipeline.params import Evaluate, load
 
 train, test = (pd.read_parquet(f"data/{part}.parquet") for part in ("train", "test"))
 assert set(train["ward"]).isdisjoint(test["ward"])

@@ -210,7 +210,7 @@ def test_the_page_is_small_and_the_same_bytes_wherever_it_is_made(
     strange = {"HOME": str(home), "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "3"}
     strange |= {"MATPLOTLIBRC": str(settings), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
     BakedProject(copy.path, copy.environment | strange).run(
-        "python", "-m", f"{copy.path.name}.stages", "card"
+        "python", "-m", f"{copy.path.name}", "card"
     )
     assert (copy.path / "reports/index.html").read_bytes() == before
     assert [path.name for path in home.iterdir()] == ["matplotlibrc"]
@@ -223,7 +223,7 @@ def test_the_page_needs_no_home_that_can_be_written(small: BakedProject, tmp_pat
     (tmp_path / "file").touch()
     kept = {name: value for name, value in copy.environment.items() if "XDG" not in name}
     done = subprocess.run(
-        ["python", "-m", f"{copy.path.name}.stages", "card"],
+        ["python", "-m", f"{copy.path.name}", "card"],
         cwd=copy.path,
         env=kept | {"HOME": nowhere},
         capture_output=True,

@@ -21,7 +21,7 @@ REPORTS = (
 COVERAGE = """
 import json
 import pandas as pd
-from flight_delays import intervals, metrics
+from machinery.pipeline.statistics import intervals, metrics
 table = pd.read_parquet("data/predictions.parquet")
 late, held = table["late"], (table["in_set_false"], table["in_set_true"])
 scorer = metrics.mean(held[1].where(late, held[0]).to_numpy())
@@ -88,7 +88,7 @@ def test_a_stage_run_by_hand_makes_the_bytes_that_a_fork_made_for_dvc(
 ) -> None:
     copy = reproduced.copy(tmp_path / "copy")
     for words in ("split", "train schedule_weather boosting", "select", "evaluate", "card"):
-        copy.run("python", "-m", "flight_delays.stages", *words.split())
+        copy.run("python", "-m", "flight_delays", *words.split())
     assert "up to date" in copy.run("dvc", "status").stdout
 
 

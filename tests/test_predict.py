@@ -45,8 +45,9 @@ table.to_parquet(sys.argv[1], index=False, row_group_size=30_000)
 """
 IN_PARTS = """
 import sys
-from flight_delays.bulk.run import Options, predict
-predict(*sys.argv[1:3], Options(part_rows=20_000, resume="--resume" in sys.argv))
+from machinery.bulk.run import Options, predict
+from flight_delays import features
+predict(features, *sys.argv[1:3], Options(part_rows=20_000, resume="--resume" in sys.argv))
 """
 SPOIL = """
 import pandas as pd
@@ -66,8 +67,8 @@ WITHOUT = """
 import sys
 for name in ("sklearn", "skl2onnx", "dvc", "pandera", "matplotlib"):
     sys.modules[name] = None
-from flight_delays.cli import app
-app()
+from flight_delays.__main__ import command
+command()
 """
 
 

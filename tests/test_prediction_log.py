@@ -21,8 +21,8 @@ SERVE = """
 import secrets, sys, time
 from pathlib import Path
 import pyarrow.parquet as pq
-from flight_delays.scoring import Scorer
-from flight_delays.serving.log import Limits, PredictionLog
+from machinery.pipeline.model.scoring import Scorer
+from machinery.serving.log import Limits, PredictionLog
 folder, name, count, queue_rows = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
 scorer = Scorer()
 table = pq.read_table("data/test.parquet").slice(0, 10)
@@ -44,8 +44,8 @@ print(*log.counters(), flush=True)
 READ = """
 import sys, time
 from pathlib import Path
-from flight_delays.serving.log_reader import read
-from flight_delays.serving.log_writer import Writer
+from machinery.serving.log_reader import read
+from machinery.serving.log_writer import Writer
 import pyarrow.parquet as pq
 folder = Path(sys.argv[1])
 writer, limit = Writer(folder), time.monotonic() + 60

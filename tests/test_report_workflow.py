@@ -114,7 +114,7 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
 ) -> None:
     clone = shared.checkout("broken", BRANCH)
-    gate = clone.path / "src/flight_delays/stages/gate.py"
+    gate = clone.path / "src/machinery/pipeline/stages/gate.py"
     gate.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the gate")
     told = host.environment(tmp_path, BRANCH)

@@ -93,7 +93,7 @@ def test_every_test_row_is_answered_over_http_as_in_the_pipeline(
 def logged(project: BakedProject) -> list[tuple[str, bool | None]]:
     """Give the request id of each row in the prediction log, and its outcome."""
     script = (
-        "import json\nfrom pathlib import Path\nfrom flight_delays.serving.log_reader import read\n"
+        "import json\nfrom pathlib import Path\nfrom machinery.serving.log_reader import read\n"
         "rows = read(Path('logs/predictions')).select(['request_id', 'outcome']).to_pylist()\n"
         "print(json.dumps([[*row.values()] for row in rows]))"
     )

@@ -48,7 +48,7 @@ FAULTS = {
     "ruff-check": ("src/flight_delays/fault.py", MODULE + "import os\n"),
     "ruff-format": ("src/flight_delays/fault.py", MODULE + "FAULT = 'single'\n"),
     "mypy": ("src/flight_delays/fault.py", MODULE + "FAULT: int = 'text'\n"),
-    "import-linter": ("src/flight_delays/paths.py", MODULE + "from . import contract\n"),
+    "import-linter": ("src/machinery/pipeline/paths.py", MODULE + "from . import contract\n"),
     "nbstripout": ("notebook.ipynb", json.dumps(NOTEBOOK, indent=1) + "\n"),
     "end-of-file": ("notes.md", "no newline"),
     "trailing-whitespace": ("notes.txt", "two spaces  \n"),

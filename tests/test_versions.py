@@ -28,7 +28,7 @@ SCORE = """
 import sys
 from pathlib import Path
 import onnxruntime, pandas as pd
-from flight_delays.model import Model
+from machinery.pipeline.model.model_file import Model
 path = Path("models/model.onnx")
 rows = pd.read_parquet(sys.argv[1])
 types = {"tensor(float)": "float32", "tensor(string)": "object"}
@@ -108,8 +108,8 @@ def branch(project: BakedProject) -> str:
 
 ENDS = ("json", "onnx", "parquet")  # the files of a candidate
 BROKEN_ROLLBACK = """
-from flight_delays.files import UserError
-from flight_delays.versioning import rollback, storage
+from machinery.pipeline.files import UserError
+from machinery.versions import rollback, storage
 
 checkout, failures = storage.checkout, [{error}] * {times}
 
@@ -355,7 +355,7 @@ def test_a_release_that_fails_half_way_leaves_no_tag(work: BakedProject) -> None
 INTERRUPTED_RELEASE = """
 import os, signal
 from gto import api
-from flight_delays.versioning import release
+from machinery.versions import release
 
 register = api.register
 
@@ -688,7 +688,7 @@ def test_a_rollback_that_was_killed_while_data_is_moved_is_undone_as_the_runbook
 
 
 INTERRUPTED_SWITCH = """
-from flight_delays.versioning import git, rollback
+from machinery.versions import git, rollback
 
 run = git.run
 

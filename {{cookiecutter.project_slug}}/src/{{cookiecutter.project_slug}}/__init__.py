@@ -1,1 +1,1 @@
-"""A reproducible machine-learning pipeline; its stages are listed in dvc.yaml."""
+"""This project: where its table comes from, its features, and the models that compete."""

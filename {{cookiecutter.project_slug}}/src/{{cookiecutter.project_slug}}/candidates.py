@@ -1,4 +1,4 @@
-"""candidates: a name in, an unfitted scikit-learn pipeline out; simplest first.
+"""candidates: the models that compete, simplest first.
 
 To add a candidate, write a function that returns its parts, enter it in CANDIDATES, and name it in
 params.yaml under train.models and train.hyperparameters.
@@ -9,45 +9,9 @@ All run on one thread (boosting by OMP_NUM_THREADS=1): who fits the folds owns t
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from .files import UserError
-from .paths import PARAMS
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-Task = Literal["classification", "regression"]
-Parts = tuple[Any, Any, Any]  # what numbers go through, what categories go through, the estimator
-
-RESERVED = {"random_state", "n_jobs"}  # train.seed and the caller decide on these
-
-
-def build(
-    name: str,
-    *,
-    task: Task,
-    numeric: Sequence[str],
-    categorical: Sequence[str],
-    hyperparameters: Mapping[str, Any],
-    seed: int,
-) -> "Pipeline":
-    """The unfitted pipeline of one candidate, from the named features to its predictions.
-
-    Raises UserError for a name, a hyperparameter or a value that does not exist.
-    """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
-    if name not in CANDIDATES:
-        known = ", ".join(CANDIDATES)
-        raise UserError(f"{PARAMS}: train.models has '{name}', not a candidate; known are {known}")
-    numbers, categories, estimator = CANDIDATES[name](task)
-    columns = [("numeric", numbers, [*numeric]), ("categorical", categories, [*categorical])]
-    encode = ColumnTransformer([part for part in columns if part[2]])
-    _set(estimator, hyperparameters, seed, f"{PARAMS}: train.hyperparameters.{name}")
-    return Pipeline([("encode", encode), ("estimator", estimator)])
+from machinery.pipeline.model.building import Candidates, Parts, Task
 
 
 def prior(task: Task) -> Parts:
@@ -94,7 +58,7 @@ def boosting(task: Task) -> Parts:
     return "passthrough", _ordinal(), estimator()
 
 
-CANDIDATES: dict[str, Callable[[Task], Parts]] = {
+CANDIDATES: Candidates = {
     "prior": prior,
     "linear": linear,
     "forest": forest,
@@ -116,19 +80,3 @@ def _ordinal() -> Any:
 
     unknown = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
     return OrdinalEncoder(**unknown, dtype=np.float32)
-
-
-def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str) -> None:
-    """Give the estimator its hyperparameters and, where it draws at random, the seed."""
-    names = estimator.get_params()
-    allowed = sorted(names.keys() - RESERVED)
-    if unknown := [each for each in hyperparameters if each not in allowed]:
-        known = ", ".join(allowed)
-        raise UserError(f"{key} has '{unknown[0]}', not a hyperparameter; known are {known}")
-    estimator.set_params(**hyperparameters)
-    if "random_state" in names:
-        estimator.set_params(random_state=seed)
-    try:
-        estimator._validate_params()  # what fit would say, an hour earlier
-    except ValueError as error:
-        raise UserError(f"{key}: {error}") from None

@@ -16,7 +16,7 @@ hour of arrival and the age of the weather report, which added nothing when trie
 
 import numpy as np
 
-from .tags import tag
+from machinery.pipeline.data.tags import tag
 
 MISSING = "missing"
 WEEKDAYS = np.array(

@@ -10,35 +10,33 @@ made on that time, in UTC, where no hour is missing or repeated when the clocks 
 Cancelled and diverted flights have no arrival delay, hence no outcome to learn: they are left out.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype, is_string_dtype
 
-from .files import UserError, read_table
-from .progress import track
+from machinery.pipeline.data.source import as_of, read_columns
+from machinery.pipeline.files import UserError
+from machinery.pipeline.progress import track
 
 TIME_ZONE = "America/New_York"
 LATE_MINUTES = 15
 MONTH_FILE = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
 
 FLIGHTS = {
-    "time_hour": "a moment with time zone",
-    "sched_dep_time": "a number",
-    "sched_arr_time": "a number",
-    "carrier": "text",
-    "flight": "a number",
-    "tailnum": "text",
-    "origin": "text",
-    "dest": "text",
-    "distance": "a number",
-    "dep_delay": "a number",
-    "arr_delay": "a number",
-    "air_time": "a number",
+    "time_hour": "datetime with time zone",
+    "sched_dep_time": "number",
+    "sched_arr_time": "number",
+    "carrier": "string",
+    "flight": "number",
+    "tailnum": "string",
+    "origin": "string",
+    "dest": "string",
+    "distance": "number",
+    "dep_delay": "number",
+    "arr_delay": "number",
+    "air_time": "number",
 }
 MEASUREMENTS = {
     "temp": "temperature",
@@ -52,9 +50,9 @@ MEASUREMENTS = {
     "visib": "visibility",
 }
 WEATHER = {
-    "time_hour": "a moment with time zone",
-    "origin": "text",
-    **dict.fromkeys(MEASUREMENTS, "a number"),
+    "time_hour": "datetime with time zone",
+    "origin": "string",
+    **dict.fromkeys(MEASUREMENTS, "number"),
 }
 
 
@@ -80,13 +78,15 @@ def read(
     """
     months = _months(folder, until)
     tracked = track(months, f"read {folder}", len(months))
-    flights = pd.concat([_flights(_read(path, FLIGHTS)) for path in tracked])
+    flights = pd.concat([_flights(read_columns(path, FLIGHTS)) for path in tracked])
     if until is not None:
         # A flight without a time is kept, so that the contract can name it.
         flights = flights[~(flights["scheduled_departure"] >= until)]
     if flights.empty:
         raise UserError(f"{folder} has no completed flight {_before(until)}")
-    weather = pd.concat([_read(path.parent / "weather" / path.name, WEATHER) for path in months])
+    weather = pd.concat(
+        [read_columns(path.parent / "weather" / path.name, WEATHER) for path in months]
+    )
     flights = flights.sort_values("moment", kind="stable", ignore_index=True)
     flights["moment"] -= timedelta(hours=hours_before_departure)
     known = as_of(
@@ -96,35 +96,6 @@ def read(
         max_age=timedelta(hours=weather_max_age_hours),
     )
     return pd.concat([flights.drop(columns="moment"), known], axis=1)
-
-
-def as_of(
-    rows: pd.DataFrame, observations: pd.DataFrame, *, by: str, max_age: timedelta
-) -> pd.DataFrame:
-    """For each row the latest observation of the same `by` that was available at its moment.
-
-    Args:
-        rows: the columns `moment` and `by`, and an index without duplicates.
-        observations: the columns `available` and `by`, and what was observed.
-        by: the column that must be equal, such as the place.
-        max_age: the longest time from `available` to `moment`; an older one is not used.
-
-    Returns:
-        What was observed, with the index of the rows, null where there is no such observation.
-        One that becomes available after the moment is never used.
-    """
-    ordered = rows.dropna(subset="moment").sort_values("moment", kind="stable")
-    joined = pd.merge_asof(
-        ordered,
-        observations.dropna(subset="available").sort_values("available", kind="stable"),
-        left_on="moment",
-        right_on="available",
-        by=by,
-        tolerance=pd.Timedelta(max_age),
-        direction="backward",
-    )
-    joined.index = ordered.index
-    return joined.drop(columns=["moment", by, "available"]).reindex(rows.index)
 
 
 def _months(folder: Path, until: datetime | None) -> list[Path]:
@@ -142,28 +113,6 @@ def _months(folder: Path, until: datetime | None) -> list[Path]:
     if not months:
         raise UserError(f"{folder} has no month {_before(until)} past {paths[0].stem}")
     return months
-
-
-def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The named columns of a file, each of the kind named."""
-    table = read_table(path)
-    if table.empty:
-        raise UserError(f"{path} holds no rows; restore it with 'dvc checkout' or remove it")
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise UserError(f"{path} has no column {', '.join(missing)}; data/README.md tells all")
-    for name, kind in columns.items():
-        if not _is(kind, table[name]):
-            raise UserError(f"{path}: column {name} is {table[name].dtype}, but must be {kind}")
-    return table[list(columns)]
-
-
-def _is(kind: str, values: "pd.Series[Any]") -> bool:
-    if kind == "text":
-        return is_string_dtype(values.dtype)
-    if kind == "a number":
-        return is_numeric_dtype(values.dtype)
-    return isinstance(values.dtype, pd.DatetimeTZDtype)
 
 
 def _flights(flights: pd.DataFrame) -> pd.DataFrame:

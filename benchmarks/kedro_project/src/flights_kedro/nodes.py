@@ -12,20 +12,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from flight_delays import contract, model, params, source
-from flight_delays.catalogue import Catalogue, listing, page
-from flight_delays.files import read_table, write_text
-from flight_delays.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
-from flight_delays.paths import CANDIDATES, CATALOGUE, MODEL, MODEL_CARD, SOURCE
-from flight_delays.stages import card as card_stage
-from flight_delays.stages import evaluate as evaluate_stage
-from flight_delays.stages import featurize as featurize_stage
-from flight_delays.stages import gate as gate_stage
-from flight_delays.stages import ingest as ingest_stage
-from flight_delays.stages import select as select_stage
-from flight_delays.stages import split as split_stage
-from flight_delays.stages import train as train_stage
-from flight_delays.stages import validate as validate_stage
+from machinery.pipeline.data import contract
+from machinery.pipeline.model import model_file as model
+from machinery.pipeline import params
+from flight_delays import source
+from machinery.pipeline.data.catalogue import Catalogue, listing, page
+from machinery.pipeline.files import read_table, write_text
+from machinery.pipeline.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
+from machinery.pipeline.paths import CANDIDATES, CATALOGUE, MODEL, MODEL_CARD, SOURCE
+from machinery.pipeline.stages import card as card_stage
+from machinery.pipeline.stages import evaluate as evaluate_stage
+from machinery.pipeline.stages import featurize as featurize_stage
+from machinery.pipeline.stages import gate as gate_stage
+from machinery.pipeline.stages import ingest as ingest_stage
+from machinery.pipeline.stages import select as select_stage
+from machinery.pipeline.stages import split as split_stage
+from machinery.pipeline.stages import train as train_stage
+from machinery.pipeline.stages import validate as validate_stage
 
 Dials = Mapping[str, Any]
 Report = dict[str, Any]

@@ -2,8 +2,8 @@
 
 from functools import partial, update_wrapper
 
-from flight_delays import params
-from flight_delays.params import Train
+from machinery.pipeline import params
+from machinery.pipeline.params import Train
 from kedro.pipeline import Node, Pipeline
 
 from . import nodes

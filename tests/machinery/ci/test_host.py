@@ -1,0 +1,207 @@
+"""The code host's client: what is asked again, what is never added twice, and where tokens go."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from machinery.ci.conversation import Conversation
+from machinery.ci.host import FailedError, Host, MissingError
+from machinery.ci.job import Job
+
+from machinery.ci import host as module
+
+TOKEN = "a-secret-of-the-job"
+PLACES = {"github": "/repos/team/flights", "gitlab": "/projects/team%2Fflights"}
+Answer = tuple[int, dict[str, str], Any]  # status, headers, document; or bytes as they are
+
+
+class Server(ThreadingHTTPServer):
+    """Gives the answers it is told to, in order, the last one again and again."""
+
+    daemon_threads = True
+    answers: list[Answer]
+    asked: list[tuple[str, str, dict[str, str]]]
+
+    def host(self, kind: Any = "github", token: str = TOKEN) -> Host:
+        address = f"http://127.0.0.1:{self.server_port}"
+        return Host(Job(kind, address, address, "team/flights", 7, token=token))
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append((self.command, self.path, dict(self.headers)))
+        answers = self.server.answers
+        status, headers, document = answers.pop(0) if len(answers) > 1 else answers[0]
+        raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+        if not status:  # hang up
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(raw)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(raw)
+
+    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A code host of this machine; nobody waits here."""
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    monkeypatch.delenv("CI_JOB_TOKEN", raising=False)
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.answers, server.asked = [(200, {}, {"id": 1})], []
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join(timeout=10)
+
+
+HANGS_UP: Answer = (0, {}, "")
+BROKEN: Answer = (502, {}, {"message": "Server Error"})
+TOO_MANY: Answer = (429, {"Retry-After": "0"}, {"message": "slow down"})
+LATER: Answer = (403, {"Retry-After": "0"}, {"message": "abuse"})
+FORBIDDEN: Answer = (403, {}, {"message": "Resource not accessible by integration"})
+
+
+@pytest.mark.parametrize("passing", [BROKEN, TOO_MANY, LATER, HANGS_UP])
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+def test_what_may_pass_is_asked_again(server: Server, method: str, passing: Answer) -> None:
+    server.answers.insert(0, passing)
+    assert server.host().call(method, "pulls/1", {}) == {"id": 1}
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("refused", [TOO_MANY, LATER])
+def test_what_was_not_added_is_added_later(server: Server, refused: Answer) -> None:
+    server.answers.insert(0, refused)
+    assert server.host().call("POST", "pulls", {}) == {"id": 1}
+
+
+@pytest.mark.parametrize("unclear", [BROKEN, HANGS_UP, (200, {}, b"no JSON")])
+def test_what_may_have_been_added_is_not_added_twice(server: Server, unclear: Answer) -> None:
+    server.answers.insert(0, unclear)
+    with pytest.raises(FailedError, match="POST http"):
+        server.host().call("POST", "pulls", {})
+    assert len(server.asked) == 1
+
+
+def test_a_refusal_is_told_in_the_words_of_the_host_and_not_asked_again(server: Server) -> None:
+    server.answers = [FORBIDDEN]
+    with pytest.raises(FailedError, match=r"with 403: .*not accessible by integration"):
+        server.host().call("GET", "pulls")
+    assert len(server.asked) == 1
+
+
+def test_a_host_that_stays_broken_is_given_up(server: Server) -> None:
+    server.answers = [BROKEN]
+    with pytest.raises(FailedError, match="with 502"):
+        server.host().call("GET", "pulls")
+    assert len(server.asked) == 3
+
+
+def test_a_host_that_is_silent_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    server.shutdown()  # it takes the connection, and answers nothing
+    with pytest.raises(FailedError, match="had no answer: .*timed out"):
+        server.host().call("GET", "pulls")
+
+
+def test_no_host_waits_longer_than_we_have_patience(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", waited.append)
+    server.answers = [(429, {"Retry-After": "86400"}, ""), (429, {"Retry-After": "soon"}, "")]
+    with pytest.raises(FailedError, match="429"):
+        server.host().call("GET", "pulls")
+    assert waited == [module.LONGEST_PAUSE, 0.0]
+
+
+def test_what_is_not_there_is_none_or_said(server: Server) -> None:
+    server.answers = [(404, {}, {"message": "Not Found"})]
+    host = server.host()
+    assert host.find("releases/tags/v1.0.0") is None
+    host.remove("releases/assets/1")
+    with pytest.raises(MissingError, match="404"):
+        host.call("PATCH", "pulls/1", {})
+
+
+def test_an_answer_without_a_body_is_nothing(server: Server) -> None:
+    server.answers = [(204, {}, b"")]
+    assert server.host().call("DELETE", "releases/assets/1") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "token", "header", "value"),
+    [
+        ("github", TOKEN, "Authorization", f"Bearer {TOKEN}"),
+        ("gitlab", TOKEN, "Private-Token", TOKEN),
+        ("gitlab", "", "Job-Token", "of-the-job"),
+    ],
+)
+def test_token_goes_with_the_request_and_into_no_message(
+    server: Server, monkeypatch: pytest.MonkeyPatch, kind: str, token: str, header: str, value: str
+) -> None:
+    monkeypatch.setenv("CI_JOB_TOKEN", "of-the-job")
+    server.answers = [(400, {}, {"message": f"bad credentials {token or 'of-the-job'}"})]
+    with pytest.raises(FailedError, match=r"bad credentials \*\*\*"):
+        server.host(kind, token).call("GET", "releases")
+    ((_, path, headers),) = server.asked
+    assert headers[header] == value
+    assert path == f"{PLACES[kind]}/releases"
+
+
+def test_token_does_not_follow_a_redirection(server: Server) -> None:
+    server.answers.insert(0, (302, {"Location": "/elsewhere"}, ""))
+    assert server.host().call("GET", "pulls") == {"id": 1}
+    first, second = (headers for _, _, headers in server.asked)
+    assert "Authorization" in first and "Authorization" not in second
+
+
+def test_comments_of_all_pages_are_found_on_github(server: Server) -> None:
+    server.answers = [(200, {}, graphql_page(size, more=size == 100)) for size in (100, 100, 3)]
+    assert len(Conversation(server.host().job).comments()) == 203
+    assert [path for _, path, _ in server.asked] == ["/graphql"] * 3
+
+
+def test_comments_of_all_pages_are_found_on_gitlab(server: Server) -> None:
+    note = {"id": 1, "body": "Hello", "author": {"id": 42}}
+    pages = [[note] * size for size in (100, 100, 3)]
+    server.answers = [(200, {}, {"id": 42}), *((200, {}, page) for page in pages)]
+    found = Conversation(server.host("gitlab").job).comments()
+    assert len(found) == 203 and all(each.mine for each in found)
+    asked = [path.partition("&page=")[2][:1] for _, path, _ in server.asked]
+    assert asked == ["", "1", "2", "3"]
+
+
+def test_what_graphql_refuses_is_told_in_the_words_of_the_host(server: Server) -> None:
+    errors = [{"message": f"Could not resolve to a PullRequest for {TOKEN}"}]
+    server.answers = [(200, {}, {"data": None, "errors": errors})]
+    with pytest.raises(FailedError, match=r"answered: Could not resolve .* for \*\*\*$"):
+        Conversation(server.host().job).comments()
+
+
+def test_graphql_of_an_enterprise_server_is_beside_its_rest(server: Server) -> None:
+    server.answers = [(200, {}, {"data": {"viewer": "me"}})]
+    address = f"http://127.0.0.1:{server.server_port}"
+    job = Job("github", address, f"{address}/api/v3", "team/flights", 7, token=TOKEN)
+    assert Host(job).query("{ viewer }") == {"viewer": "me"}
+    assert server.asked[0][1] == "/api/graphql"
+
+
+def graphql_page(size: int, *, more: bool) -> Any:
+    nodes = [{"id": "IC_1", "body": "Hello", "viewerDidAuthor": False}] * size
+    comments = {"nodes": nodes, "pageInfo": {"hasNextPage": more, "endCursor": "next"}}
+    return {"data": {"repository": {"pullRequest": {"comments": comments}}}}

@@ -1,0 +1,264 @@
+"""changes: what git and DVC record of two sides, told in words that can do no harm."""
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from machinery.comparison.changes import sections
+from machinery.comparison.side import champion, checkout
+
+from machinery.comparison import features
+
+HOSTILE = "@all <script>`|"
+
+
+def column(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "unit": None, "allowed": None, "known": "before", **more}
+
+
+def candidate(name: str, mean: float) -> dict[str, Any]:
+    return {"candidate": name, "mean": mean, "standard_error": 0.01}
+
+
+class Project:
+    """A folder in git with what the report reads: changed by the tests, committed at once."""
+
+    def __init__(self) -> None:
+        self.contract: dict[str, Any] = {
+            "version": 1,
+            "columns": {"size": column("number", unit="mi"), "colour": column("category")},
+        }
+        self.params: dict[str, Any] = {"train": {"folds": 4, "features": {"all": ["doubled"]}}}
+        self.selection: dict[str, Any] = {
+            "candidate": "linear",
+            "headline": "roc_auc",
+            "candidates": [candidate("prior", 0.5), candidate("linear", 0.7)],
+        }
+        self.quality: dict[str, Any] = {"rows": 100, "valid": 99, "violations": []}
+        self.lock = "numpy==2.0 \\\n    --hash=sha256:0\nscipy==1.0\n"
+        self.features = "def doubled(size):\n    return 2 * size\n"
+        self.code = {"train.py": "1", "model.py": "1"}
+        self.source = {"a.csv": "1" * 32}
+        random = np.random.default_rng(1)
+        self.table = pd.DataFrame(
+            {"size": random.normal(size=500), "colour": ["red", "blue"] * 250}
+        )
+
+    def write(self) -> None:
+        for name, document in {
+            "contract.yaml": yaml.safe_dump(self.contract, sort_keys=False),
+            "params.yaml": yaml.safe_dump(self.params, sort_keys=False),
+            "reports/selection.json": json.dumps(self.selection),
+            "reports/data_quality.json": json.dumps(self.quality),
+            "models/model.json": json.dumps({"trained_on": {"rows": 80}}),
+            "requirements.lock": self.lock,
+            features.FEATURES: self.features,
+            "data/source.dvc": yaml.safe_dump({"outs": [self._source()]}),
+            "dvc.lock": yaml.safe_dump(self._lock()),
+        }.items():
+            path = Path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(document, encoding="utf-8")
+
+    def _source(self) -> dict[str, Any]:
+        listing = [{"md5": md5, "relpath": name} for name, md5 in self.source.items()]
+        md5 = cache(json.dumps(listing).encode(), ".dir")
+        return {"path": "source", "md5": md5, "size": 10, "nfiles": len(listing)}
+
+    def _lock(self) -> dict[str, Any]:
+        path = Path("data/train.parquet")
+        path.parent.mkdir(exist_ok=True)
+        self.table.to_parquet(path)
+        md5 = cache(path.read_bytes())
+        deps = [{"path": name, "md5": code} for name, code in self.code.items()]
+        stage = {"cmd": "run", "deps": deps, "outs": [{"path": path.as_posix(), "md5": md5}]}
+        return {"schema": "2.0", "stages": {"train@linear": stage}}
+
+
+def cache(content: bytes, kind: str = "") -> str:
+    """Put bytes where DVC keeps them."""
+    md5 = hashlib.md5(content).hexdigest() + kind
+    place = Path(".dvc/cache/files/md5", md5[:2], md5[2:])
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    return md5
+
+
+def git(*words: str) -> None:
+    name = ("-c", "user.name=A Tester", "-c", "user.email=a@b.example")
+    subprocess.run(["git", *name, *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose champion is committed; the tests change it and write it."""
+    monkeypatch.chdir(tmp_path)
+    found = Project()
+    found.write()
+    git("init", "--quiet")
+    Path(".gitignore").write_text("/.dvc/\n*.parquet\n", encoding="utf-8")
+    git("add", ".")
+    git("commit", "--quiet", "--no-verify", "--message", "Champion")
+    return found
+
+
+def changed(project: Project) -> dict[str, str]:
+    project.write()
+    was = champion("HEAD")
+    assert was
+    return dict(sections(was, checkout()))
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the first table below its header."""
+    lines = [line for line in text.split("\n\n")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_where_nothing_changed_nothing_is_said(project: Project) -> None:
+    assert changed(project) == {}
+
+
+def test_parameters_are_told_by_their_path_with_both_values(project: Project) -> None:
+    project.params["train"]["folds"] = 5
+    project.params["train"]["seed"] = None
+    found = changed(project)
+    assert list(found) == ["Parameters"]
+    assert rows(found["Parameters"]) == [
+        ["`train.folds`", "`4`", "`5`"],
+        ["`train.seed`", "–", "`null`"],
+    ]
+
+
+def test_of_a_long_list_only_what_differs_is_told(project: Project) -> None:
+    project.params["names"] = [*"abcd"]
+    project.write()
+    git("commit", "--quiet", "--all", "--message", "A list")
+    project.params["names"] = [*"abce"]
+    assert rows(changed(project)["Parameters"]) == [["`names`", 'with `"d"`', 'with `"e"`']]
+
+
+def test_columns_are_added_removed_and_changed(project: Project) -> None:
+    del project.contract["columns"]["colour"]
+    project.contract["version"] = 2
+    project.contract["columns"] |= {
+        "size": column("number", unit="km"),
+        "new": column("integer", allowed={"min": 0}, known="after"),
+    }
+    project.table = project.table[["size"]]
+    assert rows(changed(project)["Contract"]) == [
+        ["the contract", "`version` changed", "`1`", "`2`"],
+        ["`size`", "`unit` changed", '`"mi"`', '`"km"`'],
+        ["`new`", "added", "–", '`integer`, allowed `{"min": 0}`, known `after`'],
+        ["`colour`", "removed", "`category`, known `before`", "–"],
+    ]
+
+
+def test_rows_and_source_files_are_counted_and_named(project: Project) -> None:
+    project.quality |= {"rows": 120, "violations": [{"column": "a", "problem": "b", "rows": 1}]}
+    project.source = {"a.csv": "2" * 32, "b.csv": "3" * 32}
+    text = changed(project)["Data"]
+    assert rows(text) == [["rows read", "100", "120"], ["quarantined: `a` b", "–", "1"]]
+    assert "`data/source` was 10 bytes in 1 file and is 10 bytes in 2 files." in text
+    assert "Added: `b.csv`. Changed: `a.csv`." in text
+
+
+def test_a_column_that_moved_is_told_with_its_size_and_the_others_are_not(
+    project: Project,
+) -> None:
+    project.table["size"] += 2
+    text = changed(project)["Data"]
+    assert "1 of 2 columns of the training table moved" in text
+    assert "| `size` |" in text
+    assert "| large | mean " in text
+    assert "`colour`" not in text
+    assert "population stability index" in text
+
+
+def test_rows_in_another_order_moved_nothing(project: Project) -> None:
+    project.table = project.table[::-1]
+    assert "In the training table, no column moved more than" in changed(project)["Data"]
+
+
+def test_a_champion_whose_table_is_gone_is_no_failure(project: Project) -> None:
+    project.table["size"] += 2
+    for place in Path(".dvc/cache").rglob("*"):
+        if place.is_file():
+            place.unlink()
+    text = changed(project)["Data"]
+    assert "How the training table moved cannot be told:" in text
+    assert "moved:" not in text
+
+
+def test_features_are_told_with_the_sets_that_use_them(project: Project) -> None:
+    project.features = project.features.replace("2 *", "3 *") + "def half(x):\n    return x / 2\n"
+    text = changed(project)["Features"]
+    assert rows(text) == [["`half`", "added", ""], ["`doubled`", "changed", "`all`"]]
+    assert "```diff\n def doubled(size):\n-    return 2 * size\n+    return 3 * size\n```" in text
+
+
+def test_candidates_are_told_with_their_scores_and_which_is_chosen(project: Project) -> None:
+    project.selection |= {
+        "candidate": "forest",
+        "candidates": [candidate("linear", 0.7), candidate("forest", 0.8)],
+    }
+    text = changed(project)["Candidates"]
+    assert rows(text) == [
+        ["`linear`", "0.7 ± 0.01", "0.7 ± 0.01", "was chosen"],
+        ["`forest`", "–", "0.8 ± 0.01", "added, is chosen"],
+        ["`prior`", "0.5 ± 0.01", "–", "removed"],
+    ]
+    assert "do not compare" not in text
+
+
+def test_code_and_packages_are_told(project: Project) -> None:
+    project.code = {"train.py": "2", "new.py": "1"}
+    project.lock = "numpy==2.1 \\\n    --hash=sha256:1\npandas==3.0 ; python_version > '3.11'\n"
+    found = changed(project)
+    assert rows(found["Code of the pipeline"]) == [
+        ["`new.py`", "added", "`train`"],
+        ["`train.py`", "changed", "`train`"],
+        ["`model.py`", "removed", "`train`"],
+    ]
+    assert (
+        "2 packages are locked in `requirements.lock`: 1 changed, 1 added, 1 removed."
+        in found["Packages"]
+    )
+
+
+def test_no_name_of_theirs_does_harm(project: Project) -> None:
+    project.params[HOSTILE] = HOSTILE
+    project.contract["columns"][HOSTILE] = column(HOSTILE, unit=HOSTILE)
+    project.selection["candidates"].append(candidate(HOSTILE, 0.6))
+    project.source[HOSTILE] = "4" * 32
+    project.quality["violations"] = [{"column": HOSTILE, "problem": HOSTILE, "rows": 1}]
+    project.code[HOSTILE] = "1"
+    project.features += f'def half(x):\n    return "{HOSTILE}"\n'
+    for text in changed(project).values():
+        for line in text.splitlines():
+            outside = harmless(line)
+            assert "@all" not in outside
+            assert "<script>" not in outside
+
+
+def harmless(line: str) -> str:
+    """The line without its code spans."""
+    return re.sub(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", line)
+
+
+def test_any_number_of_changes_is_told_in_few_lines(project: Project) -> None:
+    project.params |= {f"dial {number}": number for number in range(500)}
+    project.lock = "".join(f"package{number}==1\n" for number in range(500))
+    project.source = {f"file {number}": "5" * 32 for number in range(500)}
+    found = changed(project)
+    assert "… and 460 more parameters." in found["Parameters"]
+    assert "… and 462 more packages." in found["Packages"]
+    assert "and 490 more." in found["Data"]
+    assert sum(map(len, found.values())) < 12_000

@@ -1,0 +1,100 @@
+"""By simulation: equal models are called different at the stated rate, in every metric.
+
+Both models err alike and share what makes a row hard. Rows stand alone, or in groups of ten that
+are alike, as flights of one day are.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from machinery.comparison.comparison import Scored, compare, scorers
+from machinery.pipeline.params import Report
+from scipy import stats
+
+from machinery.comparison import ranking
+
+TRIALS, ROWS, EACH, LEVEL = 400, 600, 10, 0.9
+GROUPS = np.arange(ROWS) // EACH
+MOST = stats.binom.ppf(0.999, TRIALS, 1 - LEVEL)  # of 400 intervals, so many may miss the truth
+FEWEST = stats.binom.ppf(0.001, TRIALS, 1 - LEVEL)
+HEADLINES = {"classification": "roc_auc", "regression": "mean_absolute_error"}
+# A calibration error has no sign: of two that are nearly zero, the intervals are too wide.
+CAUTIOUS = {"calibration_error"}
+
+Pair = tuple[np.ndarray, Scored, Scored]
+
+
+def pair(task: Any, seed: int, *, alike: bool, rows: int = ROWS, noise: float = 0.7) -> Pair:
+    """A target, and two models of it of which the second errs by `noise`, as the first by 0.7."""
+    random = np.random.default_rng(seed)
+
+    def normal() -> np.ndarray:
+        own = random.normal(size=rows)
+        if not alike:
+            return own
+        return np.sqrt(0.8) * random.normal(size=rows // EACH).repeat(EACH) + np.sqrt(0.2) * own
+
+    truth = normal()
+    seen = [truth + each * normal() for each in (0.7, noise)]
+    if task == "regression":
+        a, b = (Scored(0.7 * each.astype(np.float32), 0.5, 1.0) for each in seen)
+        return truth + 0.5 * normal(), a, b
+    target = (random.uniform(size=rows) < chance(1.5 * truth)).astype(np.int64)
+    a, b = (Scored(np.column_stack([chance(-each), chance(each)]), 0.4, 0.75) for each in seen)
+    return target, a, b
+
+
+def chance(logit: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logit))
+
+
+def called(task: Any, *, alike: bool, by_group: bool) -> Counter[str]:
+    """How often each metric of two equal models is called different."""
+    return missed(task, lambda _: 0.0, alike=alike, by_group=by_group)
+
+
+def missed(
+    task: Any, truth: Callable[[str], float], *, alike: bool, by_group: bool, noise: float = 0.7
+) -> Counter[str]:
+    """How often the interval of each metric's difference does not hold the truth."""
+    found: Counter[str] = Counter()
+    for seed in range(TRIALS):
+        target, a, b = pair(task, seed, alike=alike, noise=noise)
+        dials = Report(level=LEVEL, samples=200, seed=seed)
+        groups = GROUPS if by_group else None
+        for line in compare(task, target, a, b, HEADLINES[task], dials, groups=groups).lines:
+            _, low, high = line.difference
+            found[line.name] += not low <= truth(line.name) <= high
+    return found
+
+
+@pytest.mark.parametrize("many", [ranking.MANY, 10])
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("task", HEADLINES)
+def test_every_metric_of_equal_models_is_called_different_at_the_stated_rate(
+    task: str, alike: bool, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "MANY", many)
+    monkeypatch.setattr(ranking, "LEVELS", 100)
+    for name, count in called(task, alike=alike, by_group=alike).items():
+        assert count <= MOST, name
+        assert count >= FEWEST or name in CAUTIOUS, name
+
+
+@pytest.mark.parametrize("task", HEADLINES)
+def test_rows_that_are_alike_taken_for_independent_err_more_often_than_stated(task: str) -> None:
+    assert called(task, alike=True, by_group=False)[HEADLINES[task]] > MOST
+
+
+@pytest.mark.parametrize("task", HEADLINES)
+def test_every_interval_covers_the_true_difference_of_unequal_models(task: str) -> None:
+    target, a, b = pair(task, 1, alike=False, rows=400_000, noise=0.5)
+    everything = np.ones((1, len(target)))
+    values = [scorers(task, target, each) for each in (a, b)]
+    was, now = ({name: each[name](everything)[0] for name in each} for each in values)
+    found = missed(task, lambda name: now[name] - was[name], alike=False, by_group=False, noise=0.5)
+    for name, count in found.items():
+        assert count <= MOST, name

@@ -1,0 +1,222 @@
+"""What others wrote does no harm in a report, and a report is never too long."""
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from machinery.comparison.comparison import Comparison, Line, Slice
+from machinery.comparison.escape import code, plain, table
+from machinery.comparison.judgement import Judgement
+from machinery.comparison.length import DROPPED, Part, fit
+from machinery.comparison.text import notes, verdict
+from machinery.pipeline.paths import GATE, METRICS
+from machinery.pipeline.statistics.intervals import Interval
+
+from machinery.comparison import tables
+from machinery.pipeline import params
+
+HOSTILE = ["@all", "<script>alert(1)</script>", "a|b", "`@all`", "``", "a\n# b", "[x](http://y.z)"]
+
+
+def spans_removed(text: str) -> str:
+    """The text without its code spans, in which a code host changes nothing."""
+    return re.sub(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", text)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_a_code_span_whatever_is_in_it(name: str) -> None:
+    assert spans_removed(code(name)) == ""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_breaks_a_table(name: str) -> None:
+    for line in table([code(name), name], [[name, code(name)]]).splitlines():
+        assert len(re.split(r"(?<!\\)\|", line)) == 4
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_sentence_formats_calls_and_links_nothing(name: str) -> None:
+    text = plain(name)
+    assert not re.search(r"[@#]\w|https?:/|<|>|\n", text)
+    assert not re.search(r"(?<!\\)[`\[\]*_|]", text)
+
+
+def test_a_name_of_any_length_is_clipped() -> None:
+    assert len(code("x" * 100_000)) < 250
+    assert len(plain("@" * 100_000)) < 500
+
+
+def test_a_direction_that_is_turned_round_is_taken_out() -> None:
+    assert plain("a\u202eb\x00c") == "a b c"
+
+
+def long(lines: int) -> str:
+    return "\n".join(f"| line {number} | é |" for number in range(lines))
+
+
+def test_a_report_that_is_short_enough_is_whole() -> None:
+    parts = [Part("One", long(3), weight=1), Part("Two", "text", weight=2, folded=True)]
+    text = fit(["verdict"], parts, 1000)
+    assert text.startswith("verdict\n\n### One\n\n| line 0")
+    assert "<summary><b>Two</b></summary>\n\ntext\n\n</details>" in text
+
+
+def test_the_lightest_part_is_cut_first_and_the_head_stays() -> None:
+    parts = [Part("Heavy", long(50), weight=9), Part("Light", long(5000), weight=1)]
+    text = fit(["verdict"], parts, 20_000)
+    assert len(text.encode()) <= 20_000
+    assert text.startswith("verdict")
+    assert long(50) in text
+    assert "more lines are left out" in text
+
+
+def test_a_plot_is_whole_or_not_there() -> None:
+    plot = Part("Plot", f"```mermaid\n{long(5000)}\n```", weight=1)
+    parts = [Part("Heavy", "text", weight=9), plot]
+    text = fit(["verdict"], parts, 10_000)
+    assert "mermaid" not in text
+    assert DROPPED in text
+
+
+@pytest.mark.parametrize("body", [long(100_000), "x" * 500_000, f"```\n{long(9000)}\n```"])
+def test_nothing_makes_it_too_long(body: str) -> None:
+    text = fit(["verdict"], [Part(f"{n}", body, weight=n, folded=True) for n in range(9)], 59_000)
+    assert len(text.encode()) <= 59_000
+    assert text.count("<details>") == text.count("</details>") == 9
+
+
+def check(name: str, *, passed: bool) -> dict[str, Any]:
+    return {"name": name, "value": 0.7, "limit": 0.6, "passed": passed, "why": f"{name} is low"}
+
+
+def judgement(found: Comparison | None, **changes: Any) -> Judgement:
+    """A judgement on a challenger whose gate passes, unless something else is said."""
+    documents = {
+        METRICS: {"roc_auc": {"value": 0.7061, "low": 0.6867, "high": 0.7262}},
+        GATE: {"passed": True, "checks": [check("floor", passed=True)]},
+    }
+    side = SimpleNamespace(document=documents.__getitem__, documents=documents)
+    plainly = {
+        "against": "main",
+        "champion": side,
+        "challenger": side,
+        "rows": np.zeros(2794),
+        "contract": None,
+        "select": params.Select(headline="roc_auc", coverage=0.9),
+        "evaluate": SimpleNamespace(level=0.95),
+        "dials": params.Report(level=0.95, samples=2000, seed=1),
+        "comparison": found,
+        "why_not": None,
+        "prediction": None,
+        "seen": None,
+        "behind": 0,
+        "stale": [],
+    }
+    return Judgement(**(plainly | changes))
+
+
+def comparison(low: float, high: float, slices: tuple[Slice, ...] = ()) -> Comparison:
+    line = Line("roc_auc", 0.7061, 0.7312, Interval((low + high) / 2, low, high), more=True)
+    return Comparison(2794, "days", 31, (line,), line, slices, None, same=False)
+
+
+def test_better_is_said_first_with_its_figures() -> None:
+    expected = "**Better**: roc_auc 0.7061 → 0.7312, +0.025 (+0.012 to +0.038) on the same 2,794"
+    assert verdict(judgement(comparison(0.012, 0.038))) == f"{expected} test rows"
+
+
+def test_worse_and_chance_are_said_as_plainly() -> None:
+    assert verdict(judgement(comparison(-0.04, -0.01))).startswith("**Worse**: roc_auc")
+    noise = verdict(judgement(comparison(-0.01, 0.01)))
+    assert noise.startswith("**No significant difference**: roc_auc")
+
+
+def test_what_main_did_meanwhile_is_told_of() -> None:
+    side = judgement(None).challenger
+    behind = judgement(comparison(-0.04, -0.01), behind=3, champion=side, against="main")
+    told = "`main` has 3 commits that this branch lacks: what they changed appears here reversed."
+    assert told in "".join(notes(behind))
+    assert "lacks" not in "".join(notes(judgement(comparison(-0.04, -0.01))))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_bar_is_escaped_in_a_table_and_nowhere_else(name: str) -> None:
+    assert r"\|" not in code(name)
+    assert table([code("a|b")], []).startswith(r"| `a\|b` |")
+
+
+def test_the_gain_over_the_baseline_is_compared_too() -> None:
+    figures = {"roc_auc": {"value": 0.7312}, "gain_over_baseline": {"value": 0.2312}}
+    [line] = tables.gain(figures, comparison(0.012, 0.038).headline)
+    assert line.champion == pytest.approx(0.2061)
+    assert line.challenger == pytest.approx(0.2312)
+    assert line.difference == pytest.approx((0.025, 0.012, 0.038))
+
+
+def test_the_gain_of_a_loss_grows_as_the_loss_shrinks() -> None:
+    loss = Line("log_loss", 0.5, 0.4, Interval(-0.1, -0.2, -0.05), more=False)
+    [line] = tables.gain({"log_loss": {"value": 0.4}, "gain_over_baseline": {"value": 0.3}}, loss)
+    assert (line.champion, line.challenger) == pytest.approx((0.2, 0.3))
+    assert line.difference == pytest.approx((0.1, 0.05, 0.2))
+    assert line.outcome == "better"
+
+
+def test_a_difference_without_an_interval_is_shown_as_such() -> None:
+    none = Interval(0.1, float("nan"), float("nan"))
+    assert tables.change(none) == "+0.1 (no interval)"
+
+
+def test_without_a_champion_the_figures_are_absolute() -> None:
+    text = verdict(judgement(None, champion=None))
+    assert text.startswith("**No champion**: there is no model at `main`")
+    assert text.endswith("roc_auc 0.7061 (0.6867 to 0.7262) on 2,794 test rows")
+
+
+def test_why_two_models_cannot_be_compared_is_said_in_a_sentence() -> None:
+    text = verdict(judgement(None, why_not="the target is not the same: @all"))
+    assert text.startswith("**Not compared**: the target is not the same")
+    assert "@all" not in text
+
+
+def test_without_test_rows_what_is_recorded_of_both_is_shown_and_check_refuses() -> None:
+    absent = judgement(None, rows=None, why_not="there are no credentials")
+    figure = "0.7061 (0.6867 to 0.7262)"
+    why = "**Not compared**: there are no credentials"
+    assert verdict(absent) == f"{why}; roc_auc {figure} as recorded"
+    assert f"| `roc_auc` | {figure} | {figure} |" in tables.metrics(absent)
+    reason = "the test predictions cannot be had (there are no credentials)"
+    assert absent.refusals() == [reason]
+
+
+def test_check_refuses_what_is_worse_and_what_the_gate_refuses() -> None:
+    assert judgement(comparison(0.01, 0.04)).refusals() == []
+    assert judgement(comparison(-0.01, 0.01)).refusals() == []
+    assert judgement(comparison(-0.04, -0.01)).refusals() == ["roc_auc is worse than at main"]
+    failed = {"passed": False, "checks": [check("floor", passed=False)]}
+    side = SimpleNamespace(document=lambda _: failed)
+    refused = judgement(comparison(0.01, 0.04), challenger=side)
+    assert refused.refusals() == ["the gate said no (floor)"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_slice_or_check_does_harm_in_its_table(name: str) -> None:
+    line = Line("roc_auc", 0.7, 0.6, Interval(-0.1, -0.2, -0.05), more=True)
+    found = comparison(-0.1, 0.1, (Slice(name, name, 100, line),))
+    gate = {"passed": False, "checks": [check(name, passed=False)]}
+    side = SimpleNamespace(document=lambda _: gate, documents={GATE: gate})
+    judged = judgement(found, challenger=side, champion=side)
+    for text in (tables.slices(judged), tables.gate(judged)):
+        rest = spans_removed(text)
+        assert not re.search(r"@\w|<|https?:/", rest)
+        lines = [line for line in text.splitlines() if line.startswith("|")]
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+def test_the_chance_of_a_false_alarm_is_said_beside_the_slices() -> None:
+    line = Line("roc_auc", 0.7, 0.6, Interval(-0.1, -0.2, -0.05), more=True)
+    found = comparison(-0.1, 0.1, tuple(Slice("carrier", str(n), 9, line) for n in range(40)))
+    assert tables.slices(judgement(found)).startswith(
+        "40 of 40 slices got worse in roc_auc beyond their interval; about 1 would by chance"
+    )

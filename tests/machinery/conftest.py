@@ -1,0 +1,40 @@
+"""A small contract that stands for any: a key, a time, a number, a category, what comes after."""
+
+from typing import Any
+
+import pytest
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
+
+
+def column(kind: str, **changes: Any) -> dict[str, Any]:
+    """A column of the contract, as YAML would give it."""
+    plain = {"unit": None, "allowed": None, "nullable": False, "known": "before"}
+    return {"type": kind, "description": "what it is", "owner": "a team", **plain, **changes}
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """A contract document, to be changed by the test."""
+    return {
+        "version": 1,
+        "task": "classification",
+        "target": "late",
+        "key": "id",
+        "time": "at",
+        "group": None,
+        "columns": {
+            "id": column("string", identifier=True),
+            "at": column("datetime"),
+            "size": column("number", allowed={"min": 0, "max": 10}, nullable=True),
+            "colour": column("category", allowed=["red", "blue"]),
+            "delay": column("number", known="after"),
+            "late": column("boolean", known="after"),
+        },
+    }
+
+
+@pytest.fixture
+def contract(document: dict[str, Any]) -> Contract:
+    """The contract of the document as it stands."""
+    return contracts.parse(document)

@@ -1,0 +1,98 @@
+"""The model card: filled from the run, and hostile text cannot break it."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.markdown import cell, table
+from machinery.pipeline.params import Card, parse
+from machinery.pipeline.stages.card import card
+
+INTERVAL = {"value": 0.7, "low": 0.65, "high": 0.75}
+
+
+@pytest.fixture
+def reports() -> dict[str, Any]:
+    check = {"name": "floor", "value": 0.7, "limit": 0.65, "passed": True, "why": "a reason"}
+    return {
+        "model": {
+            "candidate": "few-linear",
+            "task": "classification",
+            "target": "late",
+            "features": {"length": "number"},
+            "trained_on": {"rows": 60},
+            "sha256": "abc",
+        },
+        "tested": {"rows": 20, "from": "2013-07-01 06:00:00", "until": "2013-07-31 22:00:00"},
+        "features": [
+            {"name": "length", "owner": "a team", "columns": ["size"]},
+            {"name": "unused", "owner": "nobody", "columns": ["colour"]},
+        ],
+        "selection": {
+            "baseline": "few-prior",
+            "why": "few-linear is the best",
+            "headline": "roc_auc",
+            "candidates": [
+                {"candidate": "few-linear", "mean": 0.7, "standard_error": 0.01, "features": 1}
+            ],
+        },
+        "metrics": {"roc_auc": INTERVAL},
+        "slices": [{"column": "colour", "slice": "red", "rows": 40, **INTERVAL}],
+        "gate": {"passed": True, "checks": [check]},
+        "leakage": [{"column": "size", "name": "identifier", "value": 0.1, "allowed": None}],
+        "quality": {"rows": 80, "quarantined": INTERVAL, "freshness": None},
+    }
+
+
+@pytest.fixture
+def words() -> Card:
+    section = {"intended_use": "trying", "out_of_scope": "all else", "limits": ["small"]}
+    return parse(Card, {"card": section})
+
+
+def test_the_card_tells_figures_limits_and_how_to_reproduce(
+    reports: dict[str, Any], contract: Contract, words: Card
+) -> None:
+    text = card(reports, contract, datetime(2013, 8, 1), words)
+    assert "The gate passed" in text
+    assert "| data window | rows before 2013-08-01 |" in text
+    assert "| test rows | 20, from 2013-07-01 06:00:00, until 2013-07-31 22:00:00 |" in text
+    assert "The baseline is the first, few-prior." in text
+    assert "| roc_auc | 0.7 (0.65 to 0.75) |" in text
+    assert "| colour | red | 40 |" in text
+    assert "- small" in text
+    assert "dvc checkout" in text
+    assert "no exception is stated" in text
+
+
+def test_the_card_shows_a_refusal_and_a_leak_that_was_let_pass(
+    reports: dict[str, Any], contract: Contract, words: Card
+) -> None:
+    reports["gate"]["passed"] = reports["gate"]["checks"][0]["passed"] = False
+    reports["leakage"][0] |= {"value": 1.0, "allowed": "the fleet is fixed"}
+    text = card(reports, contract, datetime(2013, 8, 1), words)
+    assert "**said no** (floor)" in text
+    assert "| size | identifier | 1 | the fleet is fixed |" in text
+
+
+def test_the_owners_are_those_of_the_features_of_the_model(
+    reports: dict[str, Any], contract: Contract, words: Card
+) -> None:
+    text = card(reports, contract, None, words)
+    assert "| data window | all there is |" in text
+    assert "| a team | length |" in text
+    assert "nobody" not in text
+
+
+def test_a_slice_without_an_interval_says_so(
+    reports: dict[str, Any], contract: Contract, words: Card
+) -> None:
+    reports["slices"][0] |= {"low": None, "high": None}
+    assert "| colour | red | 40 | 0.7 (no interval) |" in card(reports, contract, None, words)
+
+
+def test_hostile_text_stays_in_its_cell() -> None:
+    text = table(["column"], [["<script>|\n| @all"]])
+    assert text.splitlines()[2:] == [r"| &lt;script&gt;\| \| @all |"]
+    assert cell(None) == "–"

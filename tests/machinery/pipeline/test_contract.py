@@ -1,0 +1,61 @@
+"""contract.yaml: every wrong place is named, and classes have codes."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("target",), "absent", "target names 'absent', which columns does not describe"),
+        (("task",), "ranking", "task is 'ranking'"),
+        (("colour", "allowed"), None, "columns.colour: a category needs its values in 'allowed'"),
+        (("colour", "allowed"), [], "columns.colour: 'allowed' is an empty list; name the values"),
+        (("colour", "allowed"), ["red", "red"], "columns.colour: 'allowed' names red twice"),
+        (("colour", "allowed"), ["NO", False], "a category holds False, which is no text; quote"),
+        (("late", "allowed"), [True], "the target late needs two classes or more in 'allowed'"),
+        (("id", "nullable"), True, "id tells rows apart, so it must be nullable: false"),
+        (("at", "nullable"), True, "at tells rows apart, so it must be nullable: false"),
+        (("colour", "known"), "sometimes", "columns.colour.known is 'sometimes'"),
+        (("size", "allowed"), {"min": "low"}, "columns.size.allowed.min is 'low'"),
+        (("size", "nullabel"), True, "columns.size.nullabel is not a known key"),
+        (("late", "known"), "before", "the target late must be known: after"),
+        (("at", "type"), "string", "the time column at must be a datetime"),
+        (("size", "owner"), "", "columns.size.owner is ''"),
+    ],
+)
+def test_a_wrong_place_in_the_file_is_named(
+    document: dict[str, Any], path: tuple[str, ...], value: Any, sentence: str
+) -> None:
+    place = document["columns"][path[0]] if len(path) == 2 else document
+    place[path[-1]] = value
+    with pytest.raises(UserError) as caught:
+        contracts.parse(document)
+    assert str(caught.value).startswith("contract.yaml: ")
+    assert sentence in str(caught.value)
+
+
+def test_classes_have_codes_in_the_order_of_the_contract(contract: Contract) -> None:
+    assert contract.class_names == ["false", "true"]
+    assert contract.encode(pd.Series([True, False, True])).tolist() == [1, 0, 1]
+
+
+def test_a_group_that_may_be_missing_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="size tells rows apart, so it must be nullable: false"):
+        contracts.parse(document | {"group": "size"})
+
+
+def test_a_number_that_never_changes_is_nothing_to_learn(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    with pytest.raises(UserError, match=r"delay is always 1\.0 in 3 training rows"):
+        contract.require_classes(pd.Series([1.0, 1.0, 1.0]))
+
+
+def test_rows_of_one_class_only_are_refused(contract: Contract) -> None:
+    with pytest.raises(UserError, match="late is never True in 3 training rows"):
+        contract.require_classes(pd.Series([False, False, False]))

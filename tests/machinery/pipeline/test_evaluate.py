@@ -1,0 +1,173 @@
+"""evaluate: figures with intervals, slices, curves, and every prediction row by row."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.params import Evaluate, parse
+from machinery.pipeline.stages import evaluate as stage
+
+ROWS = 400
+TARGET = np.arange(ROWS) % 2
+INFO = {
+    "task": "classification",
+    "classes": ["false", "true"],
+    "threshold": 0.5,
+    "coverage": 0.9,
+    "conformal_quantile": 0.6,
+}
+
+
+def dials(**changes: Any) -> Evaluate:
+    section = {
+        "level": 0.95,
+        "samples": 200,
+        "seed": 1,
+        "slices": ["colour"],
+        "slice_min_rows": 50,
+        "bins": 5,
+        "importance": {"rows": 400, "repeats": 2},
+    }
+    return parse(Evaluate, {"evaluate": section | changes})
+
+
+def probabilities(skill: float | np.ndarray, seed: int = 1) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=ROWS)
+    positive = 1 / (1 + np.exp(-(skill * (2 * TARGET - 1) + noise)))
+    return np.column_stack([1 - positive, positive])
+
+
+def evaluate(prediction: np.ndarray, headline: str = "roc_auc") -> dict[str, dict[str, float]]:
+    baseline = np.full((ROWS, 2), 0.5)
+    return stage.evaluate(TARGET, prediction, baseline, INFO, headline, dials())
+
+
+def test_each_metric_lies_within_its_interval() -> None:
+    figures = evaluate(probabilities(skill=1.0))
+    for name in ("roc_auc", "average_precision", "log_loss", "balanced_accuracy", "coverage"):
+        assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
+
+
+@pytest.mark.parametrize("headline", ["roc_auc", "log_loss"])
+def test_the_gain_over_the_baseline_is_above_zero_only_with_skill(headline: str) -> None:
+    skilled = evaluate(probabilities(skill=1.0), headline)["gain_over_baseline"]
+    alike = np.repeat(probabilities(skill=0.0)[::2], 2, axis=0)  # for a positive and a negative
+    useless = evaluate(alike, headline)["gain_over_baseline"]
+    assert skilled["low"] > 0
+    assert useless["low"] <= 0
+
+
+def test_a_slice_that_is_worse_shows_it_and_a_small_one_is_left_out() -> None:
+    colours = np.repeat(["blue", "red", "tiny"], [200, 190, 10])
+    prediction = np.vstack([probabilities(2.0)[:200], probabilities(0.0)[200:]])
+    table = pd.DataFrame({"colour": colours})
+    blue, red = stage.slices(table, TARGET, prediction, INFO, "roc_auc", dials())
+    assert (blue["slice"], red["slice"]) == ("blue", "red")
+    assert red["high"] < blue["low"]
+
+
+def test_rows_without_a_value_are_a_slice() -> None:
+    table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "red", None)})
+    found = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", dials())
+    assert [(each["slice"], each["rows"]) for each in found] == [("red", 200), ("(missing)", 200)]
+
+
+def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:
+    table, groups = pd.DataFrame({"colour": ["red"] * ROWS}), np.arange(ROWS) // 40
+    prediction = probabilities(np.where(groups % 2, 3.0, 0.0))
+    (rows,), (whole,) = (
+        stage.slices(table, TARGET, prediction, INFO, "roc_auc", dials(), within)
+        for within in (None, groups)
+    )
+    assert whole["value"] == rows["value"]
+    assert whole["high"] - whole["low"] > 1.5 * (rows["high"] - rows["low"])
+
+
+def test_a_slice_within_a_few_groups_has_no_interval() -> None:
+    table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "blue", "red")})
+    groups = np.where(np.arange(ROWS) < 200, np.arange(ROWS) // 4, 50 + np.arange(ROWS) % 2)
+    blue, red = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", dials(), groups)
+    assert blue["low"] < blue["value"] < blue["high"]
+    assert red["value"] is not None
+    assert red["low"] is red["high"] is None
+
+
+def test_curves_stand_ready_for_the_plots() -> None:
+    plots = stage.plots(TARGET, probabilities(1.0), INFO, dials())
+    assert {"fpr", "tpr"} < plots["roc"][0].keys()
+    assert sum(cell["rows"] for cell in plots["confusion"]) == ROWS
+    assert plots["confusion"][1]["outcome"] == "false taken for true"
+
+
+def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:
+    values = np.arange(ROWS, dtype=np.float64)
+    plots = stage.plots(values, values + 1, {"task": "regression"}, dials())
+    assert plots["roc"] == plots["confusion"] == []
+    assert len(plots["actual"]) == 5
+    assert sum(part["rows"] for part in plots["residuals"]) == ROWS
+
+
+def test_the_pinball_loss_is_that_of_the_ends_of_the_interval() -> None:
+    values = np.arange(ROWS, dtype=np.float64)
+    info = {"task": "regression", "threshold": None, "coverage": 0.8, "conformal_quantile": 2.0}
+    found = stage.evaluate(values, values + 1, values, info, "mean_absolute_error", dials())
+    below, above = 0.1 * 1.0, 0.1 * 3.0  # the truth is 1 above the low end, 3 below the high one
+    assert found["mean_pinball_loss"]["value"] == pytest.approx((below + above) / 2)
+    boundless = info | {"conformal_quantile": None}
+    found = stage.evaluate(values, values + 1, values, boundless, "mean_absolute_error", dials())
+    assert "mean_pinball_loss" not in found
+
+
+def test_importance_is_judged_at_the_threshold_of_the_model() -> None:
+    table = pd.DataFrame({"used": TARGET * 0.2 + 0.1, "ignored": 1.0})
+    info = INFO | {"threshold": 0.2}
+    used, _ = stage.importance(Steep(), table, TARGET, info, "balanced_accuracy", dials())  # type: ignore[arg-type]
+    assert used["importance"] > 0.3
+
+
+class Steep:
+    """A model that looks at one of its two features only."""
+
+    features = {"used": "number", "ignored": "number"}
+
+    def predict(self, columns: dict[str, np.ndarray]) -> np.ndarray:
+        positive = np.clip(columns["used"], 0.05, 0.95)
+        return np.column_stack([1 - positive, positive])
+
+
+def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
+    table = pd.DataFrame({"used": TARGET.astype(float), "ignored": 1.0})
+    used, ignored = stage.importance(Steep(), table, TARGET, INFO, "roc_auc", dials())  # type: ignore[arg-type]
+    assert (used["feature"], ignored["importance"]) == ("used", 0.0)
+    assert used["importance"] > 0.3
+
+
+def test_every_prediction_is_written_with_its_set(contract: Contract) -> None:
+    table = pd.DataFrame({"id": ["a", "b"], "at": pd.NaT, "late": [True, False]})
+    prediction = np.array([[0.2, 0.8], [0.55, 0.45]])
+    found = stage.predictions(table, prediction, INFO, contract)
+    assert found["prediction"].tolist() == ["true", "false"]
+    assert found["probability_true"].tolist() == [0.8, 0.45]
+    assert found["in_set_false"].tolist() == [False, True]
+    assert found["in_set_true"].tolist() == [True, True]
+
+
+def test_too_few_rows_held_out_make_every_set_whole(contract: Contract) -> None:
+    """The quantile is infinite then, which is null in model.json."""
+    boundless = INFO | {"conformal_quantile": None}
+    prediction, table = probabilities(1.0), pd.DataFrame({"id": range(ROWS), "late": TARGET})
+    found = stage.evaluate(TARGET, prediction, prediction, boundless, "roc_auc", dials())
+    assert found["coverage"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    rows = stage.predictions(table.assign(at=pd.NaT), prediction, boundless, contract)
+    assert rows[["in_set_false", "in_set_true"]].to_numpy().all()
+
+
+def test_a_number_is_predicted_with_its_interval(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    table = pd.DataFrame({"id": ["a"], "at": pd.NaT, "delay": [10.0]})
+    info = {"threshold": None, "conformal_quantile": 5.0}
+    found = stage.predictions(table, np.array([12.0]), info, contract)
+    assert found[["prediction", "low", "high"]].to_numpy().tolist() == [[12.0, 7.0, 17.0]]

@@ -1,0 +1,61 @@
+"""featurize: the same features in one piece and in batches, and no file left when it fails."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hamilton.ad_hoc_utils import create_temporary_module
+from machinery.pipeline.data.catalogue import Catalogue
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.data.tags import tag
+from machinery.pipeline.files import UserError, read_table, write_table
+from machinery.pipeline.stages.featurize import featurize, featurize_file
+
+
+@tag(owner="a team", unit="m")
+def double_size(size: np.ndarray) -> np.ndarray:
+    """Twice the size."""
+    return (2 * size).astype(np.float32)
+
+
+@tag(owner="a team", unit="")
+def paint(colour: np.ndarray) -> np.ndarray:
+    """The colour as text."""
+    return np.where(pd.isna(colour), "missing", colour).astype(object)
+
+
+@pytest.fixture
+def catalogue(contract: Contract) -> Catalogue:
+    return Catalogue(contract, create_temporary_module(double_size, paint))
+
+
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": list("abcdefg"),
+            "at": pd.date_range("2013-01-01", periods=7),
+            "size": [0.0, 1.0, None, 3.0, 4.0, 5.0, 6.0],
+            "colour": ["red", None, "blue", "red", "red", "blue", None],
+            "late": [True, False] * 3 + [True],
+        }
+    )
+
+
+def test_features_stand_beside_key_time_and_target(catalogue: Catalogue) -> None:
+    features = featurize(table(), catalogue)
+    assert list(features) == ["id", "at", "late", "double_size", "paint"]
+    assert features["double_size"].dtype == np.float32
+
+
+def test_batches_give_the_same_as_one_piece(catalogue: Catalogue, tmp_path: Path) -> None:
+    source, target = tmp_path / "rows.parquet", tmp_path / "features.parquet"
+    write_table(table(), source)
+    featurize_file(source, target, catalogue, batch_rows=3)
+    pd.testing.assert_frame_equal(read_table(target), featurize(table(), catalogue))
+
+
+def test_a_missing_table_leaves_no_file(catalogue: Catalogue, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"rows\.parquet is missing"):
+        featurize_file(tmp_path / "rows.parquet", tmp_path / "out.parquet", catalogue, 3)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,197 @@
+"""The gate: every check passes on good evidence, and says no when its own figure is bad."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from machinery.pipeline.params import Gate, parse
+from machinery.pipeline.stages.gate import Evidence, gate
+
+LIMITS = parse(
+    Gate,
+    {
+        "gate": {
+            "floor": 0.6,
+            "calibration": 0.1,
+            "coverage_margin": 0.05,
+            "worst_slice": 0.55,
+            "parity": 1e-4,
+            "model_megabytes": 1,
+            "leakage_exceptions": 1,
+            "quarantined": 0.01,
+            "missing_rise": 0.05,
+            "share_shift": 0.05,
+            "max_age_days": 2,
+        }
+    },
+)
+SLICE = {"column": "o", "slice": "s", "rows": 9}
+
+
+def estimate(value: float | None, margin: float = 0.02) -> dict[str, float | None]:
+    if value is None:
+        return {"value": None, "low": None, "high": None}
+    return {"value": value, "low": value - margin, "high": value + margin}
+
+
+def good() -> dict[str, Any]:
+    return {
+        "metrics": {
+            "roc_auc": estimate(0.7),
+            "calibration_error": estimate(0.03),
+            "coverage": estimate(0.9),
+            "gain_over_baseline": estimate(0.2),
+        },
+        "slices": [
+            {"column": "origin", "slice": "EWR", "rows": 100, **estimate(0.7)},
+            {"column": "origin", "slice": "LGA", "rows": 100, **estimate(0.6)},
+        ],
+        "sliced": ["origin"],
+        "selection": {"baseline": "few-prior"},
+        "model": {"coverage": 0.9, "parity": 1e-7, "bytes": 200_000},
+        "leakage": [
+            {"column": "size", "allowed": "the fleet is fixed"},
+            {"column": "tail", "allowed": None},
+        ],
+        "quality": {
+            "quarantined": estimate(0.0, margin=0.002),
+            "columns": {
+                "size": {
+                    "missing": {"reference": estimate(0.1), "newest": estimate(0.1)},
+                    "share of big": {"reference": estimate(0.5), "newest": estimate(0.5)},
+                    "mean": {"reference": estimate(1.0), "newest": estimate(9.0)},
+                }
+            },
+            "freshness": {"age_days": 0.5},
+        },
+    }
+
+
+def verdict(evidence: dict[str, Any]) -> dict[str, Any]:
+    return gate(Evidence(**evidence), "roc_auc", LIMITS)
+
+
+def test_good_evidence_passes_every_check() -> None:
+    found = verdict(good())
+    assert found["passed"]
+    assert [check["name"] for check in found["checks"]] == [
+        "better_than_baseline",
+        "floor",
+        "worst_slice",
+        "calibration",
+        "coverage",
+        "parity",
+        "model_size",
+        "leakage",
+        "quarantined",
+        "missing_values",
+        "category_shares",
+        "freshness",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "bad"),
+    [
+        ("better_than_baseline", "metrics.gain_over_baseline", estimate(0.01)),
+        ("floor", "metrics.roc_auc", estimate(0.59)),
+        ("worst_slice", "slices.1", {**SLICE, **estimate(0.5)}),
+        ("worst_slice", "slices.1", {**SLICE, "value": 0.54, "low": None, "high": None}),
+        ("calibration", "metrics.calibration_error", estimate(0.11)),
+        ("coverage", "metrics.coverage", estimate(0.84)),
+        ("parity", "model.parity", 2e-4),
+        ("model_size", "model.bytes", 1_000_001),
+        ("leakage", "leakage.1", {"column": "tail", "allowed": "it is known in time"}),
+        ("quarantined", "quality.quarantined", estimate(0.0, margin=0.011)),
+        ("missing_values", "quality.columns.size.missing.newest", estimate(0.2)),
+        ("category_shares", "quality.columns.size.share of big.newest", estimate(0.4)),
+        ("category_shares", "quality.columns.size.share of big.newest", estimate(0.6)),
+        ("freshness", "quality.freshness.age_days", 2.5),
+    ],
+)
+def test_each_check_says_no_to_its_own_bad_figure(check: str, path: str, bad: object) -> None:
+    found = verdict(planted(good(), path, bad))
+    assert not found["passed"]
+    assert [each["name"] for each in found["checks"] if not each["passed"]] == [check]
+
+
+@pytest.mark.parametrize(
+    ("check", "path"),
+    [
+        ("better_than_baseline", "metrics.gain_over_baseline"),
+        ("floor", "metrics.roc_auc"),
+        ("calibration", "metrics.calibration_error"),
+        ("coverage", "metrics.coverage"),
+    ],
+)
+def test_a_figure_that_could_not_be_computed_never_passes(check: str, path: str) -> None:
+    found = verdict(planted(good(), path, estimate(None)))
+    assert check in [each["name"] for each in found["checks"] if not each["passed"]]
+
+
+@pytest.mark.parametrize(
+    ("slices", "told"),
+    [
+        ([{**SLICE, **estimate(None)}], "o s (9 rows) has no roc_auc"),
+        ([], "no slice of origin has evaluate.slice_min_rows rows"),
+    ],
+)
+def test_slices_that_could_not_be_computed_never_pass(slices: list[Any], told: str) -> None:
+    checks = verdict(good() | {"slices": slices})["checks"]
+    (refused,) = [each for each in checks if not each["passed"]]
+    assert refused["name"] == "worst_slice"
+    assert told in refused["why"]
+
+
+def test_where_no_slices_are_asked_for_none_are_judged() -> None:
+    found = verdict(good() | {"slices": [], "sliced": []})
+    assert found["passed"]
+    assert "worst_slice" not in [each["name"] for each in found["checks"]]
+
+
+def test_the_baseline_and_the_reason_of_an_exception_are_named() -> None:
+    why = {each["name"]: each["why"] for each in verdict(good())["checks"]}
+    assert "over few-prior, the first candidate" in why["better_than_baseline"]
+    assert why["leakage"].endswith(": size, the fleet is fixed")
+
+
+def test_a_gain_without_an_interval_says_what_to_do() -> None:
+    evidence = planted(good(), "metrics.gain_over_baseline", estimate(0.2) | {"low": None})
+    (refused,) = (each for each in verdict(evidence)["checks"] if not each["passed"])
+    assert "has no interval; test on more groups or rows" in refused["why"]
+
+
+def test_freshness_that_nothing_is_measured_against_never_passes() -> None:
+    found = verdict(planted(good(), "quality.freshness.age_days", None))
+    (refused,) = (each for each in found["checks"] if not each["passed"])
+    assert (refused["name"], refused["value"]) == ("freshness", None)
+    assert "ingest.until is null" in refused["why"]
+
+
+@pytest.mark.parametrize("empty", ["reference", "newest"])
+def test_a_window_without_rows_is_no_proof_of_good_data(empty: str) -> None:
+    windows = {name: {"rows": 0 if name == empty else 9} for name in ("reference", "newest")}
+    evidence = good()
+    evidence["quality"]["windows"] = windows
+    refused = [each for each in verdict(evidence)["checks"] if not each["passed"]]
+    assert [each["name"] for each in refused] == ["missing_values", "category_shares"]
+    assert all(f"no row is in the {empty} window" in each["why"] for each in refused)
+
+
+def test_a_loss_must_stay_below_its_floor() -> None:
+    evidence = good()
+    evidence["metrics"]["log_loss"] = estimate(0.61)
+    evidence["sliced"] = []
+    checks = gate(Evidence(**evidence), "log_loss", LIMITS)["checks"]
+    assert [each["name"] for each in checks if not each["passed"]] == ["floor"]
+
+
+def planted(evidence: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """The evidence with one figure changed."""
+    evidence = deepcopy(evidence)
+    *way, last = path.split(".")
+    place: Any = evidence
+    for step in way:
+        place = place[int(step) if isinstance(place, list) else step]
+    place[int(last) if isinstance(place, list) else last] = value
+    return evidence

@@ -1,0 +1,81 @@
+"""ingest: the data window, the contract's order and types, and the params of the source."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.data.tables import check
+from machinery.pipeline.files import UserError
+from machinery.pipeline.params import Ingest
+from machinery.pipeline.stages import ingest as stage
+
+
+def table() -> pd.DataFrame:
+    days = pd.to_datetime(["2013-01-03", "2013-01-01", "2013-01-02"])
+    return pd.DataFrame({"id": ["c", "b", "a"], "at": days, "size": [3, 1, 2]})
+
+
+def test_rows_are_those_before_the_end_of_the_window_in_order(contract: Contract) -> None:
+    found = stage.ingest(table(), datetime(2013, 1, 3), contract)
+    assert found["id"].tolist() == ["b", "a"]
+    assert found["size"].dtype == "float64"
+
+
+def test_a_window_without_rows_is_refused(contract: Contract) -> None:
+    with pytest.raises(UserError, match="has no row before ingest.until"):
+        stage.ingest(table(), datetime(2012, 1, 1), contract)
+
+
+def test_a_row_without_a_time_stays_so_that_the_contract_can_name_it(contract: Contract) -> None:
+    timeless = table().assign(at=pd.to_datetime([None, "2013-01-01", "2013-01-02"]))
+    found = stage.ingest(timeless, datetime(2013, 1, 2), contract)
+    assert found["id"].tolist() == ["b", "c"]
+    assert "at is empty where the contract says nullable: false" in "; ".join(
+        str(violation) for violation in check(found, contract)
+    )
+
+
+def test_times_written_as_text_are_times(contract: Contract) -> None:
+    found = stage.ingest(table().assign(at=table()["at"].astype("str")), None, contract)
+    assert found["at"].dtype == "datetime64[us]"
+
+
+@pytest.mark.parametrize(
+    "times",
+    [table()["at"].dt.tz_localize("UTC"), ["soon", "later", "now"], [1, 2, 3]],
+    ids=["a time zone", "no times", "numbers"],
+)
+def test_a_time_column_without_times_is_named(contract: Contract, times: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        stage.ingest(table().assign(at=times), datetime(2013, 1, 3), contract)
+    assert "data/source: the time column at is " in str(caught.value)
+    assert "convert it in source.py" in str(caught.value)
+
+
+def one_dial(folder: Path, *, until: datetime | None, hours: float) -> pd.DataFrame:
+    """A source that takes one parameter."""
+    return table().assign(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ({"hours": "two"}, "hours: input should be a valid number"),
+        ({"hours": 2, "minutes": 3}, "minutes: unexpected keyword argument"),
+        ({}, "hours: missing required keyword only argument"),
+    ],
+)
+def test_params_that_do_not_fit_the_source_are_named(
+    source: dict[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.source, "read", one_dial)
+    with pytest.raises(UserError, match=fault):
+        stage.read(Ingest(until=None, source=source))
+
+
+def test_params_that_fit_reach_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage.source, "read", one_dial)
+    assert stage.read(Ingest(until=None, source={"hours": 2}))["hours"].tolist() == [2, 2, 2]

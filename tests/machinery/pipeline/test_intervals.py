@@ -1,0 +1,161 @@
+"""Intervals cover what they claim, resamples are paired, and figures depend on the seed alone."""
+
+import json
+from math import isnan, nan
+
+import numpy as np
+import pytest
+from machinery.pipeline.statistics import intervals
+from machinery.pipeline.statistics.intervals import (
+    Interval,
+    Scorer,
+    bootstrap,
+    difference,
+    mean_interval,
+    resamples,
+    wilson,
+)
+from machinery.pipeline.statistics.metrics import calibration_error, mean, roc_auc
+from scipy import stats
+
+TRIALS = 400
+FEWEST = stats.binom.ppf(1e-3, TRIALS, 0.95)  # of 400 intervals at 95 %, 365 or more hit
+
+
+def test_wilson_agrees_with_scipy() -> None:
+    expected = stats.binomtest(7, 30).proportion_ci(0.9, method="wilson")
+    assert wilson(7, 30, 0.9) == pytest.approx((7 / 30, expected.low, expected.high))
+
+
+def test_wilson_says_something_where_nothing_was_seen() -> None:
+    assert wilson(0, 10, 0.95).low == 0.0
+    assert 0.0 < wilson(0, 10, 0.95).high < 0.35
+    assert wilson(10, 10, 0.95).high == 1.0
+    assert wilson(0, 0, 0.95)[1:] == (0.0, 1.0)
+
+
+def test_mean_interval_agrees_with_scipy_and_drops_nan() -> None:
+    values = [1.0, 4.0, nan, 2.0, 9.0]
+    low, high = stats.t.interval(0.95, 3, loc=4.0, scale=stats.sem([1, 4, 2, 9]))
+    assert mean_interval(values, 0.95) == pytest.approx((4.0, low, high))
+
+
+def test_mean_of_one_value_has_no_interval_and_is_valid_json() -> None:
+    document = json.dumps(mean_interval([3.0, nan], 0.95).as_dict(), allow_nan=False)
+    assert json.loads(document) == {"value": 3.0, "low": None, "high": None}
+    assert isnan(mean_interval([], 0.95).value)
+
+
+def test_wilson_covers_the_true_rate_as_often_as_it_says() -> None:
+    successes = np.random.default_rng(1).binomial(40, 0.15, TRIALS)
+    assert covered(0.15, [wilson(int(s), 40, 0.95) for s in successes]) >= FEWEST
+
+
+def test_mean_interval_covers_the_true_mean_as_often_as_it_says() -> None:
+    samples = np.random.default_rng(1).normal(2.0, size=(TRIALS, 5))
+    assert covered(2.0, [mean_interval(s, 0.95) for s in samples]) >= FEWEST
+
+
+def test_bootstrap_covers_the_true_roc_auc_as_often_as_it_says() -> None:
+    truth = stats.norm.cdf(1 / np.sqrt(2))  # two unit normals, one unit apart
+    positive = np.arange(300) < 100
+
+    def trial(seed: int) -> Interval:
+        scores = np.random.default_rng(seed).normal(positive.astype(float))
+        return estimate(roc_auc(positive, scores), 300)
+
+    assert covered(truth, [trial(seed) for seed in range(TRIALS)]) >= FEWEST
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.05])
+def test_bootstrap_covers_the_true_calibration_error_as_often_as_it_says(truth: float) -> None:
+    def trial(seed: int) -> Interval:
+        random = np.random.default_rng(seed)
+        probability = random.uniform(0.1, 0.8, 500)
+        happened = random.random(500) < probability + truth
+        return estimate(calibration_error(happened, probability, 10), 500)
+
+    assert covered(truth, [trial(seed) for seed in range(TRIALS)]) >= FEWEST
+
+
+def test_bootstrap_of_a_mean_is_as_wide_as_theory_says() -> None:
+    values = np.random.default_rng(1).normal(size=500)
+    theory = mean_interval(values, 0.9)
+    found = bootstrap({"mean": mean(values)}, 500, samples=2000, level=0.9, seed=1)
+    assert found["mean"] == pytest.approx(theory, abs=0.01)
+
+
+def test_paired_differences_have_narrower_intervals_than_unpaired_ones() -> None:
+    random = np.random.default_rng(1)
+    hard = random.exponential(size=300)  # the same rows are hard for both models
+    one, two = mean(hard), mean(hard + random.normal(0.1, 0.1, 300))
+    apart = {"one": one, "two": two, "paired": difference(two, one)}
+    width = {name: i.high - i.low for name, i in paired(apart, 300).items()}
+    assert width["paired"] < 0.2 * np.hypot(width["one"], width["two"])
+
+
+def test_groups_are_resampled_whole() -> None:
+    groups = np.array([0, 1, 1, 2, 2, 2])
+    for weights in resamples(6, samples=20, seed=1, groups=groups):
+        assert (weights[:, 1] == weights[:, 2]).all()
+        assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+
+
+def test_rows_that_repeat_within_groups_add_nothing_to_the_certainty() -> None:
+    values = np.random.default_rng(1).normal(size=200)
+    repeated, groups = np.repeat(values, 9), np.repeat(np.arange(200), 9)
+    grouped = bootstrap(
+        {"mean": mean(repeated)}, 1800, samples=300, level=0.95, seed=1, groups=groups
+    )
+    assert grouped["mean"] == pytest.approx(estimate(mean(values), 200))
+
+
+def test_few_groups_have_a_value_but_no_interval() -> None:
+    few = intervals.LEAST_GROUPS - 1
+    assert isnan(grouped(few).low) and isnan(grouped(few).high)
+    assert grouped(few).value == grouped(few + 1).value
+    assert grouped(few + 1).low < grouped(few + 1).high
+
+
+def test_every_resample_draws_as_many_rows_as_there_are() -> None:
+    assert all((batch.sum(axis=1) == 50).all() for batch in resamples(50, samples=30, seed=1))
+
+
+def test_same_seed_gives_the_same_figures_and_another_seed_others() -> None:
+    scorers = {"mean": mean(np.arange(50))}
+    assert paired(scorers, 50) == paired(scorers, 50)
+    assert paired(scorers, 50) != paired(scorers, 50, seed=2)
+
+
+def test_figures_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorers = {"mean": mean(np.random.default_rng(1).normal(size=50))}
+    expected = paired(scorers, 50)["mean"]
+    monkeypatch.setattr(intervals, "BATCH_BYTES", 7 * 8 * 50)
+    assert len(list(resamples(50, samples=20, seed=1))) == 3
+    assert paired(scorers, 50)["mean"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_resamples_without_a_figure_are_left_out_until_they_are_most() -> None:
+    positive, scores = np.array([True, False, False, False]), np.array([0.9, 0.1, 0.2, 0.3])
+    assert estimate(roc_auc(positive, scores), 4) == (1.0, 1.0, 1.0)
+    one_class = estimate(roc_auc(np.zeros(4, bool), scores), 4)
+    assert one_class.as_dict() == {"value": None, "low": None, "high": None}
+
+
+def covered(truth: float, found: list[Interval]) -> int:
+    return sum(interval.low <= truth <= interval.high for interval in found)
+
+
+def grouped(count: int) -> Interval:
+    """Of the same 90 values, in so many groups."""
+    codes, values = np.arange(90) % count, np.arange(90) % 7
+    draws = {"samples": 300, "level": 0.95, "seed": 1, "groups": codes}
+    return bootstrap({"mean": mean(values)}, 90, **draws)["mean"]
+
+
+def paired(scorers: dict[str, Scorer], rows: int, seed: int = 1) -> dict[str, Interval]:
+    return bootstrap(scorers, rows, samples=300, level=0.95, seed=seed)
+
+
+def estimate(scorer: Scorer, rows: int) -> Interval:
+    return paired({"it": scorer}, rows)["it"]

@@ -1,0 +1,204 @@
+"""Scorers agree with scikit-learn, whatever the weights, the ties and the classes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from machinery.pipeline.statistics import metrics
+from machinery.pipeline.statistics.intervals import Scorer
+from sklearn import metrics as sklearn_metrics
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), steps=st.integers(1, 20))
+@settings(deadline=None)
+def test_binary_scorers_agree_with_scikit_learn(seed: int, rows: int, steps: int) -> None:
+    random, weights = draw(seed, rows)
+    target = both_classes(random.integers(2, size=rows))
+    probability = random.integers(steps + 1, size=rows) / steps  # few steps, so many ties
+    prediction = np.column_stack([1 - probability, probability])
+    bound = metrics.scorers("classification", target, prediction, threshold=0.3)
+    for line in weights:
+        dials = {"sample_weight": line}
+        expected = {
+            "roc_auc": sklearn_metrics.roc_auc_score(target, probability, **dials),
+            "average_precision": sklearn_metrics.average_precision_score(
+                target, probability, **dials
+            ),
+            "log_loss": sklearn_metrics.log_loss(target, prediction, **dials),
+            "brier_score": sklearn_metrics.brier_score_loss(target, probability, **dials),
+            "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(
+                target, probability >= 0.3, **dials
+            ),
+        }
+        assert values(bound, line, expected) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(3, 60))
+@settings(deadline=None)
+def test_multiclass_scorers_agree_with_scikit_learn(seed: int, rows: int) -> None:
+    random, weights = draw(seed, rows)
+    target = np.append(random.integers(3, size=rows - 3), [0, 1, 2])
+    prediction = random.integers(1, 5, size=(rows, 3)).astype(float)
+    prediction /= prediction.sum(axis=1, keepdims=True)
+    bound = metrics.scorers("classification", target, prediction)
+    for line in weights:
+        dials = {"sample_weight": line}
+        expected = {
+            "roc_auc": sklearn_metrics.roc_auc_score(
+                target, prediction, multi_class="ovr", **dials
+            ),
+            "average_precision": sklearn_metrics.average_precision_score(
+                target, prediction, **dials
+            ),
+            "log_loss": sklearn_metrics.log_loss(target, prediction, **dials),
+            "brier_score": sklearn_metrics.brier_score_loss(target, prediction, **dials),
+            "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(
+                target, prediction.argmax(axis=1), **dials
+            ),
+        }
+        assert values(bound, line, expected) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), coverage=st.floats(0.01, 0.99))
+@settings(deadline=None)
+def test_regression_scorers_agree_with_scikit_learn(seed: int, rows: int, coverage: float) -> None:
+    random, weights = draw(seed, rows)
+    target, prediction = random.normal(1000, 10, size=(2, rows))
+    ends, tail = (prediction - 9, prediction + 9), (1 - coverage) / 2
+    bound = metrics.scorers("regression", target, prediction)
+    bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, coverage)
+    for line in weights:
+        pair, dials = (target, prediction), {"sample_weight": line}
+        expected = {
+            "mean_absolute_error": sklearn_metrics.mean_absolute_error(*pair, **dials),
+            "root_mean_squared_error": sklearn_metrics.root_mean_squared_error(*pair, **dials),
+            "r2": sklearn_metrics.r2_score(*pair, **dials),
+            "mean_pinball_loss": np.mean(
+                [
+                    sklearn_metrics.mean_pinball_loss(target, end, alpha=level, **dials)
+                    for level, end in zip((tail, 1 - tail), ends, strict=True)
+                ]
+            ),
+        }
+        assert values(bound, line, expected) == pytest.approx(expected, rel=1e-6)
+
+
+def test_float32_probabilities_give_the_metrics_of_scikit_learn() -> None:
+    random = np.random.default_rng(1)
+    probability = random.random(5000).astype(np.float32)
+    probability[:2] = 0, 1  # certain, and wrong
+    target = np.append([1, 0], random.random(4998) < probability[2:]).astype(int)
+    prediction = np.column_stack([1 - probability, probability])
+    found = metrics.score("classification", target, prediction)
+    assert found["roc_auc"] == pytest.approx(
+        sklearn_metrics.roc_auc_score(target, probability), abs=1e-12
+    )
+    assert found["log_loss"] == pytest.approx(
+        sklearn_metrics.log_loss(target, prediction), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_every_metric_of_a_task_has_a_scorer(task: metrics.Task) -> None:
+    target = np.array([0, 1, 1])
+    prediction = np.array([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
+    bound = metrics.scorers(task, target, prediction if task == "classification" else target)
+    assert list(bound) == metrics.names(task)
+
+
+def test_more_is_better_for_some_metrics_only() -> None:
+    assert metrics.greater_is_better("roc_auc")
+    assert not metrics.greater_is_better("log_loss")
+
+
+def test_unknown_metric_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'auroc'\. Known: roc_auc, average_precision"):
+        metrics.greater_is_better("auroc")
+
+
+def test_one_class_has_no_ranking_but_a_loss() -> None:
+    prediction = np.array([[0.8, 0.2], [0.4, 0.6]])
+    for target in (np.array([0, 0]), np.array([1, 1])):
+        found = metrics.score("classification", target, prediction)
+        assert np.isnan([found["roc_auc"], found["average_precision"]]).all()
+        assert np.isfinite([found["log_loss"], found["balanced_accuracy"]]).all()
+
+
+def test_r2_of_a_constant_target_is_not_defined() -> None:
+    assert np.isnan(metrics.score("regression", np.full(7, 0.1), np.arange(7.0))["r2"])
+
+
+def test_r2_of_a_resample_of_one_row_only_is_not_defined() -> None:
+    target = np.array([2.4, 0.7, 1.2])  # whose variance, rounded, is 2e-16 and not 0
+    r2 = metrics.scorers("regression", target, np.zeros(3))["r2"]
+    assert np.isnan(r2(np.array([[3.0, 0.0, 0.0]]))[0])
+
+
+def test_calibration_error_of_a_constant_shift_is_the_shift() -> None:
+    probability = np.repeat([0.2, 0.6], 5000)
+    happened = np.tile(np.arange(10), 1000) < np.repeat([3, 7], 5000)
+    assert bare(metrics.calibration_error(happened, probability, 10)) == pytest.approx(
+        0.1, abs=2e-3
+    )
+
+
+def test_calibration_error_of_a_calibrated_model_does_not_count_noise() -> None:
+    random = np.random.default_rng(1)
+    found = []
+    for _ in range(50):
+        probability = random.random(1000)
+        happened = random.random(1000) < probability
+        found.append(bare(metrics.calibration_error(happened, probability, 10)))
+    assert np.mean(found) < 0.015  # the plain expected calibration error: 0.03
+
+
+def test_calibration_of_more_classes_looks_at_the_most_probable_one() -> None:
+    prediction = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]])
+    happened, probability = metrics.top_label(np.array([1, 2]), prediction)
+    assert happened.tolist() == [True, False]
+    assert probability.tolist() == [0.7, 0.5]
+
+
+def test_best_threshold_lies_between_the_scores_that_it_separates() -> None:
+    target, probability = np.array([0, 0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.3, 0.4, 0.5])
+    assert metrics.best_threshold(target, probability) == pytest.approx(0.25)
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 30))
+@settings(deadline=None)
+def test_no_threshold_beats_the_best_one(seed: int, rows: int) -> None:
+    random = np.random.default_rng(seed)
+    target = both_classes(random.integers(2, size=rows))
+    probability = random.integers(6, size=rows) / 5
+
+    def accuracy(threshold: float) -> Any:
+        return sklearn_metrics.balanced_accuracy_score(target, probability >= threshold)
+
+    best = accuracy(metrics.best_threshold(target, probability))
+    if len(np.unique(probability)) > 1:
+        assert best >= max(accuracy(t) for t in np.unique(probability)[1:]) - 1e-12
+
+
+def test_a_constant_probability_has_the_usual_threshold() -> None:
+    assert metrics.best_threshold(np.array([0, 1, 0]), np.full(3, 0.25)) == 0.5
+
+
+def draw(seed: int, rows: int) -> tuple[np.random.Generator, Any]:
+    """Once each, at random, and as a bootstrap would: but every row counts a little."""
+    random = np.random.default_rng(seed)
+    counts = random.multinomial(rows, np.full(rows, 1 / rows)) + 1e-3
+    return random, np.stack([np.ones(rows), random.random(rows) + 1e-3, counts])
+
+
+def both_classes(target: Any) -> Any:
+    return np.append(target[:-2], [0, 1])
+
+
+def values(bound: dict[str, Scorer], weights: Any, wanted: dict[str, Any]) -> dict[str, float]:
+    return {name: float(bound[name](weights[None])[0]) for name in wanted}
+
+
+def bare(scorer: Scorer) -> float:
+    return float(scorer(np.ones((1, 10_000)))[0])

@@ -1,0 +1,212 @@
+"""The model file: it says what its pipeline says, has stable bytes, and needs nothing to load."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from machinery.pipeline.files import UserError
+from machinery.pipeline.model import model_file as model
+from machinery.pipeline.model.building import build
+from machinery.pipeline.model.model_file import Kind, Model, check_parity, parity_rows, save
+from shop.candidates import CANDIDATES
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+FEATURES: dict[str, Kind] = {"temp": "number", "gust": "number", "origin": "string"}
+NUMERIC, CATEGORICAL = ["temp", "gust"], ["origin"]
+TARGETS = ["binary", "three classes", "regression"]
+SMALL: dict[str, dict[str, Any]] = {"forest": {"n_estimators": 10}, "boosting": {"max_iter": 10}}
+LIMIT = 1e-4
+
+
+def a_table(rows: int = 300) -> pd.DataFrame:
+    random = np.random.default_rng(1)
+    table = pd.DataFrame({name: random.normal(10, 5, rows) for name in NUMERIC}).astype("float32")
+    return table.assign(origin=random.choice(["EWR", "JFK", "Zürich"], rows))
+
+
+def a_target(kind: str, table: pd.DataFrame) -> Any:
+    value = table["temp"] + 3 * table["gust"] + 10 * (table["origin"] == "JFK")
+    cuts = {"binary": [45], "three classes": [35, 55]}
+    return 1e4 * value.to_numpy() if kind == "regression" else np.digitize(value, cuts[kind])
+
+
+def a_candidate(name: str, target: str = "binary") -> Pipeline:
+    return build(
+        name,
+        CANDIDATES,
+        task="regression" if target == "regression" else "classification",
+        numeric=NUMERIC,
+        categorical=CATEGORICAL,
+        hyperparameters=SMALL.get(name, {}),
+        seed=1,
+    ).fit(a_table(), a_target(target, a_table()))
+
+
+def by_hand(numbers: Any, categories: Any, estimator: Any) -> Pipeline:
+    encode = ColumnTransformer(
+        [("numeric", numbers, NUMERIC), ("categorical", categories, CATEGORICAL)]
+    )
+    pipeline = Pipeline([("encode", encode), ("estimator", estimator)])
+    return pipeline.fit(a_table(), a_target("binary", a_table()))
+
+
+def saved(pipeline: Pipeline, folder: Path) -> Model:
+    path = folder / "schedule-mine.onnx"
+    save(pipeline, FEATURES, path)
+    return Model(path)
+
+
+@pytest.fixture
+def linear(tmp_path: Path) -> Model:
+    return saved(a_candidate("linear"), tmp_path)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_every_candidate_converts_faithfully(name: str, target: str, tmp_path: Path) -> None:
+    pipeline = a_candidate(name, target)
+    scorer = saved(pipeline, tmp_path)
+    scale = 1.0 if target != "regression" else float(np.std(a_target(target, a_table())))
+    rows = parity_rows(a_table(), rows=100, seed=1)
+    assert check_parity(pipeline, scorer, rows, limit=LIMIT, scale=scale) < LIMIT / 5
+    shapes = {"binary": (200, 2), "three classes": (200, 3), "regression": (200,)}
+    assert scorer.predict(rows).shape == shapes[target]
+
+
+def test_a_forest_without_imputer_is_refused_by_name(tmp_path: Path) -> None:
+    pipeline = by_hand("passthrough", OneHotEncoder(handle_unknown="ignore"), forest())
+    refuses(pipeline, tmp_path, "schedule-mine: its ONNX file is .* beyond train.parity.limit")
+
+
+def test_boosting_with_native_categories_is_refused_by_name(tmp_path: Path) -> None:
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    boosting = HistGradientBoostingClassifier(categorical_features=[2])
+    refuses(by_hand("passthrough", ordinal, boosting), tmp_path, "schedule-mine.*candidates.py")
+
+
+def test_a_pipeline_that_fails_on_missing_values_is_refused_by_name(tmp_path: Path) -> None:
+    pipeline = by_hand("passthrough", OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    refuses(pipeline, tmp_path, r"schedule-mine fails on missing .*NaN.*candidates.py")
+
+
+def test_a_split_between_neighbouring_float32_is_refused_when_it_moves(tmp_path: Path) -> None:
+    steps = 2**24 + 2 * np.arange(8)  # neighbours: boosting splits halfway, ONNX cannot
+    table = a_table(400).assign(temp=np.repeat(steps, 50).astype("float32"))
+    target = np.repeat(np.arange(8) % 2, 50)
+    pipeline = a_candidate("boosting").fit(table, target)
+    with pytest.raises(UserError, match="schedule-mine: its ONNX file is"):
+        check_parity(pipeline, saved(pipeline, tmp_path), table, limit=LIMIT)
+
+
+def test_an_estimator_without_converter_is_refused_by_name_and_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    pipeline = by_hand("passthrough", OneHotEncoder(), DummyClassifier())
+    with pytest.raises(UserError, match=r"schedule-mine: DummyClassifier .*candidates.py"):
+        saved(pipeline, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_feature_that_cannot_name_an_onnx_input_is_refused_by_name(tmp_path: Path) -> None:
+    table = a_table().rename(columns={"temp": "the temp"})
+    pipeline = a_candidate("prior").set_params(encode__transformers=[("n", "passthrough", [0, 1])])
+    pipeline.fit(table, a_target("binary", a_table()))
+    with pytest.raises(UserError, match="'the temp' cannot name"):
+        save(pipeline, {"the temp": "number", "gust": "number"}, tmp_path / "model.onnx")
+
+
+def test_bytes_depend_neither_on_the_hash_seed_nor_on_the_threads(tmp_path: Path) -> None:
+    for seed in "0", "1", "2":
+        environment = os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": str(int(seed) + 1)}
+        command = [sys.executable, __file__, str(tmp_path / seed)]
+        subprocess.run(command, env=environment, check=True)
+    for name in CANDIDATES:
+        assert len({path.read_bytes() for path in tmp_path.glob(f"*/{name}.onnx")}) == 1, name
+
+
+def test_a_model_file_is_scored_without_scikit_learn(linear: Model) -> None:
+    code = f"""if True:
+        import sys
+        sys.modules["sklearn"] = sys.modules["skl2onnx"] = None
+        from pathlib import Path
+        from {model.__name__} import Model
+        row = dict(temp=[1.0], gust=[2.0], origin=["JFK"])
+        assert Model(Path({str(linear.path)!r})).predict(row).shape == (1, 2)"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_features_keep_their_order_and_kind(linear: Model) -> None:
+    assert list(linear.features.items()) == list(FEATURES.items())
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "string", "U6", np.dtypes.StringDType()])
+def test_text_of_every_dtype_scores_alike(dtype: Any, linear: Model) -> None:
+    table = a_table(9)
+    values = table["origin"].to_numpy(object)
+    pandas = isinstance(dtype, str) and dtype != "U6"
+    columns = dict(table) | {"origin": (pd.Series if pandas else np.array)(values, dtype=dtype)}
+    assert (linear.predict(columns) == linear.predict(table)).all()
+
+
+def test_batches_join_to_the_same_answer(linear: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = a_table(20).set_index(np.arange(20)[::-1])  # rows are cut by place, not by index
+    whole = linear.predict(table)
+    monkeypatch.setattr(model, "BATCH_ROWS", 7)
+    assert linear.predict(table) == pytest.approx(whole, abs=1e-6)
+
+
+def test_no_rows_give_no_predictions(linear: Model) -> None:
+    assert linear.predict(a_table(0)).shape == (0, 2)
+
+
+def test_missing_and_unknown_features_are_named(linear: Model) -> None:
+    with pytest.raises(UserError, match=r"lack gust and have late, wind, which it does not know"):
+        linear.predict(a_table(5).rename(columns={"gust": "wind"}).assign(late=True))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", "half"])
+def test_a_damaged_file_is_refused_in_one_sentence(content: Any, linear: Model) -> None:
+    whole = linear.path.read_bytes()
+    linear.path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    with pytest.raises(UserError, match=r"^[^\n]*schedule-mine.onnx is not a model file[^\n]*$"):
+        Model(linear.path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model.onnx is missing"):
+        Model(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 200])
+def test_parity_rows_miss_every_number_and_know_no_category_somewhere(rows: int) -> None:
+    table = a_table()
+    checked = parity_rows(table, rows=rows, seed=1)
+    assert len(checked.head(rows).merge(table)) >= rows
+    assert checked[NUMERIC].isna().any().all()
+    assert not checked["origin"].isin(table["origin"]).all()
+    assert (checked.dtypes == table.dtypes).all()
+
+
+def forest() -> RandomForestClassifier:
+    return RandomForestClassifier(n_estimators=10, random_state=1)
+
+
+def refuses(pipeline: Pipeline, folder: Path, sentence: str) -> None:
+    scorer = saved(pipeline, folder)
+    with pytest.raises(UserError, match=sentence):
+        check_parity(pipeline, scorer, parity_rows(a_table(), rows=100, seed=1), limit=LIMIT)
+
+
+if __name__ == "__main__":
+    for name in CANDIDATES:
+        save(a_candidate(name), FEATURES, Path(sys.argv[1]) / f"{name}.onnx")

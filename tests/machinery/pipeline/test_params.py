@@ -1,0 +1,75 @@
+"""params.yaml: every fault is one sentence that names the place."""
+
+from typing import Any
+
+import pytest
+from machinery.pipeline.files import UserError
+
+from machinery.pipeline import params
+
+
+def train_section(**changes: Any) -> dict[str, Any]:
+    section = {
+        "feature_sets": ["few", "all"],
+        "models": ["prior", "linear"],
+        "features": {"few": ["a"], "all": ["a", "b"]},
+        "hyperparameters": {"prior": {}, "linear": {"C": 1.0}},
+        "folds": 2,
+        "seed": 1,
+        "parity": {"rows": 10, "limit": 1e-4},
+    }
+    return {"train": section | changes}
+
+
+def test_candidates_are_listed_simplest_model_first() -> None:
+    names = params.parse(params.Train, train_section()).candidates()
+    assert names == ["few-prior", "all-prior", "few-linear", "all-linear"]
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ({"featurise": {}}, "featurise is not a section; known are ingest, validate"),
+        ({}, "has no section 'train'"),
+        (train_section(folds=1), "train.folds is 1; input should be greater than or equal to 2"),
+        (train_section(fold=1), "train.fold is not a known parameter"),
+        (train_section(models=["oracle"]), "models names oracle, which train.hyperparameters"),
+        (train_section(feature_sets=["best"]), "feature_sets names best, which train.features"),
+        (train_section(parity={"rows": 10}), "train.parity.limit is missing; add it"),
+    ],
+)
+def test_a_fault_is_told_in_one_sentence(document: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        params.parse(params.Train, document)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_window_with_a_time_zone_is_refused() -> None:
+    section = {"until": "2013-08-01T00:00+02:00", "source": {}}
+    with pytest.raises(UserError, match="ingest.until is 2013-08-01T00:00.02:00; take the time zo"):
+        params.parse(params.Ingest, {"ingest": section})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"rows": 1}, "split.leakage.rows is 1; input should be greater than or equal to 100"),
+        ({"allow": {"identifier": {"tail": ""}}}, "split.leakage.allow.identifier.tail is ''"),
+        ({"allow": {"tail": "it is fixed"}}, "split.leakage.allow.tail is 'it is fixed'; input sh"),
+    ],
+    ids=["too few rows", "no reason", "no probe"],
+)
+def test_leakage_probes_need_rows_and_exceptions_a_reason(
+    change: dict[str, Any], sentence: str
+) -> None:
+    leakage = {"limit": 0.95, "rows": 100, "allow": {}} | change
+    section = {"by": "time", "test_days": 2, "test_share": 0.2, "seed": 1, "leakage": leakage}
+    with pytest.raises(UserError) as caught:
+        params.parse(params.Split, {"split": section})
+    assert sentence in str(caught.value)
+
+
+def test_an_empty_section_names_all_that_is_missing() -> None:
+    with pytest.raises(UserError, match=r"select\.headline is missing; add it; select\.coverage"):
+        params.parse(params.Select, {"select": None})

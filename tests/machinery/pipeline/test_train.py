@@ -1,0 +1,137 @@
+"""train: folds that respect the split, and predictions only for rows not trained on."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError, write_table
+from machinery.pipeline.params import Train, parse
+from machinery.pipeline.stages.train import folds, kinds_of, score, train
+
+
+def dials(**changes: Any) -> Train:
+    section = {
+        "feature_sets": ["few"],
+        "models": ["prior", "linear"],
+        "features": {"few": ["length"]},
+        "hyperparameters": {"prior": {}, "linear": {"C": 1.0}},
+        "folds": 3,
+        "seed": 1,
+        "parity": {"rows": 10, "limit": 1e-4},
+    }
+    return parse(Train, {"train": section | changes})
+
+
+def features(rows: int = 80) -> pd.DataFrame:
+    random = np.random.default_rng(1)
+    late = np.arange(rows) % 4 == 3
+    return pd.DataFrame(
+        {
+            "id": [f"row {number:02}" for number in range(rows)],
+            "at": pd.date_range("2013-01-01", periods=rows),
+            "colour": np.arange(rows) // 4,
+            "late": late,
+            "length": (late + random.normal(size=rows)).astype(np.float32),
+        }
+    )
+
+
+def test_by_time_a_fold_is_held_out_after_all_it_is_predicted_from(contract: Contract) -> None:
+    for learned, held in folds(features(), contract, "time", dials()):
+        assert learned.max() < held.min()
+
+
+def test_by_group_no_group_is_learned_from_and_held_out(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"group": "colour"})
+    table = features()
+    for learned, held in folds(table, contract, "group", dials()):
+        assert set(table["colour"][learned]).isdisjoint(table["colour"][held])
+
+
+def test_stratified_folds_hold_the_same_share_of_each_class(contract: Contract) -> None:
+    table = features()
+    for _, held in folds(table, contract, "stratified", dials()):
+        assert table["late"][held].mean() == pytest.approx(0.25, abs=0.02)
+
+
+def test_scores_and_predictions_are_of_rows_not_trained_on(contract: Contract) -> None:
+    trained = train(features(), {"length": "number"}, contract, "linear", "time", dials())
+    assert [score["rows"] for score in trained.scores] == [20, 20, 20]
+    assert trained.out_of_fold["id"].tolist() == features()["id"].tolist()[20:]
+    assert trained.out_of_fold["fold"].tolist() == sorted([0, 1, 2] * 20)
+    assert "probability_true" in trained.out_of_fold
+
+
+def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract) -> None:
+    """All probabilities are below a half; at 0.5 nothing would be told from nothing."""
+    low = np.array([0.1, 0.2, 0.1, 0.2])
+    predictions = [np.column_stack([1 - low, low])] * 3
+    scores = score([np.array([0, 1, 0, 1])] * 3, predictions, contract)
+    assert [each["balanced_accuracy"] for each in scores] == [1.0] * 3
+    odd = np.array([0.3, 0.4, 0.3, 0.4])  # its own threshold would be 0.35
+    predictions[0] = np.column_stack([1 - odd, odd])
+    scores = score([np.array([0, 1, 0, 1])] * 3, predictions, contract)
+    assert scores[0]["balanced_accuracy"] == 0.5
+
+
+def test_the_prior_predicts_the_share_of_each_class(contract: Contract) -> None:
+    trained = train(features(), {"length": "number"}, contract, "prior", "stratified", dials())
+    assert trained.out_of_fold["probability_true"].mean() == pytest.approx(0.25, abs=0.01)
+    assert all(score["roc_auc"] == 0.5 for score in trained.scores)
+
+
+def test_a_number_missing_in_a_whole_fold_is_refused_by_name(contract: Contract) -> None:
+    table = features().assign(length=np.float32("nan"))
+    with pytest.raises(UserError, match="length is missing in all 20 rows that fold 1 learns from"):
+        train(table, {"length": "number"}, contract, "linear", "time", dials())
+
+
+def test_a_fold_that_learns_from_one_class_is_refused_by_name(contract: Contract) -> None:
+    table = features().assign(late=np.arange(80) >= 40)
+    with pytest.raises(UserError, match="late is false in all 20 rows that fold 1 learns from"):
+        train(table, {"length": "number"}, contract, "linear", "time", dials())
+
+
+@pytest.mark.parametrize(
+    ("by", "count", "few"),
+    [
+        ("time", 80, "79 rows after the first"),
+        ("group", 21, "20 values of colour"),
+        ("stratified", 21, "20 rows whose late is True"),
+    ],
+)
+def test_more_folds_than_can_be_made_are_refused(
+    by: str, count: int, few: str, document: dict[str, Any]
+) -> None:
+    contract = contracts.parse(document | {"group": "colour"})
+    with pytest.raises(UserError, match=f"train.folds is {count}, but there are only {few}"):
+        train(features(), {"length": "number"}, contract, "linear", by, dials(folds=count))
+
+
+def test_a_number_has_as_many_folds_as_rows_at_most(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    table = features(4).assign(delay=[1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(UserError, match="train.folds is 5, but there are only 4 rows to train on"):
+        train(table, {"length": "number"}, contract, "linear", "stratified", dials(folds=5))
+
+
+def test_kinds_are_read_from_the_feature_table(tmp_path: Any) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(features().assign(tint="red"), path)
+    assert kinds_of(["length", "tint"], path, "params") == {"length": "number", "tint": "string"}
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [(["width"], "names width, which features.py does not make"), (["length"] * 2, "length twice")],
+)
+def test_a_feature_set_that_cannot_be_is_refused(
+    tmp_path: Any, names: list[str], sentence: str
+) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(features(), path)
+    with pytest.raises(UserError, match=sentence):
+        kinds_of(names, path, "params.yaml: train.features.few")

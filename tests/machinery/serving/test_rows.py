@@ -1,0 +1,97 @@
+"""rows: a body is read as the contract says, whatever is left out; a field given twice is seen."""
+
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+from machinery.pipeline.data.contract import Column
+from machinery.pipeline.files import UserError
+from machinery.serving.faults import RequestError
+from machinery.serving.rows import LARGE, Reader
+
+from machinery.serving import rows as reading
+
+PLAIN = {"unit": None, "allowed": None, "description": "what it is", "owner": "a team"}
+KINDS = {"id": "string", "a:b": "number", "seen": "datetime", "town": "string", "pieces": "integer"}
+GIVEN = {"id": "x:1", "a:b": 2.5, "seen": "2013-07-01T12:00:00", "town": "c:d", "pieces": 3}
+ABSENT = "absent"
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    """All but the first column may be null, or left out."""
+    columns = {
+        name: Column.model_validate(
+            {**PLAIN, "type": kind, "nullable": name != "id", "known": "before"}
+        )
+        for name, kind in KINDS.items()
+    }
+    return Reader(columns, 100)
+
+
+def rows_of_all_kinds() -> list[dict[str, Any]]:
+    """Each field as it is, null, and left out, with each of the others."""
+    choices = [(GIVEN[name], None, ABSENT) for name in list(KINDS)[1:]]
+    rows = [dict(zip(list(KINDS)[1:], each, strict=True)) for each in product(*choices)]
+    return [
+        {"id": "x:1"} | {name: value for name, value in row.items() if value != ABSENT}
+        for row in rows
+    ]
+
+
+def test_what_is_left_out_is_none_and_no_row_is_taken_for_one_with_twins(reader: Reader) -> None:
+    rows = rows_of_all_kinds()
+    for row in rows:
+        (found,) = reader.read(json.dumps(row).encode())
+        assert [value is None for value in found] == [row.get(name) is None for name in KINDS]
+    assert len(rows) == 81
+    assert len(reader.read(json.dumps(rows).encode())) == 81
+    whole = [row for row in rows if len(row) == len(KINDS)]
+    assert reader.columns(reader.read(json.dumps(whole[:1]).encode()))["town"] == ("c:d",)
+
+
+def test_a_field_given_twice_is_seen_also_where_another_is_left_out(reader: Reader) -> None:
+    twins = [f'"{name}": {json.dumps(GIVEN[name])}' for name in KINDS]
+    twins += [f'"{name}": null' for name in list(KINDS)[1:]]
+    for row, twin in product(rows_of_all_kinds(), twins):
+        name = twin[1 : twin.index('": ')]
+        if name in row:
+            body = f"{json.dumps(row)[:-1]}, {twin}}}"
+            for each in (body, f"[{json.dumps(GIVEN)}, {body}]"):
+                with pytest.raises(RequestError, match="is given twice"):
+                    reader.read(each.encode())
+
+
+@pytest.mark.parametrize("town", ["c:d", "no colon", ":" * 9])
+@pytest.mark.parametrize("long", [0, LARGE // 50])
+def test_a_field_given_twice_is_seen_in_any_of_many_rows(
+    reader: Reader, town: str, long: int
+) -> None:
+    rows = [GIVEN | {"id": "x" * long, "town": town}] * 100
+    texts = [json.dumps(row) for row in rows]
+    assert len(reader.read(f"[{', '.join(texts)}]".encode())) == 100
+    for at, twin in product((0, 42, 99), ('"town": null', '"id": "x"', '"seen": null')):
+        bad = [*texts]
+        bad[at] = f"{bad[at][:-1]}, {twin}}}"
+        with pytest.raises(RequestError, match="is given twice"):
+            reader.read(f"[{', '.join(bad)}]".encode())
+
+
+def test_rows_without_twins_need_no_slow_look(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(body: bytes) -> None:
+        raise AssertionError(body)
+
+    monkeypatch.setattr(reading, "look_for_twins", slow)
+    rows = rows_of_all_kinds()
+    for each in (*rows, rows, [GIVEN | {"town": "é:" * 300}] * 100):
+        reader.read(json.dumps(each, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("name", ['5" pipe', "back\\slash", "new\nline"])
+def test_a_name_that_json_would_have_to_escape_is_refused(name: str) -> None:
+    plain = {**PLAIN, "type": "number", "nullable": False, "known": "before"}
+    with pytest.raises(UserError, match="contract.yaml: the name of .* rename it to serve a model"):
+        Reader({name: Column.model_validate(plain)}, 100)

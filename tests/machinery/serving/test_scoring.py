@@ -1,0 +1,148 @@
+"""The scorer: raw columns in, answers as in the pipeline out, and files that do not fit refused."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from machinery.pipeline.data.catalogue import Catalogue
+from machinery.pipeline.data.contract import Column
+from machinery.pipeline.files import UserError
+from machinery.pipeline.model import examples
+from machinery.pipeline.model.scoring import Scorer, maker
+
+Row = Callable[..., dict[str, Any]]
+Features = Callable[[str], None]
+
+
+def answers(scorer: Scorer, *rows: dict[str, Any]) -> Any:
+    columns = {name: [row.get(name) for row in rows] for name in scorer.columns}
+    return scorer.answers(scorer.arrays(columns))
+
+
+def change(shop: Path, **values: Any) -> None:
+    path = shop / "models/model.json"
+    info = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({name: each for name, each in info.items() if each is not ...}))
+
+
+def test_a_recipe_makes_what_the_driver_computes(shop: Path, row: Row) -> None:
+    scorer = Scorer(shop)
+    catalogue = Catalogue(scorer.contract)
+    columns = scorer.arrays({name: [row()[name]] * 3 for name in scorer.columns})
+    made, computed = (
+        scorer.features(columns),
+        catalogue.compute(columns, list(scorer.info["features"])),
+    )
+    assert list(made) == list(computed)
+    for name, values in made.items():
+        np.testing.assert_array_equal(values, computed[name])
+
+
+def test_only_the_columns_behind_the_features_are_needed(shop: Path) -> None:
+    assert Scorer(shop).columns == ["at", "town", "weight"]
+
+
+def test_the_decision_is_made_at_the_threshold_and_the_set_at_the_quantile(
+    shop: Path, row: Row
+) -> None:
+    plain = answers(Scorer(shop), row())
+    probability = float(plain.prediction[0, 1])
+    change(shop, threshold=probability + 1e-4, conformal_quantile=1.0)
+    found = answers(Scorer(shop), row())
+    assert (plain.decision.tolist(), found.decision.tolist()) == ([1], [0])
+    assert found.members.tolist() == [[True, True]]
+    change(shop, conformal_quantile=None)  # too few rows to promise anything: infinite
+    assert answers(Scorer(shop), row()).members.tolist() == [[True, True]]
+
+
+def test_missing_and_never_seen_values_are_scored_as_in_training(shop: Path, row: Row) -> None:
+    scorer = Scorer(shop)
+    found = answers(scorer, row(weight=None), row(town="Nowhere"), row(weight=None, town="Nowhere"))
+    assert np.isfinite(found.prediction).all()
+    features = scorer.features(scorer.arrays({"weight": [None], "town": ["x"], "at": ["NaT"]}))
+    assert np.isnan(features["mass"][0])
+    assert np.isnan(features["hour"][0])
+
+
+def test_times_as_text_and_as_datetime_are_the_same(shop: Path) -> None:
+    scorer = Scorer(shop)
+    moments = [datetime(1969, 12, 31, 23, 59, 59, 5), datetime(2026, 1, 2, 3, 4, 5, 678_901)]
+    (made,) = scorer.arrays({"at": moments}).values()
+    (read,) = scorer.arrays({"at": [moment.isoformat() for moment in moments]}).values()
+    assert made.dtype == read.dtype == np.dtype("datetime64[us]")
+    assert made.tolist() == read.tolist() == moments
+
+
+def test_every_moment_is_exact_and_a_missing_one_no_time(shop: Path) -> None:
+    scorer, step = Scorer(shop), timedelta(microseconds=1)
+    epoch = datetime(1970, 1, 1)
+    moments = [datetime.min, datetime.min + step, epoch - step, epoch, epoch + step]
+    moments += [datetime(year, 12, 31, 23, 59, 59, 999_999) for year in range(1, 10_000, 7)]
+    for given in ([*moments, datetime.max], [None, *moments, None], [None], []):
+        (made,) = scorer.arrays({"at": given}).values()
+        assert made.dtype == np.dtype("datetime64[us]")
+        assert made.tolist() == given
+    mixed = [None, "2026-01-02T03:04:05", datetime.max]
+    (made,) = scorer.arrays({"at": mixed}).values()
+    assert made.tolist() == [None, datetime(2026, 1, 2, 3, 4, 5), datetime.max]
+
+
+def test_columns_are_arrays_as_in_training(shop: Path) -> None:
+    plain = {"unit": None, "allowed": None, "description": "it", "owner": "us", "known": "before"}
+    makers = {
+        (kind, nullable): maker(Column.model_validate(plain | {"type": kind, "nullable": nullable}))
+        for kind in ("string", "number", "integer", "boolean")
+        for nullable in (False, True)
+    }
+    texts = [makers["string", nullable](("a", "bcd", "")) for nullable in (False, True)]
+    assert all(each.tolist() == ["a", "bcd", ""] and each.dtype == object for each in texts)
+    assert np.isnan(makers["string", True](("a", None))[1])
+    numbers = makers["number", True]((1, None, 2.5, 10**300))
+    np.testing.assert_array_equal(numbers, [1, np.nan, 2.5, 1e300])
+    assert makers["integer", False]((2**63 - 1, -(2**63))).tolist() == [2**63 - 1, -(2**63)]
+    assert np.isnan(makers["integer", True]((None,)))
+    assert makers["boolean", False]((True, False)).dtype == np.bool_
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"sha256": "of another file"}, "is not the file that model.json describes"),
+        ({"contract_version": 2}, "keeps version 2 of the contract"),
+        ({"sha256": ..., "threshold": ...}, "model.json lacks sha256, threshold; run 'dvc repro'"),
+    ],
+)
+def test_files_of_different_versions_are_refused(
+    shop: Path, values: dict[str, Any], words: str
+) -> None:
+    change(shop, **values)
+    with pytest.raises(UserError, match=words):
+        Scorer(shop)
+
+
+def test_features_of_another_kind_or_name_are_refused(shop: Path, features: Features) -> None:
+    source = (shop.parent / "shop_features.py").read_text()
+    features(source.replace("def place", "def destination"))
+    with pytest.raises(UserError, match="makes no feature 'place'"):
+        Scorer(shop)
+    features(source.replace("np.asarray(weight, dtype=np.float32)", "weight.astype(str)"))
+    with pytest.raises(UserError, match="makes mass a string"):
+        Scorer(shop)
+
+
+def test_skew_between_the_pipeline_and_the_scorer_stops_evaluate(shop: Path) -> None:
+    import pandas as pd
+
+    stored = json.loads((shop / "models/examples.json").read_text())
+    rows = stored["rows"][: stored["real"]]
+    table = pd.DataFrame(rows).assign(at=lambda rows: pd.to_datetime(rows["at"]))
+    prediction = np.array(stored["predictions"][: len(rows)])
+    scorer = Scorer(shop)
+    assert examples.make(table, prediction, scorer)["rows"][0] == rows[0]
+    with pytest.raises(UserError, match=r"test.parquet: example 3 is answered .* do not belong"):
+        prediction[3] += 1e-3
+        examples.make(table, prediction, scorer)

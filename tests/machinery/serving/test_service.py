@@ -1,0 +1,340 @@
+"""The service over HTTP, in memory: what it answers, what it refuses, and that it says why."""
+
+import hmac
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from machinery.pipeline.model.scoring import Scorer
+
+Serve = Callable[..., Any]
+Row = Callable[..., dict[str, Any]]
+KEY, OTHER = "a-key-of-16-signs", "another-key-of-24-signs"
+JSON = {"content-type": "application/json"}
+
+
+def scored(folder: Path, row: dict[str, Any]) -> Any:
+    scorer = Scorer(folder)
+    columns = {name: [row.get(name)] for name in scorer.columns}
+    return scorer.answers(scorer.arrays(columns))
+
+
+def test_a_row_gets_the_answer_of_the_scorer(serve: Serve, shop: Path, row: Row) -> None:
+    answer = serve().post("/predict", json=row()).json()
+    wanted = scored(shop, row())
+    assert answer["predictions"][0]["probability"]["true"] == wanted.prediction[0, 1]
+    assert answer["predictions"][0]["prediction"] == "true"
+    assert answer["predictions"][0]["set"] == ["true"]
+    assert (answer["coverage"], answer["decision_threshold"]) == (0.9, 0.4)
+    assert answer["model_version"].startswith("unreleased-")
+
+
+def test_the_service_imports_neither_pandas_nor_what_trains() -> None:
+    code = """
+import sys
+from {{cookiecutter.project_slug}} import features
+from {{cookiecutter.project_slug}}.bulk import run
+from {{cookiecutter.project_slug}}.serving import app, server
+print(*sorted({"dvc", "hamilton", "pandas", "sklearn"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_a_list_is_answered_in_its_order(serve: Serve, row: Row) -> None:
+    client = serve()
+    rows = [row(weight=weight, town=town) for weight, town in [(1, "Aa"), (29, "?"), (None, "Aa")]]
+    together = client.post("/predict", json=rows).json()["predictions"]
+    alone = [client.post("/predict", json=each).json()["predictions"][0] for each in rows]
+    for one, other in zip(together, alone, strict=True):
+        assert one["probability"]["true"] == pytest.approx(other["probability"]["true"], abs=1e-6)
+    assert together[0]["prediction"] == "false"
+
+
+def test_a_number_is_answered_with_its_interval(serve: Serve, row: Row, models: Path) -> None:
+    client = serve(model_folder=models / "days")
+    answer = client.post("/predict", json=row()).json()
+    (found,) = answer["predictions"]
+    low, high = found["interval"]
+    assert low == pytest.approx(found["prediction"] - 0.6, abs=1e-6)
+    assert high == pytest.approx(found["prediction"] + 0.6, abs=1e-6)
+    explained = client.post("/explain", json=row()).json()
+    assert explained["explained"] == "days"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"weight": 31}, "weight", "weight must be a number from 0 to 30 kg, or null"),
+        ({"weight": "20"}, "weight", "weight must be a number from 0 to 30 kg, or null"),
+        ({"weight": True}, "weight", "weight must be a number"),
+        ({"weight": [[[]]]}, "weight", "weight must be a number"),
+        ({"weight": 10**400}, "weight", "weight must be a number"),
+        ({"colour": "green"}, "colour", "colour must be one of red, blue"),
+        ({"colour": None}, "colour", "colour must be one of red, blue"),
+        ({"colour": ...}, "colour", "colour is missing; give one of red, blue"),
+        ({"town": "x" * 1001}, "town", "town must be a text of at most 1000 characters"),
+        ({"pieces": 2.5}, "pieces", "pieces must be an integer from 1 to 9, or null"),
+        ({"pieces": 1e300}, "pieces", "pieces must be an integer from 1 to 9, or null"),
+        ({"gift": 1}, "gift", "gift must be true or false, or null"),
+        ({"at": "2026-01-02T08:00:00Z"}, "at", "at must be a date and time without time zone"),
+        ({"at": "yesterday"}, "at", "at must be a date and time"),
+        ({"late": True}, "late", "late is known only after the prediction is made; leave it out"),
+        ({"speed": 1}, "speed", "speed is no field of a row"),
+        ({"x` - at `$[7]": 1}, "x` - at `$[7]", "x` - at `$[7] is no field of a row"),
+        ({"colour": "x` - at `$[7].weight`"}, "colour", "colour must be one of red, blue"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(
+    serve: Serve, row: Row, changes: dict[str, Any], field: str, words: str
+) -> None:
+    client = serve()
+    for path in ("/predict", "/explain"):
+        refused = client.post(path, content=json.dumps(row(**changes)), headers=JSON)
+        assert (refused.status_code, refused.json()["field"]) == (422, field)
+        assert refused.json()["error"].startswith(words)
+    rows = json.dumps([row(), row(), row(**changes)])
+    refused = client.post("/predict", content=rows, headers=JSON)
+    assert (refused.json()["field"], refused.json()["row"]) == (field, 2)
+    assert refused.json()["error"].startswith(f"Row 2: {words}")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 400, "The body is not valid JSON"),
+        (b'{"id": "x"', 400, "The body is not valid JSON"),
+        (b'{"id": "x"}', 422, "at is missing"),
+        (b"{]", 400, "The body is not valid JSON"),
+        (b"null", 422, "the body must be an object"),
+        (b"[]", 422, "The list holds no row"),
+        (b"[1]", 422, "Row 0: each row must be an object"),
+        (b"[" * 100_000, 422, "Row 0: each row must be an object"),
+        (b'{"a":' * 100_000, 422, "a is no field of a row"),
+        (b'{"weight": NaN}', 400, "weight is not a finite number"),
+        (b'{"weight": -Infinity}', 400, "weight is not a finite number"),
+        (b'{"town": "\xff"}', 400, "The body is not valid JSON"),
+        (b'{"town": "\\ud800"}', 400, "The body is not valid JSON"),
+        (b'{"\\ud800": NaN}', 400, "? is not a finite number"),
+        (b" " * 100 + b"[1]", 422, "Row 0: each row must be an object"),
+        (b'{"x` - at `$[' + b"9" * 5000 + b']": 1}', 422, "x` - at `$[999"),
+    ],
+)
+def test_a_body_that_is_no_row_is_refused(
+    serve: Serve, body: bytes, status: int, words: str
+) -> None:
+    refused = serve().post("/predict", content=body, headers=JSON)
+    assert (refused.status_code, refused.json()["error"][: len(words)]) == (status, words)
+
+
+@pytest.mark.parametrize(
+    "twin", ['"weight": 1', '"weight": null', '"w\\u0065ight": 1', '"town": "\\u003a: \\" :"']
+)
+def test_a_field_that_comes_twice_is_refused(serve: Serve, row: Row, twin: str) -> None:
+    name = "town" if "town" in twin else "weight"
+    body = json.dumps(row())[:-1] + f", {twin}}}"
+    refused = serve().post("/predict", content=body, headers=JSON)
+    assert (refused.status_code, refused.json()["error"]) == (
+        400,
+        f"{name} is given twice in one row",
+    )
+
+
+@pytest.mark.parametrize("town", ["a:b", 'a "quoted": b', "back\\slash:", "Zürich: ☃", ""])
+def test_colons_and_quotes_in_a_text_are_no_second_field(serve: Serve, row: Row, town: str) -> None:
+    client = serve()
+    row_ = row(town=town, seen=None, pieces=3, gift=False)
+    rows = [row_, row(town=town, seen="2026-01-01T00:00:00.5")]
+    assert client.post("/predict", json=row_).status_code == 200
+    assert client.post("/predict", json=rows).status_code == 200
+
+
+def test_a_name_that_a_client_made_up_is_not_repeated_for_ever(serve: Serve, row: Row) -> None:
+    refused = serve().post("/predict", json=row(**{"x" * 100_000: 1}))
+    assert (refused.status_code, len(refused.json()["field"])) == (422, 1000)
+    refused = serve().get("/" + "x" * 60_000)
+    assert (refused.status_code, len(refused.content) < 2000) == (404, True)
+
+
+def test_an_integer_may_be_written_with_a_point(serve: Serve, row: Row) -> None:
+    client = serve()
+    rows = [row(pieces=3), row(pieces=3.0), row(pieces=None)]
+    assert client.post("/predict", json=rows).status_code == 200
+    (read,) = client.service._rows.read(json.dumps(row(pieces=3.0)).encode())
+    assert [type(value) for value in read if value == 3] == [int]
+
+
+def test_too_much_is_refused(serve: Serve, row: Row) -> None:
+    client = serve(max_rows=2, max_body_bytes=2000)
+    assert client.post("/predict", json=[row()] * 2).status_code == 200
+    refused = client.post("/predict", json=[row()] * 3)
+    assert (refused.status_code, "at most 2 at a time" in refused.json()["error"]) == (413, True)
+    refused = client.post("/predict", content=b" " * 2001, headers=JSON)
+    assert (refused.status_code, "larger than 2000 bytes" in refused.json()["error"]) == (413, True)
+
+    async def parts() -> AsyncIterator[bytes]:  # of unknown length
+        for _ in range(5):
+            yield b" " * 500
+
+    assert client.post("/predict", content=parts(), headers=JSON).status_code == 413
+
+
+def test_only_plain_json_is_read(serve: Serve) -> None:
+    client = serve()
+    for headers in ({}, {"content-type": "text/csv"}, JSON | {"content-encoding": "gzip"}):
+        assert client.post("/predict", content=b"{}", headers=headers).status_code == 415
+
+
+def test_a_key_is_asked_for_and_each_of_several_will_do(serve: Serve, row: Row) -> None:
+    client = serve(demo=False, api_keys=f"{KEY}, {OTHER}")
+    good = [{"authorization": f"Bearer {KEY}"}, {"x-api-key": OTHER}]
+    bad = [{}, {"authorization": f"Bearer {KEY}x"}, {"authorization": f"Basic {KEY}"}]
+    for headers in good:
+        assert client.post("/predict", json=row(), headers=headers).status_code == 200
+        assert client.get("/model", headers=headers).status_code == 200
+    for headers in bad:
+        for path in ("/predict", "/explain", "/feedback"):
+            refused = client.post(path, json=row(), headers=headers)
+            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert client.get("/model", headers=headers).status_code == 401
+    for path in ("/health", "/ready", "/metrics", "/openapi.json"):
+        assert client.get(path).status_code == 200
+
+
+def test_answers_carry_the_request_id_and_guard_themselves(serve: Serve, row: Row) -> None:
+    client = serve()
+    answer = client.post("/predict", json=row(), headers={"x-request-id": "mine-1"})
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "mine-1"
+    for given in ("", "a b", "x" * 65, '{"a":1}'):
+        made = client.get("/nowhere", headers={"x-request-id": given})
+        assert made.headers["x-request-id"] == made.json()["request_id"] != given
+    for each in (answer, client.get("/health"), client.get("/nowhere")):
+        assert each.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in each.headers["content-security-policy"]
+        assert "access-control-allow-origin" not in each.headers
+
+
+def test_what_is_not_there_is_said_in_a_sentence(serve: Serve) -> None:
+    client = serve()
+    assert client.get("/nowhere").json()["error"].startswith("/nowhere is no path")
+    assert client.get("/predict").status_code == 405
+    assert client.get("/predict").headers["allow"] == "POST"
+    assert client.request("DELETE", "/health").json()["error"] == "/health does not answer DELETE"
+
+
+def test_the_model_tells_of_itself(serve: Serve, shop: Path, models: Path) -> None:
+    version = {"version": "v1.2.0", "commit": "abc", "date": "today"}
+    metrics = {"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    gate = {"passed": True, "checks": [{"name": "better than the baseline", "passed": True}]}
+    freshness = {"newest": "2026-01-05", "days": 2}
+    (shop / "reports").mkdir()
+    for path, told in {
+        "version.json": version,
+        "metrics.json": metrics,
+        "reports/gate.json": gate,
+        "reports/data_quality.json": {"freshness": freshness, "rows": 60},
+    }.items():
+        (shop / path).write_text(json.dumps(told))
+    info = json.loads((shop / "models/model.json").read_text())
+    same = ("sha256", "task", "target", "classes", "candidate", "features", "contract_version")
+    assert serve(shadow_folder=models / "shop", commit="not asked").get("/model").json() == {
+        **version,
+        **{name: info[name] for name in same},
+        "shadow_version": f"unreleased-{info['sha256'][:8]}",
+        "coverage": 0.9,
+        "decision_threshold": 0.4,
+        "data_window": {"rows": 60, "until": "2026-01-05 00:00:00"},
+        "metrics": metrics,
+        "gate": gate,
+        "freshness": freshness,
+    }
+
+
+def test_a_get_that_fails_is_answered_once_in_json(serve: Serve) -> None:
+    client = serve()
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    def fail() -> bytes:
+        raise FileNotFoundError("the folder of the metrics was cleaned away")
+
+    client.service.telemetry.page, page = fail, client.service.telemetry.page
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": []}
+    client.run(client.app(scope | {"query_string": b"", "root_path": ""}, None, send))
+    start, body = sent
+    client.service.telemetry.page = page
+    headers = dict(start["headers"])
+    problem = json.loads(body["body"])
+    assert (start["status"], headers[b"content-type"]) == (500, b"application/json")
+    assert problem["error"].startswith("The service failed on this request")
+    assert problem["request_id"].encode() == headers[b"x-request-id"]
+    counted = 'serving_requests_total{path="/metrics",status="500"} 1.0'
+    assert counted in client.get("/metrics").text
+
+
+def test_every_key_is_compared_whichever_is_right(
+    serve: Serve, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(demo=False, api_keys=f"{KEY}, {OTHER}")
+    compared: list[bool] = []
+
+    def compare(given: bytes, key: bytes) -> bool:
+        compared.append(given == key)
+        return compared[-1]
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for key in (KEY, OTHER, "wrong"):
+        client.post("/predict", json=row(), headers={"x-api-key": key})
+    assert compared == [True, False, False, True, False, False]
+
+
+def test_requests_under_way_are_counted(serve: Serve, row: Row) -> None:
+    client = serve()
+    page: list[str] = []
+    predict = client.app._posts["/predict"]
+
+    async def look(*given: Any) -> bytes:
+        client.service.look()
+        page.append(client.service.telemetry.page().decode())
+        answer: bytes = await predict(*given)
+        return answer
+
+    client.app._posts = {"/predict": look}
+    client.post("/predict", json=row())
+    assert "serving_in_flight_requests 1.0" in page[0]
+    assert "serving_in_flight_requests 0.0" in client.get("/metrics").text
+
+
+def test_metrics_count_what_was_answered_and_refused(serve: Serve, row: Row) -> None:
+    client = serve()
+    client.post("/predict", json=[row(), row(weight=0)])
+    client.post("/predict", json={})
+    client.get("/made-up/by-a-stranger")
+    page = client.get("/metrics").text
+    assert 'serving_requests_total{path="/predict",status="200"} 1.0' in page
+    assert 'serving_requests_total{path="/predict",status="422"} 1.0' in page
+    assert 'serving_requests_total{path="other",status="404"} 1.0' in page
+    assert 'serving_predictions_total{class="true"} 1.0' in page
+    assert 'serving_request_seconds_bucket{le="0.1",path="/predict"}' in page
+    assert "serving_model_age_seconds" in page
+    assert "serving_ready 1.0" in page
+
+
+def test_openapi_describes_rows_as_the_contract_does(serve: Serve, row: Row) -> None:
+    described = serve().get("/openapi.json").json()
+    schema = described["components"]["schemas"]["Row"]
+    Draft202012Validator.check_schema(schema)
+    valid = Draft202012Validator(schema).is_valid
+    assert valid(row())
+    assert valid(schema["examples"][0])
+    wrong = [{"weight": 31}, {"colour": "green"}, {"late": True}, {"at": "2026-02-30T00:00:00"}]
+    assert not any(valid(row(**changes)) for changes in wrong)
+    assert schema["properties"]["weight"]["description"] == "what it is, in kg"
+    assert described["paths"]["/predict"]["post"]["security"] == [{"key": []}]

@@ -1,0 +1,165 @@
+"""Settings: each from the environment and from .env, all listed in .env.example."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from machinery.pipeline.files import UserError
+from machinery.serving.settings import PREFIX, Settings, load
+
+from machinery.serving import server
+
+Serve = Callable[..., Any]
+Row = Callable[..., dict[str, Any]]
+KEY = "a-key-of-16-signs"
+SHORT = "short"
+EXAMPLE = Path(".env.example").resolve()
+VALUES: dict[str, tuple[str, Any]] = {
+    "host": ("::1", "::1"),
+    "port": ("0", 0),
+    "workers": ("3", 3),
+    "threads": ("2", 2),
+    "model_folder": ("models/new", Path("models/new")),
+    "shadow_folder": ("models/next", Path("models/next")),
+    "version": ("v1", "v1"),
+    "commit": ("abc", "abc"),
+    "poll_seconds": ("0.5", 0.5),
+    "max_body_bytes": ("5", 5),
+    "max_rows": ("6", 6),
+    "max_concurrency": ("7", 7),
+    "timeout_seconds": ("1.5", 1.5),
+    "grace_seconds": ("2.5", 2.5),
+    "prediction_log": ("", None),
+    "log_queue_rows": ("8", 8),
+    "log_flush_seconds": ("0.25", 0.25),
+    "log_file_bytes": ("9", 9),
+    "access_log": ("false", False),
+    "demo": ("true", True),
+}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_each_setting_comes_from_the_environment_or_a_file(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, value = VALUES[name]
+    Path(".env").write_text(f"{PREFIX}{name.upper()}={text}\n{PREFIX}API_KEYS={KEY}\n")
+    assert getattr(load(), name) == value != getattr(Settings(_env_file=None), name)
+    Path(".env").unlink()
+    monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
+    monkeypatch.setenv(PREFIX + name.upper(), text)
+    assert getattr(load(), name) == value
+
+
+def test_every_setting_is_tested() -> None:
+    assert {*VALUES, "api_keys"} == Settings.model_fields.keys()
+
+
+def test_a_model_takes_the_threads_that_are_set(serve: Serve) -> None:
+    model = serve(threads=2).service.champion.model.scorer.model
+    assert model._session.get_session_options().intra_op_num_threads == 2
+
+
+def test_requests_under_way_have_the_grace_that_is_set(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, _: configured.append(self.config))
+    monkeypatch.setattr(server, "SIGNALS", set())
+    plain = {"model_folder": shop, "prediction_log": None, "demo": True}
+    with socket.socket() as listening:
+        server.work(Settings(grace_seconds=2.5, **plain), listening)
+    assert configured[0].timeout_graceful_shutdown == 3
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_requests_have_a_line_in_the_log_unless_told_otherwise(
+    serve: Serve, capfd: pytest.CaptureFixture[str], wanted: bool
+) -> None:
+    serve(access_log=wanted).get("/health", headers={"x-request-id": "mine"})
+    assert ("mine" in capfd.readouterr().out) is wanted
+
+
+@pytest.mark.parametrize(("size", "files"), [(1, 2), (4_000_000, 1)])
+def test_a_file_of_the_log_that_is_large_enough_is_followed_by_another(
+    serve: Serve, row: Row, tmp_path: Path, size: int, files: int
+) -> None:
+    client = serve(prediction_log=tmp_path / "log", log_file_bytes=size)
+    for _ in range(2):
+        client.post("/predict", json=row())
+    client.close()
+    assert len(list((tmp_path / "log").rglob("*.parquet"))) == files
+
+
+@pytest.mark.parametrize("name", ["MAX_ROW", "MAXROWS", "API_KEY", "PROT", "max_row"])
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_setting_that_is_spelt_wrong_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    if place == ".env":
+        Path(".env").write_text(f"{PREFIX}{name}=1\n{PREFIX}API_KEYS={KEY}\n")
+    else:
+        monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
+        monkeypatch.setenv(PREFIX + name, "1")
+    with pytest.raises(UserError, match=f"{name.upper()} is no setting; did you mean"):
+        load()
+
+
+def test_variables_of_other_programs_disturb_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
+    for name in ("SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_8000_TCP_ADDR", "TRAINING_BUCKET"):
+        monkeypatch.setenv(PREFIX + name, "1")
+    Path(".env").write_text("GRAFANA_PASSWORD=x\n")
+    load()
+
+
+def test_what_the_command_line_gives_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
+    monkeypatch.setenv(PREFIX + "PORT", "1")
+    assert load(port=2, workers=None).port == 2
+
+
+def test_several_keys_serve_at_once_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PREFIX + "API_KEYS", f"{KEY}, {KEY}-next,")
+    found = load()
+    assert [key.get_secret_value() for key in found.api_keys] == [KEY, f"{KEY}-next"]
+    assert KEY not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "API_KEYS is not set"),
+        ({"API_KEYS": " ,"}, "API_KEYS is not set"),
+        ({"API_KEYS": SHORT}, "each key needs 16 characters or more"),
+        ({"API_KEYS": KEY, "PORT": "http"}, "PORT is 'http'"),
+        ({"API_KEYS": KEY, "WORKERS": "0"}, "WORKERS is '0'"),
+        ({"DEMO": "true", "HOST": "0.0.0.0"}, "a demo without API keys listens on 127.0.0.1"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_no_key_means_no_service(
+    settings: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(UserError, match=words) as refused:
+        load()
+    assert SHORT not in str(refused.value)
+
+
+def test_the_example_lists_every_setting_with_its_default() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    listed = dict(line[2:].split("=", 1) for line in lines if line.startswith(f"# {PREFIX}"))
+    assert listed.keys() == {PREFIX + name.upper() for name in Settings.model_fields}
+    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in listed.items()))
+    assert Settings() == Settings(_env_file=None)

@@ -1,0 +1,1 @@
+"""A project for the machinery's tests: which parcels of a shop will be late."""

@@ -1,0 +1,56 @@
+"""candidates: one of each kind that the machinery must convert faithfully."""
+
+import sys
+
+import numpy as np
+from machinery.pipeline.model.building import Candidates, Parts, Task
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+
+def prior(task: Task) -> Parts:
+    tree = DecisionTreeClassifier if task == "classification" else DecisionTreeRegressor
+    return "passthrough", _ordinal(), tree(min_samples_split=sys.maxsize)
+
+
+def linear(task: Task) -> Parts:
+    one_hot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
+    estimator = LogisticRegression() if task == "classification" else Ridge()
+    return make_pipeline(_median(), StandardScaler()), one_hot, estimator
+
+
+def forest(task: Task) -> Parts:
+    estimator = RandomForestClassifier if task == "classification" else RandomForestRegressor
+    return _median(), _ordinal(), estimator()
+
+
+def boosting(task: Task) -> Parts:
+    classification = task == "classification"
+    estimator = HistGradientBoostingClassifier if classification else HistGradientBoostingRegressor
+    return "passthrough", _ordinal(), estimator()
+
+
+CANDIDATES: Candidates = {
+    "prior": prior,
+    "linear": linear,
+    "forest": forest,
+    "boosting": boosting,
+}
+
+
+def _median() -> SimpleImputer:
+    return SimpleImputer(strategy="median", keep_empty_features=True)
+
+
+def _ordinal() -> OrdinalEncoder:
+    unknown = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
+    return OrdinalEncoder(**unknown, dtype=np.float32)

@@ -1,0 +1,74 @@
+"""What people edit: a key that no stage would ever read is found all the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from machinery.pipeline.data import contract
+from machinery.pipeline.files import UserError
+
+from machinery.versions import edited
+
+PROJECT = Path(__file__).parents[2]
+FILES = ("params.yaml", "contract.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's own files, to be changed by the test."""
+    for name in FILES:
+        (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    contract.load.cache_clear()
+    return tmp_path
+
+
+def plant(path: Path, *place: str) -> None:
+    """Put a key that nobody knows into the document, at this place."""
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    inner = document
+    for key in place:
+        inner = inner[key]
+    inner["planted"] = {}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def test_the_files_as_they_stand_have_no_fault(folder: Path) -> None:
+    assert edited.check() == "every key of params.yaml and contract.yaml is known"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "sentence"),
+    [
+        ("params.yaml", (), "params.yaml: planted is not a section"),
+        ("params.yaml", ("train",), "params.yaml: train.planted is not a known parameter"),
+        ("params.yaml", ("report",), "params.yaml: report.planted is not a known parameter"),
+        ("contract.yaml", (), "contract.yaml: planted is not a known key"),
+        ("contract.yaml", ("columns", "origin"), "columns.origin.planted is not a known key"),
+    ],
+)
+def test_a_planted_key_is_named(
+    folder: Path, name: str, place: tuple[str, ...], sentence: str
+) -> None:
+    plant(folder / name, *place)
+    with pytest.raises(UserError) as caught:
+        edited.check()
+    assert sentence in str(caught.value)
+
+
+def test_the_hook_prints_one_sentence_and_stops_the_commit(folder: Path) -> None:
+    plant(folder / "params.yaml", "train")
+    done = subprocess.run(
+        [sys.executable, "-m", edited.__name__],
+        env=dict(os.environ) | {"PYTHONPATH": str(PROJECT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("params.yaml: train.planted is not a known parameter")

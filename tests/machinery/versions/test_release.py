@@ -1,0 +1,205 @@
+"""Release notes of plain dictionaries, versions, and what stands in the way of a release."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machinery.pipeline.files import UserError
+from machinery.versions.notes import Facts, flat, notes
+
+from machinery.versions import git, registry, storage
+from machinery.versions import release as releasing
+
+
+def interval(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.01, "high": value + 0.01}
+
+
+def facts(roc_auc: float = 0.7, **model: Any) -> Facts:
+    described = {
+        "candidate": "few-linear",
+        "task": "classification",
+        "target": "late",
+        "features": {"size": "number"},
+        "contract_version": 1,
+        "trained_on": {"rows": 100, "until": "2013-06-30"},
+        "sha256": "ab12",
+    }
+    return {
+        "params": {"ingest": {"until": "2013-08-01"}, "train": {"folds": 4}},
+        "metrics": {"roc_auc": interval(roc_auc)},
+        "model": described | model,
+        "quality": {"rows": 120, "freshness": {"newest_row": "2013-07-31"}},
+    }
+
+
+def test_the_first_notes_say_what_the_model_was_made_from() -> None:
+    text = notes("v1.0.0", facts())
+    assert text.startswith("v1.0.0: few-linear, a classification of late\n")
+    assert "| roc_auc | 0.7 (0.69 to 0.71) |" in text
+    assert "| training rows | 100 |" in text
+    assert "sha256 ab12" in text
+
+
+def test_notes_hold_each_metric_against_the_last_release() -> None:
+    text = notes("v1.1.0", facts(0.75), "v1.0.0", facts(0.7))
+    assert "| roc_auc | 0.7 (0.69 to 0.71) | 0.75 (0.74 to 0.76) |" in text
+
+
+def test_notes_tell_what_changed_and_nothing_else() -> None:
+    before, now = facts(), facts(candidate="few-forest", features={"colour": "string"})
+    now["params"] = {"ingest": {"until": "2013-09-01"}, "train": {"folds": 4, "seed": 1}}
+    text = notes("v1.1.0", now, "v1.0.0", before)
+    for line in (
+        "| candidate | few-linear | few-forest |",
+        "| `ingest.until` | 2013-08-01 | 2013-09-01 |",
+        "| `train.seed` | – | 1 |",
+        "| features added | – | colour |",
+        "| features removed | size | – |",
+    ):
+        assert line in text
+    assert "train.folds" not in text
+    assert "contract version" not in text
+
+
+def test_notes_of_the_same_run_say_so() -> None:
+    assert "Nothing but the code." in notes("v1.0.1", facts(), "v1.0.0", facts())
+
+
+def test_notes_do_without_what_an_older_release_did_not_record() -> None:
+    old: Facts = {"params": {}, "metrics": {}, "model": {}, "quality": {}}
+    assert "| candidate | – | few-linear |" in notes("v1.1.0", facts(), "v1.0.0", old)
+
+
+def test_parameters_are_named_by_their_way() -> None:
+    nested = {"train": {"folds": 4, "hyperparameters": {"prior": {}}}}
+    assert dict(flat(nested)) == {"train.folds": 4, "train.hyperparameters.prior": {}}
+
+
+def test_versions_are_compared_by_number() -> None:
+    assert registry.parse("v1.10.0") > registry.parse("v1.9.3")
+
+
+@pytest.mark.parametrize("text", ["1.0.0", "v1.0", "v01.0.0", "v1.0.0-rc1", "V1.0.0", "v1.0.0\n"])
+def test_what_is_no_version_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is no version"):
+        registry.parse(text)
+
+
+@pytest.mark.parametrize("stage", ["", "a b", "prod#1", "-prod", "a/b!"])
+def test_what_is_no_stage_is_refused(stage: str) -> None:
+    with pytest.raises(UserError, match="is no stage"):
+        registry.check_stage(stage)
+
+
+def test_all_refusals_are_told_at_once() -> None:
+    refused = releasing.RefusedError(
+        "v1.0.0", [releasing.Refusal("a", "mend a"), releasing.Refusal("b", "mend b")]
+    )
+    assert str(refused).splitlines()[1:] == ["  - a: mend a", "  - b: mend b"]
+    assert refused.exit_code == 1
+
+
+def test_long_lists_are_cut() -> None:
+    assert releasing.some(["a", "b"]) == "a, b"
+    assert releasing.some(list("abcdefg")) == "a, b, c, d and 3 more"
+
+
+def test_a_folder_is_removed_but_for_what_dvcignore_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvcignore").write_text("*.log\n", encoding="utf-8")
+    for name in ("data/a.txt", "data/in/b.txt", "data/kept/run.log"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    storage.remove(["data"])
+    assert [path.name for path in sorted(Path("data").rglob("*"))] == ["kept", "run.log"]
+    storage.remove(["data/kept/run.log", "data/nosuch"])
+    assert not any(path.is_file() for path in Path("data").rglob("*"))
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(path: Path, **_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(UserError, match="data.txt cannot be removed: Permission denied"):
+        storage.remove(["data.txt"])
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "A Tester")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tester@example.com")
+    git.run("init", "--quiet", "--initial-branch", "main")
+    commit()
+    return tmp_path
+
+
+def commit() -> str:
+    git.run("commit", "--quiet", "--allow-empty", "--message", "A commit")
+    return git.resolve("HEAD")
+
+
+def tag(*names: str) -> None:
+    for name in names:
+        git.run("tag", "--annotate", "--message", name, name)
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_version_is_tagged_and_registered() -> None:
+    tag("v1.0.0", "model@v1.0.0", "v2.0.0", "model@v3.0.0", "other")
+    assert list(registry.versions()) == ["v1.0.0"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_the_newest_version_is_the_last_by_the_sun_not_by_the_clock_on_the_wall(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T12:00:00+09:00")  # at 03:00 UTC
+    tag("v1.0.0", "model@v1.0.0")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T08:00:00+00:00")
+    tag("v0.9.1", "model@v0.9.1")
+    assert list(registry.versions()) == ["v0.9.1", "v1.0.0"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_stage_is_where_it_was_assigned_last() -> None:
+    first = git.resolve("HEAD")
+    tag("model#production#2", "model#staging#1")
+    second = commit()
+    tag("model#production#10")
+    assert registry.stages() == {"staging": first, "production": second}
+    tag("model#production!#11")
+    assert registry.stages()["production"] == first
+
+
+@pytest.mark.usefixtures("repository")
+def test_the_push_command_names_every_tag_and_can_be_pasted_into_a_shell() -> None:
+    words = "git push --atomic origin HEAD v1.0.0 'model#production#1'"
+    assert releasing.push_command(["v1.0.0", "model#production#1"]) == words
+    git.run("checkout", "--quiet", "--detach")
+    assert releasing.push_command(["v1.0.0"]) == "git push --atomic origin v1.0.0"
+
+
+@pytest.mark.usefixtures("repository")
+def test_git_tells_its_own_sentence() -> None:
+    with pytest.raises(UserError, match="pathspec 'nosuch' did not match"):
+        git.run("checkout", "nosuch")
+    with pytest.raises(UserError, match="git knows no revision '--help'"):
+        git.resolve("--help")
+
+
+def test_git_names_files_as_they_are_called(repository: Path) -> None:
+    (repository / "ä file").write_bytes(b"then")
+    assert git.changes() == ["ä file"]
+    git.run("add", ".")
+    commit()
+    assert git.changes() == []
+    assert "ä file" in git.files("HEAD")

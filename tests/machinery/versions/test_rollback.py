@@ -1,0 +1,62 @@
+"""Hashes as DVC records them: of files, of folders, and what differs from them."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from machinery.versions.graph import File
+
+from machinery.versions import hashes
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.txt", "a/c.txt", "a.txt"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name, encoding="utf-8")
+    return tmp_path
+
+
+def folder_hash(root: Path) -> str:
+    found = hashes.digest(root / "data", root, hashes.ignore_rules(root), hashes.md5_of)
+    assert found is not None
+    return found
+
+
+def test_the_hash_of_a_folder_is_dvcs(folder: Path) -> None:
+    (folder / ".dvcignore").write_text("*.log\n", encoding="utf-8")
+    (folder / "data" / "run.log").write_text("ignored", encoding="utf-8")
+    for words in (["init", "--no-scm"], ["add", "data"]):
+        subprocess.run([sys.executable, "-m", "dvc", *words, "--quiet"], cwd=folder, check=True)
+    (out,) = yaml.safe_load((folder / "data.dvc").read_text(encoding="utf-8"))["outs"]
+    assert folder_hash(folder) == out["md5"]
+
+
+def test_a_changed_byte_changes_the_hash_of_the_folder(folder: Path) -> None:
+    before = folder_hash(folder)
+    (folder / "data/a/c.txt").write_text("a/C.txt", encoding="utf-8")
+    assert folder_hash(folder) != before
+
+
+def test_what_is_as_recorded_is_no_mismatch(folder: Path) -> None:
+    right = hashlib.md5(b"b.txt", usedforsecurity=False).hexdigest()
+    assert (
+        hashes.mismatches([File("data/b.txt", right), File("data", folder_hash(folder))], folder)
+        == []
+    )
+
+
+def test_a_mismatch_says_what_was_expected_and_found(folder: Path) -> None:
+    found = hashes.mismatches([File("data/b.txt", "0" * 32), File("data/gone", "1" * 32)], folder)
+    assert [wrong.path for wrong in found] == [Path("data/b.txt"), Path("data/gone")]
+    assert [wrong.expected for wrong in found] == ["0" * 32, "1" * 32]
+    assert [wrong.found for wrong in found] == [hashes.md5_of(folder / "data/b.txt"), None]
+
+
+def test_a_file_where_a_folder_was_is_a_mismatch(folder: Path) -> None:
+    recorded = [File("data/b.txt", folder_hash(folder))]
+    assert len(hashes.mismatches(recorded, folder)) == 1

@@ -1,0 +1,1 @@
+"""Files of any size in, the same rows with their predictions out."""

@@ -1,0 +1,126 @@
+"""job: the environment of a CI job in; its code host, pull request, token and summary out."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from machinery.pipeline.files import UserError
+
+TOKENS = {
+    "github": ("GH_TOKEN", "GITHUB_TOKEN", "REPO_TOKEN"),
+    "gitlab": ("REPO_TOKEN", "GITLAB_TOKEN"),
+}
+GITLAB_PROJECTS = ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_MERGE_REQUEST_PROJECT_ID")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where this job runs. GitLab's merge request is a pull request here, too."""
+
+    host: Literal["github", "gitlab"]
+    server: str  # https://github.com
+    api: str  # https://api.github.com
+    repository: str  # owner/name
+    number: int | None = None  # of the pull request
+    branch: str = ""  # that it brings in, if it is of this repository and no fork; a user's text
+    token: str = field(default="", repr=False)
+    summary: Path | None = None  # what is appended here, GitHub shows on the job's page
+    page: str = ""  # where its log is
+    cancelled: bool = False
+
+    def tell(self, level: Literal["notice", "warning"], sentence: str) -> None:
+        """Print one line, which GitHub also shows as an annotation of the job."""
+        line = " ".join(self.hidden(sentence).split())
+        if self.host == "github":
+            print(f"::{level}::{line.replace('%', '%25')}")
+        else:
+            print(f"{level}: {line}")
+
+    def summarize(self, text: str) -> None:
+        """Append to what the job's page shows, where it shows something."""
+        if self.summary is None:
+            return
+        try:
+            with self.summary.open("a", encoding="utf-8", newline="\n") as summary:
+                summary.write(text + "\n")
+        except OSError as error:
+            self.tell("warning", f"the job's summary cannot be written: {error}")
+
+    def hidden(self, text: str) -> str:
+        """The text without the token."""
+        return text.replace(self.token, "***") if self.token else text
+
+
+def running(environment: Mapping[str, str] = os.environ) -> Job:
+    """The job that this process is part of. Raises UserError outside of CI."""
+    if environment.get("GITHUB_ACTIONS"):
+        return _github(environment)
+    if environment.get("GITLAB_CI"):
+        return _gitlab(environment)
+    raise UserError(
+        "this is no job of GitHub Actions or GitLab CI; 'report' shows the same text here"
+    )
+
+
+def _github(environment: Mapping[str, str]) -> Job:
+    summary = environment.get("GITHUB_STEP_SUMMARY")
+    server = _needed(environment, "GITHUB_SERVER_URL")
+    repository = _needed(environment, "GITHUB_REPOSITORY")
+    number, branch = _pull_request(environment.get("GITHUB_EVENT_PATH"), repository)
+    return Job(
+        "github",
+        server=server,
+        api=_needed(environment, "GITHUB_API_URL"),
+        repository=repository,
+        number=number,
+        branch=branch,
+        token=_token(environment, "github"),
+        summary=Path(summary) if summary else None,
+        page=f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
+    )
+
+
+def _gitlab(environment: Mapping[str, str]) -> Job:
+    source, here = (environment.get(name) for name in GITLAB_PROJECTS)
+    branch = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "")
+    # A fork's job runs in the fork, and its merge request is not there.
+    merged_into = environment.get("CI_MERGE_REQUEST_PROJECT_PATH")
+    return Job(
+        "gitlab",
+        server=_needed(environment, "CI_SERVER_URL"),
+        api=_needed(environment, "CI_API_V4_URL"),
+        repository=merged_into or _needed(environment, "CI_PROJECT_PATH"),
+        number=_number(environment.get("CI_MERGE_REQUEST_IID")),
+        branch=branch if source == here else "",
+        token=_token(environment, "gitlab"),
+        page=environment.get("CI_JOB_URL", ""),
+        cancelled=environment.get("CI_JOB_STATUS") == "canceled",
+    )
+
+
+def _pull_request(event: str | None, repository: str) -> tuple[int | None, str]:
+    """Number and branch in GitHub's description of the event, where a pull request caused it."""
+    try:
+        pull = json.loads(Path(event or "").read_text(encoding="utf-8"))["pull_request"]
+        head = pull.get("head") or {}
+        ours = (head.get("repo") or {}).get("full_name") == repository
+        return _number(pull["number"]), str(head["ref"]) if ours else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, ""
+
+
+def _number(value: object) -> int | None:
+    return int(str(value)) if str(value).isdecimal() else None
+
+
+def _token(environment: Mapping[str, str], host: str) -> str:
+    return next((environment[name] for name in TOKENS[host] if environment.get(name)), "")
+
+
+def _needed(environment: Mapping[str, str], name: str) -> str:
+    if value := environment.get(name, "").rstrip("/"):
+        return value
+    raise UserError(f"{name} is not set, and every CI job has it")

@@ -1,0 +1,154 @@
+"""retrain: a later end of the data window in; a branch with the run on it, and its report, out.
+
+No clock decides: the new end is given, or counted from the end that params.yaml has.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from machinery.pipeline.data import contract
+from machinery.pipeline import params
+from machinery.pipeline.files import CheckError, UserError, read_table, write_text
+from machinery.pipeline.params import Gate
+from machinery.pipeline.paths import PARAMS, RAW
+from machinery.versions import clone, git, hashes, storage
+from machinery.versions.checking import some
+from . import window
+
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # of pre-commit and DVC: this is a whole run already
+RUN = ("repro", "--pull", "--allow-missing")
+
+
+class NothingToDo(Exception):  # noqa: N818
+    """Why there is nothing to retrain on."""
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """A run of a later window, to be one commit on a branch of its own."""
+
+    base: str  # the branch that it starts from
+    start: str  # its commit
+    end: datetime  # of the later window
+
+    @property
+    def branch(self) -> str:
+        return f"retrain/{window.name(self.end)}".replace(":", "")
+
+    @property
+    def title(self) -> str:
+        return f"Retrain on data until {window.name(self.end)}"
+
+
+def plan(end: datetime | None, months: int) -> Retraining:
+    """The retraining of the branch that is checked out. Raises NothingToDo for no later window."""
+    base, start = _base(), git.resolve("HEAD")
+    _refuse_unsaved()
+    end = _end(PARAMS.read_text(encoding="utf-8"), end, months)
+    if found := clone.folder_elsewhere():
+        name, folder = found
+        raise CheckError(f"{folder} is a folder on another machine; {clone.MOVE.format(name)}")
+    return Retraining(base, start, end)
+
+
+def retrain(planned: Retraining) -> None:
+    """Move the end of the data window, run the pipeline, commit it on a branch, push the data.
+
+    Raises NothingToDo where the later window would hold no more rows, or more than there are yet.
+    """
+    with _undone_on_failure():
+        _move(PARAMS.read_text(encoding="utf-8"), planned.end)
+        _dvc(*RUN)
+        _commit(planned)
+        _dvc("push")
+
+
+def report(made: Retraining, command: str) -> str:
+    """The report of the retrained model against the branch that it starts from."""
+    from machinery.comparison.judgement import judge
+    from machinery.comparison.text import text
+
+    return text(judge(made.start), command)
+
+
+def _base() -> str:
+    base = git.branch() or os.environ.get("CI_COMMIT_BRANCH")
+    if not base:
+        raise UserError("no branch is checked out; 'git checkout main' names what to retrain")
+    return base
+
+
+def _refuse_unsaved() -> None:
+    if changed := git.changes():
+        raise UserError(f"not committed: {some(changed)}; commit it, or put it aside (git stash)")
+
+
+def _end(text: str, end: datetime | None, months: int) -> datetime:
+    now = window.until(text)
+    if contract.load().time is None:
+        raise NothingToDo("contract.yaml names no time column, so there is no window to move")
+    if now is None and end is None:
+        raise NothingToDo("ingest.until is null, so the window takes all of data/source already")
+    if end is None:
+        assert now is not None
+        return window.later(now, months)
+    end = end.replace(tzinfo=now.tzinfo) if now and end.tzinfo is None else end
+    if now is not None and end <= now:
+        raise NothingToDo(f"the window ends at {window.name(now)} already")
+    return end
+
+
+def _move(text: str, end: datetime) -> None:
+    """Write the new end, read the source anew, and see that the window is full."""
+    before = _recorded(RAW)
+    write_text(window.moved(text, end), PARAMS)
+    _dvc(*RUN, "ingest")
+    if _recorded(RAW) == before:
+        raise NothingToDo(f"data/source has no row between the window and {window.name(end)}")
+    column = contract.load().time
+    if not RAW.exists():
+        _dvc("pull", RAW.as_posix())
+    newest = read_table(RAW, [str(column)])[column].max()
+    if newest + timedelta(days=params.load(Gate).max_age_days) < end:
+        reach = f"data/source reaches {newest}, and the window would end at {window.name(end)}"
+        raise NothingToDo(f"{reach}; 'retrain --until' takes an earlier end")
+
+
+def _recorded(path: Path) -> str | None:
+    """The hash of an output in dvc.lock."""
+    found = {file.path: file.hash for file in hashes.recorded()}
+    return found.get(path.as_posix())
+
+
+def _commit(planned: Retraining) -> None:
+    """All that the run wrote, on the branch; the tree was clean before."""
+    git.run(*NO_HOOKS, "checkout", "--quiet", "-B", planned.branch)
+    git.run("add", "--all")
+    git.run(*NO_HOOKS, "commit", "--quiet", "--message", planned.title)
+
+
+@contextmanager
+def _undone_on_failure() -> Iterator[None]:
+    """Leave the checkout as it was when there is nothing to do, or something fails."""
+    here = git.branch() or git.resolve("HEAD")
+    try:
+        yield
+    except BaseException:
+        git.run(*NO_HOOKS, "checkout", "--quiet", "--force", here)
+        storage.checkout(allow_missing=True)
+        raise
+
+
+def _dvc(*words: str) -> None:
+    """Run DVC as a command, so that its progress is seen; its stages find this Python."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    command = [sys.executable, "-m", "dvc", *words]
+    done = subprocess.run(command, env=os.environ | {"PATH": path}, check=False)
+    if done.returncode:
+        raise CheckError(f"'dvc {' '.join(words)}' failed, see above; the checkout is as it was")

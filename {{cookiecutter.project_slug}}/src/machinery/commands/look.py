@@ -1,0 +1,80 @@
+"""look: commands that show what the last run came to, and check the checkout."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from machinery.pipeline.files import read_json
+from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD, MODEL_INFO, SELECTION
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: show --json | python -m json.tool")
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show the model, its metrics and the gate. Exits with 1 when the gate said no."""
+    model, metrics, gate = read_json(MODEL_INFO), read_json(METRICS), read_json(GATE)
+    why = read_json(SELECTION)["why"]
+    if as_json:
+        print(json.dumps({"model": model, "metrics": metrics, "gate": gate}))
+    else:
+        _print(model["candidate"], why, metrics, gate)
+    raise typer.Exit(0 if gate["passed"] else 1)
+
+
+@app.command(epilog="Example: doctor --json | python -m json.tool")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    without_data: Annotated[
+        bool, typer.Option("--without-data", help="Check what a clone without data can tell.")
+    ] = False,
+    without_remote: Annotated[
+        bool, typer.Option("--without-remote", envvar="WITHOUT_REMOTE", hidden=True)
+    ] = False,
+) -> None:
+    """Check this checkout, and say what to type where something is wrong. Changes nothing."""
+    from machinery.versions import clone
+    from machinery.versions import doctor as here
+    from .findings import passed
+
+    checks = clone.checks(with_remote=not without_remote) if without_data else here.CHECKS
+    raise typer.Exit(0 if passed(checks, as_json=as_json) else 1)
+
+
+def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"\n[bold]{candidate}[/bold]: {why}\n")
+    console.print(_metrics(metrics))
+    console.print(_gate(gate))
+    verdict = (
+        "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate said no.[/red]"
+    )
+    console.print(f"{verdict} Read on in {MODEL_CARD}, or draw the curves with 'dvc plots show'.\n")
+
+
+def _metrics(metrics: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("metric", "value", "low", "high", title="Test metrics with confidence intervals")
+    for name, interval in metrics.items():
+        table.add_row(name, *(_figure(interval[end]) for end in ("value", "low", "high")))
+    return table
+
+
+def _gate(gate: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("check", "figure", "limit", "", title="Gate")
+    for check in gate["checks"]:
+        mark = "[green]passed[/green]" if check["passed"] else "[red]refused[/red]"
+        table.add_row(check["name"], _figure(check["value"]), _figure(check["limit"]), mark)
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

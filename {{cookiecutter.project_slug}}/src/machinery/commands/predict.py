@@ -1,0 +1,50 @@
+"""predict: the command that predicts every row of files of any size."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+MAX_THREADS = 4
+
+
+@app.command(
+    epilog="Example: predict data/test.parquet predicted.parquet, or predict s3://bucket/in/ "
+    "s3://bucket/out/ --resume"
+)
+def predict(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="IN", help="Parquet or CSV: a file, a folder.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="NAME.parquet, NAME.csv or NAME/.")],
+    model: Annotated[Path, typer.Option(help="A checkout, or an unpacked model.")] = Path(),
+    max_bad: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of rows that may break the contract.")
+    ] = 0.01,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Batches scored at a time; the processors, up to 4.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Predict every row of IN, a path or an s3:// address, into OUT; IN may exceed the memory.
+
+    OUT has the columns of IN, then the prediction, its probabilities and set or its interval, and
+    the version of the model. Rows that break contract.yaml go to OUT.bad with the reason; exits
+    with 1, and without OUT, when they are too many.
+    """
+    from machinery.bulk.run import Options, predict
+
+    count = threads or min(os.cpu_count() or 1, MAX_THREADS)
+    summary = predict(ctx.obj.features(), source, target, Options(model, max_bad, resume, force, count))
+    if as_json:
+        print(json.dumps(summary))
+        return
+    print(f"{summary['output']}: {summary['predicted']} rows by model {summary['model_version']}")
+    for reason, times in summary["violations"].items():
+        print(f"  {reason}: {times}")
+    if summary["bad"]:
+        print(f"{summary['bad_output']}: {summary['bad']} rows that break the contract")

@@ -1,0 +1,48 @@
+"""report: the command that says whether the model of this checkout is better than another one."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from machinery.pipeline.files import CheckError, write_text
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: report --against origin/main --output report.md --check")
+def report(
+    ctx: typer.Context,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="The revision with the champion; the remote's default branch if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there, not to standard output.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 when the gate or the verdict says no.")
+    ] = False,
+) -> None:
+    """Compare the model of this checkout with another revision's on the same test rows.
+
+    Writes Markdown: the verdict first, then metrics, slices, gate, what changed, and curves.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait for others cost more
+
+    from machinery.comparison.judgement import judge
+    from machinery.comparison.text import text
+
+    judgement = judge(against)
+    found = text(judgement, ctx.obj.command)
+    if output is None:
+        print(found, end="")
+    else:
+        write_text(found, output)
+    if check and (reasons := judgement.refusals()):
+        raise CheckError("; ".join(reasons))

@@ -1,0 +1,1 @@
+"""All that `dvc repro` runs: the one folder of the machinery that stages depend on."""

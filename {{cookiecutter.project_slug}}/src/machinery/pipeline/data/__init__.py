@@ -1,0 +1,1 @@
+"""The contract, and what holds tables and features to it."""

@@ -1,0 +1,225 @@
+"""contract: contract.yaml in; the task, and what each column is, out."""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from machinery.pipeline.files import UserError, read_yaml
+from machinery.pipeline.paths import CONTRACT
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Text = Annotated[str, Field(min_length=1)]
+Value = bool | int | str
+
+
+class Range(BaseModel):
+    """The smallest and the largest value allowed, both included; null leaves an end open."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    min: float | None = None
+    max: float | None = None
+
+    def __str__(self) -> str:
+        """Both ends in words."""
+        low = "any" if self.min is None else f"{self.min:g}"
+        high = "any" if self.max is None else f"{self.max:g}"
+        return f"{low} to {high}"
+
+
+def _refuse_wrong_values(allowed: list[Value], kind: str) -> None:
+    if not allowed:
+        raise ValueError("'allowed' is an empty list; name the values, or write null for any")
+    if repeated := [value for value in allowed if allowed.count(value) > 1]:
+        raise ValueError(f"'allowed' names {repeated[0]} twice")
+    texts = [value for value in allowed if not isinstance(value, str)]
+    if kind in ("string", "category") and texts:
+        raise ValueError(f"'allowed' of a {kind} holds {texts[0]}, which is no text; quote it")
+
+
+class Column(BaseModel):
+    """One line of the catalogue: what the column is, who answers for it, when it is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: Literal["string", "category", "integer", "number", "boolean", "datetime"]
+    unit: str | None
+    allowed: list[Value] | Range | None
+    nullable: bool
+    description: Text
+    owner: Text
+    known: Literal["before", "after"]
+    identifier: bool = False
+
+    @model_validator(mode="after")
+    def _allowed_fits_the_type(self) -> Self:
+        if self.type == "category" and not isinstance(self.allowed, list):
+            raise ValueError("a category needs its values in 'allowed', as a list")
+        if isinstance(self.allowed, list):
+            _refuse_wrong_values(self.allowed, self.type)
+        if isinstance(self.allowed, Range) and self.type not in ("integer", "number"):
+            raise ValueError("'allowed' with min and max is for an integer or a number")
+        return self
+
+    @property
+    def dtype(self) -> Any:
+        """The one pandas dtype in which the column's values stand in the pipeline's tables."""
+        import numpy as np
+        import pandas as pd
+
+        return {
+            "string": pd.StringDtype(na_value=np.nan),
+            "category": pd.StringDtype(na_value=np.nan),
+            "integer": pd.Int64Dtype() if self.nullable else np.dtype("int64"),
+            "number": np.dtype("float64"),
+            "boolean": pd.BooleanDtype() if self.nullable else np.dtype("bool"),
+            "datetime": np.dtype("datetime64[us]"),
+        }[self.type]
+
+
+class Contract(BaseModel):
+    """The task and its columns, as contract.yaml tells them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version: int
+    task: Literal["classification", "regression"]
+    target: str
+    key: str
+    time: str | None
+    group: str | None
+    columns: dict[str, Column]
+
+    @model_validator(mode="after")
+    def _roles_fit_their_columns(self) -> Self:
+        for role in ("target", "key", "time", "group"):
+            name = getattr(self, role)
+            if name is not None and name not in self.columns:
+                raise ValueError(f"{role} names {name!r}, which columns does not describe")
+        target = self.columns[self.target]
+        kinds = {"classification": ("boolean", "category"), "regression": ("number", "integer")}
+        if target.type not in kinds[self.task]:
+            fitting = " or ".join(kinds[self.task])
+            raise ValueError(f"the target {self.target} of a {self.task} must be a {fitting}")
+        if target.known != "after" or target.nullable:
+            raise ValueError(f"the target {self.target} must be known: after and nullable: false")
+        if self.task == "classification" and len(self.classes) < 2:
+            raise ValueError(f"the target {self.target} needs two classes or more in 'allowed'")
+        if self.time is not None and self.columns[self.time].type != "datetime":
+            raise ValueError(f"the time column {self.time} must be a datetime")
+        for name in self.row_columns:
+            if self.columns[name].nullable:
+                raise ValueError(f"{name} tells rows apart, so it must be nullable: false")
+        return self
+
+    @property
+    def classes(self) -> list[Value]:
+        """The classes in the order of their codes, the last one positive; none for a regression."""
+        target = self.columns[self.target]
+        if self.task == "regression":
+            return []
+        return list(target.allowed) if isinstance(target.allowed, list) else [False, True]
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes as text, as YAML writes them."""
+        return [
+            str(value).lower() if isinstance(value, bool) else str(value) for value in self.classes
+        ]
+
+    @property
+    def row_columns(self) -> list[str]:
+        """The columns that tell which row it is: the key, and the time and group if there are."""
+        return [name for name in (self.key, self.time, self.group) if name is not None]
+
+    @property
+    def order(self) -> list[str]:
+        """The columns by which every table is sorted."""
+        return [self.key] if self.time is None else [self.time, self.key]
+
+    def known_before(self) -> list[str]:
+        """The columns whose values are known when the prediction is made."""
+        return [name for name, column in self.columns.items() if column.known == "before"]
+
+    def encode(self, target: "pd.Series[Any]") -> "np.ndarray":
+        """The target as class codes (int64), or as float64 values for a regression."""
+        import numpy as np
+
+        if self.task == "regression":
+            return target.to_numpy(dtype=np.float64)
+        codes = {value: code for code, value in enumerate(self.classes)}
+        return target.map(codes).to_numpy(dtype=np.int64)
+
+    def spread(self, prediction: "np.ndarray") -> "dict[str, np.ndarray]":
+        """Predictions as named columns: a probability for each class, or the value."""
+        if self.task == "regression":
+            return {"prediction": prediction}
+        names = [f"probability_{name}" for name in self.class_names]
+        return dict(zip(names, prediction.T, strict=True))
+
+    def gather(self, table: "pd.DataFrame") -> "np.ndarray":
+        """The predictions that `spread` put into the table: (n, classes), or (n,) values."""
+        if self.task == "regression":
+            return table["prediction"].to_numpy()
+        return table[[f"probability_{name}" for name in self.class_names]].to_numpy()
+
+    def require_classes(self, target: "pd.Series[Any]") -> None:
+        """Refuse to learn from rows in which a class never occurs, or a number never changes.
+
+        Raises:
+            UserError: naming the target and its absent class, or its only value.
+        """
+        present = set(target.unique())
+        if self.task == "regression" and len(present) < 2:
+            only = ", ".join(map(str, present))
+            raise UserError(
+                f"{self.target} is always {only} in {len(target)} training rows; "
+                "widen the data window (ingest.until) or name another target in contract.yaml"
+            )
+        absent = [value for value in self.classes if value not in present]
+        if absent:
+            raise UserError(
+                f"{self.target} is never {absent[0]} in {len(target)} training rows; "
+                "widen the data window (ingest.until) or take the class out of contract.yaml"
+            )
+
+
+@cache
+def load(path: Path = CONTRACT) -> Contract:
+    """The contract in the file; every fault in it is told in one sentence."""
+    return parse(read_yaml(path), path)
+
+
+def parse(document: dict[str, Any], path: Path = CONTRACT) -> Contract:
+    """Check a contract document.
+
+    Raises:
+        UserError: naming each wrong place in the file.
+    """
+    try:
+        return Contract.model_validate(document)
+    except ValidationError as error:
+        faults = [_fault(fault) for fault in error.errors() if not _is_other_form(fault)]
+        raise UserError(f"{path}: {'; '.join(faults)}") from None
+
+
+def _is_other_form(fault: Any) -> bool:
+    """Whether the fault is about the form of `allowed` (list or range) that was not meant."""
+    meant = "Range" if isinstance(fault["input"], dict) else "list"
+    forms = {"model_type": "Range", "list_type": "list"}
+    return forms.get(fault["type"], meant) != meant
+
+
+def _fault(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"] if "[" not in str(part) and part != "Range")
+    match fault["type"]:
+        case "missing":
+            return f"{place} is missing; add it"
+        case "extra_forbidden":
+            return f"{place} is not a known key; remove it or mend its name"
+        case "value_error":
+            return f"{place}: {fault['ctx']['error']}".removeprefix(": ")
+        case _:
+            return f"{place} is {fault['input']!r}; {fault['msg'].lower()}"

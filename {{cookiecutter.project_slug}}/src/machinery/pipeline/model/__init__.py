@@ -1,0 +1,1 @@
+"""The model file: how it is built, converted, scored, calibrated and checked."""

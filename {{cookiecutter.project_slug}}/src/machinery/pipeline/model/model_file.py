@@ -1,0 +1,165 @@
+"""model: a fitted pipeline in, an ONNX file out; and the scorer that reads it.
+
+The file holds the whole pipeline, from named features of shape (rows, 1) to one output: class
+probabilities or predicted values. Loading it runs nobody's code and needs no scikit-learn.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import onnxruntime
+
+from machinery.pipeline.files import UserError, first_line, missing, replace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+Kind = Literal["number", "string"]
+
+KINDS: dict[str, Kind] = {"tensor(float)": "number", "tensor(string)": "string"}
+DTYPES: dict[Kind, type] = {"number": np.float32, "string": object}
+BATCH_ROWS = 65_536  # bounds the memory of text and of one-hot columns
+OPSETS = {"": 21, "ai.onnx.ml": 3}  # fixed, so that a newer onnx does not change the bytes
+UNSEEN = "(never seen)"  # a category that no training table has
+SPOILT_SHARE = 0.25
+
+
+def save(pipeline: "Pipeline", features: Mapping[str, Kind], path: Path) -> None:
+    """Convert the fitted pipeline and write it, with bytes that depend on the pipeline alone.
+
+    Raises UserError when a part of the pipeline has no converter.
+    """
+    file = _convert(pipeline, features, path.stem)
+    if hasattr(pipeline, "predict_proba"):
+        del file.graph.output[0]  # the label: it follows from the probabilities and a threshold
+    file.opset_import.sort(key=lambda opset: opset.domain)  # they came from a set, in hash order
+    file.producer_version = ""
+    replace(path, lambda part: part.write_bytes(file.SerializeToString(deterministic=True)))
+
+
+def _convert(pipeline: "Pipeline", features: Mapping[str, Kind], name: str) -> Any:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    types = {"number": FloatTensorType, "string": StringTensorType}
+    inputs = [(feature, types[kind]([None, 1])) for feature, kind in features.items()]
+    options = {"zipmap": False} if hasattr(pipeline, "predict_proba") else None
+    with warnings.catch_warnings():
+        # skl2onnx hands booleans to protobuf, which will mind from version 7 on; the lock holds 6.
+        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
+        try:
+            file = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=OPSETS)
+        except Exception as error:  # converters raise whatever they like
+            raise UserError(
+                f"{name}: {type(pipeline[-1]).__name__} does not convert to ONNX "
+                f"({first_line(error)}); build it in candidates.py of parts that skl2onnx supports"
+            ) from error
+    for feature, given in zip(features, file.graph.input, strict=True):
+        if feature != given.name:
+            raise UserError(f"{name}: '{feature}' cannot name an ONNX input; rename the feature")
+    return file
+
+
+class Model:
+    """A model file, open for scoring. `features` names its inputs and their kinds, in order.
+
+    Raises UserError for a file that is missing, damaged or not made by `save`.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Open the file; scoring takes `threads` threads."""
+        if not path.is_file():
+            raise missing(path)
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4  # what goes wrong is raised; the log would repeat it
+        try:
+            self._session = onnxruntime.InferenceSession(path, options)
+            self.features = {each.name: KINDS[each.type] for each in self._session.get_inputs()}
+            (self._output,) = (each.name for each in self._session.get_outputs())
+        except Exception as error:  # onnxruntime's errors share no base class
+            why = first_line(error)
+            raise UserError(f"{path} is not a model file that 'train' wrote: {why}") from error
+        self.path = path
+
+    def predict(self, columns: "Mapping[str, Any] | pd.DataFrame") -> "NDArray[np.float32]":
+        """Class probabilities of shape (rows, classes), or predicted values of shape (rows,).
+
+        `columns` holds exactly the features. Raises UserError naming those missing or unknown.
+        """
+        self._check({*columns.keys()})
+        rows = len(columns[next(iter(self.features))])
+        starts = range(0, max(rows, 1), BATCH_ROWS)
+        return np.concatenate([self._score(columns, slice(at, at + BATCH_ROWS)) for at in starts])
+
+    def _score(self, columns: Any, rows: slice) -> "NDArray[np.float32]":
+        feed: dict[str, NDArray[Any]] = {
+            name: np.asarray(columns[name][rows], dtype=DTYPES[kind]).reshape(-1, 1)
+            for name, kind in self.features.items()
+        }
+        output = cast("NDArray[np.float32]", self._session.run([self._output], feed)[0])
+        return output if self._output == "probabilities" else output.reshape(-1)
+
+    def _check(self, given: set[str]) -> None:
+        wanted = self.features.keys()
+        if given == wanted:
+            return
+        absent, unknown = sorted(wanted - given), sorted(given - wanted)
+        faults = [f"lack {', '.join(absent)}"] * bool(absent)
+        faults += [f"have {', '.join(unknown)}, which it does not know"] * bool(unknown)
+        raise UserError(f"the features for {self.path} {' and '.join(faults)}")
+
+
+def parity(pipeline: "Pipeline", model: Model, table: "pd.DataFrame") -> float:
+    """The largest absolute difference between the pipeline's predictions and the model file's."""
+    score = getattr(pipeline, "predict_proba", pipeline.predict)
+    return float(np.abs(score(table) - model.predict(table)).max())
+
+
+def parity_rows(table: "pd.DataFrame", rows: int, seed: int) -> "pd.DataFrame":
+    """Up to `rows` real rows, then copies of them that lack things.
+
+    In the copies every number is missing somewhere and every category unknown somewhere, alone and
+    together with others, whether or not the table has such rows.
+    """
+    import pandas as pd
+
+    random = np.random.default_rng(seed)
+    real = table.iloc[random.permutation(len(table))[:rows]]
+    width = table.shape[1]
+    at = np.arange(max(len(real), width))
+    spoilt = random.random((len(at), width)) < SPOILT_SHARE
+    spoilt[at, at % width] = True
+    copies = real.iloc[at % len(real)]
+    for name, lost in zip(table.columns, spoilt.T, strict=True):
+        nothing = np.nan if pd.api.types.is_numeric_dtype(table[name]) else UNSEEN
+        copies = copies.assign(**{name: copies[name].mask(lost, nothing)})
+    return pd.concat([real, copies], ignore_index=True)
+
+
+def check_parity(
+    pipeline: "Pipeline", model: Model, table: "pd.DataFrame", *, limit: float, scale: float = 1.0
+) -> float:
+    """The parity in units of `scale` (a regression's: the standard deviation of its target).
+
+    Raises UserError when the model file does not say what the pipeline says, within `limit`.
+    """
+    name = model.path.stem
+    cure = "encode as the others in candidates.py do, or drop it from train.models in params.yaml"
+    try:
+        difference = parity(pipeline, model, table) / scale
+    except Exception as error:  # of scikit-learn or of onnxruntime
+        why = first_line(error)
+        raise UserError(f"{name} fails on missing or unknown values ({why}); {cure}") from error
+    if not difference <= limit:  # so that NaN is refused, too
+        raise UserError(
+            f"{name}: its ONNX file is {difference:.2g} away from its pipeline, beyond "
+            f"train.parity.limit {limit:g}; {cure}"
+        )
+    return difference

@@ -1,0 +1,209 @@
+"""evaluate: model and test rows in; metrics with intervals, slices, plots, predictions out."""
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from machinery.pipeline.model import conformal, examples
+from machinery.pipeline.data import contract
+from machinery.pipeline.statistics import curves, metrics
+from machinery.pipeline import params
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.model.decision import rule
+from machinery.pipeline.files import UserError, read_json, read_table, write_json, write_table
+from machinery.pipeline.statistics.intervals import Scorer, bootstrap, codes, difference, units
+from machinery.pipeline.model.model_file import Model
+from machinery.pipeline.params import Evaluate, Select, Split
+from machinery.pipeline.paths import CANDIDATES, EXAMPLES, METRICS, MODEL, MODEL_INFO, PLOTS, PREDICTIONS, SELECTION, SLICES, TEST, TEST_FEATURES
+from machinery.pipeline.progress import track
+from machinery.pipeline.model.scoring import Scorer as Service
+from machinery.pipeline.statistics.slices import slices as by_value
+
+from machinery.pipeline.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Figures = dict[str, dict[str, Any]]
+
+
+def evaluate(
+    target: np.ndarray,
+    prediction: np.ndarray,
+    baseline: np.ndarray,
+    info: dict[str, Any],
+    headline: str,
+    params: Evaluate,
+    groups: np.ndarray | None = None,
+) -> Figures:
+    """Every metric of the test rows as value, low and high.
+
+    Beside scikit-learn's: `coverage`, the share of rows whose set or interval holds the truth, and
+    `gain_over_baseline`, by how much the headline metric is better than the baseline's on the very
+    same rows (more is better, whatever the metric). The pinball loss is that of the intervals.
+    """
+    bound = _scorers(target, prediction, info, params)
+    quantile = rule(info).quantile
+    covered = conformal.covers(target, prediction, quantile)
+    better, worse = bound[headline], _scorers(target, baseline, info, params)[headline]
+    if not metrics.greater_is_better(headline):
+        better, worse = worse, better
+    bound |= {"coverage": metrics.mean(covered), "gain_over_baseline": difference(better, worse)}
+    if prediction.ndim == 1 and isfinite(quantile):
+        ends = conformal.interval(prediction, quantile)
+        bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, info["coverage"])
+    return _intervals(bound, len(target), params, groups)
+
+
+def slices(
+    table: "pd.DataFrame",
+    target: np.ndarray,
+    prediction: np.ndarray,
+    info: dict[str, Any],
+    headline: str,
+    params: Evaluate,
+    groups: np.ndarray | None = None,
+) -> list[dict[str, Any]]:
+    """The headline metric of each value of each slice column, with its interval if it has one."""
+    found = []
+    for column in params.slices:
+        values = table[column].astype(object).where(table[column].notna(), None)
+        for value, rows in by_value(values, params.slice_min_rows):
+            bound = {headline: _scorers(target[rows], prediction[rows], info, params)[headline]}
+            within = None if groups is None else codes(groups[rows])
+            figures = _intervals(bound, len(rows), params, within)[headline]
+            found.append({"column": column, "slice": value, "rows": len(rows), **figures})
+    return found
+
+
+def plots(
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
+) -> dict[str, list[dict[str, Any]]]:
+    """The points of each plot in dvc.yaml; none where the task has no such curve."""
+    if prediction.ndim == 1:
+        return {
+            **{name: [] for name in ("roc", "precision_recall", "calibration", "confusion")},
+            "actual": curves.actual_curve(target, prediction, params.bins),
+            "residuals": curves.residuals(target, prediction, 2 * params.bins),
+        }
+    classes = range(prediction.shape[1])
+    ranked = classes if len(classes) > 2 else classes[1:]
+    happened, probability = metrics.top_label(target, prediction)
+    decided = metrics.decide(prediction, rule(info).threshold)
+
+    def each(curve: Any) -> list[dict[str, Any]]:
+        return [
+            {"class": info["classes"][code], **point}
+            for code in ranked
+            for point in curve(target == code, prediction[:, code])
+        ]
+
+    return {
+        "roc": each(curves.roc_curve),
+        "precision_recall": each(curves.precision_recall_curve),
+        "calibration": curves.calibration_curve(happened, probability, params.bins, params.level),
+        "confusion": [
+            {**cell, "outcome": f"{cell['actual']} taken for {cell['predicted']}"}
+            for cell in curves.confusion(target, decided, info["classes"])
+        ],
+    }
+
+
+def importance(
+    model: Model,
+    table: "pd.DataFrame",
+    target: np.ndarray,
+    info: dict[str, Any],
+    headline: str,
+    params: Evaluate,
+) -> list[dict[str, Any]]:
+    """By how much the headline metric worsens when one feature is shuffled (Breiman 2001).
+
+    Features that tell the same share their importance, so that neither shows it.
+    """
+    random = np.random.default_rng(params.seed)
+    rows = np.sort(random.permutation(len(table))[: params.importance.rows])
+    once = np.ones((1, len(rows)))
+    columns = {name: table[name].to_numpy()[rows] for name in model.features}
+    sign = 1 if metrics.greater_is_better(headline) else -1
+
+    def headline_of(columns: dict[str, np.ndarray]) -> float:
+        bound = _scorers(target[rows], model.predict(columns), info, params)
+        return float(bound[headline](once)[0])
+
+    whole = headline_of(columns)
+    found = []
+    for name in track(columns, "importance", len(columns)):
+        drops = [
+            sign * (whole - headline_of(columns | {name: random.permutation(columns[name])}))
+            for _ in range(params.importance.repeats)
+        ]
+        found.append({"feature": name, "importance": float(np.mean(drops))})
+    return sorted(found, key=lambda line: (-line["importance"], line["feature"]))
+
+
+def predictions(
+    table: "pd.DataFrame", prediction: np.ndarray, info: dict[str, Any], contract: Contract
+) -> "pd.DataFrame":
+    """Row by row: key, target, prediction or probabilities, prediction set or interval."""
+    found = table[[*contract.row_columns, contract.target]].assign(**contract.spread(prediction))
+    threshold, quantile = rule(info)
+    if contract.task == "regression":
+        low, high = conformal.interval(prediction, quantile)
+        return found.assign(low=low, high=high)
+    decided = metrics.decide(prediction, threshold)
+    members = conformal.sets(prediction, quantile)
+    return found.assign(
+        prediction=np.array(contract.class_names, dtype=object)[decided],
+        **{f"in_set_{name}": members[:, code] for code, name in enumerate(contract.class_names)},
+    )
+
+
+def _scorers(
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
+) -> dict[str, Scorer]:
+    threshold = rule(info).threshold
+    return metrics.scorers(info["task"], target, prediction, threshold=threshold, bins=params.bins)
+
+
+def _intervals(
+    bound: dict[str, Scorer], rows: int, params: Evaluate, groups: np.ndarray | None = None
+) -> Figures:
+    found = bootstrap(
+        bound,
+        rows,
+        samples=params.samples,
+        level=params.level,
+        seed=params.seed,
+        groups=groups,
+        watch=lambda batches, total: track(batches, f"bootstrap of {rows} rows", total),
+    )
+    return {name: interval.as_dict() for name, interval in found.items()}
+
+
+def main(project: Project) -> None:
+    """Read, call, write."""
+    dials, data = params.load(Evaluate), contract.load()
+    headline, info, model = params.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
+    if unknown := [name for name in dials.slices if name not in data.columns]:
+        raise UserError(f"evaluate.slices names {unknown[0]}, which is not in contract.yaml")
+    table = read_table(TEST_FEATURES)
+    raw = read_table(TEST, dict.fromkeys([*data.known_before(), *dials.slices]))
+    target = data.encode(table[data.target])
+    first = Model(CANDIDATES / f"{read_json(SELECTION)['baseline']}.onnx")
+    prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
+    names = (data.group, data.time)
+    alike = (None if name is None else table[name].to_numpy() for name in names)
+    _, groups = units(params.load(Split).by, *alike)
+
+    write_json(evaluate(target, prediction, baseline, info, headline, dials, groups), METRICS)
+    write_json(slices(raw, target, prediction, info, headline, dials, groups), SLICES)
+    for name, points in plots(target, prediction, info, dials).items():
+        write_json(points, PLOTS / f"{name}.json")
+    ranking = importance(model, table, target, info, headline, dials)
+    write_json(ranking, PLOTS / "importance.json")
+    found = predictions(table, prediction, info, data)
+    new = [name for name in dials.slices if name not in found]
+    write_table(found.assign(**{name: raw[name] for name in new}), PREDICTIONS)
+    write_json(examples.make(raw, prediction, Service(project.features())), EXAMPLES)

@@ -1,0 +1,107 @@
+"""split: valid table in, training and test table out, and the report of the leakage probes."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from machinery.pipeline.data import contract, leakage
+from machinery.pipeline import params
+from machinery.pipeline.data.catalogue import Catalogue
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import CheckError, UserError, read_table, write_json, write_table
+from machinery.pipeline.data.leakage import Probe
+from machinery.pipeline.params import Ingest, Leakage, Split
+from machinery.pipeline.paths import LEAKAGE, TEST, TRAIN, VALID
+
+from machinery.pipeline.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Parts = tuple["pd.DataFrame", "pd.DataFrame"]
+
+
+def split(
+    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
+) -> Parts:
+    """The table in two parts, by time, by group or stratified by the target.
+
+    Raises:
+        UserError: when a part would be empty, a class is never seen in training, or the contract
+            lacks the column to split by.
+    """
+    is_test = {"time": _by_time, "group": _by_group, "stratified": _stratified}[params.by](
+        table, until, contract, params
+    )
+    parts = table[~is_test].reset_index(drop=True), table[is_test].reset_index(drop=True)
+    for name, part in zip(("training", "test"), parts, strict=True):
+        if part.empty:
+            raise UserError(f"split.by {params.by} leaves no {name} row of {len(table)}; widen it")
+    contract.require_classes(parts[0][contract.target])
+    return parts
+
+
+def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> list[Probe]:
+    """Every leakage probe on the two parts and on the features of some training rows.
+
+    Raises:
+        CheckError: naming each column that leaks and that params do not let pass.
+        UserError: when there are too few rows to tell, or an exception that nothing needs.
+    """
+    train, test = parts
+    rows = train.sample(min(params.rows, len(train)), random_state=seed).sort_index()
+    leakage.require_rows(rows, catalogue.contract)
+    probes = leakage.between_parts(train, test, catalogue.contract)
+    probes += leakage.in_features(rows, catalogue, params.limit, seed)
+    probes = leakage.allow(probes, params.allow)
+    if leaks := [probe for probe in probes if not probe.passed]:
+        exception = f"{{{leaks[0].name}: {{{leaks[0].column}: REASON}}}}"
+        remedy = f"mend it, or let it pass by split.leakage.allow: {exception}"
+        raise CheckError(f"leakage: {'; '.join(map(str, leaks))}; {remedy}")
+    return probes
+
+
+def _by_time(
+    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
+) -> "pd.Series[bool]":
+    if contract.time is None:
+        raise UserError("split.by is time, but contract.yaml names no time column")
+    time = table[contract.time]
+    end = time.max() if until is None else until
+    return time >= end - timedelta(days=params.test_days)
+
+
+def _by_group(
+    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
+) -> "pd.Series[bool]":
+    if contract.group is None:
+        raise UserError("split.by is group, but contract.yaml names no group column")
+    groups = np.sort(table[contract.group].unique())
+    shuffled = np.random.default_rng(params.seed).permutation(groups)
+    return table[contract.group].isin(shuffled[: round(params.test_share * len(groups))])
+
+
+def _stratified(
+    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
+) -> Any:
+    """So many rows of each class, or of each fifth of a number."""
+    strata = contract.encode(table[contract.target])
+    if contract.task == "regression":
+        strata = np.searchsorted(np.quantile(strata, [0.2, 0.4, 0.6, 0.8]), strata)
+    random = np.random.default_rng(params.seed)
+    is_test = np.zeros(len(table), dtype=bool)
+    for stratum in np.unique(strata):
+        rows = random.permutation(np.flatnonzero(strata == stratum))
+        is_test[rows[: round(params.test_share * len(rows))]] = True
+    return is_test
+
+
+def main(project: Project) -> None:
+    """Read, call, write."""
+    dials, data = params.load(Split), contract.load()
+    parts = split(read_table(VALID), params.load(Ingest).until, data, dials)
+    probes = probe(parts, Catalogue(data, project.features()), dials.leakage, dials.seed)
+    for part, path in zip(parts, (TRAIN, TEST), strict=True):
+        write_table(part, path)
+    write_json([vars(each) | {"passed": each.passed} for each in probes], LEAKAGE)

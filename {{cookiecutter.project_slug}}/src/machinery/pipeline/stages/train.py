@@ -1,0 +1,253 @@
+"""train: training features in; a candidate's model file, scores and held-out predictions out."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from machinery.pipeline.data import contract
+from machinery.pipeline.statistics import metrics
+from machinery.pipeline.model import model_file as model
+from machinery.pipeline import params
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError, missing, read_table, write_json, write_table
+from machinery.pipeline.params import Split, Train
+from machinery.pipeline.paths import CANDIDATES, TRAIN_FEATURES
+from machinery.pipeline.progress import track
+
+from machinery.pipeline.model.building import Candidates, build
+from machinery.pipeline.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Fold = tuple[np.ndarray, np.ndarray]
+
+
+class Trained(NamedTuple):
+    """A fitted pipeline, the scores of each fold, and the predictions for rows not trained on."""
+
+    pipeline: Any
+    scores: list[dict[str, float]]
+    out_of_fold: "pd.DataFrame"
+
+
+def train(
+    table: "pd.DataFrame",
+    kinds: dict[str, model.Kind],
+    contract: Contract,
+    candidates: Candidates,
+    name: str,
+    by: str,
+    params: Train,
+) -> Trained:
+    """Fit one model on the named features, once on each fold and once on all rows.
+
+    Fits run side by side in threads, each on one thread of its own, so that their results are the
+    same on any number of cores.
+    """
+    numeric = [feature for feature, kind in kinds.items() if kind == "number"]
+    categorical = [feature for feature, kind in kinds.items() if kind == "string"]
+    target = contract.encode(table[contract.target])
+    rows = table[list(kinds)]
+    every = np.arange(len(table))
+
+    def fit(chosen: np.ndarray) -> Any:
+        pipeline = build(
+            name,
+            candidates,
+            task=contract.task,
+            numeric=numeric,
+            categorical=categorical,
+            hyperparameters=params.hyperparameters[name],
+            seed=params.seed,
+        )
+        return pipeline.fit(rows.iloc[chosen], target[chosen])
+
+    refuse_many(table, contract, by, params.folds)
+    parts = list(folds(table, contract, by, params))
+    refuse_empty(rows[numeric], [learned for learned, _ in parts])
+    refuse_one_class(target, [learned for learned, _ in parts], contract)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        fits = pool.map(fit, [every, *(learned for learned, _ in parts)])
+        pipeline, *fitted = track(fits, f"train {name}", len(parts) + 1)
+    held_out = [
+        predict(each, rows.iloc[held], len(contract.classes))
+        for each, (_, held) in zip(fitted, parts, strict=True)
+    ]
+    scores = score([target[held] for _, held in parts], held_out, contract)
+    return Trained(pipeline, scores, _out_of_fold(table, parts, held_out, contract))
+
+
+def refuse_empty(rows: "pd.DataFrame", learned: list[np.ndarray]) -> None:
+    """Refuse to learn from a number that a fold does not have at all.
+
+    Raises:
+        UserError: naming the feature and the fold.
+    """
+    for fold, chosen in enumerate(learned, start=1):
+        empty = rows.columns[rows.iloc[chosen].isna().all()]
+        if len(empty):
+            raise UserError(
+                f"{empty[0]} is missing in all {len(chosen)} rows that fold {fold} learns from; "
+                "take it out of train.features or use fewer train.folds"
+            )
+
+
+def refuse_one_class(target: np.ndarray, learned: list[np.ndarray], contract: Contract) -> None:
+    """Refuse to learn classes from rows that are all of one.
+
+    Raises:
+        UserError: naming the class and the fold.
+    """
+    for fold, chosen in enumerate(learned, start=1):
+        if contract.classes and len(found := np.unique(target[chosen])) == 1:
+            raise UserError(
+                f"{contract.target} is {contract.class_names[found[0]]} in all {len(chosen)} rows "
+                f"that fold {fold} learns from; use fewer train.folds or more rows"
+            )
+
+
+def refuse_many(table: "pd.DataFrame", contract: Contract, by: str, count: int) -> None:
+    """Refuse more folds than can be made of the table.
+
+    Raises:
+        UserError: naming what there are too few of.
+    """
+    most, what = len(table), "rows"
+    if by == "time":
+        most, what = len(table) - 1, "rows after the first"
+    elif by == "group":
+        most, what = table[contract.group].nunique(), f"values of {contract.group}"
+    elif contract.classes:
+        rows = table[contract.target].value_counts()
+        most, what = int(rows.min()), f"rows whose {contract.target} is {rows.idxmin()}"
+    if count > most:
+        raise UserError(
+            f"params.yaml: train.folds is {count}, but there are only {most} {what} to train on; "
+            "use fewer folds or more rows"
+        )
+
+
+def folds(table: "pd.DataFrame", contract: Contract, by: str, params: Train) -> Iterator[Fold]:
+    """Positions to learn from and to hold out, parted the way the test table was.
+
+    By time each fold is held out after all that it is predicted from; by group no group stands on
+    both sides; else the classes are spread evenly.
+    """
+    from sklearn import model_selection as sk
+
+    seed, count = params.seed, params.folds
+    if by == "time":
+        yield from sk.TimeSeriesSplit(count).split(table)
+    elif by == "group":
+        yield from sk.GroupKFold(count).split(table, groups=table[contract.group])
+    elif contract.task == "regression":
+        yield from sk.KFold(count, shuffle=True, random_state=seed).split(table)
+    else:
+        stratified = sk.StratifiedKFold(count, shuffle=True, random_state=seed)
+        yield from stratified.split(table, contract.encode(table[contract.target]))
+
+
+def predict(pipeline: Any, rows: "pd.DataFrame", classes: int) -> np.ndarray:
+    """Probabilities (n, classes), zero for a class that the fold did not hold; or values (n,)."""
+    if not classes:
+        return np.asarray(pipeline.predict(rows))
+    probability = np.zeros((len(rows), classes))
+    probability[:, pipeline.classes_] = pipeline.predict_proba(rows)
+    return probability
+
+
+def score(
+    targets: list[np.ndarray], predictions: list[np.ndarray], contract: Contract
+) -> list[dict[str, float]]:
+    """The metrics of each fold, decided at the threshold that is best on all other folds.
+
+    As `select` chooses it from rows that the fits have not seen; none but two classes need it.
+    """
+    found = []
+    for fold, (target, prediction) in enumerate(zip(targets, predictions, strict=True)):
+        threshold = 0.5
+        if len(contract.classes) == 2:
+            known, foreseen = (
+                np.concatenate(each[:fold] + each[fold + 1 :]) for each in (targets, predictions)
+            )
+            threshold = metrics.best_threshold(known, foreseen[:, 1])
+        figures = metrics.score(contract.task, target, prediction, threshold=threshold)
+        found.append({"rows": len(target)} | figures)
+    return found
+
+
+def _out_of_fold(
+    table: "pd.DataFrame", parts: list[Fold], predictions: list[np.ndarray], contract: Contract
+) -> "pd.DataFrame":
+    held = np.concatenate([rows for _, rows in parts])
+    number = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
+    columns = contract.spread(np.concatenate(predictions))
+    rows = table[[*contract.row_columns, contract.target]].iloc[held].reset_index(drop=True)
+    return rows.assign(fold=number, **columns).sort_values(contract.order, ignore_index=True)
+
+
+def kinds_of(names: list[str], path: Path, where: str) -> dict[str, model.Kind]:
+    """Whether each named feature is a number or a string, from the feature table's own types.
+
+    Raises:
+        UserError: naming the feature that the table does not hold, or that is named twice.
+    """
+    from pyarrow.parquet import read_schema
+    from pyarrow.types import is_float32
+
+    if not path.exists():
+        raise missing(path)
+    types = {field.name: field.type for field in read_schema(path)}
+    for name in names:
+        if name not in types:
+            raise UserError(f"{where} names {name}, which features.py does not make")
+        if names.count(name) > 1:
+            raise UserError(f"{where} names {name} twice")
+    return {name: "number" if is_float32(types[name]) else "string" for name in names}
+
+
+def checked_parity(
+    pipeline: Any, path: Path, rows: "pd.DataFrame", target: "pd.Series[Any]", params: Train
+) -> float:
+    """How far the model file is from its pipeline; a file that is too far does not stay."""
+    chosen = model.parity_rows(rows, params.parity.rows, params.seed)
+    scale = 1.0 if hasattr(pipeline, "predict_proba") else float(target.std())
+    try:
+        return model.check_parity(
+            pipeline, model.Model(path), chosen, limit=params.parity.limit, scale=scale
+        )
+    except UserError:
+        path.unlink()
+        raise
+
+
+def main(project: Project, feature_set: str, name: str) -> None:
+    """Read, call, write."""
+    dials, data = params.load(Train), contract.load()
+    where = f"params.yaml: train.features.{feature_set}"
+    kinds = kinds_of(dials.features[feature_set], TRAIN_FEATURES, where)
+    table = read_table(TRAIN_FEATURES, [*data.row_columns, data.target, *kinds])
+    trained = train(
+        table, kinds, data, project.candidates().CANDIDATES, name, params.load(Split).by, dials
+    )
+
+    path = CANDIDATES / f"{feature_set}-{name}.onnx"
+    model.save(trained.pipeline, kinds, path)
+    parity = checked_parity(trained.pipeline, path, table[list(kinds)], table[data.target], dials)
+    write_table(trained.out_of_fold, path.with_suffix(".parquet"))
+    report = {
+        "candidate": path.stem,
+        "feature_set": feature_set,
+        "model": name,
+        "features": kinds,
+        "rows": len(table),
+        "folds": trained.scores,
+        "parity": parity,
+        "bytes": path.stat().st_size,
+    }
+    write_json(report, path.with_suffix(".json"))

@@ -1,0 +1,1 @@
+"""The model behind HTTP, and the log of what it answered."""

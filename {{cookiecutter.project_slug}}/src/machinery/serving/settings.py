@@ -1,0 +1,124 @@
+"""settings: the environment and `.env` in; where and how the service runs, out.
+
+Parameters (params.yaml) change the model; settings change where it runs. Each is an environment
+variable: the package's name in upper case, then the setting's, as .env.example lists them.
+"""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from machinery.pipeline.files import UserError
+from machinery.pipeline.project import Project
+
+KEY_LENGTH = 16
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client asks for it when imported
+ENV_FILE = ".env"
+NEAR = 0.75  # how alike a name is that was meant to be another
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """Where and how the service runs; everything but the API keys has a default."""
+
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    threads: Count = 1
+    model_folder: Path = Path()
+    shadow_folder: Path | None = None
+    version: str = "unreleased"
+    commit: str | None = None
+    poll_seconds: Seconds = 2.0
+    max_body_bytes: Count = 2_000_000
+    max_rows: Count = 1000
+    max_concurrency: Count = 100
+    timeout_seconds: Seconds = 10.0
+    grace_seconds: Seconds = 15.0
+    prediction_log: Path | None = Path("logs/predictions")
+    log_queue_rows: Count = 100_000
+    log_flush_seconds: Seconds = 5.0
+    log_file_bytes: Count = 4_000_000
+    access_log: bool = True
+    demo: bool = False
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [key.strip() for key in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        keys = tuple(key for key in keys if key.get_secret_value())
+        if any(len(key.get_secret_value()) < KEY_LENGTH for key in keys):
+            raise ValueError(f"each key needs {KEY_LENGTH} characters or more")
+        if not all(key.get_secret_value().isascii() for key in keys):
+            raise ValueError("keys are of ASCII characters")
+        return keys
+
+    @field_validator("shadow_folder", "commit", "prediction_log", mode="before")
+    @classmethod
+    def _nothing(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
+def prefix(project: Project) -> str:
+    """What the names of the settings begin with."""
+    return f"{project.package.upper()}_"
+
+
+def load(project: Project, **given: Any) -> Settings:
+    """The settings; those given (not None) win over the environment, it over `.env`.
+
+    Raises:
+        UserError: naming each setting that is wrong or misspelt, and when there is no API key.
+    """
+    before = prefix(project)
+    _refuse_misspelt(before)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = Settings(_env_prefix=before, **chosen)
+    except ValidationError as error:
+        faults = "; ".join(_fault(before, fault) for fault in error.errors())
+        raise UserError(f"{faults} (environment or .env)") from None
+    if not settings.api_keys and not settings.demo:
+        raise UserError(
+            f"{before}API_KEYS is not set; set it to one or more keys with commas between, "
+            "or try the service on this machine with --demo"
+        )
+    if not settings.api_keys and settings.host not in LOOPBACK:
+        raise UserError(
+            f"{before}HOST is {settings.host}, which others can reach; a demo without API keys "
+            "listens on 127.0.0.1 only"
+        )
+    return settings
+
+
+def _refuse_misspelt(before: str) -> None:
+    """Names of ours that are nearly settings; what is quite different is for another program."""
+    known = [name.upper() for name in Settings.model_fields]
+    given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}
+    for name in sorted(each for each in given if each.startswith(before)):
+        near = get_close_matches(name.removeprefix(before), known, 1, NEAR)
+        if near and name != before + near[0]:
+            raise UserError(f"{name} is no setting; did you mean {before}{near[0]}?")
+
+
+def _fault(before: str, fault: Any) -> str:
+    name = f"{before}{str(fault['loc'][0]).upper()}"
+    reason = fault["msg"].removeprefix("Value error, ")
+    secret = fault["loc"][0] == "api_keys"
+    return f"{name}: {reason}" if secret else f"{name} is {fault['input']!r}: {reason}"

@@ -1,0 +1,1 @@
+"""Releases, rollback, lineage, and the checks of a checkout."""

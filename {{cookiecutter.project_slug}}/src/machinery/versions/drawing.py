@@ -1,0 +1,205 @@
+"""drawing: a lineage in, a document, a Mermaid graph or tables for people out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from machinery.pipeline.markdown import cell, estimate
+from .graph import File, Graph, Stage
+from .history import Commit
+from .lineage import Impact, Lineage, Node
+from .versions import ENVIRONMENT, Sighting, Version
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DIGITS = 8  # of a hash, for people
+CHANGED = "last changed by"
+NARROW = 28  # what is left of 100 columns beside the longest path
+# In Mermaid a quote ends a label, and the others begin HTML, Markdown, an entity or a directive.
+ESCAPES = {ord(character): f"#{ord(character)};" for character in '"#&<>`\\%'}
+
+
+def document(found: Lineage) -> dict[str, Any]:
+    """All of it for a program; hashes are whole."""
+    return {
+        **_version(found.version),
+        "path": found.path,
+        "nodes": [_node(node, found.version.graph) for node in found.nodes],
+        "warnings": list(found.warnings),
+    }
+
+
+def impact_document(found: Impact) -> dict[str, Any]:
+    """What was made from the path, for a program."""
+    stages = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in found.stages]
+    folder = asdict(found.folder) if found.folder else None
+    return {
+        **_version(found.version),
+        "path": found.path,
+        "counts_as": folder,
+        "stages": stages,
+        "warnings": list(found.warnings),
+    }
+
+
+def mermaid(found: Lineage) -> str:
+    """A flowchart from the sources to the file, for pages that draw Mermaid."""
+    ids = {node.file.path: f"file{index}" for index, node in enumerate(found.nodes)}
+    lines = ["flowchart TD"]
+    for node in reversed(found.nodes):
+        here = ids[node.file.path]
+        lines.append(f"  {here}[({_label(node.file.path, node.file.hash[:DIGITS])})]")
+        if any(stage.command for stage in node.stages):
+            lines.append(f"  by_{here}([{_label(_makers(node), _when(node.commit))}]) --> {here}")
+            lines += (f"  {ids[path]} --> by_{here}" for path in node.reads)
+    return "\n".join(lines)
+
+
+def files_table(found: Lineage) -> "Table":
+    """A row for each file, the newest first; fits 100 columns."""
+    rows = _table("file, and what made it", "md5", "size", CHANGED, cut=CHANGED)
+    for node in found.nodes:
+        subject = node.commit.subject if node.commit else ""
+        author = node.commit.author if node.commit else ""
+        rows.add_row(
+            plain(node.file.path) + f"\n  {plain(_makers(node))}",
+            node.file.hash[:DIGITS],
+            _size(node.file),
+            f"{_when(node.commit)} {plain(author)}\n{plain(subject)}",
+        )
+    return rows
+
+
+def stages_table(found: Lineage) -> "Table":
+    """A row for each stage: what it ran, and with which params."""
+    rows = _table("stage", "params", "code")
+    stages = {stage.name: stage for node in found.nodes for stage in node.stages}
+    for stage in stages.values():
+        if stage.command:
+            params = (
+                f"{key}={value}" for file in stage.params.values() for key, value in _flat(file)
+            )
+            code = (dep.path.rpartition("/")[2] for dep in found.version.graph.code(stage))
+            rows.add_row(*map(plain, (stage.name, "  ".join(params), " ".join(code))))
+    return rows
+
+
+def impact_table(found: Impact) -> "Table":
+    """A row for each file that was made from the path, in the order of the runs."""
+    rows = _table("stage", "file", "md5", "size")
+    for stage in found.stages:
+        for out in stage.outs:
+            name = stage.name if out is stage.outs[0] else ""
+            rows.add_row(plain(name), plain(out.path), out.hash[:DIGITS], _size(out))
+    return rows
+
+
+def facts_table(found: Lineage) -> "Table":
+    """What else is known: of a model its hash and metrics, and the environment."""
+    rows = _table("", "", header=False)
+    for node in found.nodes:
+        if node.sha256:
+            rows.add_row("sha256", f"{node.sha256} ({plain(node.file.path)})")
+        for name, interval in (node.metrics or {}).items():
+            rows.add_row(plain(name), estimate(interval))
+    files: dict[str, list[str]] = {}
+    for node in found.nodes:
+        files.setdefault(cell(node.environment), []).append(node.file.path)
+    for environment, paths in files.items():
+        of = f" for {plain(', '.join(paths))}" if len(files) > 1 else ""
+        rows.add_row(ENVIRONMENT, f"{environment}{of}")
+    return rows
+
+
+def sighting(seen: Sighting) -> Iterator[str]:
+    """Which commits recorded a model, and which tags have it."""
+    for commit in seen.commits:
+        yield plain(f"Recorded by {_when(commit)} {commit.author}: {commit.subject}")
+    yield f"It is the model of {plain(', '.join(seen.tags))}" if seen.tags else "No tag has it."
+
+
+def heading(version: Version) -> str:
+    """Which version it is."""
+    place = "the checkout, on" if version.revision is None else "commit"
+    tags = f" ({', '.join(version.tags)})" if version.tags else ""
+    return plain(f"{place} {version.base[:DIGITS]}{tags}")
+
+
+def plain(text: str) -> str:
+    """Somebody's text on one line, without characters that steer a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _version(version: Version) -> dict[str, Any]:
+    return {"revision": version.revision, "base": version.base, "tags": list(version.tags)}
+
+
+def _node(node: Node, graph: Graph) -> dict[str, Any]:
+    return {
+        **asdict(node.file),
+        "sha256": node.sha256,
+        "made_by": [_stage(stage, graph) for stage in node.stages],
+        "made_from": list(node.reads),
+        "commit": asdict(node.commit) if node.commit else None,
+        "environment": {"file": ENVIRONMENT, "sha256": node.environment},
+        "metrics": node.metrics,
+    }
+
+
+def _stage(stage: Stage, graph: Graph) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "command": stage.command,
+        "params": stage.params,
+        "inputs": [asdict(file) for file in graph.inputs(stage)],
+        "code" if stage.command else "imported_from": [asdict(file) for file in graph.code(stage)],
+    }
+
+
+def _makers(node: Node) -> str:
+    """Who made the file, in words: `by select`, `by train (8 stages)`, `from data/source.dvc`."""
+    if not node.stages:
+        return "in git"
+    first, *others = node.stages
+    name = f"{first.name.partition('@')[0]} ({len(others) + 1} stages)" if others else first.name
+    origins = "".join(f" from {dep.path}" for dep in first.deps if first.command is None)
+    return f"by {name}{origins}"
+
+
+def _when(commit: Commit | None) -> str:
+    return f"{commit.sha[:DIGITS]} {commit.date[:10]}" if commit else "not committed"
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in params.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            listed = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{prefix}{key}", str(listed)
+
+
+def _size(file: File) -> str:
+    if file.size is None:
+        return "–"
+    power = min((len(str(file.size)) - 1) // 3, 3)
+    return f"{file.size / 1000**power:.3g} {['B', 'kB', 'MB', 'GB'][power]}"
+
+
+def _label(*lines: str) -> str:
+    """Text for a shape of Mermaid, in quotes."""
+    return f'"{"<br/>".join(plain(line).translate(ESCAPES) for line in lines)}"'
+
+
+def _table(*columns: str, header: bool = True, cut: str | None = None) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=header)
+    for column in columns:
+        if column == cut:
+            table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=NARROW)
+        else:
+            table.add_column(column, overflow="fold")
+    return table

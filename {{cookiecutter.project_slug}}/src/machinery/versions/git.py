@@ -1,0 +1,53 @@
+"""git: words of the git command line in, what it prints out; what it refuses is a UserError."""
+
+import subprocess
+from pathlib import Path
+
+from machinery.pipeline.files import UserError
+
+
+def run(*words: str, cwd: Path | None = None) -> str:
+    """What git prints, without the last line end. Raises UserError with git's own sentence."""
+    return read(*words, cwd=cwd).decode("utf-8", "replace").rstrip("\n")
+
+
+def changes(*, untracked: bool = True) -> list[str]:
+    """The files that are changed, staged, deleted or new since the last commit."""
+    new = f"--untracked-files={'all' if untracked else 'no'}"
+    lines = run("status", "--porcelain=v1", "-z", "--no-renames", new)
+    return [entry[3:] for entry in lines.split("\0") if entry]
+
+
+def files(revision: str) -> set[str]:
+    """The paths of all files that git keeps at the revision."""
+    return {*run("ls-tree", "-r", "-z", "--name-only", resolve(revision)).split("\0")} - {""}
+
+
+def tags() -> list[str]:
+    """The names of all tags, the newest first."""
+    return run("tag", "--list", "--sort=-creatordate").splitlines()
+
+
+def branch() -> str | None:
+    """The branch that is checked out; None for a commit without one."""
+    return run("branch", "--show-current") or None
+
+
+def resolve(revision: str) -> str:
+    """The commit that a revision (a tag, branch, short or long hash) stands for."""
+    try:
+        return run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except UserError:
+        raise UserError(f"git knows no revision '{revision}'; 'git tag' lists the tags") from None
+
+
+def read(*words: str, cwd: Path | None = None, given: bytes = b"") -> bytes:
+    """What git prints, as it is; `given` is what it reads."""
+    try:
+        done = subprocess.run(["git", *words], cwd=cwd, input=given, capture_output=True)
+    except FileNotFoundError:
+        raise UserError("git is not installed, and versions need it") from None
+    if done.returncode:
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        raise UserError(said.removeprefix("fatal: ").removeprefix("error: ") or f"git {words[0]}")
+    return done.stdout

@@ -1,0 +1,64 @@
+"""remote: the default remote in; what it lacks out, or why it does not answer and what to type."""
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from machinery.pipeline.files import UserError
+from . import storage
+from .checking import WrongError
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+NO_BUCKET = "bucket {} does not exist"
+REFUSED = "access.?key|credential|denied|forbidden|permission|signature"
+UNREACHED = "connect|endpoint|resolve|time.?out"
+REMEDIES = (  # what a failure says, and what to type
+    (NO_BUCKET.format(".*"), "create it, or dvc remote modify {} url s3://BUCKET/PREFIX"),
+    (REFUSED, "set the credentials (README.md, Data in S3)"),
+    (UNREACHED, "start it, mend the network, or dvc remote modify {} endpointurl URL"),
+    ("", "dvc status --cloud --verbose, which tells more"),
+)
+
+
+def default() -> tuple[str, str]:
+    """Name and address of the default remote; both are empty where there is none."""
+    with storage.opened("the project cannot be opened") as repo:
+        return _default(repo)
+
+
+def lacking() -> list[str]:
+    """What it lacks, as it is now (`dvc data status --not-in-remote`): files, folders.
+
+    Raises WrongError where it cannot be asked.
+    """
+    try:
+        with storage.opened("the remote cannot be asked") as repo:
+            _find_bucket(repo)
+            found = repo.data_status(not_in_remote=True, remote_refresh=True, granular=True)
+    except UserError as error:
+        raise WrongError(str(error), _remedy(str(error))) from error
+    return sorted(path.rstrip("/") for path in found["not_in_remote"])
+
+
+def _default(repo: "Repo") -> tuple[str, str]:
+    name = str(repo.config["core"].get("remote") or "")
+    return name, str(repo.config["remote"].get(name, {}).get("url", ""))
+
+
+def _find_bucket(repo: "Repo") -> None:
+    """Raises UserError for a bucket of S3 that is not there: DVC takes it for an empty one."""
+    name, address = _default(repo)
+    url = urlsplit(address)
+    if url.scheme == "s3":
+        try:
+            client = repo.cloud.get_remote_odb(name).fs.fs
+            client.call_s3("list_objects_v2", Bucket=url.netloc, MaxKeys=1)
+        except FileNotFoundError:
+            raise UserError(NO_BUCKET.format(url.netloc)) from None
+
+
+def _remedy(said: str) -> str:
+    fitting = (what for why, what in REMEDIES if re.search(why, said, re.IGNORECASE))
+    return next(fitting).format(default()[0])

@@ -1,1 +1,0 @@
-"""bulk: files of any size in, the same rows with their predictions out."""

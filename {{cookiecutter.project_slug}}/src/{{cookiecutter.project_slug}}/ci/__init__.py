@@ -1,1 +1,0 @@
-"""ci: what the jobs of the code host do: comment, retrain, publish."""

@@ -1,1 +1,0 @@
-"""The page of reports/index.html: markup, plots and sections, a module for each."""

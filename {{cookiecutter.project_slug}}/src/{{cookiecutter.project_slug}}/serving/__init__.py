@@ -1,1 +1,0 @@
-"""serving: the model behind HTTP, and the log of what it answered."""

@@ -1,1 +1,0 @@
-"""versioning: releases, rollback, and where the bytes of a version come from."""

@@ -1,0 +1,105 @@
+"""Each feature on a few values: what it says, at the edges and where the value is missing."""
+
+import numpy as np
+import pytest
+
+from machinery.pipeline.data import contract as contracts
+from {{cookiecutter.project_slug}} import features
+from machinery.pipeline.data.catalogue import Catalogue
+
+NAN = float("nan")
+NUMBERS = ["distance", "temperature", "dew_point", "wind_speed", "wind_direction", "wind_gust"]
+NUMBERS += ["precipitation", "pressure", "visibility"]
+TEXTS = ["carrier", "origin", "destination"]
+
+
+def numbers(*values: float | None) -> np.ndarray:
+    return np.array(values, dtype=np.float64)
+
+
+def texts(*values: object) -> np.ndarray:
+    return np.array(values, dtype=object)
+
+
+def times(*values: str) -> np.ndarray:
+    return np.array(values, dtype="datetime64[us]")
+
+
+def same(found: np.ndarray, *wanted: float) -> bool:
+    """Equal to float32's precision, NaN beside NaN."""
+    assert found.dtype == np.float32
+    return np.allclose(found, wanted, atol=1e-5, equal_nan=True)
+
+
+def test_departure_hour_counts_from_local_midnight_with_minutes_as_a_fraction() -> None:
+    when = times("2013-01-01T00:00", "2013-01-01T05:15", "2013-01-01T23:59", "NaT")
+    assert same(features.departure_hour(when), 0, 5.25, 23 + 59 / 60, NAN)
+
+
+def test_departure_hour_follows_the_clock_on_the_days_when_it_changes() -> None:
+    when = times("2013-03-10T03:10", "2013-11-03T06:30")
+    assert same(features.departure_hour(when), 3 + 10 / 60, 6.5)
+
+
+def test_weekday_changes_at_midnight() -> None:
+    when = times("2013-01-06T23:59", "2013-01-07T00:00", "1969-12-31T12:00", "NaT")
+    assert features.weekday(when).tolist() == ["Sunday", "Monday", "Wednesday", "missing"]
+
+
+@pytest.mark.parametrize("unit", ["m", "s", "ms", "us", "ns"])
+def test_time_features_take_any_unit_of_time(unit: str) -> None:
+    when = times("2013-01-07T06:30").astype(f"datetime64[{unit}]")
+    assert same(features.departure_hour(when), 6.5)
+    assert features.weekday(when).tolist() == ["Monday"]
+
+
+def test_a_missing_text_is_the_text_missing() -> None:
+    assert features.airline(texts("UA", None, NAN)).tolist() == ["UA", "missing", "missing"]
+
+
+def test_dew_point_spread_is_zero_in_fog() -> None:
+    spread = features.dew_point_spread(numbers(50, 50, NAN), numbers(50, 40, 40))
+    assert same(spread, 0, 10, NAN)
+
+
+def test_strongest_wind_is_the_gust_where_one_was_reported() -> None:
+    assert same(features.strongest_wind(numbers(10, 10, NAN), numbers(25, NAN, NAN)), 25, 10, NAN)
+
+
+def test_wind_parts_point_to_where_the_wind_comes_from() -> None:
+    speed, direction = numbers(10, 10, 10, 10), numbers(360, 90, 180, 270)
+    assert same(features.northerly_wind(speed, direction), 10, 0, -10, 0)
+    assert same(features.easterly_wind(speed, direction), 0, 10, 0, -10)
+
+
+def test_a_calm_needs_no_direction_but_a_wind_does() -> None:
+    speed, direction = numbers(0, 10, NAN), numbers(NAN, NAN, 90)
+    assert same(features.northerly_wind(speed, direction), 0, NAN, NAN)
+    assert same(features.easterly_wind(speed, direction), 0, NAN, NAN)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -> None:
+    catalogue = Catalogue(contracts.load())
+    table = {name: numbers(*[NAN] * rows) for name in NUMBERS}
+    table |= {name: texts(*[None] * rows) for name in TEXTS}
+    table |= {"scheduled_departure": times(*["NaT"] * rows)}
+    for name, values in catalogue.compute(table, list(catalogue.features)).items():
+        assert len(values) == rows, name
+        if catalogue.features[name].kind == "number":
+            assert values.dtype == np.float32 and np.isnan(values).all(), name
+        else:
+            assert values.dtype == object and set(values) <= {"missing"}, name
+
+
+def test_features_of_many_rows_are_those_of_each_row_alone() -> None:
+    catalogue = Catalogue(contracts.load())
+    table = {name: numbers(0, 7, NAN) for name in NUMBERS}
+    table |= {name: texts("JFK", None, "") for name in TEXTS}
+    table |= {"scheduled_departure": times("2013-01-07T00:00", "NaT", "2013-07-31T23:59")}
+    names = list(catalogue.features)
+    together = catalogue.compute(table, names)
+    for row in range(3):
+        alone = catalogue.compute({name: table[name][row : row + 1] for name in table}, names)
+        for name in names:
+            np.testing.assert_array_equal(alone[name], together[name][row : row + 1], name)

@@ -1,0 +1,227 @@
+"""The source half of ingest: months read, weather joined as of the moment of prediction."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from machinery.pipeline.files import UserError, write_table
+from {{cookiecutter.project_slug}}.source import as_of, read
+
+HOUR = timedelta(hours=1)
+NOON = pd.Timestamp("2013-01-10 12:00", tz="UTC")
+DIALS: dict[str, Any] = {
+    "until": None,
+    "hours_before_departure": 2,
+    "weather_delay_minutes": 60,
+    "weather_max_age_hours": 6,
+}
+
+
+def flight(hour: str, hhmm: int = 1200, **changes: Any) -> dict[str, Any]:
+    """A flight; `hour` is the hour of its scheduled departure in UTC, `hhmm` its local time."""
+    plain = {"sched_arr_time": 1435, "carrier": "UA", "flight": 7, "tailnum": "N1", "origin": "EWR"}
+    plain |= {"dest": "MIA", "distance": 1085, "dep_delay": 3, "arr_delay": 16, "air_time": 150}
+    return {"time_hour": pd.Timestamp(hour, tz="UTC"), "sched_dep_time": hhmm} | plain | changes
+
+
+def report(hour: str, temp: float, **changes: Any) -> dict[str, Any]:
+    """A weather report; `hour` is its label in UTC."""
+    plain = {"origin": "EWR", "temp": temp, "dewp": 30.0, "humid": 50.0, "wind_dir": 90}
+    plain |= {"wind_speed": 5.0, "wind_gust": 9.0, "precip": 0.0, "pressure": 1010.0, "visib": 10.0}
+    return {"time_hour": pd.Timestamp(hour, tz="UTC")} | plain | changes
+
+
+def month(folder: Path, name: str, flights: list[Any], reports: list[Any]) -> None:
+    """Write one month of both."""
+    write_table(pd.DataFrame(flights), folder / f"{name}.parquet")
+    write_table(pd.DataFrame(reports), folder / "weather" / f"{name}.parquet")
+
+
+def january(folder: Path, flights: list[Any], reports: list[Any] | None = None) -> pd.DataFrame:
+    """What `read` makes of one month."""
+    month(folder, "2013-01", flights, reports or [report("2013-01-01T05:00", 20.0)])
+    return read(folder, **DIALS)
+
+
+def moments(hours: list[int]) -> pd.DataFrame:
+    return pd.DataFrame({"moment": [NOON + each * HOUR for each in hours], "place": "A"})
+
+
+def seen(hours: list[int], place: str = "A") -> pd.DataFrame:
+    times = [NOON + each * HOUR for each in hours]
+    return pd.DataFrame({"available": times, "place": place, "hour": [float(h) for h in hours]})
+
+
+def test_as_of_takes_the_latest_observation_not_after_the_moment() -> None:
+    joined = as_of(moments([0, 3]), seen([-2, 0, 1, 4]), by="place", max_age=6 * HOUR)
+    assert joined["hour"].tolist() == [0, 1]
+
+
+def test_as_of_keeps_the_order_and_index_of_the_rows() -> None:
+    rows = moments([3, 0]).set_axis([8, 9])
+    joined = as_of(rows, seen([1, 0]), by="place", max_age=6 * HOUR)
+    assert joined["hour"].to_dict() == {8: 1, 9: 0}
+
+
+def test_as_of_gives_null_for_another_place_an_old_observation_and_a_row_without_moment() -> None:
+    rows = moments([0])
+    assert as_of(rows, seen([0], place="B"), by="place", max_age=HOUR)["hour"].isna().all()
+    assert as_of(rows, seen([-2]), by="place", max_age=HOUR)["hour"].isna().all()
+    rows["moment"] = rows["moment"].where([False])
+    assert as_of(rows, seen([0]), by="place", max_age=HOUR)["hour"].isna().all()
+
+
+@settings(deadline=None)  # a slow machine is no fault
+@given(
+    at=st.lists(st.integers(-50, 50), min_size=1, max_size=8),
+    available=st.lists(st.integers(-50, 50), min_size=1, max_size=8, unique=True),
+    max_age=st.integers(0, 20),
+)
+def test_an_observation_from_the_future_is_never_joined(
+    at: list[int], available: list[int], max_age: int
+) -> None:
+    joined = as_of(moments(at), seen(available), by="place", max_age=max_age * HOUR)
+    for moment, found in zip(at, joined["hour"], strict=True):
+        fitting = [hour for hour in available if moment - max_age <= hour <= moment]
+        assert found == max(fitting) if fitting else pd.isna(found)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    labels=st.lists(st.integers(-30, 5), min_size=1, max_size=6, unique=True),
+    minute=st.integers(0, 59),
+    before=st.integers(0, 8),
+    delay=st.integers(0, 240),
+    max_age=st.integers(0, 12),
+)
+def test_whatever_the_dials_no_report_is_joined_that_could_not_be_read_when_predicting(
+    labels: list[int], minute: int, before: int, delay: int, max_age: int
+) -> None:
+    dials = DIALS | {"hours_before_departure": before, "weather_delay_minutes": delay}
+    reports = [report(str(NOON.tz_localize(None) + hour * HOUR), hour) for hour in labels]
+    with TemporaryDirectory() as folder:
+        month(Path(folder), "2013-01", [flight("2013-01-10T12:00", 700 + minute)], reports)
+        table = read(Path(folder), **dials | {"weather_max_age_hours": max_age})
+    asked = minute - before * 60  # minutes after noon, as all that follow
+    readable = {hour: hour * 60 + delay for hour in labels}
+    known = [hour for hour, at in readable.items() if asked - max_age * 60 <= at <= asked]
+    found = table["temperature"].item()
+    assert found == max(known) if known else pd.isna(found)
+
+
+def test_a_report_counts_only_once_it_could_be_read(tmp_path: Path) -> None:
+    # Departure 12:00 in New York is 17:00 UTC, so the prediction is made at 15:00 UTC. The report
+    # labelled 15:00 was taken at 15:51, and that of 14:00 at 14:51: it can be read from 15:00.
+    reports = [report(f"2013-01-10T{hour}:00", hour) for hour in (13, 14, 15)]
+    table = january(tmp_path, [flight("2013-01-10T17:00")], reports)
+    assert table["temperature"].tolist() == [14]
+    assert table["weather_observed_at"].tolist() == [pd.Timestamp("2013-01-10 09:00")]
+
+
+@pytest.mark.parametrize(
+    ("hour", "hhmm", "local"),
+    [
+        ("2013-03-10T07:00", 310, "2013-03-10 03:10"),  # 02:00 to 03:00 does not exist
+        ("2013-11-03T05:00", 140, "2013-11-03 01:40"),  # 01:00 to 02:00 exists twice
+        ("2013-11-03T06:00", 140, "2013-11-03 01:40"),
+        ("2013-01-11T05:00", 5, "2013-01-11 00:05"),
+    ],
+)
+def test_changing_clocks_and_midnight_move_no_flight(
+    tmp_path: Path, hour: str, hhmm: int, local: str
+) -> None:
+    label = pd.Timestamp(hour) - 3 * HOUR
+    table = january(tmp_path, [flight(hour, hhmm)], [report(str(label), 40.0)])
+    assert table["scheduled_departure"].tolist() == [pd.Timestamp(local)]
+    assert table["temperature"].tolist() == [40]
+
+
+def test_a_flight_is_known_by_time_origin_carrier_and_number(tmp_path: Path) -> None:
+    table = january(tmp_path, [flight("2013-01-01T10:00", 515, flight=1545)])
+    assert table["flight_id"].tolist() == ["2013-01-01T05:15-EWR-UA-1545"]
+    assert table["scheduled_arrival"].tolist() == [14 * 60 + 35]
+
+
+def test_late_is_more_than_15_minutes(tmp_path: Path) -> None:
+    flights = [flight("2013-01-01T10:00", 500 + late, arr_delay=late) for late in (15, 16)]
+    assert january(tmp_path, flights)["late"].tolist() == [False, True]
+
+
+def test_cancelled_and_diverted_flights_are_left_out(tmp_path: Path) -> None:
+    flights = [flight("2013-01-01T10:00"), flight("2013-01-01T11:00", arr_delay=None)]
+    assert len(january(tmp_path, flights)) == 1
+
+
+def test_a_flight_without_time_is_kept_for_the_contract_to_name(tmp_path: Path) -> None:
+    flights = [flight("2013-01-01T10:00"), flight("2013-01-01T11:00", None)]
+    month(tmp_path, "2013-01", flights, [report("2013-01-01T05:00", 20.0)])
+    table = read(tmp_path, **DIALS | {"until": datetime(2013, 2, 1)})
+    assert table["scheduled_departure"].isna().tolist() == [False, True]
+
+
+def test_the_window_ends_strictly_before_until_and_later_months_are_not_opened(
+    tmp_path: Path,
+) -> None:
+    reports = [report("2013-01-31T05:00", 20.0)]
+    flights = [flight("2013-02-01T04:00", 2359), flight("2013-02-01T05:00", 0)]
+    month(tmp_path, "2013-01", flights, reports)
+    (tmp_path / "2013-02.parquet").write_bytes(b"")
+    table = read(tmp_path, **DIALS | {"until": datetime(2013, 2, 1)})
+    assert table["scheduled_departure"].tolist() == [pd.Timestamp("2013-01-31 23:59")]
+    with pytest.raises(UserError, match="2013-02.parquet"):
+        read(tmp_path, **DIALS | {"until": datetime(2013, 2, 1, 1)})
+
+
+def test_a_window_without_rows_is_refused(tmp_path: Path) -> None:
+    month(tmp_path, "2013-01", [flight("2013-01-09T10:00")], [report("2013-01-09T05:00", 20.0)])
+    with pytest.raises(UserError, match="no month before 2013-01-01 00:00; move ingest.until"):
+        read(tmp_path, **DIALS | {"until": datetime(2013, 1, 1)})
+    with pytest.raises(UserError, match="no completed flight before 2013-01-02 00:00"):
+        read(tmp_path, **DIALS | {"until": datetime(2013, 1, 2)})
+
+
+def test_a_folder_without_flights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere has no flights .*dvc checkout"):
+        read(tmp_path / "nowhere", **DIALS)
+
+
+def test_a_month_without_weather_is_refused(tmp_path: Path) -> None:
+    write_table(pd.DataFrame([flight("2013-01-01T10:00")]), tmp_path / "2013-01.parquet")
+    with pytest.raises(UserError, match="weather.2013-01.parquet is missing"):
+        read(tmp_path, **DIALS)
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    write_table(pd.DataFrame([flight("2013-01-01T10:00")]).iloc[:0], tmp_path / "2013-01.parquet")
+    with pytest.raises(UserError, match="2013-01.parquet holds no rows"):
+        read(tmp_path, **DIALS)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    write_table(
+        pd.DataFrame([flight("2013-01-01T10:00")]).drop(columns="dest"),
+        tmp_path / "2013-01.parquet",
+    )
+    with pytest.raises(UserError, match="2013-01.parquet has no column dest"):
+        read(tmp_path, **DIALS)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kind"),
+    [
+        ("arr_delay", "ten", "a number"),
+        ("carrier", 9, "text"),
+        ("time_hour", pd.Timestamp("2013-01-01T10:00"), "a moment with time zone"),
+    ],
+)
+def test_a_column_of_another_type_is_named(
+    tmp_path: Path, column: str, value: Any, kind: str
+) -> None:
+    with pytest.raises(UserError, match=f"2013-01.parquet: column {column} is .*must be {kind}"):
+        january(tmp_path, [flight("2013-01-01T10:00") | {column: value}])
