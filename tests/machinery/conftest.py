@@ -1,10 +1,12 @@
 """A small contract that stands for any: a key, a time, a number, a category, what comes after."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
+
+from machinery.pipeline.data import contract as contracts
 
 
 def column(kind: str, **changes: Any) -> dict[str, Any]:
@@ -38,3 +40,15 @@ def document() -> dict[str, Any]:
 def contract(document: dict[str, Any]) -> Contract:
     """The contract of the document as it stands."""
     return contracts.parse(document)
+
+
+@pytest.fixture
+def shop_source(tmp_path: Path) -> Path:
+    """The folder src of a project that has the shop's code and the machinery."""
+    here = Path(__file__).parent
+    machinery = here.parents[1] / "{{cookiecutter.project_slug}}" / "src" / "machinery"
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "machinery").symlink_to(machinery)
+    (source / "shop").symlink_to(here / "shop")
+    return source

@@ -80,7 +80,7 @@ def test_a_calm_needs_no_direction_but_a_wind_does() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -> None:
-    catalogue = Catalogue(contracts.load())
+    catalogue = Catalogue(contracts.load(), features)
     table = {name: numbers(*[NAN] * rows) for name in NUMBERS}
     table |= {name: texts(*[None] * rows) for name in TEXTS}
     table |= {"scheduled_departure": times(*["NaT"] * rows)}
@@ -93,7 +93,7 @@ def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -
 
 
 def test_features_of_many_rows_are_those_of_each_row_alone() -> None:
-    catalogue = Catalogue(contracts.load())
+    catalogue = Catalogue(contracts.load(), features)
     table = {name: numbers(0, 7, NAN) for name in NUMBERS}
     table |= {name: texts("JFK", None, "") for name in TEXTS}
     table |= {"scheduled_departure": times("2013-01-07T00:00", "NaT", "2013-07-31T23:59")}

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machinery.pipeline.files import UserError, write_table
-from {{cookiecutter.project_slug}}.source import as_of, read
+from {{cookiecutter.project_slug}}.source import read
 
 HOUR = timedelta(hours=1)
 NOON = pd.Timestamp("2013-01-10 12:00", tz="UTC")
-DIALS: dict[str, Any] = {
+PARAMS: dict[str, Any] = {
     "until": None,
     "hours_before_departure": 2,
     "weather_delay_minutes": 60,
@@ -46,50 +46,7 @@ def month(folder: Path, name: str, flights: list[Any], reports: list[Any]) -> No
 def january(folder: Path, flights: list[Any], reports: list[Any] | None = None) -> pd.DataFrame:
     """What `read` makes of one month."""
     month(folder, "2013-01", flights, reports or [report("2013-01-01T05:00", 20.0)])
-    return read(folder, **DIALS)
-
-
-def moments(hours: list[int]) -> pd.DataFrame:
-    return pd.DataFrame({"moment": [NOON + each * HOUR for each in hours], "place": "A"})
-
-
-def seen(hours: list[int], place: str = "A") -> pd.DataFrame:
-    times = [NOON + each * HOUR for each in hours]
-    return pd.DataFrame({"available": times, "place": place, "hour": [float(h) for h in hours]})
-
-
-def test_as_of_takes_the_latest_observation_not_after_the_moment() -> None:
-    joined = as_of(moments([0, 3]), seen([-2, 0, 1, 4]), by="place", max_age=6 * HOUR)
-    assert joined["hour"].tolist() == [0, 1]
-
-
-def test_as_of_keeps_the_order_and_index_of_the_rows() -> None:
-    rows = moments([3, 0]).set_axis([8, 9])
-    joined = as_of(rows, seen([1, 0]), by="place", max_age=6 * HOUR)
-    assert joined["hour"].to_dict() == {8: 1, 9: 0}
-
-
-def test_as_of_gives_null_for_another_place_an_old_observation_and_a_row_without_moment() -> None:
-    rows = moments([0])
-    assert as_of(rows, seen([0], place="B"), by="place", max_age=HOUR)["hour"].isna().all()
-    assert as_of(rows, seen([-2]), by="place", max_age=HOUR)["hour"].isna().all()
-    rows["moment"] = rows["moment"].where([False])
-    assert as_of(rows, seen([0]), by="place", max_age=HOUR)["hour"].isna().all()
-
-
-@settings(deadline=None)  # a slow machine is no fault
-@given(
-    at=st.lists(st.integers(-50, 50), min_size=1, max_size=8),
-    available=st.lists(st.integers(-50, 50), min_size=1, max_size=8, unique=True),
-    max_age=st.integers(0, 20),
-)
-def test_an_observation_from_the_future_is_never_joined(
-    at: list[int], available: list[int], max_age: int
-) -> None:
-    joined = as_of(moments(at), seen(available), by="place", max_age=max_age * HOUR)
-    for moment, found in zip(at, joined["hour"], strict=True):
-        fitting = [hour for hour in available if moment - max_age <= hour <= moment]
-        assert found == max(fitting) if fitting else pd.isna(found)
+    return read(folder, **PARAMS)
 
 
 @settings(deadline=None, max_examples=50)
@@ -100,19 +57,19 @@ def test_an_observation_from_the_future_is_never_joined(
     delay=st.integers(0, 240),
     max_age=st.integers(0, 12),
 )
-def test_whatever_the_dials_no_report_is_joined_that_could_not_be_read_when_predicting(
+def test_whatever_the_parameters_no_report_is_joined_that_could_not_be_read_when_predicting(
     labels: list[int], minute: int, before: int, delay: int, max_age: int
 ) -> None:
-    dials = DIALS | {"hours_before_departure": before, "weather_delay_minutes": delay}
+    params = PARAMS | {"hours_before_departure": before, "weather_delay_minutes": delay}
     reports = [report(str(NOON.tz_localize(None) + hour * HOUR), hour) for hour in labels]
     with TemporaryDirectory() as folder:
         month(Path(folder), "2013-01", [flight("2013-01-10T12:00", 700 + minute)], reports)
-        table = read(Path(folder), **dials | {"weather_max_age_hours": max_age})
+        table = read(Path(folder), **params | {"weather_max_age_hours": max_age})
     asked = minute - before * 60  # minutes after noon, as all that follow
     readable = {hour: hour * 60 + delay for hour in labels}
     known = [hour for hour, at in readable.items() if asked - max_age * 60 <= at <= asked]
-    found = table["temperature"].item()
-    assert found == max(known) if known else pd.isna(found)
+    joined = table["temperature"].item()
+    assert joined == max(known) if known else pd.isna(joined)
 
 
 def test_a_report_counts_only_once_it_could_be_read(tmp_path: Path) -> None:
@@ -161,7 +118,7 @@ def test_cancelled_and_diverted_flights_are_left_out(tmp_path: Path) -> None:
 def test_a_flight_without_time_is_kept_for_the_contract_to_name(tmp_path: Path) -> None:
     flights = [flight("2013-01-01T10:00"), flight("2013-01-01T11:00", None)]
     month(tmp_path, "2013-01", flights, [report("2013-01-01T05:00", 20.0)])
-    table = read(tmp_path, **DIALS | {"until": datetime(2013, 2, 1)})
+    table = read(tmp_path, **PARAMS | {"until": datetime(2013, 2, 1)})
     assert table["scheduled_departure"].isna().tolist() == [False, True]
 
 
@@ -172,56 +129,26 @@ def test_the_window_ends_strictly_before_until_and_later_months_are_not_opened(
     flights = [flight("2013-02-01T04:00", 2359), flight("2013-02-01T05:00", 0)]
     month(tmp_path, "2013-01", flights, reports)
     (tmp_path / "2013-02.parquet").write_bytes(b"")
-    table = read(tmp_path, **DIALS | {"until": datetime(2013, 2, 1)})
+    table = read(tmp_path, **PARAMS | {"until": datetime(2013, 2, 1)})
     assert table["scheduled_departure"].tolist() == [pd.Timestamp("2013-01-31 23:59")]
     with pytest.raises(UserError, match="2013-02.parquet"):
-        read(tmp_path, **DIALS | {"until": datetime(2013, 2, 1, 1)})
+        read(tmp_path, **PARAMS | {"until": datetime(2013, 2, 1, 1)})
 
 
 def test_a_window_without_rows_is_refused(tmp_path: Path) -> None:
     month(tmp_path, "2013-01", [flight("2013-01-09T10:00")], [report("2013-01-09T05:00", 20.0)])
     with pytest.raises(UserError, match="no month before 2013-01-01 00:00; move ingest.until"):
-        read(tmp_path, **DIALS | {"until": datetime(2013, 1, 1)})
+        read(tmp_path, **PARAMS | {"until": datetime(2013, 1, 1)})
     with pytest.raises(UserError, match="no completed flight before 2013-01-02 00:00"):
-        read(tmp_path, **DIALS | {"until": datetime(2013, 1, 2)})
+        read(tmp_path, **PARAMS | {"until": datetime(2013, 1, 2)})
 
 
 def test_a_folder_without_flights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere has no flights .*dvc checkout"):
-        read(tmp_path / "nowhere", **DIALS)
+        read(tmp_path / "nowhere", **PARAMS)
 
 
 def test_a_month_without_weather_is_refused(tmp_path: Path) -> None:
     write_table(pd.DataFrame([flight("2013-01-01T10:00")]), tmp_path / "2013-01.parquet")
     with pytest.raises(UserError, match="weather.2013-01.parquet is missing"):
-        read(tmp_path, **DIALS)
-
-
-def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
-    write_table(pd.DataFrame([flight("2013-01-01T10:00")]).iloc[:0], tmp_path / "2013-01.parquet")
-    with pytest.raises(UserError, match="2013-01.parquet holds no rows"):
-        read(tmp_path, **DIALS)
-
-
-def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    write_table(
-        pd.DataFrame([flight("2013-01-01T10:00")]).drop(columns="dest"),
-        tmp_path / "2013-01.parquet",
-    )
-    with pytest.raises(UserError, match="2013-01.parquet has no column dest"):
-        read(tmp_path, **DIALS)
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "kind"),
-    [
-        ("arr_delay", "ten", "a number"),
-        ("carrier", 9, "text"),
-        ("time_hour", pd.Timestamp("2013-01-01T10:00"), "a moment with time zone"),
-    ],
-)
-def test_a_column_of_another_type_is_named(
-    tmp_path: Path, column: str, value: Any, kind: str
-) -> None:
-    with pytest.raises(UserError, match=f"2013-01.parquet: column {column} is .*must be {kind}"):
-        january(tmp_path, [flight("2013-01-01T10:00") | {column: value}])
+        read(tmp_path, **PARAMS)

@@ -14,11 +14,11 @@ from machinery.comparison.judgement import judge
 from machinery.comparison.rows import Rows, array
 from machinery.comparison.side import Side, champion, checkout, default_branch
 from machinery.comparison.staleness import stale
-from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError
 from machinery.versions.hashes import md5_of
 
 from machinery.comparison import champion as champions
+from machinery.pipeline.data import contract as contracts
 
 PROJECT = Path(__file__).parents[2]
 INFO = {

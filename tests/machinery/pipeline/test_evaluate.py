@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.params import Evaluate, parse
 from machinery.pipeline.stages import evaluate as stage
+
+from machinery.pipeline.data import contract as contracts
 
 ROWS = 400
 TARGET = np.arange(ROWS) % 2

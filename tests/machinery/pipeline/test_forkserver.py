@@ -15,12 +15,9 @@ import pytest
 SOURCE = Path(__file__).parents[3] / "{{cookiecutter.project_slug}}" / "src"
 STAGE = """
 import json, os, sys, time
-from machinery.pipeline import forkserver
 
-forkserver.LIBRARIES = "colorsys"
-forkserver.IDLE_SECONDS = float(os.environ.get("IDLE", "30"))
-
-def run(words):
+def main():
+    words = sys.argv[1:]
     about = dict(pid=os.getpid(), group=os.getpgrp(), loaded="colorsys" in sys.modules)
     try:
         print(json.dumps(about | dict(words=words, told=os.environ.get("TOLD"))), flush=True)
@@ -32,16 +29,24 @@ def run(words):
         raise ValueError("a fault of the stage")
     return len(words)
 
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+ASK = """
+import os, sys
+from machinery.pipeline import forkserver
+
 if sys.argv[1:] == ["who"]:
     import socket
     with socket.socket(socket.AF_UNIX) as line:
         refused = line.connect_ex(forkserver._address())
         print(0 if refused else forkserver.peer(line)[0])
     sys.exit(0)
-code = forkserver.ask(sys.argv[1:])
+code = forkserver.ask("stage", sys.argv[1:])
 if code is None:
-    forkserver.leave_behind(run)
-    code = run(sys.argv[1:])
+    forkserver.start(["colorsys"], float(os.environ.get("IDLE", "30")))
+    import stage
+    code = stage.main()
 sys.exit(code)
 """
 
@@ -56,14 +61,15 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.script = folder / "stage.py"
-        self.script.write_text(STAGE)
+        self.script = folder / "ask.py"
+        self.script.write_text(ASK)
+        (folder / "stage.py").write_text(STAGE)
 
     def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, self.script, *words],
             cwd=self.folder,
-            env=dict(os.environ) | {"PYTHONPATH": str(SOURCE)} | environment,
+            env=dict(os.environ) | {"PYTHONPATH": f"{SOURCE}:{self.folder}"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

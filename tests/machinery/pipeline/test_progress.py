@@ -16,7 +16,7 @@ with busy("a long work"):
 
 
 def environment(ci: str) -> dict[str, str]:
-    known = dict(os.environ) | {"PYTHONPATH": str(SOURCE), "TERM": "xterm", "CI": ci}
+    known = dict(os.environ) | {"PYTHONPATH": f"src:{SOURCE}", "TERM": "xterm", "CI": ci}
     return known | {"COLUMNS": "80", "PYTHONHASHSEED": "0"}
 
 
@@ -63,9 +63,8 @@ def test_a_pipe_gets_nothing(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("3\n", "")
 
 
-def test_every_stage_shows_that_it_is_at_work(tmp_path: Path) -> None:
-    (tmp_path / "src").symlink_to(SOURCE)  # a stage runs the code beside it
-    words = "-m", "shop", "gate"
-    assert "gate \x1b[33m0:00:00" in at_a_terminal(*words, folder=tmp_path)
-    (quiet,) = at_a_terminal(*words, folder=tmp_path, ci="true").splitlines()
+def test_every_stage_shows_that_it_is_at_work(shop_source: Path) -> None:
+    words, folder = ("-m", "shop", "gate"), shop_source.parent
+    assert "gate \x1b[33m0:00:00" in at_a_terminal(*words, folder=folder)
+    (quiet,) = at_a_terminal(*words, folder=folder, ci="true").splitlines()
     assert quiet.startswith("gate: metrics.json is missing")

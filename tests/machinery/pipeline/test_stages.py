@@ -5,39 +5,49 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from machinery.pipeline.run import ENVIRONMENT
 
-SOURCE = Path(__file__).parents[3] / "{{cookiecutter.project_slug}}" / "src"
+PRINT = """
+import sys
+import machinery.pipeline.stages.gate as gate
+from machinery.pipeline.run import main
+from shop.project import Shop
+
+gate.main = lambda project: print("not started anew")
+main(Shop())
+"""
+
+
+@pytest.fixture
+def folder(shop_source: Path) -> Path:
+    """A project with the shop's code, and nothing else."""
+    return shop_source.parent
 
 
 def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env=dict(os.environ) | {"PYTHONPATH": str(SOURCE)} | environment,
+        env=dict(os.environ) | {"PYTHONPATH": "src"} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_a_users_mistake_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    done = run("-m", "shop", "gate", folder=tmp_path)
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(folder: Path) -> None:
+    done = run("-m", "shop", "gate", folder=folder)
     assert done.returncode == 2
     assert done.stderr.startswith("gate: metrics.json is missing")
     assert len(done.stderr.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == ["src"]
 
 
-def test_hash_seed_and_threads_are_the_same_whatever_the_shell_sets(tmp_path: Path) -> None:
+def test_hash_seed_and_threads_are_the_same_whatever_the_shell_sets(folder: Path) -> None:
     """A stage that is replaced by a print prints only if it was not started anew."""
-    print_instead = (
-        "import runpy, sys;"
-        "import shop.gate as gate;"
-        "gate.main = lambda: print('not started anew');"
-        "sys.argv = ['stages', 'gate'];"
-        "runpy.run_module('shop', run_name='__main__')"
-    )
-    other = run("-c", print_instead, folder=tmp_path, **ENVIRONMENT | {"PYTHONHASHSEED": "7"})
-    same = run("-c", print_instead, folder=tmp_path, **ENVIRONMENT)
-    assert (other.stdout, same.stdout) == ("", "not started anew\n")
+    other = run("-c", PRINT, "gate", folder=folder, **ENVIRONMENT | {"PYTHONHASHSEED": "7"})
+    same = run("-c", PRINT, "gate", folder=folder, **ENVIRONMENT)
+    assert other.stdout == ""
+    assert other.stderr.startswith("gate: metrics.json is missing")
+    assert same.stdout == "not started anew\n"

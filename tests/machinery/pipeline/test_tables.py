@@ -7,10 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tables import Violation, check, conform
 from machinery.pipeline.files import read_table
+
+from machinery.pipeline.data import contract as contracts
 
 
 def violations_of(table: pd.DataFrame, contract: Contract) -> list[Violation]:

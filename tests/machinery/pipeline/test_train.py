@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.params import Train, parse
 from machinery.pipeline.stages.train import folds, kinds_of, score, train
+
+from machinery.pipeline.data import contract as contracts
 
 
 def dials(**changes: Any) -> Train:

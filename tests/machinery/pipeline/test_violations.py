@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from machinery.pipeline.data import contract as contracts
-from machinery.pipeline.data import tables
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.violations import cast, castable, check
+
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data import tables
 
 
 def rows_of(values: list[Any], name: str, contract: Contract) -> dict[str, list[int]]:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
 from machinery.serving.log import Limits, PredictionLog
 from machinery.serving.log_writer import Writer
 
+from machinery.pipeline.data import contract as contracts
 from machinery.serving import log_journal, log_reader, log_writer
 
 SMALL = Limits(queue_rows=100, file_bytes=10**6)

@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-from functools import partial
 
 from .project import Project
 
@@ -36,17 +35,17 @@ def run(project: Project, words: list[str]) -> int:
 
 
 def main(project: Project) -> None:
-    """Run the stage in this process, or in a fork of one that has the libraries loaded."""
+    """Run the stage in this process, or in a fork of one that has the libraries imported."""
     words = sys.argv[1:]
     if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
         command = [sys.executable, "-m", project.package, *words]
         os.execve(sys.executable, command, os.environ | ENVIRONMENT)
-    stage = partial(run, project)
-    if "DVC_STAGE" in os.environ and sys.platform == "linux":  # elsewhere forks are not safe
+    # A stage of `dvc repro`, and not a fork itself; elsewhere than on Linux forks are not safe.
+    if os.environ.pop("DVC_STAGE", None) and sys.platform == "linux":
         from . import forkserver
 
-        code = forkserver.ask(words)
+        code = forkserver.ask(project.package, words)
         if code is not None:
             sys.exit(code)
-        forkserver.leave_behind(stage)
-    sys.exit(stage(words))
+        forkserver.start()
+    sys.exit(run(project, words))

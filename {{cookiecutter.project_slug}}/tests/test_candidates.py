@@ -1,0 +1,57 @@
+"""The candidates: each fits, and answers for missing numbers and categories never seen."""
+
+import subprocess
+import sys
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from machinery.pipeline.model.building import Task, build
+from {{cookiecutter.project_slug}}.candidates import CANDIDATES
+
+TABLE = pd.DataFrame(
+    {
+        "distance": np.array([1, 2, 3, 4, np.nan, 6, 7, 8], dtype="float32"),
+        "gust": np.full(8, np.nan, dtype="float32"),
+        "carrier": ["AA", "UA", "AA", "UA", "DL", "DL", "AA", "UA"],
+    }
+)
+NEW = pd.DataFrame({"distance": [np.nan], "gust": [9], "carrier": ["never seen"]})
+TARGET = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+
+
+def fitted(name: str, task: Task) -> Any:
+    numeric = ["distance"] if name == "boosting" else ["distance", "gust"]
+    pipeline = build(
+        name,
+        CANDIDATES,
+        task=task,
+        numeric=numeric,
+        categorical=["carrier"],
+        hyperparameters={},
+        seed=1,
+    )
+    return pipeline.fit(TABLE, TARGET)
+
+
+def test_the_simplest_comes_first() -> None:
+    assert list(CANDIDATES) == ["prior", "linear", "forest", "boosting"]
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_a_row_of_missing_and_unknown_values_is_answered(name: str, task: Task) -> None:
+    assert np.isfinite(fitted(name, task).predict(NEW)).all()
+
+
+def test_the_prior_predicts_the_shares_of_the_classes_or_the_mean() -> None:
+    shares = fitted("prior", "classification").predict_proba(TABLE)
+    assert shares == pytest.approx(np.tile([0.75, 0.25], (8, 1)))
+    assert fitted("prior", "regression").predict(TABLE) == pytest.approx(0.25)
+
+
+def test_importing_the_candidates_loads_no_scikit_learn() -> None:
+    code = f"import sys, {CANDIDATES['prior'].__module__}; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
