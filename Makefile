@@ -2,10 +2,10 @@
 PYTHON ?= python3
 QUIET := $(if $(CI),--quiet)
 DEMO := build/demo/flight_delays
-# The project's own tests carry its name in their imports: they are linted once baked.
+# Linted by the settings here; the project's own modules by those of the project, once baked.
+LINTED = hooks tests '$(MACHINERY)'
 PROJECT := {{cookiecutter.project_slug}}
 MACHINERY := $(PROJECT)/src/machinery
-CODE := hooks tests '{{cookiecutter.project_slug}}/src'
 
 # Where there is no uv, pip fetches the pinned one: it installs all the rest in seconds.
 ifneq ($(shell command -v uv 2>/dev/null),)
@@ -42,12 +42,12 @@ test: .venv/installed ## Run all tests: they bake projects and use them as their
 	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 fix: .venv/installed ## Repair what tools can: lint, imports, format
-	.venv/bin/ruff check --fix --ignore N999 $(CODE)
-	.venv/bin/ruff format $(CODE)
+	.venv/bin/ruff check --config pyproject.toml --fix $(LINTED)
+	.venv/bin/ruff format --config pyproject.toml $(LINTED)
 
 check: .venv/installed ## Verify without changing anything: lint, format, types
-	.venv/bin/ruff check --ignore N999 $(CODE)
-	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/ruff check --config pyproject.toml $(LINTED)
+	.venv/bin/ruff format --config pyproject.toml --check $(LINTED)
 	.venv/bin/mypy
 	.venv/bin/mypy --explicit-package-bases '$(MACHINERY)'
 	cd '$(MACHINERY)/..' && $(CURDIR)/.venv/bin/lint-imports --no-logo --config $(CURDIR)/pyproject.toml

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from machinery.pipeline.model.building import Task, build
+
 from {{cookiecutter.project_slug}}.candidates import CANDIDATES
 
 TABLE = pd.DataFrame(

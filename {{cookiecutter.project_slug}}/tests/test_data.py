@@ -7,6 +7,7 @@ from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.params import Ingest, Validate, load
 from machinery.pipeline.paths import SOURCE
 from machinery.pipeline.stages import ingest, validate
+
 from {{cookiecutter.project_slug}} import source
 
 pytestmark = pytest.mark.skipif(not SOURCE.exists(), reason="data/source is not here: dvc pull")

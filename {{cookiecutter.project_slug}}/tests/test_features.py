@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from machinery.pipeline.data import contract as contracts
-from {{cookiecutter.project_slug}} import features
 from machinery.pipeline.data.catalogue import Catalogue
+
+from {{cookiecutter.project_slug}} import features
 
 NAN = float("nan")
 NUMBERS = ["distance", "temperature", "dew_point", "wind_speed", "wind_direction", "wind_gust"]

@@ -7,6 +7,7 @@ import pytest
 
 from machinery.pipeline.model.scoring import Scorer
 from machinery.pipeline.paths import MODEL
+
 from {{cookiecutter.project_slug}} import features
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no model here: dvc repro or dvc pull")
@@ -60,5 +61,7 @@ def test_a_storm_makes_a_flight_likelier_late() -> None:
 
 
 @pytest.mark.parametrize("change", [{"carrier": "??"}, {"destination": None}, {"pressure": None}])
-def test_an_unknown_or_missing_value_still_gets_a_moderate_answer(change: dict[str, object]) -> None:
+def test_an_unknown_or_missing_value_still_gets_a_moderate_answer(
+    change: dict[str, object],
+) -> None:
     assert 0.02 < probability(**change) < 0.98

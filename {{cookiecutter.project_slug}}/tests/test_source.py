@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machinery.pipeline.files import UserError, write_table
+
 from {{cookiecutter.project_slug}}.source import read
 
 HOUR = timedelta(hours=1)
@@ -23,7 +24,7 @@ PARAMS: dict[str, Any] = {
 }
 
 
-def flight(hour: str, hhmm: int = 1200, **changes: Any) -> dict[str, Any]:
+def flight(hour: str, hhmm: int | None = 1200, **changes: Any) -> dict[str, Any]:
     """A flight; `hour` is the hour of its scheduled departure in UTC, `hhmm` its local time."""
     plain = {"sched_arr_time": 1435, "carrier": "UA", "flight": 7, "tailnum": "N1", "origin": "EWR"}
     plain |= {"dest": "MIA", "distance": 1085, "dep_delay": 3, "arr_delay": 16, "air_time": 150}

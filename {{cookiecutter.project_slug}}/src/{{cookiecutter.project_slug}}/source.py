@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from machinery.pipeline.data.source import as_of, read_columns
+from machinery.pipeline.data.source import Kind, as_of, read_columns
 from machinery.pipeline.files import UserError
 from machinery.pipeline.progress import track
 
@@ -24,7 +24,7 @@ TIME_ZONE = "America/New_York"
 LATE_MINUTES = 15
 MONTH_FILE = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
 
-FLIGHTS = {
+FLIGHTS: dict[str, Kind] = {
     "time_hour": "datetime with time zone",
     "sched_dep_time": "number",
     "sched_arr_time": "number",
@@ -49,7 +49,7 @@ MEASUREMENTS = {
     "pressure": "pressure",
     "visib": "visibility",
 }
-WEATHER = {
+WEATHER: dict[str, Kind] = {
     "time_hour": "datetime with time zone",
     "origin": "string",
     **dict.fromkeys(MEASUREMENTS, "number"),
