@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from machinery.pipeline.data import violations
-from machinery.pipeline.data.columns import TYPES, answer_columns
+from machinery.pipeline.data.columns import TYPES, from_arrow
 from machinery.pipeline.files import UserError
+from machinery.pipeline.model.answers import answer_columns
 from machinery.pipeline.model.scoring import Scorer
 from .source import Batch, Position, Source
 
@@ -84,7 +85,9 @@ class RowScorer:
     def _arrays(self, typed: Mapping[str, pa.Array], rows: int) -> dict[str, np.ndarray]:
         described = self._contract.columns
         return {
-            name: to_numpy(typed.get(name, pa.nulls(rows, TYPES[described[name].type])))
+            name: from_arrow(
+                typed.get(name, pa.nulls(rows, TYPES[described[name].type])), described[name]
+            )
             for name in self._scorer.columns
         }
 
@@ -116,27 +119,6 @@ class RowScorer:
             column, kind = self._contract.columns[name], schema.field(name).type
             if not violations.castable(kind, column):
                 raise UserError(f"{self._path}: {name} is {kind}, not of type {column.type}")
-
-
-def to_numpy(values: pa.Array) -> np.ndarray:
-    """A column as the features take it: text as objects, NaN where it is missing."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return _texts(values)
-    if pa.types.is_timestamp(values.type):
-        return np.asarray(values.to_numpy(zero_copy_only=False))
-    if values.null_count and not pa.types.is_floating(values.type):
-        values = values.cast(pa.float64())
-    return np.asarray(values.to_numpy(zero_copy_only=False))
-
-
-def _texts(values: pa.Array) -> np.ndarray:
-    """Each text once as a Python string, however often it occurs."""
-    encoded = values.dictionary_encode()
-    texts = np.empty(len(encoded.dictionary) + 1, dtype=object)
-    texts[:-1] = encoded.dictionary.to_pylist()
-    texts[-1] = np.nan
-    codes = encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
-    return np.asarray(texts[codes])
 
 
 def _whole(values: pa.ChunkedArray) -> pa.Array:

@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 
 from machinery.pipeline.model.answers import Answers
-from machinery.pipeline.data.recipe import Arrays
+from machinery.pipeline.data.columns import Arrays
 from .log import PredictionLog
 from .rows import Reader, Row
 from .served import Place, Served

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from machinery.pipeline.model.answers import Answers
-from machinery.pipeline.data.columns import TYPES, answer_columns
+from machinery.pipeline.data.columns import TYPES
+from machinery.pipeline.model.answers import Answers, answer_columns
 from .log_journal import DAY, Found
 from .log_records import Answered, Block, Layout, Outcome, Schema
 

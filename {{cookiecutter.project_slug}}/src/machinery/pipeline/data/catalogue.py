@@ -1,30 +1,33 @@
 """catalogue: features.py and the contract in; what each feature is, and its values, out."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from inspect import Parameter, isfunction, signature
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 
-from .contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.markdown import table
-from .recipe import Arrays, Kind, kind, one_empty_row
+
+from .columns import Arrays, example
+from .contract import Contract
 from .tags import tags_of
 
-if TYPE_CHECKING:
-    import pandas as pd
+Kind = Literal["number", "string"]
+Function = Callable[..., np.ndarray]
 
 TYPES = {"number": "float32", "string": "string"}
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: its docstring, who answers for it, and the raw columns that it is made from.
+    """One feature: its docstring, its owner, and the raw columns that it is made from.
 
-    `unit` is empty where there is none, which its tag has to say.
+    `unit` is empty where there is none, which its tag has to say. `parents` are the features and
+    columns that its function takes, `inputs` the columns behind them.
     """
 
     name: str
@@ -37,112 +40,161 @@ class Feature:
 
 
 class Catalogue:
-    """The functions of features.py as a graph over the contract's columns.
+    """The functions of features.py in the order in which they can be computed.
+
+    `features` are those asked for and those that they are made from; `inputs` names the columns of
+    the contract behind them.
 
     Raises:
         UserError: when a feature has the name of a column, lacks an owner, unit or docstring, is
-            of no known type, or uses a column that is unknown at the moment of prediction.
+            of no known type, is made from itself, or uses a column that is unknown at the moment of
+            prediction; and for a name that features.py does not make.
     """
 
-    def __init__(self, contract: Contract, module: ModuleType) -> None:
+    def __init__(
+        self, contract: Contract, module: ModuleType, names: Sequence[str] | None = None
+    ) -> None:
+        """Read the functions of `module`; of all features, or those behind the named ones."""
         self.contract = contract
-        self._driver = _driver(module)
-        nodes = {node.name: node for node in self._driver.list_available_variables()}
-        made = {name: node for name, node in nodes.items() if not node.is_external_input}
-        self.inputs = sorted(nodes.keys() - made.keys())
-        self._refuse_names_of_columns(made)
-        self._refuse_what_is_not_known()
-        row = self.compute(one_empty_row(contract, self.inputs), list(made))
+        functions = _functions(module)
+        self._refuse_names_of_columns(functions)
+        self.names = sorted(functions) if names is None else list(names)
+        parents = {name: self._parents(each, functions) for name, each in functions.items()}
+        ordered = [name for name in _ordered(self.names, parents) if name in functions]
+        self._steps = [(name, functions[name], parents[name]) for name in ordered]
+        columns: dict[str, frozenset[str]] = {}
+        for name in ordered:
+            behind = (columns.get(each, frozenset([each])) for each in parents[name])
+            columns[name] = frozenset[str]().union(*behind)
+        self.inputs = sorted(frozenset[str]().union(*columns.values()))
+        self._refuse_unknown_columns(columns)
+        with np.errstate(all="ignore"):
+            row = self._run(example(contract, self.inputs))
         self.features = {
-            name: self._feature(node, kind(name, row[name])) for name, node in sorted(made.items())
+            name: Feature(
+                name,
+                **_description(name, functions[name]),
+                kind=_kind(name, row[name]),
+                parents=tuple(sorted(parents[name])),
+                inputs=tuple(sorted(columns[name])),
+            )
+            for name in sorted(ordered)
         }
 
-    def compute(self, table: "pd.DataFrame | Mapping[str, Any]", names: Sequence[str]) -> Arrays:
-        """The named features of each row, as float32 or string arrays of the table's length.
+    def __call__(self, columns: Mapping[str, np.ndarray]) -> Arrays:
+        """The features asked for of each row, float32 or strings, from arrays as `columns` has.
 
         Raises:
-            UserError: naming the feature that has not a value for each row, or an infinite one.
+            UserError: naming the feature that has not one value for each row.
         """
-        upstream = self._driver.what_is_upstream_of(*names)
-        inputs = {
-            node.name: as_array(table[node.name]) for node in upstream if node.is_external_input
-        }
-        values = dict(self._driver.execute(list(names), inputs=inputs))
-        rows = len(next(iter(inputs.values()), ()))
+        values = self._run(columns)
+        return {name: values[name] for name in self.names}
+
+    def compute(self, columns: Mapping[str, np.ndarray]) -> Arrays:
+        """As a call does.
+
+        Raises:
+            UserError: naming a feature with an infinite value, too.
+        """
+        values = self(columns)
         for name, column in values.items():
-            if inputs and np.shape(column) != (rows,):
-                found = f"{name} gives an array of shape {np.shape(column)} for {rows} rows"
-                raise UserError(f"features.py: {found}; give one value for each row")
             if column.dtype.kind == "f" and (count := np.count_nonzero(np.isinf(column))):
-                found = f"{name} is infinite in {count} of {len(column)} rows"
-                raise UserError(f"features.py: {found}, as by a division by 0; make it NaN there")
+                fault = f"{name} is infinite in {count} of {len(column)} rows"
+                raise UserError(f"features.py: {fault}, as by a division by 0; make it NaN there")
         return values
 
-    def _refuse_names_of_columns(self, names: Iterable[str]) -> None:
+    def _run(self, columns: Mapping[str, np.ndarray]) -> Arrays:
+        values, shape = dict(columns), (len(next(iter(columns.values()), ())),)
+        for name, function, parents in self._steps:
+            values[name] = function(**{each: values[each] for each in parents})
+            if parents and np.shape(values[name]) != shape:
+                fault = f"{name} gives an array of shape {np.shape(values[name])}"
+                raise UserError(
+                    f"features.py: {fault} for {shape[0]} rows; give one value for each row"
+                )
+        return values
+
+    def _parents(self, function: Function, functions: Mapping[str, Function]) -> tuple[str, ...]:
+        """What the function takes; a parameter with a default may be a constant."""
+        known = functions.keys() | self.contract.columns.keys()
+        parameters = signature(function).parameters
+        return tuple(
+            name
+            for name, each in parameters.items()
+            if each.default is Parameter.empty or name in known
+        )
+
+    def _refuse_names_of_columns(self, functions: Mapping[str, Function]) -> None:
         """A feature would take the column's place in the feature table."""
-        if taken := sorted(set(names) & self.contract.columns.keys()):
+        if taken := sorted(functions.keys() & self.contract.columns.keys()):
             reason = "which is the name of a column (contract.yaml)"
             raise UserError(f"features.py makes {taken[0]}, {reason}; give it another name")
 
-    def _refuse_what_is_not_known(self) -> None:
+    def _refuse_unknown_columns(self, columns: Mapping[str, frozenset[str]]) -> None:
         for name in self.inputs:
-            users = self._users(name)
+            users = ", ".join(sorted(feature for feature in columns if name in columns[feature]))
             column = self.contract.columns.get(name)
             if column is None:
-                raise UserError(f"{users} uses {name}, which contract.yaml does not describe")
-            if name == self.contract.target:
-                raise UserError(f"{users} uses {name}, the target itself; leave it out")
-            if column.known == "after":
-                reason = "which is known only after the prediction is made (contract.yaml)"
-                raise UserError(f"{users} uses {name}, {reason}; leave it out")
-
-    def _users(self, name: str) -> str:
-        below = self._driver.what_is_downstream_of(name)
-        users = sorted(node.name for node in below if not node.is_external_input)
-        return f"features.py: {', '.join(users)}"
-
-    def _feature(self, node: Any, kind: Kind) -> Feature:
-        upstream = self._driver.what_is_upstream_of(node.name)
-        said = tags_of(node.originating_functions[0])
-        owner, unit = said.get("owner"), said.get("unit")
-        meaning = (node.documentation or "").strip()
-        if not owner or unit is None or not meaning:
-            needed = 'a docstring and @tag(owner=..., unit=...), unit="" where there is none'
-            raise UserError(f"features.py: {node.name} needs {needed} (the tag of tags.py)")
-        return Feature(
-            name=node.name,
-            meaning=" ".join(meaning.split()),
-            owner=owner,
-            unit=unit,
-            kind=kind,
-            parents=tuple(sorted(node.required_dependencies | node.optional_dependencies)),
-            inputs=tuple(sorted(each.name for each in upstream if each.is_external_input)),
-        )
+                why = "which contract.yaml does not describe"
+            elif name == self.contract.target:
+                why = "the target itself; leave it out"
+            elif column.known == "after":
+                why = (
+                    "which is known only after the prediction is made (contract.yaml); leave it out"
+                )
+            else:
+                continue
+            raise UserError(f"features.py: {users} uses {name}, {why}")
 
 
-def _driver(module: ModuleType) -> Any:
-    """Hamilton's driver over the module.
+def _functions(module: ModuleType) -> dict[str, Function]:
+    """The public functions that the module defines, and those with a tag that it imports."""
+    return {
+        name: each
+        for name, each in vars(module).items()
+        if isfunction(each)
+        and not name.startswith("_")
+        and (tags_of(each) or each.__module__ == module.__name__)
+    }
 
-    Hamilton reads its environment when it is first imported, and takes seconds more without this.
-    """
-    os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")
-    os.environ.setdefault("HAMILTON_TELEMETRY_ENABLED", "false")
-    from hamilton.driver import Builder
 
-    return Builder().with_modules(module).build()
+def _ordered(names: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """The features and all that they are made from, in an order in which they can be made."""
+    for name in names:
+        if name not in parents:
+            known = ", ".join(sorted(parents))
+            raise UserError(f"features.py makes no feature {name!r}; it makes {known}")
+    graph: dict[str, Sequence[str]] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in graph:
+            graph[name] = parents.get(name, ())
+            waiting += graph[name]
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = " from ".join(reversed(error.args[1]))
+        raise UserError(f"features.py makes {circle}; no feature can be made from itself") from None
 
 
-def as_array(values: Any) -> np.ndarray:
-    """A column as the features take it: text as objects, missing numbers as NaN."""
-    if isinstance(values, np.ndarray):
-        return values
-    import pandas as pd
+def _description(name: str, function: Function) -> dict[str, str]:
+    tags = tags_of(function)
+    owner, unit = tags.get("owner"), tags.get("unit")
+    meaning = " ".join((function.__doc__ or "").split())
+    if not owner or unit is None or not meaning:
+        needed = 'a docstring and @tag(owner=..., unit=...), unit="" where there is none'
+        raise UserError(f"features.py: {name} needs {needed} (the tag of tags.py)")
+    return {"meaning": meaning, "owner": owner, "unit": unit}
 
-    if pd.api.types.is_string_dtype(values.dtype):
-        return np.asarray(values, dtype=object)
-    if pd.api.types.is_extension_array_dtype(values.dtype):
-        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.asarray(values)
+
+def _kind(name: str, values: np.ndarray) -> Kind:
+    dtype = getattr(values, "dtype", type(values).__name__)
+    if dtype == np.float32:
+        return "number"
+    if getattr(dtype, "kind", "") in ("O", "U", "T"):
+        return "string"
+    raise UserError(f"features.py: {name} gives {dtype}; give float32 numbers or strings")
 
 
 def listing(catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -202,5 +254,5 @@ def _graph(catalogue: Catalogue) -> list[str]:
         for parent in feature.parents
     ]
     columns = [f'  {name}["{name}"]' for name in catalogue.inputs]
-    made = [f'  feature_{name}(["{name}"])' for name in catalogue.features]
-    return ["flowchart LR", *columns, *made, *edges]
+    features = [f'  feature_{name}(["{name}"])' for name in catalogue.features]
+    return ["flowchart LR", *columns, *features, *edges]

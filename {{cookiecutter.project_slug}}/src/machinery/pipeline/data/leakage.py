@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .catalogue import Catalogue, as_array
-from .contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import PARAMS
 from machinery.pipeline.progress import track
 
+from .catalogue import Catalogue
+from .columns import Arrays, from_pandas
+from .contract import Contract
+
 if TYPE_CHECKING:
     import pandas as pd
 
-# No dials: where a probe is wrong about a column, a stated exception is the way out, not a limit
-# that is from then on wider for all.
+# No parameters: where a probe is wrong about a column, a stated exception is the way out, not a
+# limit that is from then on wider for all.
 FOLDS = 5
 LEAVES = 32  # of the tree that sees one column: enough for a curve, too few to learn rows by heart
 DISTINCT_TEXTS = 0.9  # share of distinct values beyond which a text tells rows apart
@@ -82,14 +84,15 @@ def in_features(rows: "pd.DataFrame", catalogue: Catalogue, limit: float, seed: 
     contract = catalogue.contract
     target = contract.encode(rows[contract.target])
     probes = []
-    values = catalogue.compute(rows, list(catalogue.features))
+    columns = from_pandas(rows, catalogue.inputs, contract)
+    values = catalogue.compute(columns)
     for name, column in track(values.items(), "look for leaks", len(values)):
         score = score_alone(column, target, contract.task, seed)
         copies = int(is_copy(column, target))
         probes += [
             Probe("copy of the target", name, copies, 0, "is a copy of the target"),
             Probe("determines the target", name, score, limit, "alone nearly gives the target"),
-            _identifier(name, column, rows, catalogue),
+            _identifier(name, column, columns, catalogue),
         ]
     return probes
 
@@ -105,7 +108,7 @@ def allow(probes: Iterable[Probe], reasons: Mapping[str, Mapping[str, str]]) -> 
     stated = {(name, column) for name, columns in reasons.items() for column in columns}
     for name, column in sorted(stated - needed):
         found = f"split.leakage.allow lets {column} pass the probe '{name}', which does not stop it"
-        raise UserError(f"{PARAMS}: {found}; take the exception out or mend its name")
+        raise UserError(f"{PARAMS}: {found}; remove the exception or correct its name")
     return marked
 
 
@@ -148,7 +151,7 @@ def _reason(probe: Probe, reasons: Mapping[str, Mapping[str, str]]) -> str | Non
     return None if probe.passed else reasons.get(probe.name, {}).get(probe.column)
 
 
-def _identifier(name: str, values: np.ndarray, rows: "pd.DataFrame", catalogue: Catalogue) -> Probe:
+def _identifier(name: str, values: np.ndarray, raw: Arrays, catalogue: Catalogue) -> Probe:
     """Whether a feature is made from what only names a row or a thing, or is such a name itself."""
     feature, columns = catalogue.features[name], catalogue.contract.columns
     for each in feature.inputs:
@@ -158,7 +161,7 @@ def _identifier(name: str, values: np.ndarray, rows: "pd.DataFrame", catalogue: 
     if feature.kind == "string":
         distinct = len(set(values)) / len(values)
         return Probe("identifier", name, distinct, DISTINCT_TEXTS, "differs in nearly every row")
-    shares = (_distinct_numbers(as_array(rows[each])) for each in feature.inputs)
+    shares = (_distinct_numbers(raw[each]) for each in feature.inputs)
     meaning = "is made from whole numbers that differ in nearly every row"
     return Probe("identifier", name, max(shares, default=0.0), DISTINCT_NUMBERS, meaning)
 

@@ -1,4 +1,4 @@
-"""source: what a project's source.py reads its files with: columns checked, joins as of a moment."""
+"""source: what source.py reads its files with: columns checked, joins as of a moment."""
 
 from collections.abc import Mapping
 from datetime import timedelta

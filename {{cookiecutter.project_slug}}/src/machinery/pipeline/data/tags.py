@@ -7,11 +7,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def tag(**said: str) -> Callable[[Function], Function]:
-    """Mark a function as a feature: `owner` answers for it, `unit` is what it is measured in.
-
-    Hamilton has a decorator of this name, too. Who imports it imports pandas, and the service makes
-    features without either.
-    """
+    """Mark a function as a feature: `owner` answers for it, `unit` is what it is measured in."""
 
     def mark(function: Function) -> Function:
         vars(function)["tags"] = said

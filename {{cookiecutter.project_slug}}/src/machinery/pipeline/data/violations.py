@@ -121,7 +121,7 @@ def _cast_each(values: pa.Array, kind: pa.DataType, cast_one: Any) -> tuple[pa.A
 def _read_booleans(values: pa.Array, kind: pa.DataType) -> pa.Array:
     true = pc.is_in(values, pa.array(TRUE, values.type))
     known = pc.or_(true, pc.is_in(values, pa.array(FALSE, values.type)))
-    if not pc.all(pc.or_(known, values.is_null())).as_py():
+    if pc.any(pc.invert(pc.or_(known, values.is_null()))).as_py():  # of no values: null
         raise pa.ArrowInvalid("no boolean")
     return pc.if_else(values.is_null(), pa.scalar(None, kind), true)
 

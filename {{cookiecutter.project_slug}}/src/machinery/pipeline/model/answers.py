@@ -1,8 +1,10 @@
-"""answers: what a model says of rows, as arrays."""
+"""answers: what a model says of rows, as arrays, and as the columns of a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,25 @@ class Answers:
         """Those of some rows."""
         columns = (self.prediction, self.decision, self.members, self.low, self.high)
         return Answers(*(each if each is None else each[rows] for each in columns))  # type: ignore[arg-type]
+
+
+def answer_columns(answers: Answers, classes: Sequence[str]) -> dict[str, pa.Array]:
+    """Answers as columns, named as in data/predictions.parquet.
+
+    Of a classification `probability_*` of each class, `prediction` and `in_set_*`; of a regression
+    `prediction`, `low` and `high`.
+    """
+    if answers.decision is None or answers.members is None:
+        ends = {"low": pa.array(answers.low), "high": pa.array(answers.high)}
+        return {"prediction": pa.array(answers.prediction), **ends}
+    codes = pa.array(answers.decision.astype(np.int32))
+    return {
+        **_by_class("probability", answers.prediction, classes),
+        "prediction": pa.array(classes, pa.string()).take(codes),
+        **_by_class("in_set", answers.members, classes),
+    }
+
+
+def _by_class(name: str, values: np.ndarray, classes: Sequence[str]) -> dict[str, pa.Array]:
+    columns = zip(classes, values.T, strict=True)
+    return {f"{name}_{of}": pa.array(np.ascontiguousarray(part)) for of, part in columns}

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from machinery.pipeline.files import UserError, first_line, read_json, rounded
-from .model_file import UNSEEN
 from machinery.pipeline.paths import EXAMPLES
+
+from .model_file import UNSEEN
 from .scoring import Scorer
 
 if TYPE_CHECKING:

@@ -4,9 +4,7 @@ What answers a request, scores a file in bulk and checks a model's stored exampl
 features.py and the model file, as in training. Of the pipeline it needs the model's files alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Mapping, Sequence
 from hashlib import file_digest
 from pathlib import Path
 from types import ModuleType
@@ -14,20 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from . import conformal
 from machinery.pipeline.data import contract
-from .answers import Answers
-from machinery.pipeline.data.contract import Column
-from .decision import rule
+from machinery.pipeline.data.catalogue import Catalogue
+from machinery.pipeline.data.columns import Arrays, maker
 from machinery.pipeline.files import UserError, read_json, read_yaml
-from machinery.pipeline.statistics.metrics import decide
-from .model_file import Model
 from machinery.pipeline.paths import CONTRACT, MODEL, MODEL_INFO, VERSION
-from machinery.pipeline.data.recipe import Arrays, Recipe
+from machinery.pipeline.statistics.metrics import decide
 
-Maker = Callable[[Sequence[Any]], np.ndarray]
-EPOCH = datetime(1970, 1, 1)
-NEVER = timedelta(microseconds=-(2**63))  # since EPOCH: the number that NumPy takes for NaT
+from . import conformal
+from .answers import Answers
+from .decision import rule
+from .model_file import Model
+
 TOLD = frozenset(  # by model.json, of every model
     ("candidate", "features", "trained_on", "sha256", "contract_version", "task", "target")
     + ("classes", "threshold", "coverage", "conformal_quantile")
@@ -45,17 +41,15 @@ class Scorer:
             that does not make the features that the model was trained on.
     """
 
-    def __init__(
-        self, features: ModuleType, folder: Path = Path(), threads: int = 1
-    ) -> None:
+    def __init__(self, features: ModuleType, folder: Path = Path(), threads: int = 1) -> None:
         """Open the folder's model; `features` is the module that makes its features."""
         path = folder / CONTRACT
         self.contract = contract.parse(read_yaml(path), path)
         self.info = _read_info(folder / MODEL_INFO)
         self.model = Model(folder / MODEL, threads)
         _check_info(self.info, self.model.path, self.contract.version)
-        self._recipe = Recipe(list(self.model.features), features)
-        self.columns = self._recipe.columns
+        self._catalogue = Catalogue(self.contract, features, list(self.model.features))
+        self.columns = self._catalogue.inputs
         self._check_kinds()
         self._makers = {name: maker(column) for name, column in self.contract.columns.items()}
         self._rule = rule(self.info)
@@ -67,7 +61,7 @@ class Scorer:
 
     def features(self, columns: Mapping[str, np.ndarray]) -> Arrays:
         """The model's features of each row, from arrays as `arrays` makes them."""
-        return self._recipe(columns)
+        return self._catalogue(columns)
 
     def answers(self, columns: Mapping[str, np.ndarray]) -> Answers:
         """What the model says of each row of raw columns."""
@@ -86,51 +80,13 @@ class Scorer:
         )
 
     def _check_kinds(self) -> None:
-        made = self._recipe.kinds(self.contract)
         for name, kind in self.model.features.items():
-            if made[name] != kind:
+            made = self._catalogue.features[name].kind
+            if made != kind:
                 raise UserError(
-                    f"features.py makes {name} a {made[name]}, but {self.model.path} was trained "
+                    f"features.py makes {name} a {made}, but {self.model.path} was trained "
                     f"on a {kind}; run 'dvc repro', or take the features.py of that model"
                 )
-
-
-def maker(column: Column) -> Maker:
-    """What makes an array of a column's plain values, None where missing, typed as in training."""
-    match column.type:
-        case "string" | "category" if not column.nullable:
-            return partial(_filled, dtype=object)
-        case "string" | "category":
-            return _texts
-        case "datetime":
-            return _moments
-        case "integer" if not column.nullable:
-            return partial(_filled, dtype=np.int64)
-        case "boolean" if not column.nullable:
-            return partial(_filled, dtype=np.bool_)
-        case _:
-            return partial(_filled, dtype=np.float64)
-
-
-def _filled(values: Sequence[Any], dtype: Any) -> np.ndarray:
-    """As `np.array` makes it, without its look for the shape and the type of what it is given."""
-    return np.fromiter(values, dtype, len(values))
-
-
-def _texts(values: Sequence[Any]) -> np.ndarray:
-    return _filled([np.nan if value is None else value for value in values], object)
-
-
-def _moments(values: Sequence[Any]) -> np.ndarray:
-    """Times, as datetime or ISO 8601; NumPy itself takes eight times as long for datetime."""
-    try:
-        since = [NEVER if value is None else value - EPOCH for value in values]
-    except TypeError:
-        return np.array(values, dtype="datetime64[us]")
-    return np.array(
-        [(each.days * 86_400 + each.seconds) * 1_000_000 + each.microseconds for each in since],
-        dtype=np.int64,
-    ).view("datetime64[us]")
 
 
 def version_of(folder: Path, info: Mapping[str, Any], otherwise: str = "unreleased") -> str:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError, validate_call
 
-from machinery.pipeline.data import contract, tables
 from machinery.pipeline import params
-from machinery.pipeline.project import Project
+from machinery.pipeline.data import contract, tables
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.params import Ingest
 from machinery.pipeline.paths import RAW, SOURCE
+from machinery.pipeline.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,16 +9,15 @@ from hashlib import sha256
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from machinery.pipeline.model import conformal
-from machinery.pipeline.data import contract
-from machinery.pipeline.statistics import metrics
 from machinery.pipeline import params
+from machinery.pipeline.data import contract
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, read_json, read_table, replace, write_json
+from machinery.pipeline.model import conformal
 from machinery.pipeline.params import Select, Train
 from machinery.pipeline.paths import CANDIDATES, MODEL, MODEL_INFO, SELECTION
-
 from machinery.pipeline.project import Project
+from machinery.pipeline.statistics import metrics
 
 if TYPE_CHECKING:
     import pandas as pd

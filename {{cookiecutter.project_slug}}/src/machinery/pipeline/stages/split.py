@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from machinery.pipeline.data import contract, leakage
-from machinery.pipeline import params
+from machinery.pipeline import params as sections
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data import leakage
 from machinery.pipeline.data.catalogue import Catalogue
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import CheckError, UserError, read_table, write_json, write_table
 from machinery.pipeline.data.leakage import Probe
+from machinery.pipeline.files import CheckError, UserError, read_table, write_json, write_table
 from machinery.pipeline.params import Ingest, Leakage, Split
 from machinery.pipeline.paths import LEAKAGE, TEST, TRAIN, VALID
-
 from machinery.pipeline.project import Project
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
     probes = leakage.allow(probes, params.allow)
     if leaks := [probe for probe in probes if not probe.passed]:
         exception = f"{{{leaks[0].name}: {{{leaks[0].column}: REASON}}}}"
-        remedy = f"mend it, or let it pass by split.leakage.allow: {exception}"
+        remedy = f"fix it, or let it pass by split.leakage.allow: {exception}"
         raise CheckError(f"leakage: {'; '.join(map(str, leaks))}; {remedy}")
     return probes
 
@@ -99,9 +99,10 @@ def _stratified(
 
 def main(project: Project) -> None:
     """Read, call, write."""
-    dials, data = params.load(Split), contract.load()
-    parts = split(read_table(VALID), params.load(Ingest).until, data, dials)
-    probes = probe(parts, Catalogue(data, project.features()), dials.leakage, dials.seed)
+    params, contract = sections.load(Split), contracts.load()
+    parts = split(read_table(VALID), sections.load(Ingest).until, contract, params)
+    catalogue = Catalogue(contract, project.features())
+    probes = probe(parts, catalogue, params.leakage, params.seed)
     for part, path in zip(parts, (TRAIN, TEST), strict=True):
         write_table(part, path)
     write_json([vars(each) | {"passed": each.passed} for each in probes], LEAKAGE)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from machinery.pipeline.data import contract
-from machinery.pipeline.statistics import metrics
-from machinery.pipeline.model import model_file as model
 from machinery.pipeline import params
+from machinery.pipeline.data import contract
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, missing, read_table, write_json, write_table
+from machinery.pipeline.model import model_file as model
+from machinery.pipeline.model.building import Candidates, build
 from machinery.pipeline.params import Split, Train
 from machinery.pipeline.paths import CANDIDATES, TRAIN_FEATURES
 from machinery.pipeline.progress import track
-
-from machinery.pipeline.model.building import Candidates, build
 from machinery.pipeline.project import Project
+from machinery.pipeline.statistics import metrics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from machinery.pipeline.data import contract, tables
 from machinery.pipeline import params
+from machinery.pipeline.data import contract, tables
 from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.data.tables import Violation
 from machinery.pipeline.files import CheckError, read_table, write_json, write_table
-from machinery.pipeline.statistics.intervals import Interval, mean_interval, wilson
 from machinery.pipeline.params import Ingest, Validate
 from machinery.pipeline.paths import DATA_QUALITY, QUARANTINE, RAW, VALID
-from machinery.pipeline.data.tables import Violation
-
 from machinery.pipeline.project import Project
+from machinery.pipeline.statistics.intervals import Interval, mean_interval, wilson
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -72,11 +72,15 @@ class OneFeature:
     source: str
 
     @property
+    def inputs(self) -> list[str]:
+        return [self.source]
+
+    @property
     def features(self) -> dict[str, Feature]:
         kind = "number" if self.values.dtype.kind == "f" else "string"
         return {"it": Feature("it", "", "", "", kind, (), (self.source,))}  # type: ignore[arg-type]
 
-    def compute(self, table: pd.DataFrame, names: list[str]) -> dict[str, np.ndarray]:
+    def compute(self, columns: Any) -> dict[str, np.ndarray]:
         return {"it": self.values}
 
 
@@ -89,7 +93,9 @@ def probe_feature(
     target: np.ndarray = TARGET,
 ) -> list[tuple[str, str]]:
     """What the probes find in a feature with these values, made from a column."""
-    rows = pd.DataFrame({source: values if column is None else column})
+    if column is None:
+        column = np.zeros(len(values)) if source == "size" and values.dtype == object else values
+    rows = pd.DataFrame({source: column})
     rows[contract.target] = target if contract.task == "regression" else target.astype(bool)
     catalogue = OneFeature(contract, values, source)
     return found(leakage.in_features(rows, catalogue, 0.95, seed=1))  # type: ignore[arg-type]

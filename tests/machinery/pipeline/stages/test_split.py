@@ -13,7 +13,7 @@ from machinery.pipeline.stages.split import split
 from machinery.pipeline.data import contract as contracts
 
 
-def dials(**changes: Any) -> Split:
+def params(**changes: Any) -> Split:
     leakage = {"limit": 0.95, "rows": 100, "allow": {}}
     section = {"by": "time", "test_days": 2, "test_share": 0.25, "seed": 1, "leakage": leakage}
     return parse(Split, {"split": section | changes})
@@ -32,7 +32,7 @@ def table(rows: int) -> pd.DataFrame:
 
 
 def test_by_time_the_last_days_of_the_window_are_the_test_table(contract: Contract) -> None:
-    train, test = split(table(8), datetime(2013, 1, 9), contract, dials())
+    train, test = split(table(8), datetime(2013, 1, 9), contract, params())
     assert test["id"].tolist() == ["row 6", "row 7"]
     assert len(train) == 6
 
@@ -40,19 +40,19 @@ def test_by_time_the_last_days_of_the_window_are_the_test_table(contract: Contra
 def test_by_group_no_group_stands_on_both_sides(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"group": "colour"})
     rows = table(8).assign(late=[False, False, True, True] * 2)
-    train, test = split(rows, None, contract, dials(by="group", test_share=0.5))
+    train, test = split(rows, None, contract, params(by="group", test_share=0.5))
     assert set(train["colour"]).isdisjoint(test["colour"])
 
 
 def test_stratified_keeps_the_share_of_each_class(contract: Contract) -> None:
-    train, test = split(table(80), None, contract, dials(by="stratified"))
+    train, test = split(table(80), None, contract, params(by="stratified"))
     assert (len(train), len(test)) == (60, 20)
     assert train["late"].mean() == test["late"].mean() == 0.25
 
 
 def test_the_seed_decides_which_rows_are_tested(contract: Contract) -> None:
     first, again, other = (
-        split(table(80), None, contract, dials(by="stratified", seed=seed))[1]["id"].tolist()
+        split(table(80), None, contract, params(by="stratified", seed=seed))[1]["id"].tolist()
         for seed in (1, 1, 2)
     )
     assert first == again != other
@@ -71,5 +71,5 @@ def test_a_split_that_cannot_be_is_refused(
 ) -> None:
     end = datetime(2013, 1, 1 + rows)
     with pytest.raises(UserError) as caught:
-        split(table(rows), end, contract, dials(**changes))
+        split(table(rows), end, contract, params(**changes))
     assert sentence in str(caught.value)

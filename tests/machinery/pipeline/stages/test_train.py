@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, write_table
+from machinery.pipeline.model.model_file import Kind
 from machinery.pipeline.params import Train, parse
-from machinery.pipeline.stages.train import folds, kinds_of, score, train
+from machinery.pipeline.stages.train import Trained, folds, kinds_of, score, train
+from shop.candidates import CANDIDATES
 
 from machinery.pipeline.data import contract as contracts
 
 
-def dials(**changes: Any) -> Train:
+def params(**changes: Any) -> Train:
     section = {
         "feature_sets": ["few"],
         "models": ["prior", "linear"],
@@ -40,26 +42,31 @@ def features(rows: int = 80) -> pd.DataFrame:
     )
 
 
+def fit(table: pd.DataFrame, contract: Contract, name: str, by: str, **changes: Any) -> Trained:
+    kinds: dict[str, Kind] = {"length": "number"}
+    return train(table, kinds, contract, CANDIDATES, name, by, params(**changes))
+
+
 def test_by_time_a_fold_is_held_out_after_all_it_is_predicted_from(contract: Contract) -> None:
-    for learned, held in folds(features(), contract, "time", dials()):
+    for learned, held in folds(features(), contract, "time", params()):
         assert learned.max() < held.min()
 
 
 def test_by_group_no_group_is_learned_from_and_held_out(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"group": "colour"})
     table = features()
-    for learned, held in folds(table, contract, "group", dials()):
+    for learned, held in folds(table, contract, "group", params()):
         assert set(table["colour"][learned]).isdisjoint(table["colour"][held])
 
 
 def test_stratified_folds_hold_the_same_share_of_each_class(contract: Contract) -> None:
     table = features()
-    for _, held in folds(table, contract, "stratified", dials()):
+    for _, held in folds(table, contract, "stratified", params()):
         assert table["late"][held].mean() == pytest.approx(0.25, abs=0.02)
 
 
 def test_scores_and_predictions_are_of_rows_not_trained_on(contract: Contract) -> None:
-    trained = train(features(), {"length": "number"}, contract, "linear", "time", dials())
+    trained = fit(features(), contract, "linear", "time")
     assert [score["rows"] for score in trained.scores] == [20, 20, 20]
     assert trained.out_of_fold["id"].tolist() == features()["id"].tolist()[20:]
     assert trained.out_of_fold["fold"].tolist() == sorted([0, 1, 2] * 20)
@@ -79,7 +86,7 @@ def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract)
 
 
 def test_the_prior_predicts_the_share_of_each_class(contract: Contract) -> None:
-    trained = train(features(), {"length": "number"}, contract, "prior", "stratified", dials())
+    trained = fit(features(), contract, "prior", "stratified")
     assert trained.out_of_fold["probability_true"].mean() == pytest.approx(0.25, abs=0.01)
     assert all(score["roc_auc"] == 0.5 for score in trained.scores)
 
@@ -87,13 +94,13 @@ def test_the_prior_predicts_the_share_of_each_class(contract: Contract) -> None:
 def test_a_number_missing_in_a_whole_fold_is_refused_by_name(contract: Contract) -> None:
     table = features().assign(length=np.float32("nan"))
     with pytest.raises(UserError, match="length is missing in all 20 rows that fold 1 learns from"):
-        train(table, {"length": "number"}, contract, "linear", "time", dials())
+        fit(table, contract, "linear", "time")
 
 
 def test_a_fold_that_learns_from_one_class_is_refused_by_name(contract: Contract) -> None:
     table = features().assign(late=np.arange(80) >= 40)
     with pytest.raises(UserError, match="late is false in all 20 rows that fold 1 learns from"):
-        train(table, {"length": "number"}, contract, "linear", "time", dials())
+        fit(table, contract, "linear", "time")
 
 
 @pytest.mark.parametrize(
@@ -109,14 +116,22 @@ def test_more_folds_than_can_be_made_are_refused(
 ) -> None:
     contract = contracts.parse(document | {"group": "colour"})
     with pytest.raises(UserError, match=f"train.folds is {count}, but there are only {few}"):
-        train(features(), {"length": "number"}, contract, "linear", by, dials(folds=count))
+        fit(features(), contract, "linear", by, folds=count)
 
 
 def test_a_number_has_as_many_folds_as_rows_at_most(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"task": "regression", "target": "delay"})
     table = features(4).assign(delay=[1.0, 2.0, 3.0, 4.0])
     with pytest.raises(UserError, match="train.folds is 5, but there are only 4 rows to train on"):
-        train(table, {"length": "number"}, contract, "linear", "stratified", dials(folds=5))
+        train(
+            table,
+            {"length": "number"},
+            contract,
+            CANDIDATES,
+            "linear",
+            "stratified",
+            params(folds=5),
+        )
 
 
 def test_kinds_are_read_from_the_feature_table(tmp_path: Any) -> None:

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from machinery.pipeline.model import conformal
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
+
+from machinery.pipeline.model import conformal
 
 
 class Given(ClassifierMixin, BaseEstimator):

@@ -2,16 +2,23 @@
 
 import re
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hamilton.ad_hoc_utils import create_temporary_module
 from machinery.pipeline.data.catalogue import Catalogue, listing, page
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tags import tag
 from machinery.pipeline.files import UserError
+
+
+def module_of(*functions: Callable[..., Any]) -> ModuleType:
+    """A features.py with these functions."""
+    module = ModuleType(__name__)
+    vars(module).update({each.__name__: each for each in functions})
+    return module
 
 
 @tag(owner="a team", unit="m")
@@ -86,14 +93,14 @@ def too_wide(size: np.ndarray) -> np.ndarray:
 
 
 def test_features_of_features_name_the_columns_they_come_from(contract: Contract) -> None:
-    catalogue = Catalogue(contract, create_temporary_module(double_size, fourfold_size, paint))
+    catalogue = Catalogue(contract, module_of(double_size, fourfold_size, paint))
     feature = catalogue.features["fourfold_size"]
     assert (feature.parents, feature.inputs) == (("double_size",), ("size",))
     assert catalogue.features["paint"].kind == "string"
 
 
-def test_the_catalogue_is_told_to_programs_too(contract: Contract) -> None:
-    catalogue = Catalogue(contract, create_temporary_module(double_size, fourfold_size))
+def test_the_listing_has_all_of_a_feature(contract: Contract) -> None:
+    catalogue = Catalogue(contract, module_of(double_size, fourfold_size))
     assert listing(catalogue)[1] == {
         "name": "fourfold_size",
         "meaning": "A feature made from a feature.",
@@ -106,13 +113,53 @@ def test_the_catalogue_is_told_to_programs_too(contract: Contract) -> None:
 
 
 def test_values_have_the_length_and_types_of_the_pipeline(contract: Contract) -> None:
-    catalogue = Catalogue(contract, create_temporary_module(double_size, paint))
-    table = pd.DataFrame({"size": [1.0, None], "colour": ["red", None]})
-    values = catalogue.compute(table, ["double_size", "paint"])
+    catalogue = Catalogue(contract, module_of(double_size, paint))
+    sizes, colours = np.array([1.0, np.nan]), np.array(["red", np.nan], dtype=object)
+    values = catalogue.compute({"size": sizes, "colour": colours})
     assert values["double_size"].dtype == np.float32
-    assert values["double_size"][0] == 2
-    assert np.isnan(values["double_size"][1])
+    assert values["double_size"].tolist() == [2, pytest.approx(np.nan, nan_ok=True)]
     assert values["paint"].tolist() == ["red", "missing"]
+
+
+def test_only_what_is_behind_the_features_asked_for_is_made(contract: Contract) -> None:
+    module = module_of(fourfold_size, double_size, paint, orphan)
+    catalogue = Catalogue(contract, module, ["fourfold_size"])
+    assert catalogue.inputs == ["size"]
+    assert list(catalogue({"size": np.array([1.0])})) == ["fourfold_size"]
+
+
+def test_a_feature_that_nobody_makes_is_named_with_those_that_are(contract: Contract) -> None:
+    with pytest.raises(UserError, match="makes no feature 'moon'; it makes double_size, paint"):
+        Catalogue(contract, module_of(paint, double_size), ["moon"])
+
+
+def test_type_hints_are_not_needed_and_a_default_is_a_constant(contract: Contract) -> None:
+    def scaled(size, factor=3.0):  # type: ignore[no-untyped-def]
+        """The size in other units."""
+        return (factor * size).astype(np.float32)
+
+    catalogue = Catalogue(contract, module_of(tag(owner="a team", unit="m")(scaled)))
+    assert catalogue.compute({"size": np.array([2.0])})["scaled"].tolist() == [6.0]
+
+
+def test_features_made_from_each_other_are_refused(contract: Contract) -> None:
+    def hen(egg: np.ndarray) -> np.ndarray:
+        """Which came first."""
+        return egg
+
+    def egg(hen: np.ndarray) -> np.ndarray:
+        """Which came second."""
+        return hen
+
+    features = [tag(owner="a team", unit="")(each) for each in (hen, egg)]
+    with pytest.raises(UserError, match="features.py makes .*(hen from egg|egg from hen)"):
+        Catalogue(contract, module_of(*features))
+
+
+def test_private_and_imported_functions_are_no_features(contract: Contract) -> None:
+    module = module_of(double_size)
+    vars(module).update(_paint=paint, raises=pytest.raises)
+    assert list(Catalogue(contract, module).features) == ["double_size"]
 
 
 @tag(owner="a team", unit="1/m")
@@ -123,9 +170,9 @@ def thinness(size: np.ndarray) -> np.ndarray:
 
 
 def test_an_infinite_value_is_refused_by_the_name_of_its_feature(contract: Contract) -> None:
-    catalogue = Catalogue(contract, create_temporary_module(thinness))
+    catalogue = Catalogue(contract, module_of(thinness))
     with pytest.raises(UserError, match="thinness is infinite in 1 of 3 rows, as by a division"):
-        catalogue.compute(pd.DataFrame({"size": [0.0, 2.0, None]}), ["thinness"])
+        catalogue.compute({"size": np.array([0.0, 2.0, np.nan])})
 
 
 @tag(owner="a team", unit="m")
@@ -147,8 +194,8 @@ def test_a_feature_without_a_value_for_each_row_is_refused(
     rows = 1 if shape == "()" else 3  # one row is tried first, where it shows
     sentence = f"{function.__name__} gives an array of shape {shape} for {rows} rows; give one"
     with pytest.raises(UserError, match=re.escape(sentence)):
-        catalogue = Catalogue(contract, create_temporary_module(function))
-        catalogue.compute(pd.DataFrame({"size": [1.0, 2.0, 1.0]}), [function.__name__])
+        catalogue = Catalogue(contract, module_of(function))
+        catalogue.compute({"size": np.array([1.0, 2.0, 1.0])})
 
 
 @pytest.mark.parametrize(
@@ -169,12 +216,12 @@ def test_a_feature_that_must_not_be_is_refused_by_name(
     contract: Contract, function: Callable[..., Any], sentence: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        Catalogue(contract, create_temporary_module(double_size, function))
+        Catalogue(contract, module_of(double_size, function))
     assert sentence in str(caught.value)
 
 
 def test_the_page_has_a_line_a_feature_and_the_lineage_as_a_graph(contract: Contract) -> None:
-    text = page(Catalogue(contract, create_temporary_module(double_size, fourfold_size, paint)))
+    text = page(Catalogue(contract, module_of(double_size, fourfold_size, paint)))
     assert "| double_size | Twice the size. | m | float32 | size | before | a team |" in text
     assert "| paint | The colour as text. | none | string |" in text
     assert "size --> feature_double_size" in text

@@ -14,7 +14,7 @@ from machinery.pipeline.stages.validate import validate
 END = datetime(2013, 1, 11)
 
 
-def dials(quarantine_limit: float = 0.2) -> Validate:
+def params(quarantine_limit: float = 0.2) -> Validate:
     section = {"quarantine_limit": quarantine_limit, "window_days": 4, "level": 0.95}
     return parse(Validate, {"validate": section})
 
@@ -33,7 +33,7 @@ def table(**changes: Any) -> pd.DataFrame:
 
 def test_a_bad_row_goes_to_quarantine_and_is_counted(contract: Contract) -> None:
     sizes = [99.0] + [1.0] * 9
-    result = validate(conform(table(size=sizes), contract), END, contract, dials())
+    result = validate(conform(table(size=sizes), contract), END, contract, params())
     assert result.quarantine["id"].tolist() == ["row 0"]
     assert len(result.valid) == 9
     assert result.report["quarantined"]["value"] == 0.1
@@ -44,14 +44,14 @@ def test_a_row_without_a_target_goes_to_quarantine_and_the_others_keep_their_typ
     contract: Contract,
 ) -> None:
     rows = conform(table(late=[None] + [True] * 9), contract)
-    result = validate(rows, END, contract, dials())
+    result = validate(rows, END, contract, params())
     assert result.quarantine["id"].tolist() == ["row 0"]
     assert result.valid["late"].dtype == "bool"
 
 
 def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract) -> None:
     with pytest.raises(CheckError) as caught:
-        validate(conform(table(size=99.0), contract), END, contract, dials())
+        validate(conform(table(size=99.0), contract), END, contract, params())
     assert "10 of 10 rows break the contract" in str(caught.value)
     assert "size is outside 0 to 10" in str(caught.value)
 
@@ -59,12 +59,12 @@ def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract
 def test_a_missing_and_an_extra_column_stop_the_run_together(contract: Contract) -> None:
     wrong = table(surprise=1).drop(columns="delay")
     with pytest.raises(CheckError, match=r"delay is missing.*surprise is not in the contract"):
-        validate(conform(wrong, contract), END, contract, dials(quarantine_limit=0.9))
+        validate(conform(wrong, contract), END, contract, params(quarantine_limit=0.9))
 
 
 def test_the_newest_window_is_held_against_the_reference_window(contract: Contract) -> None:
     sizes = [1.0] * 6 + [None, None, 1.0, 1.0]
-    report = validate(conform(table(size=sizes), contract), END, contract, dials()).report
+    report = validate(conform(table(size=sizes), contract), END, contract, params()).report
     missing = report["columns"]["size"]["missing"]
     assert (missing["reference"]["value"], missing["newest"]["value"]) == (0.0, 0.5)
     assert missing["newest"]["low"] < 0.5 < missing["newest"]["high"]
@@ -73,11 +73,11 @@ def test_the_newest_window_is_held_against_the_reference_window(contract: Contra
 
 
 def test_freshness_is_counted_to_the_end_of_the_window_not_to_today(contract: Contract) -> None:
-    report = validate(conform(table(), contract), datetime(2013, 1, 13), contract, dials()).report
+    report = validate(conform(table(), contract), datetime(2013, 1, 13), contract, params()).report
     assert report["freshness"]["age_days"] == 3.0
 
 
 def test_without_an_end_of_the_window_freshness_is_not_known(contract: Contract) -> None:
-    report = validate(conform(table(), contract), None, contract, dials()).report
+    report = validate(conform(table(), contract), None, contract, params()).report
     assert report["freshness"]["newest_row"] == "2013-01-10 00:00:00"
     assert report["freshness"]["age_days"] is None

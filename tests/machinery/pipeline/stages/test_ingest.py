@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tables import check
 from machinery.pipeline.files import UserError
 from machinery.pipeline.params import Ingest
+
 from machinery.pipeline.stages import ingest as stage
 
 
@@ -55,9 +57,13 @@ def test_a_time_column_without_times_is_named(contract: Contract, times: Any) ->
     assert "convert it in source.py" in str(caught.value)
 
 
-def one_dial(folder: Path, *, until: datetime | None, hours: float) -> pd.DataFrame:
+def read(folder: Path, *, until: datetime | None, hours: float) -> pd.DataFrame:
     """A source that takes one parameter."""
     return table().assign(hours=hours)
+
+
+ONE_PARAMETER = ModuleType("source")
+ONE_PARAMETER.read = read  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -68,14 +74,11 @@ def one_dial(folder: Path, *, until: datetime | None, hours: float) -> pd.DataFr
         ({}, "hours: missing required keyword only argument"),
     ],
 )
-def test_params_that_do_not_fit_the_source_are_named(
-    source: dict[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stage.source, "read", one_dial)
+def test_params_that_do_not_fit_the_source_are_named(source: dict[str, Any], fault: str) -> None:
     with pytest.raises(UserError, match=fault):
-        stage.read(Ingest(until=None, source=source))
+        stage.read(ONE_PARAMETER, Ingest(until=None, source=source))
 
 
-def test_params_that_fit_reach_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage.source, "read", one_dial)
-    assert stage.read(Ingest(until=None, source={"hours": 2}))["hours"].tolist() == [2, 2, 2]
+def test_params_that_fit_reach_the_source() -> None:
+    found = stage.read(ONE_PARAMETER, Ingest(until=None, source={"hours": 2}))
+    assert found["hours"].tolist() == [2, 2, 2]

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from machinery.pipeline.files import UserError
-from machinery.pipeline.model import model_file as model
 from machinery.pipeline.model.building import build
 from machinery.pipeline.model.model_file import Kind, Model, check_parity, parity_rows, save
 from shop.candidates import CANDIDATES
@@ -21,11 +20,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from machinery.pipeline.model import model_file as model
+
 FEATURES: dict[str, Kind] = {"temp": "number", "gust": "number", "origin": "string"}
 NUMERIC, CATEGORICAL = ["temp", "gust"], ["origin"]
 TARGETS = ["binary", "three classes", "regression"]
 SMALL: dict[str, dict[str, Any]] = {"forest": {"n_estimators": 10}, "boosting": {"max_iter": 10}}
 LIMIT = 1e-4
+PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # for other processes
 
 
 def a_table(rows: int = 300) -> pd.DataFrame:
@@ -127,7 +129,7 @@ def test_a_feature_that_cannot_name_an_onnx_input_is_refused_by_name(tmp_path: P
 
 def test_bytes_depend_neither_on_the_hash_seed_nor_on_the_threads(tmp_path: Path) -> None:
     for seed in "0", "1", "2":
-        environment = os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": str(int(seed) + 1)}
+        environment = PATHS | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": str(int(seed) + 1)}
         command = [sys.executable, __file__, str(tmp_path / seed)]
         subprocess.run(command, env=environment, check=True)
     for name in CANDIDATES:
@@ -142,7 +144,7 @@ def test_a_model_file_is_scored_without_scikit_learn(linear: Model) -> None:
         from {model.__name__} import Model
         row = dict(temp=[1.0], gust=[2.0], origin=["JFK"])
         assert Model(Path({str(linear.path)!r})).predict(row).shape == (1, 2)"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], env=PATHS, check=True)
 
 
 def test_features_keep_their_order_and_kind(linear: Model) -> None:
