@@ -1,4 +1,4 @@
-"""Two other real tables go through the same stages: the pipeline does not know of flights.
+"""Two other real tables in the sample's place: the machinery does not know of flights.
 
 Neither has a time or groups, so the test adds them: bottles are tasted one a day in no order, and
 patients lie in wards of eight.
@@ -55,7 +55,7 @@ table.to_parquet(f"data/source/{sys.argv[1]}.parquet")
 
 
 def put(project: BakedProject, name: str) -> None:
-    """Put another table in the sample's place: source, contract, features and params alone."""
+    """Put another table in the sample's place, and take the sample's tests away."""
     shutil.rmtree(project.path / "data/source")
     (project.path / "data/source").mkdir()
     project.run("python", "-c", WRITE, name)
@@ -63,6 +63,8 @@ def put(project: BakedProject, name: str) -> None:
     shutil.copy(TABLES / name / "contract.yaml", project.path)
     for module in ("features.py", "source.py"):
         shutil.copy(TABLES / name / module, project.path / "src" / project.path.name)
+    for test in ("test_source.py", "test_features.py", "test_model.py"):  # those of the sample
+        (project.path / "tests" / test).unlink()
     path, changes = project.path / "params.yaml", CHANGES[name]
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
     params["ingest"] = {"until": changes["until"], "source": {}}
@@ -101,11 +103,11 @@ assert held_out["fold"].nunique() == 4
 rows = pd.read_parquet("data/predictions.parquet")
 errors = (rows["prediction"] - rows["progression"]).abs()
 wards = np.unique(rows["ward"], return_inverse=True)[1]
-dials = load(Evaluate)
+params = load(Evaluate)
 intervals = [
     bootstrap(
         {"it": mean(errors)}, len(rows),
-        samples=dials.samples, level=dials.level, seed=dials.seed, groups=groups,
+        samples=params.samples, level=params.level, seed=params.seed, groups=groups,
     )["it"]
     for groups in (wards, None)
 ]
@@ -136,6 +138,12 @@ def test_another_table_goes_through_the_same_stages(
     if name == "diabetes":
         copy.run("python", "-c", GROUPS)
     assert "up to date" in copy.run("dvc", "repro").stdout
+    copy.run("make", "check", "test")
+    copy.run("git", "add", ".")
+    copy.run("git", "commit", "--quiet", "--message", "Another table")  # with all hooks
+    copy.run("pre-commit", "run", "--all-files")
+    copy.run("dvc", "push")
+    copy.run("make", "fresh")
     copy.run("dvc", "plots", "show", "--out", tmp_path / "plots")
     page = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
     line_for_each_class = '"color": {"field": "class", "type": "nominal"}'

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .tags import tag
+from machinery.pipeline.data.tags import tag
 
 Numbers = np.ndarray
 Strings = np.ndarray

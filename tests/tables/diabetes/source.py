@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .files import read_table
+from machinery.pipeline.files import read_table
 
 
 def read(folder: Path, *, until: datetime | None) -> pd.DataFrame:
