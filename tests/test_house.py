@@ -1,0 +1,73 @@
+"""The house: what is the user's, what is the machinery, and the wall between the two."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import TEMPLATE, BakedProject
+
+SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}" / "src"
+SAMPLE = re.compile(r"\b(flights?|airlines?|carriers?|airports?)\b", re.IGNORECASE)
+IMPORT = re.compile(r"^\s*(?:from|import)\s+([\w.{}]+)", re.MULTILINE)
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".jinja", ".html"))
+
+
+def test_the_machinery_names_neither_the_sample_nor_the_template() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in modules(SOURCE / "machinery")}
+    assert texts
+    assert [path for path, text in texts.items() if SAMPLE.search(text)] == []
+    assert [path for path, text in texts.items() if "cookiecutter" in text] == []
+
+
+def test_the_machinery_imports_nothing_of_the_project() -> None:
+    for path in modules(SOURCE / "machinery"):
+        names = IMPORT.findall(path.read_text(encoding="utf-8"))
+        assert not [name for name in names if "{" in name or name.startswith("flight_delays")], path
+
+
+def test_what_a_user_edits_is_six_small_files_and_six_of_tests(project: BakedProject) -> None:
+    own = modules(project.path / "src/flight_delays")
+    names = {"__init__", "__main__", "project", "source", "features", "candidates"}
+    assert {path.stem for path in own} == names
+    tests = modules(project.path / "tests")
+    assert len(tests) <= 6
+    for files in (own, tests):
+        assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 450
+
+
+@pytest.mark.parametrize(
+    ("edited", "stages"),
+    [
+        ("src/machinery/serving/app.py", set()),
+        ("src/machinery/comparison/text.py", set()),
+        ("src/machinery/README.md", set()),
+        ("src/flight_delays/features.py", {"split", "featurize", "evaluate"}),
+        ("src/flight_delays/source.py", {"ingest"}),
+        ("src/flight_delays/candidates.py", {"train@schedule-prior", "train@schedule-linear"}),
+    ],
+)
+def test_an_edit_re_runs_what_it_reaches_and_nothing_else(
+    small: BakedProject, tmp_path: Path, edited: str, stages: set[str]
+) -> None:
+    copy = small.copy(tmp_path / small.path.name)
+    path = copy.path / edited
+    path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    said = copy.run("dvc", "status").stdout
+    assert set(re.findall(r"^(\S+):$", said, re.MULTILINE)) == stages
+
+
+def test_an_edit_of_the_pipeline_re_runs_every_stage(small: BakedProject, tmp_path: Path) -> None:
+    copy = small.copy(tmp_path / small.path.name)
+    path = copy.path / "src/machinery/pipeline/stages/gate.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    said = copy.run("dvc", "status").stdout
+    assert {"ingest", "split", "select", "card"} <= set(re.findall(r"^(\S+):$", said, re.MULTILINE))
+
+
+def test_a_hook_on_a_feature_type_checks_the_project_alone(project: BakedProject) -> None:
+    checked = project.run("mypy").stdout
+    assert re.search(r"no issues found in 11 source files", checked)
