@@ -16,9 +16,9 @@ from jinja2.ext import Extension
 QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_url")
 # What the project imports or runs; its own package and command must not hide them.
 TAKEN = """
-    awslambdaric botocore check_jsonschema codespell detect_secrets dotenv dvc
-    dvc_data dvc_s3 editables fastapi git gto hatchling httptools httpx hypothesis
-    import_linter mangum mapie matplotlib msgspec mypy nbstripout numpy onnx onnxruntime packaging
+    awslambdaric botocore check_jsonschema codespell detect_secrets dotenv dvc dvc_data dvc_s3
+    editables fastapi git gto hatchling httptools httpx hypothesis import_linter jinja2 machinery
+    mangum mapie matplotlib msgspec mypy nbstripout numpy onnx onnxruntime packaging
     pandas pandas_stubs pandera pathspec pip pre_commit pre_commit_hooks prometheus_client protobuf
     pyarrow pydantic pydantic_settings pytest python pyyaml rich ruamel ruamel_yaml_clib ruff s3fs
     scikit_learn scipy scipy_stubs skl2onnx sklearn starlette structlog tests typer types_pyyaml uv

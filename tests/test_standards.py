@@ -48,7 +48,6 @@ FAULTS = {
     "ruff-check": ("src/flight_delays/fault.py", MODULE + "import os\n"),
     "ruff-format": ("src/flight_delays/fault.py", MODULE + "FAULT = 'single'\n"),
     "mypy": ("src/flight_delays/fault.py", MODULE + "FAULT: int = 'text'\n"),
-    "import-linter": ("src/machinery/pipeline/paths.py", MODULE + "from . import contract\n"),
     "nbstripout": ("notebook.ipynb", json.dumps(NOTEBOOK, indent=1) + "\n"),
     "end-of-file": ("notes.md", "no newline"),
     "trailing-whitespace": ("notes.txt", "two spaces  \n"),
@@ -131,7 +130,7 @@ def test_fix_changes_nothing_on_a_fresh_bake(copy: BakedProject) -> None:
     assert copy.run("git", "status", "--porcelain").stdout == ""
 
 
-@pytest.mark.parametrize("hook", ["ruff-check", "ruff-format", "mypy", "import-linter"])
+@pytest.mark.parametrize("hook", ["ruff-check", "ruff-format", "mypy"])
 def test_the_checks_fail_on_a_planted_fault(copy: BakedProject, hook: str) -> None:
     name, text = FAULTS[hook]
     (copy.path / name).write_text(text, encoding="utf-8")
