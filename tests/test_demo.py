@@ -59,5 +59,5 @@ def test_a_project_without_a_model_says_which_tests_it_skips(
     demo: BakedProject, tmp_path: Path
 ) -> None:
     clone = demo.clone(tmp_path / demo.path.name)
-    said = clone.run(".venv/bin/pytest", "tests/model").stdout
-    assert re.search(r"^SKIPPED \[\d+\] tests/model/.*: no model here: dvc repro", said, re.M), said
+    said = clone.run(".venv/bin/pytest", "tests/test_model.py").stdout
+    assert re.search(r"^SKIPPED \[\d+\] tests/test_model.py:.*: no model here: dvc repro", said, re.M), said

@@ -95,7 +95,7 @@ def test_the_best_is_applied_and_is_then_a_run_like_any_other(
     assert (explored.path / "dvc.lock").read_bytes() == (small.path / "dvc.lock").read_bytes()
 
 
-def test_a_direct_experiment_runs_in_the_users_files_and_the_readme_says_how_to_have_them_back(
+def test_a_direct_experiment_runs_in_the_users_files_and_the_guide_says_how_to_have_them_back(
     work: BakedProject, small: BakedProject
 ) -> None:
     work.run("dvc", "exp", "run", "--name", "direct", "-S", GRID[0].replace("0.01,1", "0.01"))
@@ -104,7 +104,7 @@ def test_a_direct_experiment_runs_in_the_users_files_and_the_readme_says_how_to_
     changed = work.run("git", "status", "--porcelain").stdout.split()
     assert {"params.yaml", "dvc.lock", "metrics.json"} <= set(changed)
     line = "git reset --hard && dvc checkout"
-    assert work.file_contains("README.md", f"`{line}`")
+    assert work.file_contains("docs/guide/models.md", f"`{line}`")
     work.run("sh", "-c", line)
     assert work.run("git", "status", "--porcelain").stdout == ""
     assert (work.path / "dvc.lock").read_bytes() == (small.path / "dvc.lock").read_bytes()

@@ -85,7 +85,7 @@ def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -
     table = {name: numbers(*[NAN] * rows) for name in NUMBERS}
     table |= {name: texts(*[None] * rows) for name in TEXTS}
     table |= {"scheduled_departure": times(*["NaT"] * rows)}
-    for name, values in catalogue.compute(table, list(catalogue.features)).items():
+    for name, values in catalogue.compute(table).items():
         assert len(values) == rows, name
         if catalogue.features[name].kind == "number":
             assert values.dtype == np.float32 and np.isnan(values).all(), name
@@ -98,9 +98,8 @@ def test_features_of_many_rows_are_those_of_each_row_alone() -> None:
     table = {name: numbers(0, 7, NAN) for name in NUMBERS}
     table |= {name: texts("JFK", None, "") for name in TEXTS}
     table |= {"scheduled_departure": times("2013-01-07T00:00", "NaT", "2013-07-31T23:59")}
-    names = list(catalogue.features)
-    together = catalogue.compute(table, names)
+    together = catalogue.compute(table)
     for row in range(3):
-        alone = catalogue.compute({name: table[name][row : row + 1] for name in table}, names)
-        for name in names:
+        alone = catalogue.compute({name: table[name][row : row + 1] for name in table})
+        for name in together:
             np.testing.assert_array_equal(alone[name], together[name][row : row + 1], name)
