@@ -1,11 +1,12 @@
 """candidates: the models that compete, simplest first.
 
-To add a candidate, write a function that returns its parts, enter it in CANDIDATES, and name it in
-params.yaml under train.models and train.hyperparameters.
+To add a candidate, write a function that returns what numbers go through, what categories go through
+and the estimator; enter it in CANDIDATES, and name it in params.yaml under train.models and
+train.hyperparameters.
 
-Missing numbers come as NaN, and categories come that training never saw: the encoders here answer
-for both, and convert to ONNX faithfully. A candidate that does not is refused in the train stage.
-All run on one thread (boosting by OMP_NUM_THREADS=1): who fits the folds owns the others.
+Missing numbers arrive as NaN, and the service sees categories that training never saw: the encoders
+here handle both, and convert to ONNX faithfully. `train` refuses a candidate that does not. Each
+estimator runs on one thread, since the folds are fitted in parallel.
 """
 
 import sys
@@ -17,7 +18,7 @@ from machinery.pipeline.model.building import Candidates, Parts, Task
 def prior(task: Task) -> Parts:
     """The baseline: the shares of the classes, or the mean, whatever the features say.
 
-    A tree that may not split, since scikit-learn's dummies have no ONNX converter.
+    A tree that may not split, since scikit-learn's dummy estimators have no ONNX converter.
     """
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -38,7 +39,7 @@ def linear(task: Task) -> Parts:
 
 
 def forest(task: Task) -> Parts:
-    """A random forest; its numbers are imputed, for a converted forest misroutes missing ones."""
+    """A random forest; numbers are imputed, since a converted forest misroutes missing ones."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     estimator = RandomForestClassifier if task == "classification" else RandomForestRegressor
@@ -48,8 +49,7 @@ def forest(task: Task) -> Parts:
 def boosting(task: Task) -> Parts:
     """Histogram gradient boosting, which learns on which side of a split a missing number goes.
 
-    It splits halfway between two values, which ONNX can do unless they are neighbours in float32:
-    give whole numbers beyond 16 million in larger units.
+    ONNX compares in float32: rescale whole numbers beyond 16 million.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -67,14 +67,14 @@ CANDIDATES: Candidates = {
 
 
 def _median() -> Any:
-    """The median for a missing number; a feature without any number stays, as zeros."""
+    """The median for a missing number; a feature without any number becomes zeros."""
     from sklearn.impute import SimpleImputer
 
     return SimpleImputer(strategy="median", keep_empty_features=True)
 
 
 def _ordinal() -> Any:
-    """Each category as its place in the alphabet, an unknown one as -1: all that trees need."""
+    """Each category as its place in the alphabet, an unknown one as -1, which is all trees need."""
     import numpy as np
     from sklearn.preprocessing import OrdinalEncoder
 

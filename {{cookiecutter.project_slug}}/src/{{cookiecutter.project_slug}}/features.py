@@ -1,16 +1,15 @@
-"""features: columns of the contract in, one array for each feature out; made only here.
+"""features: columns of the contract in; one array for each feature out.
 
 A function is a feature: its name is the feature's name, its arguments are columns of contract.yaml
 that are known before the prediction (or other features), its docstring says what it is, and its tag
-who answers for it and in which unit, "" where there is none. All take and give arrays of the same
-length, one row or millions. A number is float32, NaN where it is missing and never infinite; a text
-is an array of Python strings (dtype object, which ONNX, pandas and Parquet take as it is),
-"missing" where there is none.
+who owns it and in which unit, "" where there is none. Arguments and results are arrays of the same
+length, one row or millions. A number is float32, NaN where it is missing and never infinite; a
+category is a Python string (dtype object), "missing" where there is none.
 
-No feature looks at other rows: whatever is learned from data is learned inside the model.
+No feature looks at other rows: what is learned from data is learned inside the model.
 
-The month is not among them: trained on January to June, it says nothing about July. Nor are the
-hour of arrival and the age of the weather report, which added nothing when tried.
+The month is not a feature: trained on January to June, it says nothing about July. The hour of
+arrival and the age of the weather report added nothing when tried.
 """
 # mypy: no-warn-return-any
 
@@ -72,7 +71,7 @@ def air_temperature(temperature: np.ndarray) -> np.ndarray:
 
 @tag(owner="weather", unit="°F")
 def dew_point_spread(temperature: np.ndarray, dew_point: np.ndarray) -> np.ndarray:
-    """How far the air is from fog: temperature minus dew point, about 0 in fog."""
+    """Temperature minus dew point, about 0 in fog."""
     return _number(temperature) - _number(dew_point)
 
 

@@ -1,13 +1,14 @@
-"""source: data/source (flights and hourly weather, one file a month) in, one raw table out.
+"""source: data/source (flights and hourly weather, one file a month) in; one raw table out.
 
-This is the half of ingest that knows of flights; data/README.md describes the files.
+data/README.md describes the files.
 
-A prediction is made some hours before the scheduled departure, and each flight gets the weather
-that could be known at that moment. A report is labelled with the hour in which it was taken, mostly
-at minute 51, so it counts as available only `weather_delay_minutes` after its label. The join is
-made on that time, in UTC, where no hour is missing or repeated when the clocks change.
+A prediction is made some hours before the scheduled departure, and each flight gets the latest
+weather report that was available at that moment. A report is labelled with the hour in which it was
+taken, mostly at minute 51, so it counts as available only `weather_delay_minutes` after its label.
+The join is in UTC, where no hour is missing or repeated when the clocks change.
 
-Cancelled and diverted flights have no arrival delay, hence no outcome to learn: they are left out.
+Cancelled and diverted flights have no arrival delay, so there is no outcome to learn: they are left
+out.
 """
 
 from datetime import datetime, timedelta
@@ -68,10 +69,10 @@ def read(
 
     Args:
         folder: `YYYY-MM.parquet` with flights and `weather/YYYY-MM.parquet` with weather reports.
-        until: end of the data window; later months are not even opened. None takes all.
+        until: end of the data window; later months are not opened. None takes all.
         hours_before_departure: how long before the scheduled departure the prediction is made.
-        weather_delay_minutes: from the label of a weather report until it can be read.
-        weather_max_age_hours: a report that has been readable for longer than this is not used.
+        weather_delay_minutes: from the label of a weather report until it is available.
+        weather_max_age_hours: a report that has been available for longer than this is not used.
 
     Raises:
         UserError: when a file or column is missing, unreadable, empty or of another type.
@@ -116,7 +117,7 @@ def _months(folder: Path, until: datetime | None) -> list[Path]:
 
 
 def _flights(flights: pd.DataFrame) -> pd.DataFrame:
-    """The completed flights in the words of the contract, and `moment`, the departure in UTC."""
+    """Completed flights with the columns of the contract, and `moment`, the departure in UTC."""
     flights = flights[flights["arr_delay"].notna()]
     minutes = pd.to_timedelta(flights["sched_dep_time"] % 100, unit="min")
     departure = (flights["time_hour"] + minutes).astype("datetime64[us, UTC]")
@@ -149,13 +150,13 @@ def _flight_id(
     carrier: "pd.Series[str]",
     number: "pd.Series[str]",
 ) -> "pd.Series[str]":
-    """Such as `2013-01-01T05:15-EWR-UA-1545`, which is unique among all flights of 2013."""
+    """E.g. `2013-01-01T05:15-EWR-UA-1545`, which is unique among all flights of 2013."""
     minute = pd.Series(np.datetime_as_string(departure, unit="m"), departure.index, dtype="str")
     return minute + "-" + origin + "-" + carrier + "-" + number
 
 
 def _reports(weather: pd.DataFrame, delay_minutes: float) -> pd.DataFrame:
-    """The weather reports in the words of the contract, and `available`, the moment in UTC."""
+    """Weather reports with the columns of the contract, and `available`, the moment in UTC."""
     taken = weather["time_hour"].astype("datetime64[us, UTC]")
     measured = weather[list(MEASUREMENTS)].astype("float64").rename(columns=MEASUREMENTS)
     return measured.assign(
@@ -166,7 +167,7 @@ def _reports(weather: pd.DataFrame, delay_minutes: float) -> pd.DataFrame:
 
 
 def _local(moments: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
-    """The same moments as the clocks of New York show them."""
+    """The same moments in New York's local time."""
     return moments.dt.tz_convert(TIME_ZONE).dt.tz_localize(None)
 
 
