@@ -1,4 +1,4 @@
-"""post_gen_project: a generated folder in, its git repository and the next commands out."""
+"""post_gen_project: starts the git repository of the new project, and prints the next commands."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ def git(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def start_repository(project: Path) -> str:
-    """Make the repository and its first commit; return what the user still has to do, if anything.
+    """Create the repository and its first commit; return what the user still has to do, if anything.
 
     The project gets a repository of its own inside another one, too: DVC looks for .git beside
     .dvc, and releases, rollback and hooks belong to one project.

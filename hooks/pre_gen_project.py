@@ -1,7 +1,7 @@
-"""pre_gen_project: the answers in, nothing out; a bad answer is refused in one sentence.
+"""pre_gen_project: refuses a bad answer in one sentence.
 
-cookiecutter has them checked twice: by the filter below, named in cookiecutter.json, while it has
-made no folder yet; and by the hook, for answers that it takes from a record (`--replay`).
+Answers are checked twice: by the filter below, named in cookiecutter.json, before cookiecutter makes
+a folder; and by the hook, for answers that it takes from a record (`--replay`).
 """
 
 import json
@@ -28,7 +28,7 @@ FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
 
 
 def wrong_slug(slug: str) -> str:
-    """Say what is wrong with the name of the package, or nothing."""
+    """What is wrong with the name of the package; empty when it is valid."""
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", slug):
         return "is not a lower-case Python identifier such as flight_delays"
     if keyword.iskeyword(slug):
@@ -39,7 +39,7 @@ def wrong_slug(slug: str) -> str:
 
 
 def wrong_text(text: str) -> str:
-    """Say why this text cannot stand on one line of a file, or nothing."""
+    """Why this text cannot stand on one line of a file; empty when it can."""
     if not text.strip():
         return "is empty"
     hidden = next((character for character in text if not character.isprintable()), "")
@@ -47,7 +47,7 @@ def wrong_text(text: str) -> str:
 
 
 def wrong_remote(url: str) -> str:
-    """Say why DVC could not keep its data there, or nothing."""
+    """Why DVC could not keep its data there; empty when it could."""
     if '"' in url or "%" in url:
         return "holds \" or %, which DVC's configuration cannot keep"
     if FOLDER_OR_URL.fullmatch(url):
@@ -56,7 +56,7 @@ def wrong_remote(url: str) -> str:
 
 
 def first_fault(answers: dict[str, str]) -> str:
-    """Name the first bad answer, what is wrong with it, and what to do; empty when all are good."""
+    """The first bad answer, what is wrong with it and what to do; empty when all are valid."""
     # To a record of an older template, cookiecutter adds only what is new, and asks for that alone.
     for question in (each for each in QUESTIONS if each in answers):
         answer = answers[question]
