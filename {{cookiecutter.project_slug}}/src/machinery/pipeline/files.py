@@ -1,4 +1,4 @@
-"""files: paths in, tables and documents out; written whole or not at all."""
+"""files: reads tables and documents, and writes them whole or not at all."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -12,13 +12,13 @@ SIGNIFICANT_DIGITS = 6
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: one sentence naming the file, the place and the remedy."""
+    """A mistake that the user can fix: one sentence with the file, the place and the remedy."""
 
     exit_code = 2
 
 
 class CheckError(UserError):
-    """A check that said no: one sentence naming what it found, where, and what to do."""
+    """A check that failed: one sentence with what is wrong, where, and what to do."""
 
     exit_code = 1
 
@@ -52,7 +52,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(document: Any, path: Path) -> None:
-    """Write indented JSON; floats keep six significant digits, since noise beyond is no change."""
+    """Write indented JSON; floats keep six significant digits, since further ones are noise."""
     write_text(json.dumps(rounded(document), indent=2, ensure_ascii=False) + "\n", path)
 
 
@@ -72,7 +72,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write UTF-8 text with LF line ends, on every system alike."""
+    """Write UTF-8 text with LF line ends on every system."""
     replace(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
 
 

@@ -1,4 +1,4 @@
-"""params: params.yaml in, one checked section for each stage out. No dial has a hidden default."""
+"""params: params.yaml in; one checked section for each stage out. Nothing has a hidden default."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -21,7 +21,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """One section of params.yaml: every key is needed, none is unknown."""
+    """One section of params.yaml: every key is required, and no other is allowed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -34,7 +34,7 @@ class Ingest(Section):
 
 
 class Validate(Section):
-    """`window_days` is the newest window, held against the reference window before it."""
+    """`window_days` is the newest window, compared with the reference window before it."""
 
     quarantine_limit: Annotated[float, Field(ge=0, lt=1)]
     window_days: Count
@@ -42,7 +42,7 @@ class Validate(Section):
 
 
 class Leakage(Section):
-    """`limit` is of the score of one feature alone; `allow` is probe → column → reason."""
+    """`limit` is for the score of one feature alone; `allow` is probe → column → reason."""
 
     limit: Annotated[float, Field(gt=0.5, le=1)]
     rows: Annotated[int, Field(ge=100)]
@@ -60,7 +60,7 @@ class Split(Section):
 
 
 class Featurize(Section):
-    """`batch_rows` bounds the memory: so many rows are turned into features at a time."""
+    """`batch_rows` at a time are turned into features, which bounds the memory."""
 
     batch_rows: Count
 
@@ -101,14 +101,14 @@ class Train(Section):
 
 
 class Select(Section):
-    """The headline metric decides; `coverage` is what the prediction sets or intervals promise."""
+    """The headline metric decides; `coverage` is nominal, of prediction sets or intervals."""
 
     headline: str
     coverage: Share
 
 
 class Importance(Section):
-    """Permutation importance: on so many test rows, each feature shuffled so many times."""
+    """Permutation importance: on `rows` test rows, each feature shuffled `repeats` times."""
 
     rows: Count
     repeats: Count
@@ -143,7 +143,7 @@ class Gate(Section):
 
 
 class Card(Section):
-    """What only people can say of the model; the rest of the card is filled from the run."""
+    """What only people can say of the model; the rest of the card comes from the run."""
 
     intended_use: str
     out_of_scope: str
@@ -168,7 +168,11 @@ def load(section: type[S]) -> S:
 
 
 def parse(section: type[S], document: Mapping[str, Any]) -> S:
-    """Check one section of a params document; every fault is told in one sentence."""
+    """Check one section of a params document.
+
+    Raises:
+        UserError: naming every wrong place.
+    """
     name = section.__name__.lower()
     known = [each.__name__.lower() for each in SECTIONS]
     if unknown := [key for key in document if key not in known]:
@@ -188,7 +192,7 @@ def _fault(section: str, fault: Any) -> str:
         case "missing":
             return f"{place} is missing; add it"
         case "extra_forbidden":
-            return f"{place} is not a known parameter; remove it or mend its name"
+            return f"{place} is not a known parameter; remove it or fix its name"
         case "timezone_naive":
             return f"{place} is {fault['input']}; take the time zone off, as the data has none"
         case "value_error":

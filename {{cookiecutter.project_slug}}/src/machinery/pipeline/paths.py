@@ -1,4 +1,4 @@
-"""paths: where each file of the pipeline lies, relative to the project's folder."""
+"""paths: where the files of a project lie, relative to its folder."""
 
 from pathlib import Path
 
@@ -31,5 +31,5 @@ PLOTS = Path("reports/plots")
 GATE = Path("reports/gate.json")
 MODEL_CARD = Path("reports/model_card.md")
 PAGE = Path("reports/index.html")
-VERSION = Path("version.json")  # of a version that was packed for distribution
+VERSION = Path("version.json")  # of a packed version
 PLOT_CACHE = Path(".dvc/tmp/matplotlib")

@@ -1,4 +1,4 @@
-"""progress: work in, the same out; what is going on shown at a terminal, silence elsewhere."""
+"""progress: shows what is going on at a terminal, and nothing elsewhere."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ Item = TypeVar("Item")
 
 
 def watched() -> bool:
-    """Whether somebody looks on: standard error is a terminal, and not that of a CI job."""
+    """Whether standard error is a terminal, and not that of a CI job."""
     in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
     return sys.stderr.isatty() and not in_ci
 
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
-    """The items, with a progress bar on standard error when that is watched."""
+    """The items, with a progress bar on standard error when that is a terminal."""
     if not watched():
         return items
     from rich.progress import track as bar
@@ -30,9 +30,9 @@ def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
-    """A line on standard error, when that is watched, that counts the seconds of the work within.
+    """Count the seconds of the work within on standard error, when that is a terminal.
 
-    Bars of parts that can be counted stand below it.
+    Progress bars of `track` stand below that line.
     """
     if not watched():
         yield
@@ -47,7 +47,7 @@ def busy(what: str) -> Iterator[None]:
 
 @cache
 def _console() -> "Console":
-    """The one for all, since a line and a bar on two of them would overwrite each other."""
+    """One for all: lines and bars on two consoles would overwrite each other."""
     from rich.console import Console
 
     return Console(stderr=True)
