@@ -4,7 +4,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-COMMAND = "{{ cookiecutter.__command }}"
 # cruft bakes again, out of sight, to compare versions of the template: a repository in there would
 # break its update. It leaves no _output_dir, and writes its own record only after this hook.
 OUTPUT_DIR_IS_KNOWN: str = "{{ '_output_dir' in cookiecutter }}"
@@ -17,7 +16,7 @@ def git(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def start_repository(project: Path) -> str:
-    """Create the repository and its first commit; return what the user still has to do, if anything.
+    """Create the repository and its first commit; return what is left to the user, if anything.
 
     The project gets a repository of its own inside another one, too: DVC looks for .git beside
     .dvc, and releases, rollback and hooks belong to one project.
@@ -57,7 +56,7 @@ def next_commands(project: Path) -> str:
         "    make setup                  installs everything into .venv, once\n"
         "    source .venv/bin/activate\n"
         "    dvc repro                   runs the whole pipeline\n"
-        f"    {COMMAND + ' show':<26}  shows the figures, and where to look"
+        f"    {project.name.replace('_', '-') + ' show':<26}  shows the metrics and the gate"
     )
 
 

@@ -1,13 +1,14 @@
 """pre_gen_project: refuses a bad answer in one sentence.
 
-Answers are checked twice: by the filter below, named in cookiecutter.json, before cookiecutter makes
-a folder; and by the hook, for answers that it takes from a record (`--replay`).
+Answers are checked twice: by the filter below, named in cookiecutter.json, before any folder is
+made; and by the hook, for answers that cookiecutter takes from a record (`--replay`).
 """
 
 import json
 import keyword
 import re
 import sys
+from typing import Any
 
 from cookiecutter.exceptions import FailedHookException
 from jinja2 import Environment
@@ -24,6 +25,7 @@ TAKEN = """
     scikit_learn scipy scipy_stubs skl2onnx sklearn starlette structlog tests typer types_pyyaml uv
     uvicorn uvloop yaml yamllint zizmor
 """
+LONGEST_SLUG = 50
 FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
 
 
@@ -31,6 +33,8 @@ def wrong_slug(slug: str) -> str:
     """What is wrong with the name of the package; empty when it is valid."""
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", slug):
         return "is not a lower-case Python identifier such as flight_delays"
+    if len(slug) > LONGEST_SLUG:
+        return f"is longer than {LONGEST_SLUG} characters"
     if keyword.iskeyword(slug):
         return "is a keyword of Python"
     if slug in sys.stdlib_module_names:
@@ -55,11 +59,13 @@ def wrong_remote(url: str) -> str:
     return "is neither s3://bucket/prefix nor a folder that begins with ../ or /"
 
 
-def first_fault(answers: dict[str, str]) -> str:
+def first_fault(answers: dict[str, Any]) -> str:
     """The first bad answer, what is wrong with it and what to do; empty when all are valid."""
     # To a record of an older template, cookiecutter adds only what is new, and asks for that alone.
     for question in (each for each in QUESTIONS if each in answers):
         answer = answers[question]
+        if not isinstance(answer, str):
+            return f"{question} is {json.dumps(answer)}, not text: choose another."
         fault = wrong_text(answer)
         if question == "project_slug":
             fault = wrong_slug(answer)
@@ -67,6 +73,31 @@ def first_fault(answers: dict[str, str]) -> str:
             fault = fault or wrong_remote(answer)
         if fault:
             return f"{question} {json.dumps(answer)} {fault}: choose another."
+    return ""
+
+
+def derived(answers: dict[str, str]) -> dict[str, str]:
+    """The private variables, which cookiecutter.json derives from the answers."""
+
+    def escaped(text: str) -> str:
+        return text.replace("\\", "\\\\").replace('"', '\\"')
+
+    url = answers["remote_url"]
+    return {
+        "__fault": "",
+        "__command": answers["project_slug"].replace("_", "-"),
+        "__project_name_escaped": escaped(answers["project_name"]),
+        "__description_escaped": escaped(answers["description"]),
+        "__author_escaped": escaped(answers["author"]),
+        "__remote_url_in_dvc_folder": f"../{url}" if url.startswith("../") else url,
+    }
+
+
+def wrong_private(answers: dict[str, str]) -> str:
+    """Name a private variable that a record sets to something else; empty when all are right."""
+    for name, value in derived(answers).items():
+        if answers.get(name, value) != value:
+            return f"{name} must be {json.dumps(value)}, to fit the answers: change the record."
     return ""
 
 
@@ -93,4 +124,4 @@ if __name__ == "__main__":
     # Answers are data, never code: tojson writes ASCII and escapes every single quote and newline,
     # so that nothing a user types can end this raw string.
     answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
-    sys.exit(first_fault(answers) or None)
+    sys.exit(first_fault(answers) or wrong_private(answers) or None)

@@ -355,16 +355,53 @@ def test_answers_from_a_record_are_checked_too(tmp_path: Path) -> None:
     subprocess.run([*cookiecutter, "--no-input", TEMPLATE], cwd=tmp_path, check=True)
     record = Path.home() / f".cookiecutter_replay/{TEMPLATE.name}.json"
     context = json.loads(record.read_text(encoding="utf-8"))
-    for name in ("__fault", "_extensions"):  # a template of before wrote neither
+    for name in ("__fault", "_extensions"):  # an older template wrote neither
         del context["cookiecutter"][name]
     for slug, status in (("flow", 0), ("pandas", 1)):
-        context["cookiecutter"]["project_slug"] = slug
+        context["cookiecutter"] |= {"project_slug": slug, "__command": slug}
         mine = tmp_path / "mine.json"
         mine.write_text(json.dumps(context), encoding="utf-8")
         command = [*cookiecutter, "--replay-file", mine, TEMPLATE]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True)
         assert done.returncode == status, done.stdout
         assert (tmp_path / slug).exists() == (status == 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["__command", "__project_name_escaped", "__author_escaped", "__remote_url_in_dvc_folder"],
+)
+def test_private_variables_of_a_record_are_refused(tmp_path: Path, name: str) -> None:
+    command: list[str | Path] = [sys.executable, "-m", "cookiecutter", "--default-config"]
+    subprocess.run([*command, "--no-input", TEMPLATE], cwd=tmp_path, check=True)
+    record = Path.home() / f".cookiecutter_replay/{TEMPLATE.name}.json"
+    context = json.loads(record.read_text(encoding="utf-8"))
+    context["cookiecutter"] |= {name: HOSTILE["code after double quotes"], "project_slug": "flow"}
+    if name != "__command":
+        context["cookiecutter"]["__command"] = "flow"
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps(context), encoding="utf-8")
+    done = subprocess.run(
+        [*command, "--replay-file", mine, TEMPLATE], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert f"{name} must be " in done.stdout + done.stderr
+    assert not (tmp_path / "flow").exists()
+    assert list(tmp_path.rglob("pwned")) == []
+
+
+@pytest.mark.parametrize("answer", [None, 3, ["a"], {"a": 1}, True])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_that_is_not_text_is_refused(
+    hook: ModuleType, question: str, answer: object
+) -> None:
+    answers = dict.fromkeys(QUESTIONS, "good") | {"remote_url": "../good", question: answer}
+    assert hook.first_fault(answers).startswith(f"{question} is {json.dumps(answer)}, not text")
+
+
+def test_a_very_long_slug_is_refused(hook: ModuleType) -> None:
+    assert hook.wrong_slug("a" * 300) == "is longer than 50 characters"
+    assert hook.wrong_slug("a" * 50) == ""
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())

@@ -1,7 +1,7 @@
 """candidates: the models that compete, simplest first.
 
-To add a candidate, write a function that returns what numbers go through, what categories go through
-and the estimator; enter it in CANDIDATES, and name it in params.yaml under train.models and
+To add a candidate, write a function that returns what numbers go through, what categories go
+through and the estimator; enter it in CANDIDATES, and name it in params.yaml under train.models and
 train.hyperparameters.
 
 Missing numbers arrive as NaN, and the service sees categories that training never saw: the encoders
