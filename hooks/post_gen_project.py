@@ -32,7 +32,7 @@ def start_repository(project: Path) -> str:
         return "The folder is a git repository already: look at `git diff` and commit yourself."
     inside_another = git("-C", str(project.parent), "check-ignore", "-q", project.name)
     git("init", "--quiet", "-b", "main")
-    git("add", ".")
+    git("-c", "core.excludesFile=", "add", ".")  # all that was baked, whatever is ignored elsewhere
     commit = git("commit", "--quiet", "--message", "First commit")
     if commit.returncode:
         return (

@@ -276,6 +276,36 @@ def test_generating_needs_no_network_and_no_dvc(tmp_path: Path) -> None:
     assert (tmp_path / "flight_delays" / ".git").is_dir()
 
 
+def test_a_global_ignore_file_keeps_nothing_out_of_git(tmp_path: Path) -> None:
+    (tmp_path / "ignore").write_text("*.lock\ndata/\nreports\n*.json\ndocs/\n", encoding="utf-8")
+    settings = tmp_path / "gitconfig"
+    excludes = f"\n[core]\n    excludesFile = {tmp_path / 'ignore'}\n"
+    settings.write_text(GIT_SETTINGS + excludes, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+        baked = bake(tmp_path)
+        tracked = set(baked.run("git", "ls-files").stdout.split())
+        assert {"requirements.lock", "requirements-serve.lock", "data/source.dvc"} <= tracked
+        assert "docs/canvas.md" in tracked
+        for name in (
+            "dvc.lock",
+            "models/model.json",
+            "reports/gate.json",
+            "reports/plots/roc.json",
+        ):
+            path = baked.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}", encoding="utf-8")
+        added = baked.run("git", "add", "--dry-run", ".").stdout
+        for name in (
+            "dvc.lock",
+            "models/model.json",
+            "reports/gate.json",
+            "reports/plots/roc.json",
+        ):
+            assert name in added, added
+
+
 def test_baking_over_a_repository_commits_nothing(tmp_path: Path) -> None:
     baked = bake(tmp_path)
     (baked.path / "mine.txt").write_text("mine\n", encoding="utf-8")
