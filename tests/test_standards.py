@@ -88,6 +88,37 @@ def test_a_second_setup_installs_nothing(copy: BakedProject) -> None:
     assert copy.run("make", "setup").stdout == ""
 
 
+def test_setup_in_a_copied_folder_makes_a_venv_of_its_own(
+    project: BakedProject, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    project.run("cp", "-a", ".", copy)  # with .venv, as people copy
+    moved = BakedProject(copy, project.environment)
+    moved.run("make", "setup", PATH=f"{copy / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
+    assert str(copy) in (copy / ".venv/bin/flight-delays").read_text(encoding="utf-8")
+    where = "import flight_delays; print(flight_delays.__file__)"
+    assert moved.run(copy / ".venv/bin/python", "-c", where).stdout.startswith(str(copy))
+    assert moved.run("make", "setup").stdout == ""
+
+
+@pytest.mark.parametrize("how", ["environment", "pip.conf"])
+def test_setup_takes_packages_from_the_index_that_pip_is_told_of(
+    project: BakedProject, tmp_path: Path, how: str
+) -> None:
+    mirror = "http://127.0.0.1:9/simple"  # where nothing listens
+    file = str(tmp_path / "pip.conf")
+    Path(file).write_text(f"[global]\nindex-url = {mirror}\n", encoding="utf-8")
+    places = {"environment": ("PIP_INDEX_URL", mirror), "pip.conf": ("PIP_CONFIG_FILE", file)}
+    name, value = places[how]
+    copy = project.copy(tmp_path / "work" / project.path.name)
+    (copy.path / ".venv").unlink()
+    done = copy.run("make", "setup", check=False, **{name: value})
+    assert done.returncode == 2
+    assert "127.0.0.1:9" in done.stdout
+    assert not copy.has_file(".venv/installed")
+
+
 def test_setup_without_the_data_leaves_it_to_dvc_pull(copy: BakedProject) -> None:
     copy.run("rm", "-r", "data/source", ".dvc/cache")
     copy.run("make", "setup")
