@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable
 
 import onnxruntime
-from machinery.bulk.rows import to_numpy
-from machinery.bulk.source import Position, Source
+from flight_delays import features
+from machinery.bulk.places import place
+from machinery.bulk.source import Source
+from machinery.pipeline.data import checks
+from machinery.pipeline.data.columns import arrays, whole
 from machinery.pipeline.model.scoring import Scorer
 
 ROUNDS = 5
@@ -27,23 +30,27 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measure."""
-    scorer = Scorer()
-    batches = [batch.table for batch in Source(sys.argv[1]).batches(Position())]
+    scorer = Scorer(features)
+    batches = [batch.table for batch in Source(place(sys.argv[1])).batches()]
     raw = [
-        {name: to_numpy(table[name].combine_chunks()) for name in scorer.columns}
+        arrays(
+            checks.check({name: whole(table[name]) for name in scorer.columns}, scorer.contract)[0],
+            scorer.columns,
+            scorer.contract,
+        )
         for table in batches
     ]
-    features = [scorer.features(columns) for columns in raw]
+    made = [scorer.features(columns) for columns in raw]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession("models/model.onnx", options)
-    feeds = [{name: array.reshape(-1, 1) for name, array in each.items()} for each in features]
-    found: dict[str, list[float]] = {"onnxruntime": [], "model part": [], "features": []}
+    feeds = [{name: array.reshape(-1, 1) for name, array in each.items()} for each in made]
+    spent: dict[str, list[float]] = {"onnxruntime": [], "model part": [], "features": []}
     for _ in range(ROUNDS):
-        found["onnxruntime"].append(seconds(lambda: [session.run(None, feed) for feed in feeds]))
-        found["model part"].append(seconds(lambda: [scorer.score(each) for each in features]))
-        found["features"].append(seconds(lambda: [scorer.features(each) for each in raw]))
-    print(json.dumps({"rows": sum(map(len, batches)), **found}))
+        spent["onnxruntime"].append(seconds(lambda: [session.run(None, feed) for feed in feeds]))
+        spent["model part"].append(seconds(lambda: [scorer.score(each) for each in made]))
+        spent["features"].append(seconds(lambda: [scorer.features(each) for each in raw]))
+    print(json.dumps({"rows": sum(map(len, batches)), **spent}))
 
 
 if __name__ == "__main__":

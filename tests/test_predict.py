@@ -43,12 +43,6 @@ table["flight_id"] += "-" + table.index.astype(str)
 table.loc[table.index % 1000 == 7, "distance"] = -1.0
 table.to_parquet(sys.argv[1], index=False, row_group_size=30_000)
 """
-IN_PARTS = """
-import sys
-from machinery.bulk.run import Options, predict
-from flight_delays import features
-predict(features, *sys.argv[1:3], Options(part_rows=20_000, resume="--resume" in sys.argv))
-"""
 SPOIL = """
 import pandas as pd
 table = pd.read_parquet("data/test.parquet").head(10)
@@ -65,7 +59,7 @@ print(json.dumps(pq.read_table(sys.argv[1]).to_pylist(), default=str))
 """
 WITHOUT = """
 import sys
-for name in ("sklearn", "skl2onnx", "dvc", "pandera", "matplotlib"):
+for name in ("sklearn", "skl2onnx", "dvc", "scipy", "matplotlib"):
     sys.modules[name] = None
 from flight_delays.__main__ import command
 command()
@@ -80,10 +74,6 @@ def here(reproduced: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out.parquet"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def exits(project: BakedProject, code: int, *command: str | Path, **environment: str) -> str:
@@ -126,14 +116,14 @@ def test_a_csv_file_is_answered_as_the_parquet_file_it_was_made_from(
     here.run("python", "-c", COMPARE, tmp_path / "out.csv")
 
 
-def test_unknown_texts_and_missing_values_are_answered_and_what_breaks_the_contract_is_put_aside(
+def test_unknown_texts_and_missing_values_are_answered_and_what_breaks_the_contract_is_quarantined(
     here: BakedProject, out: Path
 ) -> None:
     here.run("python", "-c", SPOIL)
     refused = exits(here, 1, "odd.parquet", out)
     assert "2 of 10 rows break the contract, more than --max-bad 0.01" in refused
     assert not out.exists()
-    said = exits(here, 0, "odd.parquet", out, "--resume", "--max-bad", "0.2")
+    said = exits(here, 0, "odd.parquet", out, "--force", "--max-bad", "0.2")
     assert "8 rows by model unreleased-" in said
     assert "carrier is not among the allowed values: 1" in said
     assert "distance is empty where the contract says nullable: false: 1" in said
@@ -159,35 +149,19 @@ def test_bulk_needs_none_of_the_packages_that_train(here: BakedProject, out: Pat
     here.run("python", "-c", COMPARE, out)
 
 
-def test_a_run_killed_again_and_again_comes_to_the_same_bytes(
+def test_a_killed_run_leaves_no_output_and_does_not_hinder_the_next(
     here: BakedProject, tmp_path: Path
 ) -> None:
-    here.run("python", "-c", MANY, "many.parquet", "50")
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    here.run("python", "-c", IN_PARTS, "many.parquet", tmp_path / "whole/out.parquet")
-    target, kills = tmp_path / "killed/out.parquet", 0
-    while not killed_after_another_part(here, target):
-        kills += 1
-        assert kills < 20
-    assert kills > 1
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert sorted(contents(tmp_path / "whole")) == ["out.bad.parquet", "out.parquet"]
-
-
-def killed_after_another_part(project: BakedProject, target: Path) -> bool:
-    """Go on, and kill once a part was added; True when it was done before."""
-    work = target.with_name(f".{target.name}.unfinished")
-    before = len(list(work.glob("done-*")))
-    command = ["python", "-c", IN_PARTS, "many.parquet", str(target), "--resume"]
-    with subprocess.Popen(command, cwd=project.path, env=project.environment) as process:
+    here.run("python", "-c", MANY, "many.parquet", "100")
+    command = ["flight-delays", "predict", "many.parquet", str(tmp_path / "out.parquet")]
+    with subprocess.Popen(command, cwd=here.path, env=here.environment) as process:
         limit = time.monotonic() + WITHIN
-        while process.poll() is None and time.monotonic() < limit:
-            if len(list(work.glob("done-*"))) > before:
-                process.send_signal(signal.SIGKILL)
+        while not list(tmp_path.glob(".out.parquet.*/good")) and time.monotonic() < limit:
             time.sleep(0.01)
-    assert process.returncode in (0, -signal.SIGKILL)
-    return process.returncode == 0
+        process.send_signal(signal.SIGKILL)
+    assert not list(tmp_path.glob("out*"))
+    exits(here, 0, *command[2:])
+    assert {path.name for path in tmp_path.glob("out*")} == {"out.parquet", "out.bad.parquet"}
 
 
 def test_a_terminal_sees_rows_a_second_and_a_pipe_sees_nothing(
@@ -235,12 +209,14 @@ def test_files_in_s3_are_read_and_written_like_others(
     server.rclone("copyto", here.path / "data/test.parquet", ":s3:bucket/in/a.parquet")
     exits(user, 0, "s3://bucket/in", "s3://bucket/out.parquet")
     exits(user, 0, "s3://bucket/in/a.parquet", "s3://bucket/parts/")
-    server.rclone("copyto", here.path / "data/test.parquet", ":s3:bucket/parts/part-000007.parquet")
+    source = here.path / "data/test.parquet"
+    server.rclone("copyto", source, ":s3:bucket/parts/part-000007.parquet")
     exits(user, 0, "data/test.parquet", "s3://bucket/parts/", "--force")
     assert "part-000007" not in server.rclone("ls", ":s3:bucket/parts"), "a part of the old output"
     assert server.names("bucket") == {
         "in/a.parquet",
         "out.parquet",
+        "parts/_predicted.json",
         "parts/part-000000.parquet",
     }
     for name in ("out.parquet", "parts/part-000000.parquet"):
@@ -251,4 +227,4 @@ def test_files_in_s3_are_read_and_written_like_others(
     )
     assert "AWS_ENDPOINT_URL" in wrong
     assert "is missing" in exits(user, 2, "s3://bucket/nothing", "s3://bucket/new.parquet")
-    assert len(server.names("bucket")) == 3
+    assert len(server.names("bucket")) == 4

@@ -3,8 +3,9 @@
 import gzip
 import json
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,16 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
-from machinery.bulk.run import Options, predict
-from machinery.bulk.source import Position, Source
+from machinery.bulk.run import Options
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import CheckError, UserError
 from machinery.pipeline.model.answers import Answers
 
-from machinery.bulk import rows, run, source, storage, work
+from machinery.bulk import run, source
+from machinery.pipeline.data import contract as contracts
 
 
-class HalfOfSize:
+class TenthOfSize:
     """Stands in for the model: the probability is a tenth of the size, 0.5 where it is missing."""
 
     def __init__(self, contract: Contract) -> None:
@@ -37,9 +38,22 @@ class HalfOfSize:
 @pytest.fixture(autouse=True)
 def _small(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in model, and batches of ten rows."""
-    monkeypatch.setattr(run, "open_model", lambda folder: HalfOfSize(contract))
+    monkeypatch.setattr(run, "open_model", lambda features, folder: TenthOfSize(contract))
     monkeypatch.setattr(source, "BATCH_ROWS", 10)
     monkeypatch.setattr(source, "BLOCK_BYTES", 400)
+
+
+def predict(given: str | Path, wanted: str | Path, **options: Any) -> dict[str, Any]:
+    return run.predict(ModuleType("features"), str(given), str(wanted), Options(**options))
+
+
+def refuses(given: str | Path, wanted: str | Path, sentence: str, **options: Any) -> None:
+    """The command is refused with the sentence, and every byte stays as it was."""
+    folder = Path(given).parent
+    before = contents(folder)
+    with pytest.raises(UserError, match=sentence):
+        predict(given, wanted, **options)
+    assert contents(folder) == before
 
 
 def table_of(count: int, **changes: Any) -> pa.Table:
@@ -54,13 +68,19 @@ def table_of(count: int, **changes: Any) -> pa.Table:
     )
 
 
-def write(path: Path, table: pa.Table) -> str:
+def write(path: Path, table: pa.Table) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         csv.write_csv(table, path)
     else:
         pq.write_table(table, path, row_group_size=25)
-    return str(path)
+    return path
+
+
+def text(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
 
 
 def read(path: Path) -> pa.Table:
@@ -78,7 +98,7 @@ def test_every_row_is_there_with_all_its_columns_and_its_prediction(
     tmp_path: Path, given: str, wanted: str
 ) -> None:
     table = table_of(101)
-    summary = predict(write(tmp_path / given, table), str(tmp_path / wanted), Options(part_rows=30))
+    summary = predict(write(tmp_path / given, table), tmp_path / wanted)
     assert (summary["rows"], summary["predicted"], summary["bad"]) == (101, 101, 0)
     found = read(tmp_path / wanted)
     assert found.select(table.schema.names).to_pylist() == table.to_pylist()
@@ -93,26 +113,20 @@ def test_every_row_is_there_with_all_its_columns_and_its_prediction(
         "model_version",
     ]
     assert set(found["model_version"].to_pylist()) == {"unreleased-01234567"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([given, wanted])
+    assert {path.name for path in tmp_path.iterdir()} == {given, wanted}
 
 
-def test_a_folder_of_files_becomes_a_folder_of_parts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_folder_of_files_becomes_a_folder_of_parts(tmp_path: Path, kind: str) -> None:
     for name in ("b", "a"):
-        write(tmp_path / "in" / f"{name}.parquet", table_of(40, note=[name] * 40))
+        write(tmp_path / f"in/{name}.{kind}", table_of(40, note=[name] * 40))
     (tmp_path / "in/_SUCCESS").touch()
-    summary = predict(str(tmp_path / "in"), str(tmp_path / "out"), Options(part_rows=30))
-    parts = sorted((tmp_path / "out").iterdir())
-    assert [path.name for path in parts] == [f"part-{at:06}.parquet" for at in range(3)]
-    assert [len(read(part)) for part in parts] == [35, 30, 15]  # of whole batches
-    assert read(tmp_path / "out")["note"].to_pylist() == ["a"] * 40 + ["b"] * 40
+    summary = predict(tmp_path / "in", tmp_path / "out", part_rows=30)
+    parts = sorted((tmp_path / "out").glob("part-*"))
+    assert len(parts) > 2
+    notes = [note for part in parts for note in read(part)["note"].to_pylist()]
+    assert notes == ["a"] * 40 + ["b"] * 40
     assert summary["output"] == str(tmp_path / "out")
-
-
-def test_each_part_of_a_csv_folder_has_its_header(tmp_path: Path) -> None:
-    predict(write(tmp_path / "in.csv", table_of(60)), f"{tmp_path}/out/", Options(part_rows=20))
-    parts = sorted((tmp_path / "out").iterdir())
-    assert len(parts) > 1
-    assert sum(len(read(part)) for part in parts) == 60
 
 
 @pytest.mark.parametrize("given", ["in.parquet", "in.csv"])
@@ -122,9 +136,8 @@ def test_bad_rows_go_to_a_file_of_their_own_with_number_and_reason(
     table = table_of(40)
     sizes, colours = table["size"].to_pylist(), table["colour"].to_pylist()
     sizes[3], sizes[25], colours[25] = 99.0, -1.0, "green"
-    table = table_of(40, size=sizes, colour=colours)
-    name = write(tmp_path / given, table)
-    summary = predict(name, str(tmp_path / "out.parquet"), Options(max_bad=0.1))
+    name = write(tmp_path / given, table_of(40, size=sizes, colour=colours))
+    summary = predict(name, tmp_path / "out.parquet", max_bad=0.1)
     assert summary["violations"] == {
         "size is outside 0 to 10": 2,
         "colour is not among the allowed values": 1,
@@ -134,40 +147,52 @@ def test_bad_rows_go_to_a_file_of_their_own_with_number_and_reason(
         (4, "size is outside 0 to 10"),
         (26, "size is outside 0 to 10; colour is not among the allowed values"),
     ]
-    assert bad[0]["bad_file"] == name
-    assert bad[0]["note"] == "kept, 3"
+    assert (bad[0]["bad_file"], bad[0]["note"]) == (str(name), "kept, 3")
     kept = read(tmp_path / "out.parquet")["id"].to_pylist()
     assert kept == [f"row {number}" for number in range(40) if number not in (3, 25)]
 
 
 def test_lines_that_are_no_rows_are_bad_rows(tmp_path: Path) -> None:
-    path = tmp_path / "in.csv"
     lines = [f"row {at},{at % 10},red" for at in range(60)]
     lines[5], lines[40] = "row 5,1", "row 40,1,red,more"
-    path.write_text("id,size,colour\n" + "\n".join(lines) + "\nlast\n", encoding="utf-8")
-    summary = predict(str(path), str(tmp_path / "out.csv"), Options(max_bad=0.2))
+    path = text(tmp_path / "in.csv", "id,size,colour\n" + "\n".join(lines) + "\nlast\n")
+    summary = predict(path, tmp_path / "out.csv", max_bad=0.2)
     assert (summary["rows"], summary["bad"]) == (61, 3)
     bad = read(tmp_path / "out.bad.csv").to_pylist()
     assert [row["bad_row"] for row in bad] == [6, 41, 61]
     assert bad[0]["bad_reason"] == "'row 5,1' has 2 fields, not 3"
 
 
-def test_a_value_that_is_no_number_is_a_bad_row_of_csv(tmp_path: Path) -> None:
-    path = tmp_path / "in.csv"
-    path.write_text('id,size,colour\na,1,red\nb,much,red\n"c\nd",,blue\n', encoding="utf-8")
-    predict(str(path), str(tmp_path / "out.csv"), Options(max_bad=0.5))
-    assert read(tmp_path / "out.bad.csv").to_pylist()[0]["size"] == "much"
+def test_values_of_csv_are_read_row_by_row_and_quotes_do_not_fill_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    path = text(tmp_path / "in.csv", 'id,size,colour\na,1,red\nb,much,red\n"c\nd",,blue\n"","1",""')
+    predict(path, tmp_path / "out.csv", max_bad=0.5)
+    bad = read(tmp_path / "out.bad.csv").to_pylist()
+    assert bad[0]["size"] == "much"
+    assert bad[1]["bad_reason"].startswith("id is empty")
     assert read(tmp_path / "out.csv")["id"].to_pylist() == ["a", "c\nd"]
 
 
-def test_too_many_bad_rows_leave_no_output_and_can_be_let_pass_later(tmp_path: Path) -> None:
-    table = table_of(40, size=[99.0] * 10 + [1.0] * 30)
-    name, out = write(tmp_path / "in.parquet", table), tmp_path / "out.parquet"
+def test_a_boolean_column_of_csv_is_read(
+    tmp_path: Path, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document["columns"]["sold"] = document["columns"]["size"] | {"type": "boolean", "allowed": None}
+    model = TenthOfSize(contracts.parse(document))
+    monkeypatch.setattr(run, "open_model", lambda features, folder: model)
+    path = text(tmp_path / "in.csv", "id,size,colour,sold\na,1,red,true\nb,1,red,\nc,1,red,no\n")
+    assert predict(path, tmp_path / "out.parquet", max_bad=0.5)["bad"] == 1
+    assert read(tmp_path / "out.parquet")["sold"].to_pylist() == [True, None]
+
+
+def test_too_many_bad_rows_leave_no_output_and_can_be_let_pass(tmp_path: Path) -> None:
+    name = write(tmp_path / "in.parquet", table_of(40, size=[99.0] * 10 + [1.0] * 30))
+    out = tmp_path / "out.parquet"
     with pytest.raises(CheckError, match=r"10 of 40 rows .* size is outside 0 to 10, 10 times"):
-        predict(name, str(out), Options())
+        predict(name, out)
     assert not out.exists()
     assert len(read(tmp_path / "out.bad.parquet")) == 10
-    predict(name, str(out), Options(resume=True, max_bad=0.25))
+    predict(name, out, force=True, max_bad=0.25)
     assert len(read(out)) == 30
 
 
@@ -175,117 +200,115 @@ def test_a_run_stops_as_soon_as_too_many_are_certain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[int] = []
-    score = rows.RowScorer.__call__
+    read_all = source.Source.batches
 
-    def counted(self: rows.RowScorer, batch: source.Batch) -> rows.Predicted:
-        taken.append(len(batch.table))
-        return score(self, batch)
+    def counted(self: source.Source) -> Any:
+        for batch in read_all(self):
+            taken.append(len(batch.table))
+            yield batch
 
-    monkeypatch.setattr(rows.RowScorer, "__call__", counted)
-    name = write(tmp_path / "in.parquet", table_of(1000, size=[99.0] * 1000))
+    monkeypatch.setattr(source.Source, "batches", counted)
     with pytest.raises(CheckError):
-        predict(name, str(tmp_path / "out"), Options(part_rows=50))
+        predict(
+            write(tmp_path / "in.parquet", table_of(1000, size=[99.0] * 1000)), tmp_path / "out"
+        )
     assert sum(taken) < 200
 
 
-class Killed(BaseException):
-    """As if the process ended here."""
-
-
-def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End the run before its nth change of the disk; no clean-up is done but that of `with`."""
-    left = iter(range(step, -1, -1))
-    for name in ("write", "note", "finish_bad", "finish", "_join", "_write"):
-        original = getattr(work.Work, name)
-
-        def step_or_die(*given: Any, original: Any = original, **named: Any) -> Any:
-            if not next(left, 0):
-                raise Killed
-            return original(*given, **named)
-
-        monkeypatch.setattr(work.Work, name, step_or_die)
-
-
-@pytest.mark.parametrize("given", ["in.parquet", "in.csv"])
-@pytest.mark.parametrize("wanted", ["out.parquet", "out.csv", "out.parquet/"])
-def test_a_run_ended_anywhere_goes_on_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, wanted: str
-) -> None:
-    table = table_of(100, size=[99.0, *[float(at % 11) for at in range(99)]])
-    name = write(tmp_path / given, table)
-    options = Options(part_rows=30, max_bad=0.1)
-    predict(name, f"{tmp_path}/whole/{wanted}", options)
-    for step in range(30):
-        folder = tmp_path / str(step)
-        with monkeypatch.context() as patch:
-            killed_at(step, patch)
-            try:
-                predict(name, f"{folder}/{wanted}", options)
-                break
-            except Killed:
-                pass
-        predict(name, f"{folder}/{wanted}", options._replace(resume=True, threads=1))
-        assert contents(folder) == contents(tmp_path / "whole")
-    assert step > 8
-
-
-@pytest.mark.parametrize("wanted", ["out.parquet", "out.csv", "out.parquet/"])
-def test_a_run_ended_when_its_output_was_in_place_is_finished(
+@pytest.mark.parametrize("wanted", ["out.parquet", "out.csv", "out/"])
+def test_a_run_that_ends_early_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
 ) -> None:
-    name, move = write(tmp_path / "in.parquet", table_of(10)), storage.Disk.move
-
-    def move_and_die(self: storage.Disk, path: str, target: str) -> None:
-        move(self, path, target)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(storage.Disk, "move", move_and_die)
-        with pytest.raises(Killed):
-            predict(name, f"{tmp_path}/ended/{wanted}", Options())
-    predict(name, f"{tmp_path}/whole/{wanted}", Options())
-    predict(name, f"{tmp_path}/ended/{wanted}", Options(resume=True))
-    assert contents(tmp_path / "ended") == contents(tmp_path / "whole")
+    name = write(tmp_path / "in.parquet", table_of(100))
+    monkeypatch.setattr(TenthOfSize, "answers", broken_after(TenthOfSize.answers, 3))
+    refuses(name, f"{tmp_path}/{wanted}", "the disk is gone")
 
 
-def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name, out = write(tmp_path / "in.parquet", table_of(100)), str(tmp_path / "out.parquet")
-    with monkeypatch.context() as patch:
-        killed_at(7, patch)
-        with pytest.raises(Killed):
-            predict(name, out, Options(part_rows=30))
-    summary = predict(name, out, Options(part_rows=30, resume=True))
-    assert (summary["resumed_from"], summary["rows"]) == (70, 100)
+def broken_after(work: Any, times: int) -> Any:
+    left = iter(range(times))
+
+    def broken(*given: Any) -> Any:
+        if next(left, None) is None:
+            raise UserError("the disk is gone")
+        return work(*given)
+
+    return broken
 
 
-@pytest.mark.parametrize("change", ["input", "form", "code"])
-def test_a_run_is_not_gone_on_with_after_a_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+@pytest.mark.parametrize("wanted", ["out.parquet", "out.csv", "out"])
+def test_an_output_of_predict_is_replaced_by_force_alone(tmp_path: Path, wanted: str) -> None:
+    name, out = (
+        write(tmp_path / "in.parquet", table_of(10, size=[99.0] + [1.0] * 9)),
+        tmp_path / wanted,
+    )
+    predict(name, out, max_bad=0.2)
+    refuses(name, out, f"{out.name} is there already; remove it or add --force", max_bad=0.2)
+    name = write(tmp_path / "in.parquet", table_of(20))
+    predict(name, out, force=True)
+    parts = [out] if out.is_file() else sorted(out.glob("part-*"))
+    assert sum(len(read(part)) for part in parts) == 20
+    assert not list(tmp_path.glob("out.bad*")), "of the run before"
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [
+        ("out/.ssh/id", "out"),
+        ("out/.git/HEAD", "out/"),
+        ("out/_delta_log/0.json", "out/"),
+        ("out/part-000000.parquet", "out/"),
+        ("out/letter.txt", "out"),
+        ("out.parquet", "out.parquet"),
+        ("out.parquet/x", "out.parquet"),
+        ("out.bad.parquet", "out.parquet"),
+        ("out.bad.parquet/x", "out.parquet"),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_what_predict_did_not_make_is_never_replaced(
+    tmp_path: Path, there: str, wanted: str, force: bool
 ) -> None:
-    name, out = write(tmp_path / "in.parquet", table_of(100)), str(tmp_path / "out.parquet")
-    with monkeypatch.context() as patch:
-        killed_at(4, patch)
-        with pytest.raises(Killed):
-            predict(name, out, Options())
-    if change == "input":
-        write(tmp_path / "in.parquet", table_of(90))
-    if change == "code":
-        monkeypatch.setattr(run, "_hash_of", lambda module: "that of another features.py")
-    rows = 30 if change == "form" else run.PART_ROWS
-    with pytest.raises(UserError, match=f"another {change}; run without --resume"):
-        predict(name, out, Options(resume=True, part_rows=rows))
-    assert predict(name, out, Options())["resumed_from"] == 0
-
-
-def test_an_output_that_stands_is_replaced_only_by_force(tmp_path: Path) -> None:
+    text(tmp_path / there, "theirs")
     name = write(tmp_path / "in.parquet", table_of(10))
-    for out in (tmp_path / "out.parquet", tmp_path / "out"):
-        predict(name, str(out), Options())
-        for resume in (False, True):
-            with pytest.raises(UserError, match="is there already"):
-                predict(name, str(out), Options(resume=resume))
-        predict(name, str(out), Options(force=True))
-        assert len(read(out)) == 10
+    sentence = "was not made by predict" if force else "is there already"
+    refuses(name, f"{tmp_path}/{wanted}", sentence, force=force)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("out.parquet", "out.parquet"),
+        ("out.bad.parquet", "out.parquet"),
+        ("out/part-000000.parquet", "out"),
+        ("out/part-000000.parquet", "in/../out/"),
+    ],
+)
+def test_the_input_is_never_replaced(tmp_path: Path, given: str, wanted: str) -> None:
+    (tmp_path / "in").mkdir()
+    name = write(tmp_path / given, table_of(10))
+    refuses(name, f"{tmp_path}/{wanted}", "would replace the input", force=True)
+
+
+@pytest.mark.parametrize("out", ["", ".", "..", "/", "a/..", "~/x.csv", "s3://bucket", "out.xlsx"])
+def test_an_output_that_names_no_file_is_refused_before_a_row_is_read(
+    tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refuses(write(tmp_path / "in.parquet", table_of(2)), out, "give NAME|replaces ~|must end in")
+
+
+def test_an_address_of_s3_without_its_package_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(UserError, match=r"needs the package s3fs; run pip install"):
+        predict("s3://bucket/in.parquet", tmp_path / "out.parquet")
+
+
+def test_an_output_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "there")
+    refuses(write(tmp_path / "in.parquet", table_of(2)), tmp_path / "out", "is a link", force=True)
 
 
 @pytest.mark.parametrize(
@@ -299,29 +322,31 @@ def test_an_output_that_stands_is_replaced_only_by_force(tmp_path: Path) -> None
 def test_a_table_of_other_columns_is_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    name = write(tmp_path / "in.parquet", table_of(2, **changes))
-    with pytest.raises(UserError, match=message):
-        predict(name, str(tmp_path / "out.parquet"), Options())
+    refuses(write(tmp_path / "in.parquet", table_of(2, **changes)), tmp_path / "out", message)
+
+
+def test_an_absent_column_is_named_with_the_nearest_and_may_be_meant(tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    table = table_of(4).rename_columns(["id", "sise", "colour", "note"])
+    name = write(tmp_path / "in.parquet", table)
+    refuses(name, out, "lacks size, .*; rename sise, or mean it by --allow-missing size")
+    refuses(name, out, "colour is a column of", missing=("colour",))
+    refuses(name, out, "id is not needed|id is a column", missing=("id",))
+    predict(name, out, missing=("size",))
+    assert read(out)["probability_true"].to_pylist() == [0.5] * 4
+    name = write(tmp_path / "in.parquet", table_of(4).drop(["colour"]))
+    refuses(name, tmp_path / "b", "lacks colour, which the model needs; add it$")
+    refuses(name, tmp_path / "b", "contract.yaml says nullable: false", missing=("colour",))
 
 
 def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "in.csv.gz"
-    text = '\ufeff\r\n"id","size","the ""colour""",colour\r\na,1,x,red\r\n"b,b",,"y\nz",blue\r\n'
-    path.write_bytes(gzip.compress(text.encode()))
-    predict(str(path), str(tmp_path / "out.parquet"), Options())
+    content = '\ufeff\r\n"id","size","the ""colour""",colour\r\na,1,x,red\r\n"b,b",,"y\nz",blue\r\n'
+    path = text(tmp_path / "IN.CSV.GZ", gzip.compress(content.encode()))
+    predict(path, tmp_path / "out.parquet")
     found = read(tmp_path / "out.parquet").to_pylist()
     assert [row["id"] for row in found] == ["a", "b,b"]
     assert [row['the "colour"'] for row in found] == ["x", "y\nz"]
     assert [row["size"] for row in found] == [1.0, None]
-
-
-def test_a_needed_column_is_named_and_an_optional_one_may_be_left_out(tmp_path: Path) -> None:
-    out = tmp_path / "out.parquet"
-    lacking = write(tmp_path / "a.parquet", table_of(4).drop(["colour"]))
-    with pytest.raises(UserError, match="lacks colour, which the model needs"):
-        predict(lacking, str(out), Options())
-    predict(write(tmp_path / "b.parquet", table_of(4).drop(["size"])), str(out), Options())
-    assert read(out)["probability_true"].to_pylist() == [0.5] * 4
 
 
 @pytest.mark.parametrize(
@@ -330,119 +355,73 @@ def test_a_needed_column_is_named_and_an_optional_one_may_be_left_out(tmp_path: 
         ("in.parquet", b"not Parquet at all", "is not readable"),
         ("in.csv", b"", "is not readable"),
         ("in.csv", b"id,size,colour\na,1,\xff\xfe\n", "is not readable"),
+        ("in.csv.gz", gzip.compress(b"id,size,colour\na,1,red\n" * 99)[:-20], "is not readable"),
         ("in.csv", b"id,size,size\na,1,2\n", "two columns size"),
+        ("in.csv", "id,size,colour\na,1,red\n".encode("utf-16"), "is UTF-16; save it"),
+        ("in.csv", b"id;size;colour\na;1;red\n", "is separated by ';'; save it with commas"),
+        ("in.csv", b"sep=;\r\nid;size\r\n", "begins with the line sep=;"),
         ("in.txt", b"id", "must end in"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_a_sentence(
+def test_what_cannot_be_read_is_one_sentence(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        predict(str(tmp_path / name), str(tmp_path / "out.parquet"), Options())
+    refuses(text(tmp_path / name, content), tmp_path / "out.parquet", message)
 
 
 def test_a_missing_input_and_files_that_differ_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is missing or an empty folder"):
-        Source(str(tmp_path / "nothing"))
+    refuses(tmp_path / "nothing", tmp_path / "out", "is missing or an empty folder")
     write(tmp_path / "in/a.parquet", table_of(2))
     write(tmp_path / "in/b.parquet", table_of(2).drop(["note"]))
-    with pytest.raises(UserError, match=r"b.parquet lacks note, unlike"):
-        predict(str(tmp_path / "in"), str(tmp_path / "out"), Options())
+    refuses(tmp_path / "in", tmp_path / "out", r"b.parquet lacks note, unlike")
+    write(tmp_path / "in/b.parquet", table_of(2, more=[1, 2]))
+    refuses(tmp_path / "in", tmp_path / "out", r"b.parquet has more, unlike")
     write(tmp_path / "in/b.parquet", table_of(2, note=[["a"], ["b"]]))
-    with pytest.raises(UserError, match="other types than"):
-        predict(str(tmp_path / "in"), str(tmp_path / "out"), Options())
+    refuses(tmp_path / "in", tmp_path / "out", "other types than")
     write(tmp_path / "in/c.csv", table_of(2))
-    with pytest.raises(UserError, match="are of two kinds"):
-        Source(str(tmp_path / "in"))
+    refuses(tmp_path / "in", tmp_path / "out", "are of two kinds")
 
 
-def test_a_column_that_csv_cannot_hold_is_refused_before_anything_is_written(
-    tmp_path: Path,
-) -> None:
-    name = write(tmp_path / "in.parquet", table_of(2, note=[["a"], ["b"]]))
-    with pytest.raises(UserError, match=r"note is list<.*>, which CSV cannot hold"):
-        predict(name, str(tmp_path / "out.csv"), Options())
-    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
-
-
-def test_a_compressed_file_may_have_its_name_in_capitals(tmp_path: Path) -> None:
-    path = tmp_path / "IN.CSV.GZ"
-    path.write_bytes(gzip.compress(b"id,size,colour\na,1,red\n"))
-    predict(str(path), str(tmp_path / "out.parquet"), Options())
-    assert read(tmp_path / "out.parquet")["size"].to_pylist() == [1.0]
-
-
-def test_an_address_of_s3_without_its_package_says_what_to_install(
+def test_a_file_that_grows_while_it_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(UserError, match=r"needs the package s3fs; run pip install"):
-        predict("s3://bucket/in.parquet", str(tmp_path / "out.parquet"), Options())
+    path = text(tmp_path / "in.csv", "id,size,colour\n" + "a,1,red\n" * 200)
+    answers = TenthOfSize.answers
+
+    def grow(self: Any, columns: Any) -> Answers:
+        with path.open("a") as file:
+            file.write("b,1,red\n")
+        return answers(self, columns)
+
+    monkeypatch.setattr(TenthOfSize, "answers", grow)
+    with pytest.raises(UserError, match="was changed while it was read"):
+        predict(path, tmp_path / "out.csv")
 
 
-def test_an_output_of_no_known_form_is_refused(tmp_path: Path) -> None:
-    name = write(tmp_path / "in.parquet", table_of(2))
-    with pytest.raises(UserError, match="must end in .parquet, .csv or /"):
-        predict(name, str(tmp_path / "out.xlsx"), Options())
+def test_a_column_that_csv_cannot_hold_is_refused(tmp_path: Path) -> None:
+    name = write(tmp_path / "in.parquet", table_of(2, note=[["a"], ["b"]]))
+    refuses(name, tmp_path / "out.csv", r"note is list<.*>, which CSV cannot hold")
 
 
 @pytest.mark.parametrize("given", ["in.parquet", "in.csv"])
 def test_no_rows_in_are_no_rows_out(tmp_path: Path, given: str) -> None:
-    summary = predict(
-        write(tmp_path / given, table_of(0)), str(tmp_path / "out.parquet"), Options()
-    )
+    summary = predict(write(tmp_path / given, table_of(0)), tmp_path / "out.parquet")
     assert summary["rows"] == 0
-    found = read(tmp_path / "out.parquet")
-    assert found.schema.names[:4] == ["id", "size", "colour", "note"]
+    assert read(tmp_path / "out.parquet").schema.names[:4] == ["id", "size", "colour", "note"]
 
 
-def test_the_version_of_a_packed_model_stands_in_every_row(tmp_path: Path) -> None:
-    (tmp_path / "version.json").write_text(json.dumps({"version": "v1.2.0"}), encoding="utf-8")
-    name = write(tmp_path / "in.parquet", table_of(3))
-    predict(name, str(tmp_path / "out.parquet"), Options(model=tmp_path))
+def test_the_version_of_a_packed_model_is_in_every_row(tmp_path: Path) -> None:
+    text(tmp_path / "version.json", json.dumps({"version": "v1.2.0"}))
+    predict(write(tmp_path / "in.parquet", table_of(3)), tmp_path / "out.parquet", model=tmp_path)
     assert read(tmp_path / "out.parquet")["model_version"].to_pylist() == ["v1.2.0"] * 3
 
 
-def test_the_reader_is_few_batches_ahead_and_ends_when_nobody_takes_more() -> None:
-    made: list[int] = []
-
-    def numbers() -> Iterator[int]:
-        for number in range(1000):
-            made.append(number)
-            yield number
-
-    taken = run.ahead(numbers(), 2)
-    assert next(taken) == 0
-    taken.close()  # type: ignore[attr-defined]
-    assert len(made) < 10
-
-
-def test_a_fault_of_the_reader_is_raised_where_the_rows_are_taken() -> None:
-    def broken() -> Iterator[int]:
-        yield 1
-        raise UserError("the disk is gone")
-
-    taken = run.ahead(broken(), 2)
-    assert next(taken) == 1
-    with pytest.raises(UserError, match="the disk is gone"):
-        next(taken)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (pa.array(["a", None, "a"]), ["a", np.nan, "a"]),
-        (pa.array([1, None]), [1.0, np.nan]),
-        (pa.array([True, None]), [1.0, np.nan]),
-        (pa.array([True, False]), [True, False]),
-    ],
-)
-def test_columns_become_what_training_saw(values: pa.Array, expected: list[Any]) -> None:
-    found = rows.to_numpy(values)
-    for one, other in zip(found.tolist(), expected, strict=True):
-        assert one == other or (one != one and other != other)
-
-
-def test_a_position_can_be_written_as_json() -> None:
-    assert Position(*json.loads(json.dumps(Position(1, 2, 3, 4)))) == Position(1, 2, 3, 4)
+def test_the_time_for_many_columns_grows_with_their_number_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "BLOCK_BYTES", 8_000_000)
+    names = ",".join(f"c{number}" for number in range(20_000))
+    path = text(tmp_path / "in.csv", f"id,size,colour,{names}\na,1,red{',' * 20_000}\n")
+    start = time.process_time()
+    assert predict(path, tmp_path / "out.csv")["rows"] == 1
+    assert time.process_time() - start < 10

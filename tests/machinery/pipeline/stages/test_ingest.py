@@ -6,12 +6,13 @@ from types import ModuleType
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.data.tables import check
 from machinery.pipeline.files import UserError
 from machinery.pipeline.params import Ingest
 
+from machinery.pipeline.data import checks
 from machinery.pipeline.stages import ingest as stage
 
 
@@ -22,8 +23,8 @@ def table() -> pd.DataFrame:
 
 def test_rows_are_those_before_the_end_of_the_window_in_order(contract: Contract) -> None:
     found = stage.ingest(table(), datetime(2013, 1, 3), contract)
-    assert found["id"].tolist() == ["b", "a"]
-    assert found["size"].dtype == "float64"
+    assert found["id"].to_pylist() == ["b", "a"]
+    assert found["size"].type == pa.float64()
 
 
 def test_a_window_without_rows_is_refused(contract: Contract) -> None:
@@ -34,15 +35,14 @@ def test_a_window_without_rows_is_refused(contract: Contract) -> None:
 def test_a_row_without_a_time_stays_so_that_the_contract_can_name_it(contract: Contract) -> None:
     timeless = table().assign(at=pd.to_datetime([None, "2013-01-01", "2013-01-02"]))
     found = stage.ingest(timeless, datetime(2013, 1, 2), contract)
-    assert found["id"].tolist() == ["b", "c"]
-    assert "at is empty where the contract says nullable: false" in "; ".join(
-        str(violation) for violation in check(found, contract)
-    )
+    assert found["id"].to_pylist() == ["b", "c"]
+    checked = checks.check({"at": found["at"].combine_chunks()}, contract)
+    assert checked.bad(2).tolist() == [False, True]
 
 
 def test_times_written_as_text_are_times(contract: Contract) -> None:
     found = stage.ingest(table().assign(at=table()["at"].astype("str")), None, contract)
-    assert found["at"].dtype == "datetime64[us]"
+    assert found["at"].type == pa.timestamp("us")
 
 
 @pytest.mark.parametrize(

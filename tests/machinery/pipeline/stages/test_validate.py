@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from machinery.pipeline.data.checks import conform
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.data.tables import conform
 from machinery.pipeline.files import CheckError
 from machinery.pipeline.params import Validate, parse
 from machinery.pipeline.stages.validate import validate
@@ -34,7 +34,7 @@ def table(**changes: Any) -> pd.DataFrame:
 def test_a_bad_row_goes_to_quarantine_and_is_counted(contract: Contract) -> None:
     sizes = [99.0] + [1.0] * 9
     result = validate(conform(table(size=sizes), contract), END, contract, params())
-    assert result.quarantine["id"].tolist() == ["row 0"]
+    assert result.quarantine["id"].to_pylist() == ["row 0"]
     assert len(result.valid) == 9
     assert result.report["quarantined"]["value"] == 0.1
     assert result.report["violations"][0]["column"] == "size"
@@ -45,8 +45,8 @@ def test_a_row_without_a_target_goes_to_quarantine_and_the_others_keep_their_typ
 ) -> None:
     rows = conform(table(late=[None] + [True] * 9), contract)
     result = validate(rows, END, contract, params())
-    assert result.quarantine["id"].tolist() == ["row 0"]
-    assert result.valid["late"].dtype == "bool"
+    assert result.quarantine["id"].to_pylist() == ["row 0"]
+    assert result.valid.to_pandas()["late"].dtype == "bool"
 
 
 def test_too_many_bad_rows_stop_the_run_with_the_column_named(contract: Contract) -> None:

@@ -13,7 +13,7 @@ MAX_THREADS = 4
 
 @app.command(
     epilog="Example: predict data/test.parquet predicted.parquet, or predict s3://bucket/in/ "
-    "s3://bucket/out/ --resume"
+    "s3://bucket/out/ --force"
 )
 def predict(
     ctx: typer.Context,
@@ -23,8 +23,12 @@ def predict(
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Share of rows that may break the contract.")
     ] = 0.01,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    allow_missing: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Of IN; empty in every row.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an OUT that predict made.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Batches scored at a time; the processors, up to 4.")
     ] = None,
@@ -33,13 +37,20 @@ def predict(
     """Predict every row of IN, a path or an s3:// address, into OUT; IN may exceed the memory.
 
     OUT has the columns of IN, then the prediction, its probabilities and set or its interval, and
-    the version of the model. Rows that break contract.yaml go to OUT.bad with the reason; exits
-    with 1, and without OUT, when they are too many.
+    the version of the model; it appears when every row is predicted. Rows that break contract.yaml
+    go to OUT.bad with the reason; exits with 1, and without OUT, when they are too many. In CSV an
+    empty value is missing, whether or not it is quoted.
     """
     from machinery.bulk.run import Options, predict
 
-    count = threads or min(os.cpu_count() or 1, MAX_THREADS)
-    summary = predict(ctx.obj.features(), source, target, Options(model, max_bad, resume, force, count))
+    options = Options(
+        model=model,
+        max_bad=max_bad,
+        missing=tuple(allow_missing or ()),
+        force=force,
+        threads=threads or min(os.cpu_count() or 1, MAX_THREADS),
+    )
+    summary = predict(ctx.obj.features(), source, target, options)
     if as_json:
         print(json.dumps(summary))
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SIGNIFICANT_DIGITS = 6
 
@@ -24,21 +25,32 @@ class CheckError(UserError):
 
 
 def read_table(path: Path, columns: Iterable[str] | None = None) -> "pd.DataFrame":
+    """The Parquet file as a table of pandas, or only the named columns of it."""
+    table: pd.DataFrame = read_arrow(path, columns).to_pandas()
+    return table
+
+
+def read_arrow(path: Path, columns: Iterable[str] | None = None) -> "pa.Table":
     """The Parquet file as a table, or only the named columns of it."""
-    import pandas as pd
+    from pyarrow.parquet import read_table
 
     wanted = None if columns is None else list(columns)
     try:
-        return pd.read_parquet(path, columns=wanted)
+        return read_table(path, columns=wanted, partitioning=None)
     except FileNotFoundError:
         raise missing(path) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a readable Parquet file: {first_line(error)}") from error
 
 
-def write_table(table: "pd.DataFrame", path: Path) -> None:
+def write_table(table: "pd.DataFrame | pa.Table", path: Path) -> None:
     """Write a Parquet file whose bytes depend on the table alone."""
-    replace(path, lambda part: table.to_parquet(part, compression="zstd", index=False))
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    if not isinstance(table, pa.Table):
+        table = pa.Table.from_pandas(table, preserve_index=False)
+    replace(path, lambda part: parquet.write_table(table, part, compression="zstd"))
 
 
 def read_json(path: Path) -> Any:
@@ -97,6 +109,11 @@ def rounded(value: Any) -> Any:
         finite = value == value and abs(value) != float("inf")
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if finite else None
     return value
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def missing(path: Path) -> UserError:

@@ -60,14 +60,20 @@ def from_pandas(table: "pd.DataFrame", names: Iterable[str], of: Contract) -> Ar
 
 def from_arrow(values: pa.Array | pa.ChunkedArray, column: Column) -> np.ndarray:
     """The array of an Arrow column."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+    values = whole(values)
     wanted = dtype(column)
     if wanted.kind == "O":
         return _texts(values)
     if wanted.kind == "f":
         values = values.cast(pa.float64(), safe=False)  # 2^53 + 1 becomes 2^53, as everywhere
     return np.asarray(values.to_numpy(zero_copy_only=False).astype(wanted, copy=False))
+
+
+def whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    if isinstance(values, pa.ChunkedArray):
+        return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+    return values
 
 
 def _texts(values: pa.Array) -> np.ndarray:

@@ -1,60 +1,67 @@
 """validate: raw table in, the rows that keep the contract out, the others in quarantine."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from machinery.pipeline import params
-from machinery.pipeline.data import contract, tables
-from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.data.tables import Violation
-from machinery.pipeline.files import CheckError, read_table, write_json, write_table
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from machinery.pipeline import params as sections
+from machinery.pipeline.data import checks
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.checks import Violation
+from machinery.pipeline.data.columns import whole
+from machinery.pipeline.data.contract import Column, Contract
+from machinery.pipeline.files import CheckError, read_arrow, times, write_json, write_table
 from machinery.pipeline.params import Ingest, Validate
 from machinery.pipeline.paths import DATA_QUALITY, QUARANTINE, RAW, VALID
 from machinery.pipeline.project import Project
 from machinery.pipeline.statistics.intervals import Interval, mean_interval, wilson
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 class Validated(NamedTuple):
     """The rows that keep the contract, those that break it, and the report on both."""
 
-    valid: "pd.DataFrame"
-    quarantine: "pd.DataFrame"
+    valid: pa.Table
+    quarantine: pa.Table
     report: dict[str, Any]
 
 
 def validate(
-    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Validate
+    table: pa.Table, until: datetime | None, contract: Contract, params: Validate
 ) -> Validated:
     """Part the rows by the contract and measure the quality of those that keep it.
 
     Raises:
         CheckError: when the table itself is wrong, or too many of its rows are.
     """
-    violations = tables.check(table, contract)
-    if any(violation.rows is None for violation in violations):
-        raise CheckError(_sentence(violations))
-    bad = sorted({row for violation in violations for row in violation.rows or ()})
-    if len(bad) > params.quarantine_limit * len(table):
-        share = f"{len(bad)} of {len(table)} rows break the contract"
-        raise CheckError(f"{share}, more than validate.quarantine_limit: {_sentence(violations)}")
-    keep = ~table.index.isin(table.index[bad])
-    valid = tables.conform(table[keep].reset_index(drop=True), contract)
+    wrong = checks.faults(table.schema, contract)
+    mistyped = dict(checks.mistyped(table.schema, contract))
+    names = [name for name in contract.columns if name in table.column_names]
+    columns = {name: whole(table[name]) for name in names if name not in mistyped}
+    checked = checks.check(columns, contract, unique=True)
+    if wrong:
+        raise CheckError(f"{RAW}: {'; '.join([*wrong, *_sentences(checked.violations, table)])}")
+    bad = checked.bad(len(table))
+    count = int(bad.sum())
+    if count > params.quarantine_limit * len(table):
+        share = f"{count} of {len(table)} rows break the contract"
+        reasons = "; ".join(_sentences(checked.violations, table))
+        raise CheckError(f"{share}, more than validate.quarantine_limit: {RAW}: {reasons}")
+    typed = pa.table({name: checked.columns[name] for name in table.column_names})
+    valid = checks.for_pandas(typed.filter(pa.array(~bad)), contract)
     report = {
         "rows": len(table),
         "valid": len(valid),
-        "quarantined": wilson(len(bad), len(table), params.level)._asdict(),
-        "violations": [_row(violation) for violation in violations],
+        "quarantined": wilson(count, len(table), params.level)._asdict(),
+        "violations": [_row(violation, table) for violation in checked.violations],
         **quality(valid, until, contract, params),
     }
-    return Validated(valid, table[~keep].reset_index(drop=True), report)
+    return Validated(valid, table.filter(pa.array(bad)), report)
 
 
 def quality(
-    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Validate
+    table: pa.Table, until: datetime | None, contract: Contract, params: Validate
 ) -> dict[str, Any]:
     """Freshness, and each column's figures in the reference window and in the newest one.
 
@@ -64,44 +71,43 @@ def quality(
         columns = _columns({"reference": table}, contract, params.level)
         return {"freshness": None, "columns": columns}
     time = table[contract.time]
-    end = time.max() if until is None else until
-    age = None if until is None else (until - time.max()) / timedelta(days=1)
-    newest = time >= end - timedelta(days=params.window_days)
-    windows = {"reference": table[~newest], "newest": table[newest]}
+    latest = pc.max(time).as_py()
+    start = (latest if until is None else until) - timedelta(days=params.window_days)
+    newest = pc.greater_equal(time, pa.scalar(start, time.type))
+    windows = {"reference": table.filter(pc.invert(newest)), "newest": table.filter(newest)}
     return {
         "freshness": {
-            "newest_row": str(time.max()),
+            "newest_row": str(latest),
             "window_end": None if until is None else str(until),
-            "age_days": age,
+            "age_days": None if until is None else (until - latest) / timedelta(days=1),
         },
         "windows": {
-            name: {"from": str(part[contract.time].min()), "rows": len(part)}
+            name: {"from": str(pc.min(part[contract.time]).as_py()), "rows": len(part)}
             for name, part in windows.items()
         },
         "columns": _columns(windows, contract, params.level),
     }
 
 
-def figures(values: "pd.Series[Any]", allowed: Sequence[Any], level: float) -> dict[str, Interval]:
+def figures(values: pa.ChunkedArray, column: Column, level: float) -> dict[str, Interval]:
     """The share of missing values, and the mean of numbers or the share of each category."""
-    present = values.dropna()
-    found = {"missing": wilson(len(values) - len(present), len(values), level)}
-    if allowed:
-        counts = present.value_counts()
-        for value in allowed:
-            found[f"share of {value}"] = wilson(int(counts.get(value, 0)), len(present), level)
-    elif values.dtype.kind in "iufb":
-        found["mean"] = mean_interval(present.to_numpy(dtype=float), level)
-    return found
+    present = values.drop_null()
+    shares = {"missing": wilson(values.null_count, len(values), level)}
+    if isinstance(column.allowed, list):
+        counts = {each["values"]: each["counts"] for each in present.value_counts().to_pylist()}
+        for value in column.allowed:
+            shares[f"share of {value}"] = wilson(counts.get(value, 0), len(present), level)
+    elif column.type in ("integer", "number", "boolean"):
+        shares["mean"] = mean_interval(present.to_numpy().astype(float), level)
+    return shares
 
 
 def _columns(
-    windows: dict[str, "pd.DataFrame"], contract: Contract, level: float
+    windows: dict[str, pa.Table], contract: Contract, level: float
 ) -> dict[str, dict[str, Any]]:
     columns = {}
     for name, column in contract.columns.items():
-        allowed = column.allowed if isinstance(column.allowed, list) else []
-        parts = {window: figures(part[name], allowed, level) for window, part in windows.items()}
+        parts = {window: figures(part[name], column, level) for window, part in windows.items()}
         columns[name] = {
             figure: {window: part[figure]._asdict() for window, part in parts.items()}
             for figure in parts["reference"]
@@ -109,23 +115,27 @@ def _columns(
     return columns
 
 
-def _row(violation: Violation) -> dict[str, Any]:
+def _row(violation: Violation, table: pa.Table) -> dict[str, Any]:
     return {
         "column": violation.column,
         "problem": violation.problem,
         "rows": violation.count,
-        "examples": list(violation.examples),
+        "examples": checks.examples(whole(table[violation.column]), violation.rows),
     }
 
 
-def _sentence(violations: list[Violation]) -> str:
-    return f"{RAW}: {'; '.join(map(str, violations))}"
+def _sentences(violations: list[Violation], table: pa.Table) -> list[str]:
+    sentences = []
+    for violation in violations:
+        shown = ", ".join(_row(violation, table)["examples"])
+        sentences.append(f"{violation}, {times(violation.count)}{', e.g. ' * bool(shown)}{shown}")
+    return sentences
 
 
 def main(_: Project) -> None:
     """Read, call, write."""
-    until = params.load(Ingest).until
-    result = validate(read_table(RAW), until, contract.load(), params.load(Validate))
+    until = sections.load(Ingest).until
+    result = validate(read_arrow(RAW), until, contracts.load(), sections.load(Validate))
     write_table(result.valid, VALID)
     write_table(result.quarantine, QUARANTINE)
     write_json(result.report, DATA_QUALITY)
