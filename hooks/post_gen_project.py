@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 # cruft bakes again, out of sight, to compare versions of the template: a repository in there would
@@ -48,6 +49,15 @@ def start_repository(project: Path) -> str:
     return ""
 
 
+def record_machinery(project: Path) -> None:
+    """Write down what the machinery's files are, so that an edit of them can be told later."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(project / "src"))
+    from machinery.versions import manifest
+
+    manifest.write(project / manifest.MACHINERY)
+
+
 def next_commands(project: Path) -> str:
     """Say what to type from here to the first figures."""
     return (
@@ -61,8 +71,9 @@ def next_commands(project: Path) -> str:
 
 
 def main() -> None:
-    """Start the repository of the folder that cookiecutter has just written."""
+    """Seal the machinery, and start the repository of the folder that was just written."""
     project = Path.cwd()
+    record_machinery(project)
     todo = start_repository(project)
     print(f"\n{todo}\n" if todo else "")
     print(next_commands(project))

@@ -1,9 +1,12 @@
 """Release notes of plain dictionaries, versions, and what stands in the way of a release."""
 
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gto import api
 from machinery.pipeline.files import UserError
 from machinery.versions.notes import Facts, flat, notes
 
@@ -81,22 +84,22 @@ def test_versions_are_compared_by_number() -> None:
 
 
 @pytest.mark.parametrize("text", ["1.0.0", "v1.0", "v01.0.0", "v1.0.0-rc1", "V1.0.0", "v1.0.0\n"])
-def test_what_is_no_version_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="is no version"):
+def test_a_malformed_version_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is not a version"):
         registry.parse(text)
 
 
 @pytest.mark.parametrize("stage", ["", "a b", "prod#1", "-prod", "a/b!"])
-def test_what_is_no_stage_is_refused(stage: str) -> None:
-    with pytest.raises(UserError, match="is no stage"):
+def test_a_malformed_stage_is_refused(stage: str) -> None:
+    with pytest.raises(UserError, match="is not a stage"):
         registry.check_stage(stage)
 
 
 def test_all_refusals_are_told_at_once() -> None:
     refused = releasing.RefusedError(
-        "v1.0.0", [releasing.Refusal("a", "mend a"), releasing.Refusal("b", "mend b")]
+        "v1.0.0", [releasing.Refusal("a", "fix a"), releasing.Refusal("b", "fix b")]
     )
-    assert str(refused).splitlines()[1:] == ["  - a: mend a", "  - b: mend b"]
+    assert str(refused).splitlines()[1:] == ["  - a: fix a", "  - b: fix b"]
     assert refused.exit_code == 1
 
 
@@ -170,22 +173,36 @@ def test_the_newest_version_is_the_last_by_the_sun_not_by_the_clock_on_the_wall(
 
 
 @pytest.mark.usefixtures("repository")
-def test_a_stage_is_where_it_was_assigned_last() -> None:
-    first = git.resolve("HEAD")
-    tag("model#production#2", "model#staging#1")
-    second = commit()
-    tag("model#production#10")
-    assert registry.stages() == {"staging": first, "production": second}
-    tag("model#production!#11")
-    assert registry.stages()["production"] == first
+def test_a_stage_is_where_gto_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T12:00:00+00:00")
+    tag("v1.0.0", "model@v1.0.0", "model#production#1", "model#staging#1")
+    commit()
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-02T12:00:00+00:00")
+    tag("v1.1.0", "model@v1.1.0", "model#production#2")
+    assert registry.stages() == {"staging": "v1.0.0", "production": "v1.1.0"}
+    api.deregister(".", "model", version="v1.1.0")
+    assert registry.stages()["production"] == "v1.0.0"
+    assert list(registry.versions()) == ["v1.0.0"]
+    with pytest.raises(UserError, match="there is no release v1.1.0; known are v1.0.0"):
+        registry.find("v1.1.0")
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_branch_named_like_the_tag_does_not_stop_the_push(tmp_path: Path) -> None:
+    git.run("init", "--quiet", "--bare", "../origin.git")
+    git.run("remote", "add", "origin", "../origin.git")
+    tag("v1.0.0")
+    git.run("branch", "v1.0.0")
+    subprocess.run(shlex.split(releasing.push_command(["v1.0.0"])), check=True)
+    assert "refs/tags/v1.0.0" in git.run("ls-remote", "origin")
 
 
 @pytest.mark.usefixtures("repository")
 def test_the_push_command_names_every_tag_and_can_be_pasted_into_a_shell() -> None:
-    words = "git push --atomic origin HEAD v1.0.0 'model#production#1'"
+    words = "git push --atomic origin HEAD refs/tags/v1.0.0 'refs/tags/model#production#1'"
     assert releasing.push_command(["v1.0.0", "model#production#1"]) == words
     git.run("checkout", "--quiet", "--detach")
-    assert releasing.push_command(["v1.0.0"]) == "git push --atomic origin v1.0.0"
+    assert releasing.push_command(["v1.0.0"]) == "git push --atomic origin refs/tags/v1.0.0"
 
 
 @pytest.mark.usefixtures("repository")

@@ -60,7 +60,7 @@ def _run() -> None:
         name, folder = found
         why = f"{folder} is a folder on another machine, and run and report need the data"
         raise UnreachableError(f"{why}; {clone.MOVE.format(name)}")
-    if stale := storage.stale_without_data():
+    if stale := storage.changes(without_data=True):
         print(f"Stale: {some(stale)}", flush=True)
         if inputs := _inputs({*stale}):
             _pull(inputs)

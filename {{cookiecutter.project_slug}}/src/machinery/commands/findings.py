@@ -1,4 +1,4 @@
-"""findings: checks in; what each found, as lines or as JSON, printed; whether all passed out."""
+"""findings: prints what checks see, as lines or as JSON."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from machinery.versions.checking import Check, examine
 
 
 def passed(checks: Iterable[Check], *, as_json: bool) -> bool:
-    """Make the checks; print each finding when it is there, or one JSON document of all."""
+    """Make the checks; print each finding as it comes, or one JSON document of all; return whether all passed."""
     findings = []
     for finding in examine(checks):
         findings.append(finding)

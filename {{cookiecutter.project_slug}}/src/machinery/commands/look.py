@@ -15,7 +15,7 @@ app = typer.Typer()
 def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show the model, its metrics and the gate. Exits with 1 when the gate said no."""
+    """Show the model, its metrics and the gate. Exits with 1 when the gate failed."""
     model, metrics, gate = read_json(MODEL_INFO), read_json(METRICS), read_json(GATE)
     why = read_json(SELECTION)["why"]
     if as_json:
@@ -29,7 +29,7 @@ def show(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     without_data: Annotated[
-        bool, typer.Option("--without-data", help="Check what a clone without data can tell.")
+        bool, typer.Option("--without-data", help="Check what needs no data, as CI does.")
     ] = False,
     without_remote: Annotated[
         bool, typer.Option("--without-remote", envvar="WITHOUT_REMOTE", hidden=True)
@@ -52,7 +52,7 @@ def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, An
     console.print(_metrics(metrics))
     console.print(_gate(gate))
     verdict = (
-        "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate said no.[/red]"
+        "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate failed.[/red]"
     )
     console.print(f"{verdict} Read on in {MODEL_CARD}, or draw the curves with 'dvc plots show'.\n")
 
@@ -69,9 +69,9 @@ def _metrics(metrics: dict[str, Any]) -> Any:
 def _gate(gate: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    table = Table("check", "figure", "limit", "", title="Gate")
+    table = Table("check", "value", "limit", "", title="Gate")
     for check in gate["checks"]:
-        mark = "[green]passed[/green]" if check["passed"] else "[red]refused[/red]"
+        mark = "[green]passed[/green]" if check["passed"] else "[red]failed[/red]"
         table.add_row(check["name"], _figure(check["value"]), _figure(check["limit"]), mark)
     return table
 

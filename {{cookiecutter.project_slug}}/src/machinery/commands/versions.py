@@ -13,11 +13,11 @@ app = typer.Typer()
 
 @app.command(epilog="Example: release v1.2.0 --stage production")
 def release(
-    version: Annotated[str, typer.Argument(help="The new version, as v1.2.0.")],
-    stage: Annotated[str | None, typer.Option(help="A stage to assign, as production.")] = None,
+    version: Annotated[str, typer.Argument(help="The new version, e.g. v1.2.0.")],
+    stage: Annotated[str | None, typer.Option(help="A stage to assign, e.g. production.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Tag this commit as a version and register its model. Exits with 1 when a check says no.
+    """Tag this commit as a version and register its model. Exits with 1 when a check fails.
 
     Pushes nothing: it prints the command that does.
     """
@@ -45,18 +45,18 @@ def releases(
     """List the releases, newest first: stages, date, commit and headline metric."""
     from machinery.versions.release import releases as listed
 
-    found = listed()
+    rows = listed()
     if as_json:
-        print(json.dumps(found))
-    elif found:
-        _print_releases(found)
+        print(json.dumps(rows))
+    elif rows:
+        _print_releases(rows)
     else:
-        print("There is no release yet; 'release v1.0.0' makes the first.")
+        print("There is no release here: 'release v1.0.0' makes one, 'git fetch --tags' brings others.")
 
 
 @app.command(epilog="Example: rollback v1.1.0 --stage production")
 def rollback(
-    version: Annotated[str, typer.Argument(help="A released version, as v1.1.0.")],
+    version: Annotated[str, typer.Argument(help="A released version, e.g. v1.1.0.")],
     stage: Annotated[str | None, typer.Option(help="A stage to assign to it again.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -81,41 +81,35 @@ def rollback(
         print(f"Made the tag {', '.join(done.tags)}. Publish it:\n\n    {done.push}")
 
 
-@app.command(epilog="Example: lineage v1.1.0, or lineage --sha256 1bfac2e5, or lineage --mermaid")
-def lineage(
-    ctx: typer.Context,
-    what: Annotated[
-        str | None, typer.Argument(help="A revision, a file, or REVISION:FILE.", show_default=False)
+@app.command(epilog="Example: update ../cookiecutter-reproducible-ml")
+def update(
+    source: Annotated[str, typer.Argument(help="The template's folder or git address.")],
+    revision: Annotated[
+        str | None, typer.Option(metavar="REV", help="A tag, branch or commit of the template.")
     ] = None,
-    sha256: Annotated[
-        str | None, typer.Option(metavar="HASH", help="Find the commits that record this model.")
-    ] = None,
-    impact: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Show what was made from this file instead.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid graph.")] = False,
-    openlineage: Annotated[
-        bool, typer.Option("--openlineage", help="Print the OpenLineage events of each stage.")
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a machinery that was edited here.")
     ] = False,
 ) -> None:
-    """Show what the model, or another file, was made from, and by whom."""
-    from machinery.versions import answers
+    """Replace src/machinery by the template's, and say what else changed there."""
+    from machinery.versions.update import update as replace
 
-    forms = {"json": as_json, "mermaid": mermaid, "openlineage": openlineage}
-    form = " ".join(name for name, asked in forms.items() if asked)
-    if impact is None:
-        answers.trace(what, sha256, form, ctx.obj.package)
-    else:
-        answers.follow(what, sha256, impact, form)
+    done = replace(source, revision, force=force)
+    print(f"src/machinery was {done.before} and is {done.after}; {len(done.files)} files changed.")
+    if done.elsewhere:
+        since = f"since {done.since}" if done.since else "(or you changed here)"
+        print(f"What else changed in the template {since}, for you to look at:")
+        print("".join(f"    {name}\n" for name in done.elsewhere), end="")
+    if done.files:
+        print("Now run 'make setup', 'dvc repro' and 'report', which says what the figures do.")
 
 
-def _print_releases(found: list[dict[str, Any]]) -> None:
+def _print_releases(releases: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("version", "stages", "date", "commit", "headline metric")
-    for each in found:
+    for each in releases:
         figures = f"{each['metric']} {estimate(each)}"
         stages, date = ", ".join(each["stages"]), each["date"][:10]
         table.add_row(each["version"], stages, date, each["commit"][:10], figures)

@@ -72,7 +72,7 @@ def _source(was: Side, now: Side) -> Iterator[str]:
             yield f"{code(path)} is {'new' if before is None else 'gone'}."
         elif before.hash != after.hash:
             sizes = f"{code(path)} was {_size(before)} and is {_size(after)}"
-            yield f"{sizes}. {_listed(before, after)}".strip()
+            yield f"{sizes}. {_listed(was, now, before, after)}".strip()
 
 
 def _tracked(side: Side) -> dict[str, File]:
@@ -87,12 +87,15 @@ def _size(file: File) -> str:
     return f"{size} in {files}" if file.files else size
 
 
-def _listed(before: File, after: File) -> str:
+def _listed(was: Side, now: Side, before: File, after: File) -> str:
     """The files of a folder that were added, removed or changed."""
     if not (before.hash.endswith(FOLDER) and after.hash.endswith(FOLDER)):
         return ""
     try:
-        old, new = storage.listing(before.hash), storage.listing(after.hash)
+        old, new = (
+            storage.members(file.path, side.version.revision, file.hash)
+            for side, file in ((was, before), (now, after))
+        )
     except UserError as error:
         return f"Which of its files changed cannot be told: {plain(error)}."
     kinds = {

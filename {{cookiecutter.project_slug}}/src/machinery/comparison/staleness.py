@@ -11,9 +11,8 @@ from typing import Any
 from machinery.pipeline.paths import CANDIDATES, GATE, METRICS, MODEL, MODEL_INFO, PREDICTIONS
 from machinery.versions.checking import some
 from machinery.versions.graph import Stage
-from machinery.versions.hashes import md5_of
+from machinery.versions.hashes import digest, md5_of
 from machinery.versions.history import read_yaml
-from machinery.versions.lineage import code
 from .side import Side
 
 Use = tuple[str, str]  # what has changed, and a stage that has not run since
@@ -57,9 +56,10 @@ def _inputs(side: Side, stages: Iterable[Stage]) -> Iterator[Use]:
 
 def _code(side: Side, stages: Iterable[Stage]) -> Iterator[Use]:
     known: dict[str, str | None] = {}
-    for stage, file in code(side.version, stages):
+    used = ((s, f) for s in stages for f in side.version.graph.code(s))
+    for stage, file in used:
         if file.path not in known:
-            known[file.path] = md5_of(Path(file.path)) if Path(file.path).is_file() else None
+            known[file.path] = digest(Path(file.path))
         if known[file.path] != file.hash:
             yield file.path, stage.name
 

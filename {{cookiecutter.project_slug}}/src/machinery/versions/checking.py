@@ -1,9 +1,13 @@
-"""checking: named checks in; for each what it found, and what to type where it says no, out.
+"""checking: named checks in; for each whether it holds, and what to type where it does not, out.
 
-A check returns what it found in order, or raises WrongError, or SkippedError.
+A check returns what it saw, or raises WrongError or SkippedError. What it says to type loses
+nothing: files are packed into .dvc/tmp before anything removes them.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 from machinery.pipeline.files import CheckError, UserError
@@ -36,7 +40,7 @@ class Check(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a check found; where something is wrong, also what to type."""
+    """What a check saw; where something is wrong, also what to type."""
 
     name: str
     passed: bool
@@ -56,12 +60,12 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
 
     What cannot be checked because of a fault has not passed; what cannot be known here is skipped.
     """
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     for check in checks:
-        needed = [found[need] for need in check.needs]
-        finding = _finding(check, [each for each in needed if each.skipped or not each.passed])
-        found[check.name] = finding
-        yield finding
+        needed = [findings[need] for need in check.needs]
+        lacking = [each for each in needed if each.skipped or not each.passed]
+        findings[check.name] = _unchecked(check, lacking[0]) if lacking else _checked(check)
+        yield findings[check.name]
 
 
 def some(names: Iterable[object], shown: int = 4) -> str:
@@ -71,11 +75,30 @@ def some(names: Iterable[object], shown: int = 4) -> str:
     return ", ".join(first[:shown]) + more
 
 
-def _finding(check: Check, lacking: list[Finding]) -> Finding:
-    if lacking:
-        need, skipped = lacking[0].name, lacking[0].skipped
-        why = f"without {need}" if skipped else f"before {need} is in order"
-        return Finding(check.name, skipped, f"not checked {why}", skipped=skipped)
+def words(paths: Iterable[Path]) -> str:
+    """Paths as the words of a shell."""
+    return " ".join(shlex.quote(path.as_posix()) for path in paths)
+
+
+def set_aside(paths: Iterable[Path]) -> str:
+    """A command that moves files away, and loses none of their bytes."""
+    names = (Path(f".dvc/tmp/removed-{number}.tar") for number in count(1))
+    place, listed = next(name for name in names if not name.exists()), words(paths)
+    return f"mkdir -p .dvc/tmp && tar -cf {place} {listed} && rm -rf {listed}"
+
+
+def restore(path: Path) -> str:
+    """A command that brings back a file of git as it was committed."""
+    aside = f"{set_aside([path])} && " if path.exists() else ""
+    return f"{aside}git checkout HEAD -- {words([path])}"
+
+
+def _unchecked(check: Check, need: Finding) -> Finding:
+    why = f"without {need.name}" if need.skipped else f"before {need.name} is in order"
+    return Finding(check.name, need.skipped, f"not checked {why}", skipped=need.skipped)
+
+
+def _checked(check: Check) -> Finding:
     try:
         return Finding(check.name, True, check.make())
     except SkippedError as why:

@@ -1,4 +1,4 @@
-"""clone: a checkout without data in; whether its record is fresh and its data in the remote out.
+"""clone: for a checkout without data, whether its record is fresh and its data in the remote.
 
 What a CI job asks: it needs git and the remote, not the data. A remote that is a folder on another
 machine cannot be looked into from here: that is said, and is no fault of what is checked.
@@ -7,10 +7,10 @@ machine cannot be looked into from here: that is said, and is no fault of what i
 import os
 from pathlib import Path
 
-from . import edited
 from . import doctor, storage
 from . import remote as remotes
 from .checking import Check, SkippedError, WrongError, some
+from .history import LOCK
 
 MOVE = "move it to S3: dvc remote modify {} url s3://bucket/prefix (README.md, Data in S3)"
 
@@ -24,7 +24,7 @@ def folder_elsewhere() -> tuple[str, str] | None:
 
 def record() -> str:
     """dvc.lock can be read; before the first run there is none."""
-    if not doctor.LOCK.exists():
+    if not Path(LOCK).exists():
         start = "dvc repro && git add . && git commit"
         raise SkippedError("no run is committed, so there is nothing to check yet", start)
     return doctor.record()
@@ -32,7 +32,7 @@ def record() -> str:
 
 def pipeline() -> str:
     """No stage would run, were all data here."""
-    if changed := storage.stale_without_data():
+    if changed := storage.changes(without_data=True):
         remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
         raise WrongError(f"dvc.lock is stale at {some(changed, 1)}", remedy)
     return "dvc.lock is fresh"
@@ -55,11 +55,9 @@ def no_remote() -> str:
 def checks(*, with_remote: bool = True) -> list[Check]:
     """The checks that need no data."""
     return [
-        Check("git", doctor.repository),
-        Check("python", doctor.python, ("git",)),
-        Check("packages", doctor.packages, ("git",)),
+        *doctor.BASICS,
         Check("lock", record, ("git",)),
-        Check("params", edited.check),
+        *doctor.TEXTS,
         Check("dvc", doctor.dvc, ("lock",)),
         Check("pipeline", pipeline, ("dvc",)),
         Check("remote", remote if with_remote else no_remote, ("dvc",)),

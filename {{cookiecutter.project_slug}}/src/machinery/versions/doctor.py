@@ -1,51 +1,24 @@
-"""doctor: a checkout in; for each thing that must hold, whether it does and what to type, out.
+"""doctor: for each thing that must hold of a checkout, whether it does and what to type if not.
 
-Nothing is changed. A check returns what it found in order, or raises WrongError.
+Nothing is changed. A check returns what it saw, or raises WrongError.
 """
 
 import shlex
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from . import edited
 from machinery.pipeline.files import UserError, read_yaml
 from machinery.pipeline.paths import CANDIDATES
-from . import environment, git, hashes, storage
-from . import remote as remotes
-from .checking import Check, WrongError, some
-from .graph import File, within
 
-LOCK = Path("dvc.lock")
+from . import deps, edited, environment, git, hashes, manifest, storage
+from . import remote as remotes
+from .checking import Check, WrongError, restore, set_aside, some, words
+from .graph import File
+from .history import LOCK
+
 HOOKS = Path(".pre-commit-config.yaml")
 WRITTEN = (Path("data"), Path("models"), Path("reports"))
 PARTS = (".*.part", storage.UNFINISHED)  # of a stage, of DVC
-MEND_LOCK = "rm dvc.lock && dvc repro"
-# `dvc push` takes a folder's list in the remote as a proof that all of its files are there.
-FORGET = 'from dvc.repo import Repo; Repo().cloud.get_remote_odb().delete("{}")'
-
-
-def python() -> str:
-    """Python is as the project wants it."""
-    version, wanted, good = environment.python()
-    if not good:
-        raise WrongError(
-            f"{version} is not {wanted}", "rm -r .venv && make setup PYTHON=python3.12"
-        )
-    return version
-
-
-def packages() -> str:
-    """Every package that requirements.lock pins is installed in that version."""
-    pins = environment.pins()
-    wrong = [
-        f"{pin.name} is {pin.installed or 'missing'}, not {pin.version}"
-        for pin in pins
-        if pin.installed != pin.version
-    ]
-    if wrong:
-        raise WrongError(some(wrong, 1), f"touch {environment.PINS} && make setup")
-    return f"{len(pins)} installed as {environment.PINS} pins them"
 
 
 def repository() -> str:
@@ -73,15 +46,20 @@ def hooks() -> str:
     return ", ".join(kinds)
 
 
+def _runs_pre_commit(hook: Path) -> bool:
+    return hook.is_file() and "pre_commit" in hook.read_text(encoding="utf-8", errors="replace")
+
+
 def record() -> str:
     """dvc.lock and the .dvc files can be read."""
-    if not LOCK.exists():
+    if not Path(LOCK).exists():
         raise WrongError(f"there is no {LOCK}: nothing was run yet", "dvc repro")
     try:
         return f"{len(hashes.recorded())} outputs recorded"
     except UserError as error:
-        place = str(error).split()[0]
-        remedy = MEND_LOCK if place == str(LOCK) else f"git checkout HEAD -- {place}"
+        place = Path(str(error).split()[0])
+        anew = f"{set_aside([place])} && dvc repro"
+        remedy = anew if place == Path(LOCK) else restore(place)
         raise WrongError(f"{place} cannot be read", remedy) from None
 
 
@@ -97,32 +75,31 @@ def dvc() -> str:
 
 def cached() -> str:
     """The cache holds what its names say, for all that is recorded here."""
-    kept = _kept_by_dvc()
-    with storage.opened("the cache cannot be read") as repo:
-        places = {place for file in kept for place in storage.objects(repo, file.hash)}
-    objects = sorted(place for place in places if place.is_file())
-    wrong = [_from_here(place) for place in objects if not storage.is_whole(place)]
-    if wrong:
-        raise WrongError(f"{len(wrong)} damaged", f"rm -f {_words(wrong)} && dvc pull")
-    return f"{len(objects)} objects hold what their names say"
+    places = {place for file in _kept_by_dvc() for place in storage.objects(file.hash)}
+    present = sorted(place for place in places if place.is_file())
+    if wrong := [place for place in present if not storage.is_whole(place)]:
+        raise WrongError(f"{len(wrong)} corrupted", f"{set_aside(wrong)} && dvc pull")
+    return f"{len(present)} objects hold what their names say"
 
 
 def files() -> str:
     """Every recorded file has the bytes that are recorded, read anew."""
-    wrong = hashes.mismatches(_recorded(), Path())
+    wrong = hashes.mismatches(_recorded())
     if not wrong:
         return "all as recorded, read byte by byte"
     by_dvc = {Path(file.path) for file in _kept_by_dvc()}
     by_git = [each.path for each in wrong if each.path not in by_dvc]
-    changed = [each.path for each in wrong if each.path in by_dvc and each.found is not None]
-    missing = [each.path for each in wrong if each.path in by_dvc and each.found is None]
-    commands = [f"git checkout HEAD -- {_words(by_git)}"] if by_git else []
-    commands += [f"rm -r {_words(changed)}"] if changed else []
+    changed = [each.path for each in wrong if each.path in by_dvc and each.actual is not None]
+    missing = [each.path for each in wrong if each.path in by_dvc and each.actual is None]
+    commands = [set_aside(there)] if (there := [p for p in by_git + changed if p.exists()]) else []
+    if by_git:  # a report is made again where the commit's is of another run
+        recorded = not git.run("diff", "--name-only", "HEAD", "--", LOCK)
+        commands.append(f"git checkout HEAD -- {words(by_git)}" if recorded else "dvc repro")
     commands += ["dvc pull"] if changed or missing else []
-    found = [f"{some(missing, 1)} missing"] if missing else []
+    said = [f"{some(missing, 1)} missing"] if missing else []
     if differ := by_git + changed:
-        found.insert(0, f"{some(differ, 1)} changed (dvc repro, if you meant to)")
-    raise WrongError(" and ".join(found), " && ".join(commands))
+        said.insert(0, f"{some(differ, 1)} changed (dvc repro, if you meant to)")
+    raise WrongError(" and ".join(said), " && ".join(commands))
 
 
 def leftovers() -> str:
@@ -130,14 +107,14 @@ def leftovers() -> str:
     owned = {Path(file.path) for file in _recorded()}
     parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
     parts.update(Path().glob(PARTS[0]))
-    if found := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
-        raise WrongError(f"{some(found, 1)} left over", f"rm {_words(found)}")
+    if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
+        raise WrongError(f"{some(left, 1)} left over", set_aside(left))
     return "none"
 
 
 def pipeline() -> str:
     """Nothing has changed since the last run."""
-    if changed := storage.stale():
+    if changed := storage.changes():
         raise WrongError(f"{some(changed, 1)} changed since the last run", "dvc repro")
     return "up to date"
 
@@ -149,7 +126,7 @@ def remote() -> str:
         raise WrongError("none is the default", "dvc remote add --default storage ../dvc-remote")
     if "://" not in url and not Path(url).is_dir():
         elsewhere = f"dvc remote modify --local {name} url FOLDER"
-        raise WrongError(f"{url} is no folder (if it is elsewhere: {elsewhere})", "dvc push")
+        raise WrongError(f"{url} is not a folder (if it is elsewhere: {elsewhere})", "dvc push")
     try:
         remotes.lacking()
     except WrongError as error:
@@ -162,38 +139,16 @@ def pushed() -> str:
     absent = remotes.lacking()
     if not absent:
         return "all is in the remote"
-    folders = [
-        file.hash
-        for file in _kept_by_dvc()
-        if file.path not in absent and any(within(path, file.path) for path in absent)
-    ]
-    forget = [f"python -c {shlex.quote(FORGET.format(md5))}" for md5 in folders]
-    raise WrongError(f"{some(absent, 1)} not in the remote", " && ".join([*forget, "dvc push"]))
-
-
-CHECKS = (
-    Check("git", repository),
-    Check("python", python, ("git",)),
-    Check("packages", packages, ("git",)),
-    Check("hooks", hooks, ("git",)),
-    Check("lock", record, ("git",)),
-    Check("params", edited.check),
-    Check("dvc", dvc, ("lock",)),
-    Check("cache", cached, ("dvc",)),
-    Check("files", files, ("dvc",)),
-    Check("leftovers", leftovers, ("dvc",)),
-    Check("pipeline", pipeline, ("files",)),
-    Check("remote", remote, ("dvc",)),
-    Check("pushed", pushed, ("remote",)),
-)
-
-
-def _runs_pre_commit(hook: Path) -> bool:
-    return hook.is_file() and "pre_commit" in hook.read_text(encoding="utf-8", errors="replace")
+    whole = {file.path for file in _kept_by_dvc()}
+    # Of a folder whose list is in the remote, `dvc push` takes all files to be there.
+    inside = [name for name in absent if name not in whole and Path(name).is_file()]
+    again = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
+    commands = ["mkdir again", *again, "rm -r again", "git reset -q -- again"] if again else []
+    raise WrongError(f"{some(absent, 1)} not in the remote", " && ".join([*commands, "dvc push"]))
 
 
 def _recorded() -> list[File]:
-    """What dvc.lock records of the pipeline as it is, without candidates of old."""
+    """What dvc.lock records of the pipeline as it is, without candidates that are no more."""
     paths = storage.owned()
     return [file for file in hashes.recorded() if file.path in paths]
 
@@ -203,9 +158,26 @@ def _kept_by_dvc() -> list[File]:
     return hashes.kept_by_dvc(_recorded(), set(git.run("ls-files", "-z").split("\0")))
 
 
-def _words(paths: Iterable[Path]) -> str:
-    return " ".join(shlex.quote(path.as_posix()) for path in paths)
-
-
-def _from_here(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+BASICS = (
+    Check("git", repository),
+    Check("python", environment.python, ("git",)),
+    Check("packages", environment.packages, ("git",)),
+)
+TEXTS = (
+    Check("params", edited.check),
+    Check("machinery", manifest.check),
+    Check("deps", deps.check),
+)
+CHECKS = (
+    *BASICS,
+    Check("hooks", hooks, ("git",)),
+    Check("lock", record, ("git",)),
+    *TEXTS,
+    Check("dvc", dvc, ("lock",)),
+    Check("cache", cached, ("dvc",)),
+    Check("files", files, ("dvc",)),
+    Check("leftovers", leftovers, ("dvc",)),
+    Check("pipeline", pipeline, ("files",)),
+    Check("remote", remote, ("dvc",)),
+    Check("pushed", pushed, ("remote",)),
+)

@@ -1,13 +1,15 @@
-"""drawing: a lineage in, a document, a Mermaid graph or tables for people out."""
+"""drawing: a lineage in; a document, a Mermaid graph or tables for people out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from machinery.pipeline.markdown import cell, estimate
+
 from .graph import File, Graph, Stage
 from .history import Commit
 from .lineage import Impact, Lineage, Node
+from .notes import flat
 from .versions import ENVIRONMENT, Sighting, Version
 
 if TYPE_CHECKING:
@@ -20,34 +22,32 @@ NARROW = 28  # what is left of 100 columns beside the longest path
 ESCAPES = {ord(character): f"#{ord(character)};" for character in '"#&<>`\\%'}
 
 
-def document(found: Lineage) -> dict[str, Any]:
+def document(lineage: Lineage) -> dict[str, Any]:
     """All of it for a program; hashes are whole."""
     return {
-        **_version(found.version),
-        "path": found.path,
-        "nodes": [_node(node, found.version.graph) for node in found.nodes],
-        "warnings": list(found.warnings),
+        **_version(lineage.version),
+        "path": lineage.path,
+        "nodes": [_node(node, lineage.version.graph) for node in lineage.nodes],
     }
 
 
-def impact_document(found: Impact) -> dict[str, Any]:
+def impact_document(impact: Impact) -> dict[str, Any]:
     """What was made from the path, for a program."""
-    stages = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in found.stages]
-    folder = asdict(found.folder) if found.folder else None
+    stages = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in impact.stages]
+    folder = asdict(impact.folder) if impact.folder else None
     return {
-        **_version(found.version),
-        "path": found.path,
+        **_version(impact.version),
+        "path": impact.path,
         "counts_as": folder,
         "stages": stages,
-        "warnings": list(found.warnings),
     }
 
 
-def mermaid(found: Lineage) -> str:
+def mermaid(lineage: Lineage) -> str:
     """A flowchart from the sources to the file, for pages that draw Mermaid."""
-    ids = {node.file.path: f"file{index}" for index, node in enumerate(found.nodes)}
+    ids = {node.file.path: f"file{index}" for index, node in enumerate(lineage.nodes)}
     lines = ["flowchart TD"]
-    for node in reversed(found.nodes):
+    for node in reversed(lineage.nodes):
         here = ids[node.file.path]
         lines.append(f"  {here}[({_label(node.file.path, node.file.hash[:DIGITS])})]")
         if any(stage.command for stage in node.stages):
@@ -56,10 +56,10 @@ def mermaid(found: Lineage) -> str:
     return "\n".join(lines)
 
 
-def files_table(found: Lineage) -> "Table":
+def files_table(lineage: Lineage) -> "Table":
     """A row for each file, the newest first; fits 100 columns."""
     rows = _table("file, and what made it", "md5", "size", CHANGED, cut=CHANGED)
-    for node in found.nodes:
+    for node in lineage.nodes:
         subject = node.commit.subject if node.commit else ""
         author = node.commit.author if node.commit else ""
         rows.add_row(
@@ -71,40 +71,38 @@ def files_table(found: Lineage) -> "Table":
     return rows
 
 
-def stages_table(found: Lineage) -> "Table":
+def stages_table(lineage: Lineage) -> "Table":
     """A row for each stage: what it ran, and with which params."""
     rows = _table("stage", "params", "code")
-    stages = {stage.name: stage for node in found.nodes for stage in node.stages}
+    stages = {stage.name: stage for node in lineage.nodes for stage in node.stages}
     for stage in stages.values():
         if stage.command:
-            params = (
-                f"{key}={value}" for file in stage.params.values() for key, value in _flat(file)
-            )
-            code = (dep.path.rpartition("/")[2] for dep in found.version.graph.code(stage))
+            params = (f"{k}={v}" for file in stage.params.values() for k, v in flat(file))
+            code = (dep.path.removeprefix("src/") for dep in lineage.version.graph.code(stage))
             rows.add_row(*map(plain, (stage.name, "  ".join(params), " ".join(code))))
     return rows
 
 
-def impact_table(found: Impact) -> "Table":
+def impact_table(impact: Impact) -> "Table":
     """A row for each file that was made from the path, in the order of the runs."""
     rows = _table("stage", "file", "md5", "size")
-    for stage in found.stages:
+    for stage in impact.stages:
         for out in stage.outs:
             name = stage.name if out is stage.outs[0] else ""
             rows.add_row(plain(name), plain(out.path), out.hash[:DIGITS], _size(out))
     return rows
 
 
-def facts_table(found: Lineage) -> "Table":
+def facts_table(lineage: Lineage) -> "Table":
     """What else is known: of a model its hash and metrics, and the environment."""
     rows = _table("", "", header=False)
-    for node in found.nodes:
+    for node in lineage.nodes:
         if node.sha256:
             rows.add_row("sha256", f"{node.sha256} ({plain(node.file.path)})")
         for name, interval in (node.metrics or {}).items():
             rows.add_row(plain(name), estimate(interval))
     files: dict[str, list[str]] = {}
-    for node in found.nodes:
+    for node in lineage.nodes:
         files.setdefault(cell(node.environment), []).append(node.file.path)
     for environment, paths in files.items():
         of = f" for {plain(', '.join(paths))}" if len(files) > 1 else ""
@@ -169,15 +167,6 @@ def _makers(node: Node) -> str:
 
 def _when(commit: Commit | None) -> str:
     return f"{commit.sha[:DIGITS]} {commit.date[:10]}" if commit else "not committed"
-
-
-def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in params.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            listed = ", ".join(map(str, value)) if isinstance(value, list) else value
-            yield f"{prefix}{key}", str(listed)
 
 
 def _size(file: File) -> str:

@@ -1,7 +1,7 @@
-"""edited: params.yaml and contract.yaml in, as people edit them; the first fault in them out.
+"""edited: params.yaml and contract.yaml as people edit them in; the first fault in them out.
 
-A stage reads its own section alone, and DVC runs only the stages whose params have changed: a key
-that nobody knows could stand there for long and change nothing. Git's hook and `doctor` look here.
+A stage reads its own section alone, and DVC runs only the stages whose params have changed: an
+unknown key could stay there unnoticed. Git's hook and `doctor` look here.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""environment: pyproject.toml and requirements.lock in, what is not installed as they say out."""
+"""environment: whether this Python and its packages are what the project pins."""
 
 import platform
 import tomllib
@@ -6,58 +6,64 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 from machinery.pipeline.files import first_line
-from .checking import WrongError
+
+from .checking import WrongError, restore, some
 
 PROJECT = Path("pyproject.toml")
 PINS = Path("requirements.lock")
 
 
-class Pin(NamedTuple):
-    """A package, the version that is pinned, and the one that is installed, if any."""
-
-    name: str
-    version: str
-    installed: str | None
-
-
-def python() -> tuple[str, str, bool]:
-    """The version of this Python, the versions that the project wants, and whether it is one."""
+def python() -> str:
+    """Python is as the project wants it."""
     from packaging.specifiers import SpecifierSet
 
     version = platform.python_version()
     with _reading(PROJECT):
         wanted = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["requires-python"]
-        return version, wanted, SpecifierSet(wanted).contains(version, prereleases=True)
+        good = SpecifierSet(wanted).contains(version, prereleases=True)
+    if not good:
+        raise WrongError(
+            f"{version} is not {wanted}", "rm -r .venv && make setup PYTHON=python3.12"
+        )
+    return version
 
 
-def pins() -> list[Pin]:
-    """The pins that apply to this Python and platform (PEP 508 markers)."""
+def packages() -> str:
+    """Every package that requirements.lock pins is installed in that version."""
     with _reading(PINS):
-        lines = PINS.read_text(encoding="utf-8").splitlines()
-        return list(_pins(line for line in lines if line and not line.startswith((" ", "#"))))
+        pins = list(_pins())
+    installed = [_installed(name) for name, _ in pins]
+    wrong = [
+        f"{name} is {here or 'missing'}, not {version}"
+        for (name, version), here in zip(pins, installed, strict=True)
+        if here != version
+    ]
+    if wrong:
+        raise WrongError(some(wrong, 1), f"touch {PINS} && make setup")
+    return f"{len(pins)} installed as {PINS} pins them"
 
 
-def _pins(lines: Iterator[str]) -> Iterator[Pin]:
+def _pins() -> Iterator[tuple[str, str]]:
+    """Name and version of each pin that applies to this Python and platform (PEP 508 markers)."""
     from packaging.requirements import Requirement
 
-    for line in lines:
-        wanted = Requirement(line.rstrip(" \\"))
-        if wanted.marker is None or wanted.marker.evaluate():
-            (pinned,) = wanted.specifier
-            yield Pin(wanted.name, pinned.version, _installed(wanted.name))
+    for line in PINS.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith((" ", "#")):
+            wanted = Requirement(line.rstrip(" \\"))
+            if wanted.marker is None or wanted.marker.evaluate():
+                (pinned,) = wanted.specifier
+                yield wanted.name, pinned.version
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """A file that is missing, or holds a conflict or a slip of the keyboard, is the user's."""
+    """A file that is missing, or holds a conflict or a typing error, is the user's."""
     try:
         yield
     except (OSError, ValueError, LookupError) as error:
-        what = f"{path} cannot be read: {first_line(error)}"
-        raise WrongError(what, f"git checkout HEAD -- {path}") from error
+        raise WrongError(f"{path} cannot be read: {first_line(error)}", restore(path)) from error
 
 
 def _installed(name: str) -> str | None:

@@ -1,9 +1,11 @@
-"""git: words of the git command line in, what it prints out; what it refuses is a UserError."""
+"""git: the git command line; what it refuses is a UserError."""
 
 import subprocess
 from pathlib import Path
 
 from machinery.pipeline.files import UserError
+
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # post-checkout would move the data a second time
 
 
 def run(*words: str, cwd: Path | None = None) -> str:
@@ -33,6 +35,12 @@ def branch() -> str | None:
     return run("branch", "--show-current") or None
 
 
+def remote() -> str:
+    """The remote that versions are published to: origin, or the only other one."""
+    remotes = run("remote").splitlines()
+    return remotes[0] if remotes and "origin" not in remotes else "origin"
+
+
 def resolve(revision: str) -> str:
     """The commit that a revision (a tag, branch, short or long hash) stands for."""
     try:
@@ -42,7 +50,7 @@ def resolve(revision: str) -> str:
 
 
 def read(*words: str, cwd: Path | None = None, given: bytes = b"") -> bytes:
-    """What git prints, as it is; `given` is what it reads."""
+    """The bytes that git prints; `given` is its standard input."""
     try:
         done = subprocess.run(["git", *words], cwd=cwd, input=given, capture_output=True)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""graph: dvc.lock and the .dvc files in, what was made from what out."""
+"""graph: dvc.lock and the .dvc files in; what was made from what out."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -65,53 +65,44 @@ class Graph:
 
     def makers(self, path: str) -> tuple[Stage, ...]:
         """The stages that wrote this file, the folder around it, or files in this folder."""
-        if path not in self._makers:
-            wrote = (s for s in self.stages if any(overlap(path, out.path) for out in s.outs))
-            self._makers[path] = tuple(wrote)
-        return self._makers[path]
-
-    def readers(self, path: str) -> tuple[Stage, ...]:
-        """The stages that read this file, the folder around it, files in it, or it as params."""
-        return tuple(
-            stage
-            for stage in self.stages
-            if path in stage.params or any(overlap(path, dep.path) for dep in stage.deps)
-        )
+        return tuple(s for s in self.stages if any(overlap(path, out.path) for out in s.outs))
 
     def inputs(self, stage: Stage) -> tuple[File, ...]:
         """The dependencies that have makers of their own: data, not code."""
         return tuple(dep for dep in stage.deps if self.makers(dep.path))
 
     def code(self, stage: Stage) -> tuple[File, ...]:
-        """The dependencies that git keeps: code, and documents such as the contract."""
+        """The dependencies that git keeps: files and folders of code, and the contract."""
         return tuple(dep for dep in stage.deps if not self.makers(dep.path))
 
     def trace(self, file: File) -> tuple[Step, ...]:
         """What the file was made from, directly or not: each step before those that it read."""
-        found: dict[str, Step] = {}
+        steps: dict[str, Step] = {}
 
         def visit(file: File) -> None:
-            if file.path in found:
+            if file.path in steps:
                 return
             stages = self.makers(file.path)
             reads = {read.path: read for stage in stages for read in self._read_for(stage, file)}
             step = Step(file, stages, tuple(reads))
-            found[file.path] = step
+            steps[file.path] = step
             for read in reads.values():
                 visit(read)
-            found[file.path] = found.pop(file.path)  # after all that it comes from
+            steps[file.path] = steps.pop(file.path)  # after all that it comes from
 
         visit(file)
-        return tuple(reversed(found.values()))
+        return tuple(reversed(steps.values()))
 
     def impact(self, path: str) -> tuple[Stage, ...]:
         """The stages that read this path or what was made from it, in the order of their runs."""
-        reached: dict[str, None] = {}
+        reached: set[str] = set()
         paths = [path]
         while paths:
-            for stage in self.readers(paths.pop()):
-                if stage.name not in reached:
-                    reached[stage.name] = None
+            path = paths.pop()
+            for stage in self.stages:
+                reads = path in stage.params or any(overlap(path, dep.path) for dep in stage.deps)
+                if reads and stage.name not in reached:
+                    reached.add(stage.name)
                     paths += [out.path for out in stage.outs]
         return tuple(stage for stage in self.ordered if stage.name in reached)
 
@@ -122,52 +113,41 @@ class Graph:
             if dep.path in outs and outs[dep.path].hash != dep.hash:
                 yield dep, outs[dep.path]
 
-    @cached_property
-    def _makers(self) -> dict[str, tuple[Stage, ...]]:
-        """What `makers` has found: most stages read the same files of code."""
-        return {}
-
     def _read_for(self, stage: Stage, made: File) -> Iterator[File]:
         """The inputs of the stage; of a folder only the file that it copied, where it did so."""
         for read in self.inputs(stage):
             inside = (out for maker in self.makers(read.path) for out in maker.outs)
-            copied = [out for out in inside if within(out.path, read.path) and same(out, made)]
-            yield from copied[:1] or [read]
+            same = [o for o in inside if within(o.path, read.path) and o.hash == made.hash != ""]
+            yield from same[:1] or [read]
 
 
 def parse(lock: Mapping[str, Any], tracked: Mapping[str, Mapping[str, Any]]) -> Graph:
     """The graph of a parsed dvc.lock and the parsed .dvc files, which are given by their path."""
-    runs = [_stage(name, entry) for name, entry in lock.get("stages", {}).items()]
+    runs = [
+        Stage(name, str(entry["cmd"]), entry.get("params", {}), *_files(entry))
+        for name, entry in lock.get("stages", {}).items()
+    ]
     return Graph((*(_tracked(path, entry) for path, entry in tracked.items()), *runs))
 
 
-def _stage(name: str, entry: Mapping[str, Any]) -> Stage:
-    return Stage(
-        name=name,
-        command=str(entry["cmd"]),
-        params=entry.get("params", {}),
-        deps=tuple(_file(dep) for dep in entry.get("deps", ())),
-        outs=tuple(_file(out) for out in entry.get("outs", ())),
-    )
+def _files(entry: Mapping[str, Any]) -> tuple[tuple[File, ...], tuple[File, ...]]:
+    """The deps and the outs."""
+    deps, outs = (tuple(_file(each) for each in entry.get(key, ())) for key in ("deps", "outs"))
+    return deps, outs
 
 
 def _tracked(path: str, entry: Mapping[str, Any]) -> Stage:
     folder = join(dirname(path), entry.get("wdir", "."))
-    outs = (dict(out, path=normpath(join(folder, out["path"]))) for out in entry.get("outs", ()))
-    return Stage(
-        name=path,
-        command=None,
-        params={},
-        deps=tuple(_origin(dep) for dep in entry.get("deps", ())),
-        outs=tuple(_file(out) for out in outs),
-    )
+    outs = [{**out, "path": normpath(join(folder, out["path"]))} for out in entry.get("outs", ())]
+    deps = [_origin(dep) for dep in entry.get("deps", ())]
+    return Stage(path, None, {}, *_files({"deps": deps, "outs": outs}))
 
 
-def _origin(dep: Mapping[str, Any]) -> File:
+def _origin(dep: Mapping[str, Any]) -> dict[str, Any]:
     """Where `dvc import` or `dvc import-url` fetched the bytes from."""
     repository = dep.get("repo", {})
     place = "/".join(str(part) for part in (repository.get("url"), dep.get("path")) if part)
-    return _file({**dep, **repository, "path": place})
+    return {**dep, **repository, "path": place}
 
 
 def _file(entry: Mapping[str, Any]) -> File:
@@ -183,8 +163,3 @@ def within(path: str, folder: str) -> bool:
 def overlap(one: str, other: str) -> bool:
     """Whether two paths are the same, or one lies in the other."""
     return one == other or within(one, other) or within(other, one)
-
-
-def same(one: File, other: File) -> bool:
-    """Whether two files have the same bytes."""
-    return bool(one.hash) and one.hash == other.hash

@@ -19,15 +19,15 @@ from .versions import read
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 FOLDER = ".dir"
 
-_md5 = partial(hashlib.md5, usedforsecurity=False)
+md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 class Mismatch(NamedTuple):
-    """A path that is not what is recorded; `found` is None where nothing is."""
+    """A path that is not what is recorded; `actual` is None where nothing is."""
 
     path: Path
     expected: str
-    found: str | None
+    actual: str | None
 
 
 def recorded(revision: str | None = None) -> list[File]:
@@ -42,34 +42,34 @@ def kept_by_dvc(files: list[File], in_git: set[str]) -> list[File]:
     return [file for file in files if file.path not in in_git | folders]
 
 
-def mismatches(
-    files: list[File], root: Path = Path(), md5: Callable[[Path], str] | None = None
-) -> list[Mismatch]:
-    """The files below the root that are not as recorded; `md5` may know hashes without reading."""
-    ignored = ignore_rules(root)
-    found = ((file, digest(root / file.path, root, ignored, md5 or md5_of)) for file in files)
-    return [Mismatch(Path(file.path), file.hash, now) for file, now in found if now != file.hash]
+def mismatches(files: list[File]) -> list[Mismatch]:
+    """The files of the checkout that are not as recorded."""
+    digests = ((file, digest(Path(file.path))) for file in files)
+    return [Mismatch(Path(file.path), file.hash, now) for file, now in digests if now != file.hash]
 
 
-def digest(
-    path: Path, root: Path, ignored: Callable[[str], bool], md5: Callable[[Path], str]
-) -> str | None:
-    """DVC's hash of a file or folder; None where nothing is."""
-    if not path.is_dir():
-        return md5(path) if path.is_file() else None
-    listing = [
-        {"md5": md5(each), "relpath": each.relative_to(path).as_posix()}
-        for each in files_of(path)
-        if not ignored(each.relative_to(root).as_posix())
+def digest(path: Path) -> str | None:
+    """DVC's hash of a file or folder of the checkout; None where nothing is."""
+    if path.is_dir():
+        return md5(listing(path)).hexdigest() + FOLDER
+    return md5_of(path) if path.is_file() else None
+
+
+def listing(folder: Path) -> bytes:
+    """DVC's list of the files in a folder, as its cache keeps it."""
+    ignored = ignore_rules()
+    files = [
+        {"md5": md5_of(path), "relpath": path.relative_to(folder).as_posix()}
+        for path in files_of(folder)
+        if not ignored(path.as_posix())
     ]
-    listing.sort(key=lambda entry: entry["relpath"])
-    return _md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + FOLDER
+    return json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True).encode()
 
 
 def md5_of(path: Path) -> str:
     """The md5 of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, _md5).hexdigest()
+        return hashlib.file_digest(file, md5).hexdigest()
 
 
 def files_of(folder: Path) -> Iterator[Path]:
@@ -78,10 +78,10 @@ def files_of(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names)
 
 
-def ignore_rules(root: Path) -> Callable[[str], bool]:
+def ignore_rules() -> Callable[[str], bool]:
     """Whether .dvcignore leaves a path out of the hash of its folder."""
     from pathspec import GitIgnoreSpec
 
-    path = root / ".dvcignore"
+    path = Path(".dvcignore")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return GitIgnoreSpec.from_lines(lines).match_file

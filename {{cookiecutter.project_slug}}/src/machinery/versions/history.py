@@ -1,6 +1,7 @@
-"""history: a revision in, its files and the commits that last changed what they record out."""
+"""history: a revision in; its files, and the commits that last changed what they record, out."""
 
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import UserError
+
 from . import git
 from .graph import parse
 
 LOCK = "dvc.lock"
 FORMAT = "%x00".join(("%H", "%P", "%an", "%aI", "%s"))
-AT_ONCE = 50  # commits read by one call of git
-
-# DVC writes its lock in this one form. To parse each of hundreds of versions would take 20 ms each.
-FILE = re.compile(r"^ *- path: (.+)\n(?: +(?!md5:).+\n)*? +md5: (\S+)$", re.MULTILINE)
 EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
-RUN = re.compile(r"^  (\S.*):\n", re.MULTILINE)
 
 Fact = tuple[str, str]  # a path and its hash, or a stage and all that dvc.lock says of its run
 
@@ -69,26 +66,45 @@ def blobs(names: Sequence[str]) -> list[bytes | None]:
 def last_changes(
     revision: str, facts: Iterable[Fact], tracked: Sequence[str]
 ) -> dict[Fact, Commit | None]:
-    """For each fact, the commit since which it holds without a break; None: not committed.
+    """For each fact, the commit since which it has held without a break; None: not committed.
 
     Follows the parent that agrees, as `git log PATH` does, but for each fact by itself.
     """
-    found: dict[Fact, Commit | None] = dict.fromkeys(facts)
+    changes: dict[Fact, Commit | None] = dict.fromkeys(facts)
     history = list(_log(revision, "--", LOCK, *tracked))
-    known = _Known([commit.sha for commit, _ in history], tracked, frozenset(found))
-    reached = {history[0][0].sha: known.at(history[0][0].sha)} if history else {}
+    paths = [LOCK, *tracked]
+    texts = iter(blobs([f"{commit.sha}:./{path}" for commit, _ in history for path in paths]))
+    files = {commit.sha: {path: next(texts) for path in paths} for commit, _ in history}
+
+    @cache
+    def at(sha: str) -> frozenset[Fact]:
+        try:
+            return facts_of({path: text for path, text in files.get(sha, {}).items() if text})
+        except (UserError, AttributeError, KeyError, TypeError):
+            return frozenset()  # somebody once committed a conflict
+
+    reached = {history[0][0].sha: at(history[0][0].sha) & changes.keys()} if history else {}
     for commit, parents in history:  # children before their parents
         for fact in reached.get(commit.sha, ()):
-            agreeing = (parent for parent in parents if fact in known.at(parent))
-            if parent := next(agreeing, None):
+            if parent := next((parent for parent in parents if fact in at(parent)), None):
                 reached[parent] = reached.get(parent, frozenset()) | {fact}
             else:
-                found[fact] = commit
-    return found
+                changes[fact] = commit
+    return changes
+
+
+def facts_of(files: Mapping[str, bytes]) -> frozenset[Fact]:
+    """All that dvc.lock and .dvc files record: each path with its hash, each stage with its run."""
+    documents = {path: read_yaml(text, path) for path, text in files.items()}
+    lock = documents.pop(LOCK, {})
+    graph = parse(lock, documents)
+    recorded = ((f.path, f.hash) for s in graph.stages for f in (*s.outs, *s.deps) if f.hash)
+    runs = ((name, json.dumps(entry)) for name, entry in lock.get("stages", {}).items())
+    return frozenset((*recorded, *runs))
 
 
 def last_commit(revision: str, path: str) -> Commit | None:
-    """The commit that last changed a file which git keeps."""
+    """The commit that last changed a file or folder which git keeps."""
     return next((commit for commit, _ in _log("--max-count=1", revision, "--", path)), None)
 
 
@@ -100,18 +116,8 @@ def commits_with(text: str, path: str) -> list[Commit]:
     return [c for c, file in zip(changed, files, strict=True) if file and wanted in file]
 
 
-def facts_of(lock: bytes, tracked: Mapping[str, bytes]) -> frozenset[Fact]:
-    """All that these files record: each path with its hash, each stage with its run."""
-    text = lock.decode("utf-8", "replace").replace("\r\n", "\n")
-    parts = RUN.split(text)
-    files = ((path.strip("'\""), value) for path, value in FILE.findall(text))
-    graph = parse({}, {path: read_yaml(file, path) for path, file in tracked.items()})
-    outs = ((out.path, out.hash) for stage in graph.stages for out in stage.outs)
-    return frozenset((*files, *zip(parts[1::2], parts[2::2], strict=True), *outs))
-
-
 def read_yaml(text: bytes, place: str) -> dict[str, Any]:
-    """The YAML mapping; UserError names the place of what is none."""
+    """The YAML mapping. Raises UserError with the place where it is not one."""
     import yaml
 
     try:
@@ -125,9 +131,9 @@ def read_yaml(text: bytes, place: str) -> dict[str, Any]:
 
 @cache
 def _loader() -> Any:
-    """PyYAML's, in C where it has one: five times faster. It would take 1e-05 for text.
+    """PyYAML's loader, in C where it has one, that reads 1e-05 as a number.
 
-    DVC writes YAML 1.2, where that is a number.
+    DVC writes YAML 1.2, where that is a number; in YAML 1.1 it is a string.
     """
     import yaml
 
@@ -136,29 +142,6 @@ def _loader() -> Any:
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, [*"+-0123456789"])
     return Loader
-
-
-class _Known:
-    """Which of the wanted facts hold at each commit; read some commits at a time, as asked."""
-
-    def __init__(self, shas: list[str], tracked: Sequence[str], wanted: frozenset[Fact]) -> None:
-        self.shas = shas
-        self.tracked = tracked
-        self.wanted = wanted
-        self.read: dict[str, frozenset[Fact]] = {}
-
-    def at(self, sha: str) -> frozenset[Fact]:
-        while sha not in self.read and len(self.read) < len(self.shas):
-            self._read_on(self.shas[len(self.read) : len(self.read) + AT_ONCE])
-        return self.read.get(sha, frozenset())
-
-    def _read_on(self, shas: list[str]) -> None:
-        paths = [LOCK, *self.tracked]
-        files = iter(blobs([f"{sha}:./{path}" for sha in shas for path in paths]))
-        for sha in shas:
-            lock, *others = (next(files) for _ in paths)
-            tracked = {path: file for path, file in zip(paths[1:], others, strict=True) if file}
-            self.read[sha] = facts_of(lock or b"", tracked) & self.wanted
 
 
 def _log(*words: str) -> Iterator[tuple[Commit, list[str]]]:

@@ -30,6 +30,7 @@ def notes(
     parts = [first, "## Metrics on the test table", _metrics(now, previous, before)]
     if before is None:
         parts += ["## Made from", table(["", version], _made_from(now).items())]
+        parts.append("No earlier release is known here to compare with.")
     else:
         parts += [f"## Changed since {previous}", _changes(version, now, previous, before)]
     parts.append(f"models/model.onnx is sha256 {model['sha256']}.")

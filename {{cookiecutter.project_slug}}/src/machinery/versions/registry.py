@@ -1,7 +1,7 @@
 """registry: versions and stages of the model, which are git tags: `model@v1.0.0`, `model#prod#1`.
 
-GTO (https://github.com/iterative/gto) writes them, so that its commands and `dvc artifacts get`
-understand them; they are read from git, in the order of GTO's counter and not of the clock.
+GTO (https://github.com/iterative/gto) writes and reads them, so that its own commands and `dvc
+artifacts get` agree with what is said here.
 """
 
 import re
@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from machinery.pipeline.files import UserError, read_yaml
+
 from . import git
 
 ARTIFACT = "model"
 VERSION = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 STAGE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?")
-ASSIGNED = re.compile(rf"{ARTIFACT}#(?P<stage>[^#!]+)(?P<cancel>!?)#(?P<count>\d+)")
 FORMAT = "%(refname:strip=2) %(objectname) %(*objectname) %(creatordate:iso-strict)"
 
 
@@ -30,9 +31,9 @@ class Tag:
 
 
 def parse(version: str) -> tuple[int, int, int]:
-    """The three numbers of a version. Raises UserError for what is none."""
+    """The three numbers of a version. Raises UserError for anything else."""
     if not (match := VERSION.fullmatch(version)):
-        raise UserError(f"'{version}' is no version; write it as v1.2.0")
+        raise UserError(f"'{version}' is not a version; write it like v1.2.0")
     major, minor, patch = (int(number) for number in match.groups())
     return major, minor, patch
 
@@ -40,16 +41,16 @@ def parse(version: str) -> tuple[int, int, int]:
 def check_stage(stage: str | None) -> None:
     """Raises UserError for a stage that GTO would not take."""
     if stage is not None and not STAGE.fullmatch(stage):
-        raise UserError(f"'{stage}' is no stage; use letters, digits, - and _, as in production")
+        raise UserError(f"'{stage}' is not a stage; use letters, digits, - and _, e.g. production")
 
 
 def versions() -> dict[str, Tag]:
-    """The released versions: tagged and registered. The newest first."""
+    """The released versions: tagged, registered and not deprecated. The newest first."""
     tags = _tags()
-    found = [tag for tag in tags.values() if f"{ARTIFACT}@{tag.name}" in tags]
-    found = [tag for tag in found if VERSION.fullmatch(tag.name)]
-    found.sort(key=lambda tag: (datetime.fromisoformat(tag.date), parse(tag.name)), reverse=True)
-    return {tag.name: tag for tag in found}
+    released = [tags[each["version"]] for each in _registered() if each["version"] in tags]
+    released = [tag for tag in released if VERSION.fullmatch(tag.name)]
+    released.sort(key=lambda tag: (datetime.fromisoformat(tag.date), parse(tag.name)), reverse=True)
+    return {tag.name: tag for tag in released}
 
 
 def find(version: str) -> Tag:
@@ -57,22 +58,14 @@ def find(version: str) -> Tag:
     parse(version)
     known = versions()
     if version not in known:
-        names = f"known are {', '.join(known)}" if known else "there is none yet"
+        names = f"known are {', '.join(known)}" if known else "none is registered"
         raise UserError(f"there is no release {version}; {names} ('git fetch --tags' brings more)")
     return known[version]
 
 
 def stages() -> dict[str, str]:
-    """The commit that each stage is assigned to now."""
-    held: dict[str, list[str]] = {}
-    events = [(match, tag) for tag in _tags().values() if (match := ASSIGNED.fullmatch(tag.name))]
-    for match, tag in sorted(events, key=lambda event: int(event[0]["count"])):
-        commits = held.setdefault(match["stage"], [])
-        if tag.commit in commits:
-            commits.remove(tag.commit)
-        if not match["cancel"]:
-            commits.append(tag.commit)
-    return {stage: commits[-1] for stage, commits in held.items() if commits}
+    """The version that each stage is assigned to now."""
+    return {stage["stage"]: each["version"] for each in _registered() for stage in each["stages"]}
 
 
 def is_declared() -> bool:
@@ -91,7 +84,7 @@ def assign(stage: str, version: str, message: str) -> list[str]:
     """Assign the stage to a registered version; return the new tags, none if it had the stage."""
     from gto import api
 
-    if stages().get(stage) == find(version).commit:
+    if stages().get(stage) == find(version).name:
         return []
     return _new(
         lambda: api.assign(
@@ -116,8 +109,19 @@ def _new(write: Callable[[], object]) -> list[str]:
     return sorted(set(git.tags()) - before)
 
 
+def _registered() -> list[dict[str, Any]]:
+    """What `gto show model` shows: the versions that count, with their stages."""
+    from gto import api
+    from gto.exceptions import ArtifactNotFound
+
+    try:
+        return list(api.show(".", ARTIFACT, registered_only=True))
+    except ArtifactNotFound:  # nothing was ever registered
+        return []
+
+
 def _tags() -> dict[str, Tag]:
-    """All annotated tags by name; GTO ignores others, too."""
+    """All annotated tags by name; GTO ignores others as well."""
     lines = git.run("for-each-ref", f"--format={FORMAT}", "refs/tags").splitlines()
     parts = (line.split(" ") for line in lines)
     return {name: Tag(name, commit, date) for name, _, commit, date in parts if commit}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from machinery.pipeline.files import CheckError, UserError, read_json
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD
-from . import git, registry, remote, storage
+from . import deps, git, registry, remote, storage
 from .checking import WrongError, some
 from .notes import Facts, facts, notes
 
@@ -43,13 +43,13 @@ class Release:
 def release(version: str, stage: str | None = None) -> Release:
     """Tag the commit that is checked out as a version and register its model; nothing is pushed.
 
-    Raises RefusedError when a check says no, and UserError for what is no version or no stage.
+    Raises RefusedError when a check fails, and UserError for a malformed version or stage.
     """
     registry.parse(version)
     registry.check_stage(stage)
     if found := list(refusals(version)):
         raise RefusedError(version, found)
-    commit, previous = git.resolve("HEAD"), last_release()
+    commit, previous = git.resolve("HEAD"), _last_before(version)
     text = notes(version, facts(commit), previous, facts(previous) if previous else None)
     tags = _tag(version, commit, text, stage)
     return Release(version, commit, tags, text, push_command(tags))
@@ -61,6 +61,7 @@ def refusals(version: str) -> Iterator[Refusal]:
     yield from _gate()
     yield from _tree()
     yield from _pipeline()
+    yield from (Refusal(*sentence.rsplit("; ", 1)) for sentence in deps.missing())
     yield from _remote()
 
 
@@ -87,26 +88,26 @@ def _elsewhere(version: str, wanted: set[str]) -> Iterator[Refusal]:
         return
     try:
         names = [f"refs/tags/{name}" for name in wanted]
-        published = git.run("ls-remote", "--tags", _remote_of_git(), *names)
+        published = git.run("ls-remote", "--tags", git.remote(), *names)
     except UserError as error:
-        yield Refusal(str(error), "mend the network, or the address in 'git remote -v'")
+        yield Refusal(str(error), "check the network, or the address in 'git remote -v'")
     else:
         if published:
-            bring = f"bring it with 'git fetch --tags {_remote_of_git()}', and choose another"
-            yield Refusal(f"{version} exists already in {_remote_of_git()}", bring)
+            bring = f"bring it with 'git fetch --tags {git.remote()}', and choose another"
+            yield Refusal(f"{version} exists already in {git.remote()}", bring)
 
 
 def gate() -> str:
-    """The gate passed: it made checks, and every one of them said yes."""
+    """The gate passed: it made checks, and each of them passed."""
     read_json(METRICS)
-    found = read_json(GATE)
-    if not found["checks"]:
+    checks, passed = read_json(GATE)["checks"], read_json(GATE)["passed"]
+    if not checks:
         raise WrongError("the gate has made no checks", "run 'dvc repro'")
-    failed = [check["name"] for check in found["checks"] if not check["passed"]]
-    if failed or not found["passed"]:
+    failed = [check["name"] for check in checks if not check["passed"]]
+    if failed or not passed:
         which = f" ({', '.join(failed)})" if failed else ""
-        raise WrongError(f"the gate said no{which}", f"read {MODEL_CARD}")
-    return f"passed all {len(found['checks'])} checks"
+        raise WrongError(f"the gate failed{which}", f"read {MODEL_CARD}")
+    return f"passed all {len(checks)} checks"
 
 
 def _gate() -> Iterator[Refusal]:
@@ -126,11 +127,11 @@ def _tree() -> Iterator[Refusal]:
 
 def _pipeline() -> Iterator[Refusal]:
     try:
-        if stages := storage.stale():
+        if stages := storage.changes():
             remedy = "run 'dvc repro' ('dvc pull' first, in a fresh clone) and commit"
             yield Refusal(f"dvc.lock is stale at {some(stages)}", remedy)
     except UserError as error:
-        yield Refusal(str(error), "mend that file, or restore it with 'git checkout'")
+        yield Refusal(str(error), "fix that file, or restore it with 'git checkout'")
 
 
 def _remote() -> Iterator[Refusal]:
@@ -141,10 +142,10 @@ def _remote() -> Iterator[Refusal]:
         yield Refusal(str(error), error.remedy)
 
 
-def last_release() -> str | None:
-    """The highest version among the ancestors of what is checked out."""
-    merged = set(git.run("tag", "--merged", "HEAD").splitlines())
-    return max(merged & registry.versions().keys(), key=registry.parse, default=None)
+def _last_before(version: str) -> str | None:
+    """The highest version below this one: a squash merge leaves it out of HEAD's ancestors."""
+    lower = (each for each in registry.versions() if registry.parse(each) < registry.parse(version))
+    return max(lower, key=registry.parse, default=None)
 
 
 def _tag(version: str, commit: str, text: str, stage: str | None) -> list[str]:
@@ -164,15 +165,13 @@ def _tag(version: str, commit: str, text: str, stage: str | None) -> list[str]:
 
 
 def push_command(tags: list[str], *, branch: bool = True) -> str:
-    """The one command that publishes these tags, and the branch if one is checked out."""
+    """The one command that publishes these tags, and the branch if one is checked out.
+
+    Full names: a branch may be called like a tag.
+    """
     head = ["HEAD"] if branch and git.branch() else []
-    return shlex.join(["git", "push", "--atomic", _remote_of_git(), *head, *tags])
-
-
-def _remote_of_git() -> str:
-    """Where versions are published."""
-    remotes = git.run("remote").splitlines()
-    return remotes[0] if remotes and "origin" not in remotes else "origin"
+    names = [f"refs/tags/{tag}" for tag in tags]
+    return shlex.join(["git", "push", "--atomic", git.remote(), *head, *names])
 
 
 def releases() -> list[dict[str, Any]]:
@@ -181,7 +180,7 @@ def releases() -> list[dict[str, Any]]:
     return [
         {
             "version": tag.name,
-            "stages": sorted(name for name, commit in stages.items() if commit == tag.commit),
+            "stages": sorted(stage for stage, name in stages.items() if name == tag.name),
             "date": tag.date,
             "commit": tag.commit,
             **_headline(facts(tag.commit)),

@@ -1,10 +1,11 @@
-"""remote: the default remote in; what it lacks out, or why it does not answer and what to type."""
+"""remote: what DVC's default remote lacks, or why it does not answer and what to type."""
 
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from machinery.pipeline.files import UserError
+
 from . import storage
 from .checking import WrongError
 
@@ -17,7 +18,7 @@ UNREACHED = "connect|endpoint|resolve|time.?out"
 REMEDIES = (  # what a failure says, and what to type
     (NO_BUCKET.format(".*"), "create it, or dvc remote modify {} url s3://BUCKET/PREFIX"),
     (REFUSED, "set the credentials (README.md, Data in S3)"),
-    (UNREACHED, "start it, mend the network, or dvc remote modify {} endpointurl URL"),
+    (UNREACHED, "start it, check the network, or dvc remote modify {} endpointurl URL"),
     ("", "dvc status --cloud --verbose, which tells more"),
 )
 
@@ -36,10 +37,10 @@ def lacking() -> list[str]:
     try:
         with storage.opened("the remote cannot be asked") as repo:
             _find_bucket(repo)
-            found = repo.data_status(not_in_remote=True, remote_refresh=True, granular=True)
+            status = repo.data_status(not_in_remote=True, remote_refresh=True, granular=True)
     except UserError as error:
         raise WrongError(str(error), _remedy(str(error))) from error
-    return sorted(path.rstrip("/") for path in found["not_in_remote"])
+    return sorted(path.rstrip("/") for path in status["not_in_remote"])
 
 
 def _default(repo: "Repo") -> tuple[str, str]:

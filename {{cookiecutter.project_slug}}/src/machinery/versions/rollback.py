@@ -13,19 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import CheckError, UserError
+
 from . import git, registry, storage
 from .checking import some
 from .graph import File
 from .hashes import kept_by_dvc, mismatches, recorded
+from .history import LOCK
 from .notes import facts
 from .release import push_command
-
-NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # they would check out the data a second time
-LOCK = Path("dvc.lock")
-
-
-class DamagedError(CheckError):
-    """Restored files are not as recorded; their damaged bytes are gone, so that a fetch helps."""
 
 
 class StrandedError(CheckError):
@@ -47,19 +42,6 @@ class Restored:
     push: str | None
 
 
-@dataclass(frozen=True)
-class Move:
-    """A way from one commit to another, and what DVC keeps at its two ends."""
-
-    here: str  # branch, or commit
-    version: str
-    commit: str
-    leaving: list[File]  # in the cache; what git keeps, git moves
-    coming: list[File]
-    outputs: list[File]  # all that dvc.lock records there, candidates of old included
-    new: list[str]  # what it brings to where nothing is: the way back takes it away again
-
-
 def rollback(version: str, stage: str | None = None) -> Restored:
     """Restore a release on the branch `rollback/VERSION`, and assign it the stage, if one is given.
 
@@ -67,14 +49,23 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     """
     registry.check_stage(stage)
     commit, here = registry.find(version).commit, git.branch() or git.resolve("HEAD")
-    _refuse(git.changes(untracked=False), "commit it, or put it aside with 'git stash'")
-    leaving = kept_by_dvc(recorded() if LOCK.is_file() else [], git.files("HEAD"))
+    _refuse(git.changes(untracked=False), "commit it, or set it aside with 'git stash'")
+    leaving = kept_by_dvc(recorded() if Path(LOCK).is_file() else [], git.files("HEAD"))
     outputs, in_git = recorded(commit), git.files(commit)
     coming = kept_by_dvc(outputs, in_git)
-    move = Move(here, version, commit, leaving, coming, outputs, _new(in_git, coming))
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
     try:
-        branch, restored, tags = _go(move, stage)
+        _prepare(version, commit, leaving, coming)
+        new = [p for p in {*in_git, *(f.path for f in coming)} if not os.path.lexists(p)]
+        branch = _free_branch(version)
+        with _returning(here, branch, coming, new):
+            words = ("--quiet", "--no-overwrite-ignore", "-b", branch, commit)
+            git.run(*git.NO_HOOKS, "checkout", *words)
+            owned = storage.checkout(file.path for file in leaving)
+            restored = [file for file in outputs if file.path in owned]
+            if wrong := [each.path for each in mismatches(restored)]:
+                raise CheckError(f"{version}: {some(wrong)} did not come back as recorded")
+            tags = registry.assign(stage, version, f"Back to {version}") if stage else []
     except StrandedError:
         raise
     except UserError as error:
@@ -97,53 +88,23 @@ def _refuse(names: list[str], remedy: str) -> None:
         raise CheckError(f"{some(names)}: not committed, and a rollback would lose it; {remedy}")
 
 
-def _new(in_git: set[str], coming: list[File]) -> list[str]:
-    paths = in_git | {file.path for file in coming}
-    return sorted(path for path in paths if not os.path.lexists(path))
-
-
-def _go(move: Move, stage: str | None) -> tuple[str, list[File], list[str]]:
-    """Prepare, switch, restore, verify, assign; a second time where the cache was damaged."""
-    try:
-        return _try(move, stage)
-    except DamagedError:
-        return _try(move, stage)
-
-
-def _try(move: Move, stage: str | None) -> tuple[str, list[File], list[str]]:
-    _prepare(move)
-    branch = _free_branch(move.version)
-    words = ("--quiet", "--no-overwrite-ignore", "-b", branch, move.commit)
-    with _returning(move, branch):
-        git.run(*NO_HOOKS, "checkout", *words)
-        owned = storage.checkout(file.path for file in move.leaving)
-        restored = [file for file in move.outputs if file.path in owned]
-        _verify(move, restored)
-        tags = registry.assign(stage, move.version, f"Back to {move.version}") if stage else []
-    return branch, restored, tags
-
-
-def _prepare(move: Move) -> None:
+def _prepare(version: str, commit: str, leaving: list[File], coming: list[File]) -> None:
     """Have all that leaves and all that comes in the cache, before anything is touched."""
-    with storage.opened("the cache cannot be read") as repo:
-        changed = storage.unsaved(repo, move.leaving)
-        _refuse(changed, "'dvc commit' keeps it, 'dvc checkout' drops it")
-        storage.drop_damaged(repo, move.leaving, spared=move.coming)
-        storage.save(repo, storage.lacking(repo, move.leaving))
-    if not _absent(move.coming):
+    changed = [str(each.path) for each in mismatches(leaving) if each.actual is not None]
+    _refuse(changed, "doctor says how to keep or restore it")
+    storage.save(leaving)
+    if not storage.lacking(coming):
         return
-    owned = storage.owned(move.commit)
-    wanted = [file for file in move.coming if file.path in owned]
-    if _absent(wanted):
-        storage.fetch(move.commit)
-    if gone := _absent(wanted):
+    owned = storage.owned(commit)
+    wanted = storage.lacking([file for file in coming if file.path in owned])
+    if wanted:
+        for place in [place for file in wanted for place in storage.objects(file.hash)]:
+            if not storage.is_whole(place):
+                place.unlink(missing_ok=True)  # corrupted: DVC would take it for the data
+        storage.fetch(commit)
+    if gone := [file.path for file in storage.lacking(wanted)]:
         lost = f"neither the cache nor the remote holds {some(gone)} whole"
-        raise CheckError(f"{move.version} cannot be restored: {lost}")
-
-
-def _absent(files: list[File]) -> list[str]:
-    with storage.opened("the cache cannot be read") as repo:
-        return [file.path for file in storage.lacking(repo, files)]
+        raise CheckError(f"{version} cannot be restored: {lost}")
 
 
 def _free_branch(version: str) -> str:
@@ -154,34 +115,27 @@ def _free_branch(version: str) -> str:
 
 
 @contextmanager
-def _returning(move: Move, branch: str) -> Iterator[None]:
-    """Go back where it came from, data included, when anything fails or is interrupted."""
+def _returning(here: str, branch: str, coming: list[File], new: list[str]) -> Iterator[None]:
+    """Go back where it came from, data included, when anything fails or is interrupted.
+
+    Nothing had been changed there before, so nothing is lost. `new` is what the version brings to
+    where nothing was: it goes away again.
+    """
     try:
         yield
     except BaseException as error:
         try:
-            _return(move, branch)
+            git.run(*git.NO_HOOKS, "checkout", "--quiet", "--force", here)
+            if git.run("branch", "--list", branch):
+                git.run("branch", "--quiet", "-D", branch)
+            storage.tidy(coming)
+            storage.checkout(new, allow_missing=True)
         except (UserError, KeyboardInterrupt) as second:
-            way = f"'git checkout --force {move.here} && dvc checkout' leads back"
+            way = f"'git checkout --force {here} && dvc checkout' leads back"
             why = f"{_said(error)}; the way back failed, too ({_said(second)})"
             raise StrandedError(f"{why}: {way}") from error
         raise
 
 
-def _return(move: Move, branch: str) -> None:
-    """Go back from wherever it was ended; nothing was changed here before, so nothing is lost."""
-    git.run(*NO_HOOKS, "checkout", "--quiet", "--force", move.here)
-    if git.run("branch", "--list", branch):
-        git.run("branch", "--quiet", "-D", branch)
-    storage.tidy(move.coming)
-    storage.checkout(move.new, allow_missing=True)
-
-
 def _said(error: BaseException) -> str:
     return str(error) or "interrupted"
-
-
-def _verify(move: Move, restored: list[File]) -> None:
-    if wrong := {str(each.path) for each in mismatches(restored)}:
-        storage.discard([file for file in move.coming if file.path in wrong])
-        raise DamagedError(f"{move.version}: {some(sorted(wrong))} did not come back as recorded")

@@ -5,20 +5,26 @@ raises becomes a UserError with DVC's own sentence.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, replace
+
+from .checking import some
 from .graph import File
-from .hashes import FOLDER, files_of, ignore_rules, md5_of, mismatches
+from .hashes import FOLDER, files_of, ignore_rules, listing, md5_of
+from .versions import read
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-SMALL = 8_000_000  # bytes that are hashed sooner than DVC is asked for their hash
+CACHE = Path(".dvc/cache")  # where no setting says otherwise
 UNFINISHED = f".{'?' * 22}.tmp"  # as DVC calls a file until it is whole
+ABSENT = ("deleted", "not in cache")
 
 
 @contextmanager
@@ -44,28 +50,56 @@ def _said(error: BaseException) -> str:
 
 
 def stale() -> list[str]:
-    """The stages and .dvc files that are not as recorded, as `dvc status` names them."""
-    with opened("dvc status fails") as repo:
-        return list(repo.status())
+    """What of the checkout is not as dvc.lock records it: a sentence for each such thing.
 
-
-def stale_without_data() -> list[str]:
-    """The stages that would run if all that is recorded were there, for a clone without data.
-
-    `dvc repro --dry --allow-missing` asks the same, but fails where a stale stage lacks its source.
+    Code, folders of code, params, data, commands and outputs count, as `dvc status` reads them.
     """
-    from dvc.repo import lock_repo
+    users: dict[str, list[str]] = {}
+    for stage, things in changes().items():
+        for thing in things:
+            users.setdefault(thing, []).append(stage)
+    return [
+        f"{thing} ({some(names)})" if thing.endswith("missing") else f"{thing} since {some(names)} ran"
+        for thing, names in users.items()
+    ]
 
-    with opened("the pipeline cannot be read") as repo, lock_repo(repo):
-        stages = list(repo.index.stages)
-        changed = (s for s in stages if s.changed(allow_missing=True, upstream=stages))
-        return [stage.addressing for stage in changed]
+
+def changes(*, without_data: bool = False) -> dict[str, list[str]]:
+    """What has changed for each stage or .dvc file that is not as recorded.
+
+    Without data, only what would be stale if all that is recorded were here.
+    """
+    with opened("dvc status fails") as repo:
+        status: dict[str, list[Any]] = repo.status()
+    graph = read().graph
+    found = {stage: [*_things(status.get(stage, []), without_data)] for stage in status}
+    for stage in graph.stages if without_data else ():
+        broken = [f"{was.path} has changed" for was, _ in graph.broken(stage)]
+        if broken and stage.name in status:
+            found[stage.name] += broken
+    return {stage: things for stage, things in found.items() if things}
+
+
+def _things(status: list[Any], without_data: bool) -> Iterator[str]:
+    """One stage's `dvc status --json`, as phrases."""
+    for entry in status:
+        if isinstance(entry, str):  # such as "changed command"
+            yield "the command has changed" if entry == "changed command" else entry
+            continue
+        for paths in entry.values():
+            for path, change in paths.items():
+                if isinstance(change, dict):
+                    yield from (f"{key} in {path} has changed" for key in change)
+                elif change not in ABSENT:
+                    yield f"{path} has changed"
+                elif not without_data:
+                    yield f"{path} is missing"
 
 
 def owned(revision: str | None = None) -> set[str]:
     """The outputs that the pipeline has in the checkout, or at a revision.
 
-    dvc.lock records more: DVC never takes out candidates that the params no longer name.
+    dvc.lock records more: DVC never removes candidates that the params no longer name.
     """
     with opened("the pipeline cannot be read") as repo:
         for _ in repo.brancher(revs=[revision] if revision else None, workspace=False):
@@ -77,84 +111,70 @@ def _outputs(repo: "Repo") -> set[str]:
     return {repo.fs.relpath(out.fs_path, repo.root_dir) for out in repo.index.outs}
 
 
-def unsaved(repo: "Repo", files: list[File]) -> list[str]:
-    """What is there, but not as recorded: work that a checkout would overwrite."""
-    found = mismatches(files, md5=lambda path: _md5_of(repo, path))
-    return [str(wrong.path) for wrong in found if wrong.found is not None]
+def cached(md5: str) -> Path:
+    """Where the cache keeps, or would keep, a file."""
+    parts = ("files", "md5", md5[:2], md5[2:])
+    usual = CACHE.joinpath(*parts)
+    return usual if usual.is_file() else _cache_of(Path.cwd()).joinpath(*parts)
 
 
-def _md5_of(repo: "Repo", path: Path) -> str:
-    """The md5 of a file; DVC remembers it for this size, time and inode."""
-    if path.stat().st_size > SMALL:
-        _, remembered = repo.state.get(str(path.absolute()), repo.fs)
-        if remembered:
-            return str(remembered.value)
-    return md5_of(path)
+@cache
+def _cache_of(project: Path) -> Path:
+    """The cache's folder: `dvc cache dir`, asked once."""
+    with opened("the cache cannot be read") as repo:
+        return Path(repo.config["cache"].get("dir") or CACHE)
 
 
-def lacking(repo: "Repo", files: list[File]) -> list[File]:
-    """What the cache does not hold whole; folders are looked into, their damaged lists dropped."""
-    for file in files:
-        if file.hash.endswith(FOLDER):
-            _drop_if_damaged(_place(repo, file.hash))
-    return [file for file in files if not all(p.is_file() for p in objects(repo, file.hash))]
-
-
-def _place(repo: "Repo", md5: str) -> Path:
-    return Path(repo.cache.local.oid_to_path(md5))
-
-
-def objects(repo: "Repo", md5: str) -> Iterator[Path]:
+def objects(md5: str) -> Iterator[Path]:
     """Where the cache keeps a file, or a folder's list and then its files."""
-    place = _place(repo, md5)
+    place = cached(md5)
     yield place
-    if md5.endswith(FOLDER) and place.is_file() and is_whole(place):
-        yield from (_place(repo, entry["md5"]) for entry in json.loads(place.read_bytes()))
-
-
-def drop_damaged(repo: "Repo", files: list[File], spared: list[File]) -> None:
-    """Remove from the cache what is damaged of these files, but for what the spared have, too."""
-    shared = {place for file in spared for place in objects(repo, file.hash)}
-    for place in {place for file in files for place in objects(repo, file.hash)} - shared:
-        _drop_if_damaged(place)
+    if md5.endswith(FOLDER) and is_whole(place):
+        yield from (cached(entry["md5"]) for entry in json.loads(place.read_bytes()))
 
 
 def is_whole(place: Path) -> bool:
-    """Whether an object of the cache has the bytes that its name, an md5, stands for."""
-    return md5_of(place) == place.parent.name + place.stem
+    """Whether an object of the cache is there, with the bytes that its name, an md5, stands for."""
+    return place.is_file() and md5_of(place) == place.parent.name + place.stem
 
 
-def _drop_if_damaged(place: Path) -> None:
-    if place.is_file() and not is_whole(place):
-        place.unlink()
+def lacking(files: list[File]) -> list[File]:
+    """What the cache does not hold whole."""
+    return [file for file in files if not all(map(is_whole, objects(file.hash)))]
 
 
-def save(repo: "Repo", files: list[File]) -> None:
-    """Put files of the checkout into the cache, as they are; dvc.lock stays as it is."""
-    paths = {file.path for file in files}
-    for out in repo.index.outs if paths else ():
-        if out.exists and out.fs.relpath(out.fs_path, repo.root_dir) in paths:
-            out.commit(relink=False)
+def save(files: Iterable[File]) -> None:
+    """Put outputs of the checkout, which are as recorded, into the cache where it lacks them."""
+    for file in files:
+        path = Path(file.path)
+        if path.is_dir():
+            text = listing(path)
+            for entry in json.loads(text):
+                _save(entry["md5"], path / entry["relpath"])
+            _save(file.hash, text)
+        elif path.is_file():
+            _save(file.hash, path)
+
+
+def _save(md5: str, source: Path | bytes) -> None:
+    def write(part: Path) -> None:
+        shutil.copyfile(source, part) if isinstance(source, Path) else part.write_bytes(source)
+
+    place = cached(md5)
+    if not is_whole(place):
+        replace(place, write)
+        place.chmod(0o444)  # as DVC does
 
 
 def fetch(commit: str, path: str | None = None) -> None:
-    """Bring what a commit records into the cache, from the remote of today with its credentials.
+    """Bring what a commit records into the cache, from today's remote with its credentials.
 
-    All of it, or one path. The commit's own settings may name a remote of old, and DVC would look
-    for a relative folder from nowhere.
+    All of it, or one path. The commit's own settings may name a remote that is no more, and DVC
+    would look for a relative folder from nowhere. Corrupted objects are replaced.
     """
     with opened("the remote cannot be read") as repo:
         settings = {name: repo.config[name] for name in ("core", "remote")}
         repo.fetch(path and [path], revs=[commit], workspace=False, config=settings)
-
-
-def cached(md5: str) -> Path:
-    """Where the cache keeps, or would keep, a file."""
-    place = Path(".dvc/cache/files/md5", md5[:2], md5[2:])  # if no settings say otherwise
-    if place.is_file():
-        return place
-    with opened("the cache cannot be read") as repo:
-        return _place(repo, md5)
 
 
 def listed(md5: str) -> dict[str, str] | None:
@@ -165,18 +185,16 @@ def listed(md5: str) -> dict[str, str] | None:
     return {entry["relpath"]: entry["md5"] for entry in json.loads(place.read_bytes())}
 
 
-def listing(md5: str) -> dict[str, str]:
-    """The files of a folder and their hashes. Of the remote only this list is asked, no file."""
-    found = listed(md5)
-    if found is None:
-        from dvc_data.hashfile.hash_info import HashInfo
-
+def members(path: str, revision: str | None, md5: str) -> dict[str, str]:
+    """The files of a folder and their hashes. The remote is asked for this list, for no file."""
+    files = listed(md5)
+    if files is None:
         with opened("the remote cannot be read") as repo:
-            repo.cloud.pull([HashInfo("md5", md5)])
-        found = listed(md5)
-    if found is None:
-        raise UserError(f"neither the cache nor the remote holds the list of files {md5}")
-    return found
+            entries = repo.ls(".", path, rev=revision, recursive=True, dvc_only=True)
+        files = {entry["path"]: entry["md5"] for entry in entries}
+    if not files:
+        raise UserError(f"neither the cache nor the remote holds the list of files of {path}")
+    return files
 
 
 def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> set[str]:
@@ -197,35 +215,20 @@ def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> set
 def tidy(files: list[File]) -> None:
     """Remove the unfinished files that a `dvc checkout` of these leaves when it is interrupted."""
     for path in {Path(file.path) for file in files}:
-        found = path.rglob(UNFINISHED) if path.is_dir() else path.parent.glob(UNFINISHED)
-        remove(each.as_posix() for each in list(found))
-
-
-def discard(files: list[File]) -> None:
-    """Remove damaged outputs, and what is damaged of them in the cache: both can be had again."""
-    with opened("the cache cannot be mended") as repo:
-        for place in [place for file in files for place in objects(repo, file.hash)]:
-            _drop_if_damaged(place)
-    remove(file.path for file in files)
+        left = path.rglob(UNFINISHED) if path.is_dir() else path.parent.glob(UNFINISHED)
+        remove(each.as_posix() for each in list(left))
 
 
 def remove(paths: Iterable[str]) -> None:
     """Remove outputs from the checkout; the cache keeps them. What .dvcignore names stays."""
-    ignored = ignore_rules(Path())
+    ignored = ignore_rules()
     for path in map(Path, paths):
-        files = list(files_of(path)) if path.is_dir() else [path]
+        files = [f for f in files_of(path) if not ignored(f.as_posix())] if path.is_dir() else [path]
         try:
             for file in files:
-                if file is path or not ignored(file.as_posix()):
-                    file.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"{file} cannot be removed: {error.strerror}") from error
-        _remove_empty(path)
-
-
-def _remove_empty(path: Path) -> None:
-    """Remove what is left of a folder, but for folders that still hold files."""
-    folders = [each for each in (path, *path.rglob("*")) if each.is_dir()]
-    for folder in sorted(folders, reverse=True):
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        for folder in sorted((f for f in (path, *path.rglob("*")) if f.is_dir()), reverse=True):
+            if not any(folder.iterdir()):
+                folder.rmdir()

@@ -1,7 +1,7 @@
-"""versions: a revision, a file or a hash in, what git and DVC record there out."""
+"""versions: a revision, a file or a hash in; what git and DVC record there out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import MODEL_INFO
+
 from . import git
 from .graph import Graph, parse
-from .history import Commit, LOCK, Snapshot, blobs, commits_with, read_yaml
+from .history import LOCK, Commit, Snapshot, blobs, commits_with, read_yaml
 
 ENVIRONMENT = "requirements.lock"
 SHORTEST = 8  # digits that a hash may be cut to
@@ -40,7 +41,7 @@ class Version:
             return parse(read_yaml(self.lock, LOCK), tracked)
         except (AttributeError, KeyError, TypeError):
             remedy = "restore it with git checkout, or run 'dvc repro'"
-            raise UserError(f"{LOCK} {self} is no lock that DVC wrote; {remedy}") from None
+            raise UserError(f"{LOCK} {self} is not a lock that DVC wrote; {remedy}") from None
 
     @property
     def remedy(self) -> str:
@@ -81,7 +82,7 @@ def locate(what: str | None) -> tuple[Version, str | None]:
     revision, colon, path = what.partition(":")
     if colon:
         return read(revision or None), path
-    if Path(what).is_file() or Path(LOCK).is_file() and read().graph.find(what):
+    if Path(what).is_file() or (Path(LOCK).is_file() and read().graph.find(what)):
         return read(), what
     try:
         _resolve(what)
@@ -95,7 +96,7 @@ def sightings(digits: str) -> Sighting:
     """Search all of history for the model with this sha256; its first 8 digits are enough."""
     digits = digits.lower()
     if not SHORTEST <= len(digits) <= 64 or set(digits) - set("0123456789abcdef"):
-        raise UserError(f"'{digits}' is no sha256: {SHORTEST} to 64 of the digits 0-9 and a-f")
+        raise UserError(f"'{digits}' is not a sha256: {SHORTEST} to 64 of the digits 0-9 and a-f")
     path = MODEL_INFO.as_posix()
     commits = commits_with(f'"sha256": "{digits}', path)
     texts = blobs([f"{commit.sha}:./{path}" for commit in commits])
@@ -103,8 +104,9 @@ def sightings(digits: str) -> Sighting:
     if len(hashes) > 1:
         raise UserError(f"{len(hashes)} models have a sha256 that begins with {digits}; give more")
     if not hashes:
-        here = "".join(f"; {warning}" for warning in shallow())
-        raise UserError(f"no commit's {path} records the sha256 {digits}{here}")
+        shallow = git.run("rev-parse", "--is-shallow-repository") == "true"
+        older = "; 'git fetch --unshallow' brings older commits" if shallow else ""
+        raise UserError(f"no commit's {path} records the sha256 {digits}{older}")
     tags = git.tags()
     held = zip(tags, blobs([f"refs/tags/{tag}:./{path}" for tag in tags]), strict=True)
     value = hashes.pop()
@@ -120,12 +122,6 @@ def environments(
     own = version.snapshot.read(ENVIRONMENT)
     locks = zip([None, *named], [own, *texts], strict=True)
     return {c: sha256(text).hexdigest() if text is not None else None for c, text in locks}
-
-
-def shallow() -> Iterator[str]:
-    """What a clone without its older commits cannot tell."""
-    if git.run("rev-parse", "--is-shallow-repository") == "true":
-        yield "this clone is shallow, so older commits are missing: 'git fetch --unshallow'"
 
 
 def _resolve(revision: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from machinery.pipeline.paths import RAW, TEST, TRAIN, VALID
-from .graph import File, Graph, Stage
-from .history import Commit
+from machinery.versions.graph import File, Graph, Stage
+from machinery.versions.history import Commit
 
 SPECIFICATION = "https://openlineage.io/spec"
 EVENT = f"{SPECIFICATION}/2-0-2/OpenLineage.json#/$defs/RunEvent"

@@ -1,0 +1,1 @@
+"""bridges: what this project records, in the formats of other tools."""

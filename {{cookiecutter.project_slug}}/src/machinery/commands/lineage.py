@@ -1,0 +1,116 @@
+"""lineage: the command that shows what a model was made from, and what was made from a file."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from machinery.pipeline.files import UserError
+from machinery.pipeline.paths import CONTRACT, MODEL
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: lineage v1.1.0, or lineage --sha256 1bfac2e5, or lineage --mermaid")
+def lineage(
+    ctx: typer.Context,
+    what: Annotated[
+        str | None, typer.Argument(help="A revision, a file, or REVISION:FILE.", show_default=False)
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Find the commits that record this model.")
+    ] = None,
+    impact: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Show what was made from this file instead.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid graph.")] = False,
+    openlineage: Annotated[
+        bool, typer.Option("--openlineage", help="Print the OpenLineage events of each stage.")
+    ] = False,
+) -> None:
+    """Show what the model, or another file, was made from, and by whom."""
+    from machinery.versions import drawing
+    from machinery.versions.lineage import lineage as trace
+    from machinery.versions.versions import locate, sightings
+
+    if as_json + mermaid + openlineage > 1:
+        raise UserError("--json, --mermaid and --openlineage are three answers; ask for one")
+    if what and sha256:
+        raise UserError(f"--sha256 finds its own revision; leave out {what}")
+    if impact is not None and (mermaid or openlineage):
+        raise UserError("--impact is a table or, with --json, a document; it has no other form")
+    seen = sightings(sha256) if sha256 else None
+    version, path = locate(seen.commits[0].sha if seen else what)
+    if impact is not None and path:
+        raise UserError(f"--impact follows {impact}; name a revision beside it, not {path}")
+    if impact is not None:
+        _impact(version, impact, as_json=as_json)
+    elif openlineage:
+        _print_json(_events(version, path, ctx.obj.package))
+    elif mermaid:
+        print(drawing.mermaid(trace(version, path or MODEL.as_posix())))
+    else:
+        document = trace(version, path or MODEL.as_posix())
+        if as_json:
+            more = {"recorded_by": asdict(seen)} if seen else {}
+            _print_json(drawing.document(document) | more)
+            return
+        lines = [f"Where {document.path} comes from in {drawing.heading(version)}"]
+        lines += drawing.sighting(seen) if seen else ()
+        tables = (drawing.files_table, drawing.facts_table, drawing.stages_table)
+        _print(lines, *(table(document) for table in tables))
+
+
+def _impact(version: Any, path: str, *, as_json: bool) -> None:
+    from machinery.versions import drawing
+    from machinery.versions.lineage import impact
+
+    reached = impact(version, path)
+    if as_json:
+        _print_json(drawing.impact_document(reached))
+        return
+    lines = [f"What was made from {path} in {drawing.heading(version)}"]
+    if reached.folder:
+        lines.append(f"It counts as {reached.folder.path}, which DVC keeps as a whole.")
+    _print(lines, drawing.impact_table(reached) if reached.stages else "Nothing.")
+
+
+def _events(version: Any, path: str | None, project: str) -> list[dict[str, Any]]:
+    """The events of each run that led to the path; without one, of each run of the version."""
+    from machinery.bridges.openlineage import Run, events
+    from machinery.versions.history import read_yaml
+    from machinery.versions.lineage import lineage, runs
+    from machinery.versions.versions import environments
+
+    graph = version.graph
+    led = {s.name for node in lineage(version, path).nodes for s in node.stages} if path else None
+    stages = [s for s in graph.ordered if s.command and (led is None or s.name in led)]
+    commits = runs(version, stages)
+    if missing := [stage.name for stage in stages if commits.get(stage.name) is None]:
+        raise UserError(f"the run of {missing[0]} has no time: it is not committed")
+    locks = environments(version, commits.values())
+    contract = read_yaml(version.snapshot.read(CONTRACT.as_posix()) or b"{}", str(CONTRACT))
+    return [
+        event
+        for stage in stages
+        if (commit := commits[stage.name])
+        for event in events(Run(stage, commit, locks[commit]), graph, contract, project)
+    ]
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def _print(lines: list[str], *tables: Any) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 100  # no narrower in a file or a pipe
+    console = Console(width=width, markup=False, emoji=False, highlight=False)
+    for line in lines:
+        console.print(line)
+    for table in tables:
+        console.print("", table, sep="\n")
