@@ -1,4 +1,4 @@
-"""The doctor: each of its checks seen to say no, with a remedy that works, and nothing changed."""
+"""The doctor: each of its checks seen to fail, with a remedy that works and loses nothing."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_all_is_in_order_after_a_run_that_was_committed_and_pushed(work: BakedProject) -> None:
     said = work.run("flight-delays", "doctor").stdout.splitlines()
-    assert len(said) == 13
+    assert len(said) == 15
     assert all(line.startswith("ok ") for line in said)
 
 
@@ -155,7 +155,8 @@ def test_conflict_markers_in_the_lock(work: BakedProject) -> None:
     said = doctor(work)["lock"]
     assert (said["found"], said["remedy"]) == (
         "dvc.lock cannot be read",
-        "rm dvc.lock && dvc repro",
+        "mkdir -p .dvc/tmp && tar -cf .dvc/tmp/removed-1.tar dvc.lock && rm -rf dvc.lock "
+        "&& dvc repro",
     )
 
 
@@ -176,6 +177,52 @@ def test_a_report_that_was_changed_by_hand(work: BakedProject) -> None:
     said = doctor(work)["files"]
     assert said["found"] == "metrics.json changed (dvc repro, if you meant to)"
     follow(work, "files")
+    assert wrong(work) == []
+    assert work.run("tar", "-xOf", ".dvc/tmp/removed-1.tar", "metrics.json").stdout == "{}"
+
+
+def test_no_remedy_loses_what_a_user_wrote(work: BakedProject) -> None:
+    written = ("data/train.parquet", "models/candidates/mine.onnx", "requirements.lock")
+    for name in written:
+        (work.path / name).write_text("<<<<<<< mine\n", encoding="utf-8")
+    for check in ("packages", "files", "leftovers"):
+        follow(work, check)
+    assert wrong(work) == []
+    kept = [
+        work.run("tar", "-xOf", path, name, check=False).stdout
+        for path in (work.path / ".dvc/tmp").glob("removed-*.tar")
+        for name in written
+    ]
+    assert kept.count("<<<<<<< mine\n") == len(written)
+
+
+def test_a_module_that_a_feature_uses_is_named_until_it_is_a_dep(work: BakedProject) -> None:
+    (work.path / "src/flight_delays/helpers.py").write_text("RATE = 1\n", encoding="utf-8")
+    features = work.path / "src/flight_delays/features.py"
+    text = features.read_text(encoding="utf-8")
+    features.write_text(f"{text}\n\nfrom .helpers import RATE  # noqa\n", encoding="utf-8")
+    work.run("dvc", "repro")
+    sentence = (
+        "src/flight_delays/helpers.py, which features.py imports, is missing from the deps of "
+    )
+    assert doctor(work)["deps"]["found"].startswith(f"{sentence}split in dvc.yaml; add it")
+    said = work.run("flight-delays", "doctor", "--without-data", check=False)
+    assert said.returncode == 1
+    assert sentence in said.stdout
+    assert sentence in work.run("flight-delays", "release", "v1.0.0", check=False).stdout
+    path = work.path / "dvc.yaml"
+    code = "      - src/flight_delays/features.py\n"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(code, code + code.replace("features", "helpers")), "utf-8")
+    work.run("dvc", "repro")
+    assert "deps" not in wrong(work)
+
+
+def test_an_edited_machinery_is_told_and_is_no_fault(work: BakedProject) -> None:
+    with (work.path / "src/machinery/versions/doctor.py").open("a", encoding="utf-8") as file:
+        file.write("# mine\n")
+    said = doctor(work)["machinery"]
+    assert (said["found"], said["passed"]) == ("0.1.0, edited here: versions/doctor.py", True)
     assert wrong(work) == []
 
 

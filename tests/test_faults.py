@@ -269,7 +269,7 @@ def test_a_disk_full_while_caching_is_made_good_by_the_next_run(
         work.run("dvc", "push")
 
 
-# Bytes that rot or vanish
+# Corrupted and missing bytes
 
 
 def test_a_flipped_byte_in_the_cache_is_found_and_fetched_anew(
@@ -301,7 +301,7 @@ def test_a_flipped_byte_in_the_remote_is_not_pulled_as_good(
     clone = work.clone(work.path.parent / "clone")
     assert clone.run("dvc", "pull", check=False).returncode != 0
     assert not clone.has_file("data/train.parquet")
-    line = recipe(work, "A file in the remote is damaged")
+    line = recipe(work, "A file in the remote is corrupted")
     work.run("sh", "-c", line.replace("PATH", "data/train.parquet"))  # where it is still good
     clone.run("dvc", "pull")
     assert_verified(clone, small)

@@ -215,7 +215,7 @@ def test_the_doctor_reads_s3_and_says_what_to_do(here: BakedProject) -> None:
     assert found["remedy"] == "set the credentials (README.md, Data in S3)"
     address = ("dvc", "remote", "modify", "--local", "storage", "endpointurl")
     here.run(*address, "http://127.0.0.1:9")
-    remedy = "start it, mend the network, or dvc remote modify storage endpointurl URL"
+    remedy = "start it, check the network, or dvc remote modify storage endpointurl URL"
     assert doctor(here, "remote")["remedy"] == remedy
 
 

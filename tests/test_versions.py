@@ -247,7 +247,7 @@ def write_gate(document: Any) -> Change:
 
 
 REFUSALS: dict[str, tuple[Change, str]] = {
-    "gate failed": (fail_the_gate, "the gate said no (floor): read reports/model_card.md"),
+    "gate failed": (fail_the_gate, "the gate failed (floor): read reports/model_card.md"),
     "no gate": (
         lambda project: (project.path / "reports/gate.json").unlink(),
         "reports/gate.json is missing: run 'dvc repro'",
@@ -295,7 +295,7 @@ REFUSALS: dict[str, tuple[Change, str]] = {
     ),
     "gate that did not pass": (
         write_gate({"passed": False, "checks": [{"name": "floor", "passed": True}]}),
-        "the gate said no: read reports/model_card.md",
+        "the gate failed: read reports/model_card.md",
     ),
     "commit released": (
         lambda project: project.run("flight-delays", "release", "v0.9.0"),
@@ -332,8 +332,8 @@ def test_all_refusals_come_at_once_and_as_json(work: BakedProject) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("1.0.0",), "'1.0.0' is no version; write it as v1.2.0"),
-        (("v1.0.0", "--stage", "a b"), "'a b' is no stage"),
+        (("1.0.0",), "'1.0.0' is not a version; write it like v1.2.0"),
+        (("v1.0.0", "--stage", "a b"), "'a b' is not a stage"),
     ],
 )
 def test_wrong_use_of_release_exits_with_2(
@@ -439,7 +439,7 @@ def test_releases_are_listed_newest_first(released: Released) -> None:
 
 
 def test_without_a_release_the_list_says_how_to_make_one(small: BakedProject) -> None:
-    assert "There is no release yet" in small.run("flight-delays", "releases").stdout
+    assert "There is no release here" in small.run("flight-delays", "releases").stdout
     assert json.loads(small.run("flight-delays", "releases", "--json").stdout) == []
 
 
@@ -461,7 +461,7 @@ def test_a_rollback_brings_back_the_same_bytes_metrics_and_answers(
     assert "up to date" in copy.run("dvc", "status").stdout
     assert copy.run("git", "status", "--porcelain").stdout == ""
     assert f"{released.metrics['roc_auc']['value']:.4g}" in said
-    assert "git push --atomic origin 'model#production#2'" in said
+    assert "git push --atomic origin 'refs/tags/model#production#2'" in said
     assert in_production(copy) == "v1.0.0"
 
 
@@ -788,8 +788,8 @@ def test_a_new_file_in_nobodys_way_stays(copy: BakedProject, released: Released)
     ("words", "sentence"),
     [
         (("v9.0.0",), "there is no release v9.0.0; known are v1.1.0, v1.0.0"),
-        (("latest",), "'latest' is no version"),
-        (("v1.0.0", "--stage", "a b"), "'a b' is no stage"),
+        (("latest",), "'latest' is not a version"),
+        (("v1.0.0", "--stage", "a b"), "'a b' is not a stage"),
     ],
 )
 def test_wrong_use_of_rollback_exits_with_2(
