@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from gto import api
 from machinery.pipeline.files import UserError
+from machinery.versions.checking import WrongError
 from machinery.versions.notes import Facts, flat, notes
 
 from machinery.versions import git, registry, storage
@@ -96,9 +97,7 @@ def test_a_malformed_stage_is_refused(stage: str) -> None:
 
 
 def test_all_refusals_are_told_at_once() -> None:
-    refused = releasing.RefusedError(
-        "v1.0.0", [releasing.Refusal("a", "fix a"), releasing.Refusal("b", "fix b")]
-    )
+    refused = releasing.RefusedError("v1.0.0", [WrongError("a", "fix a"), WrongError("b", "fix b")])
     assert str(refused).splitlines()[1:] == ["  - a: fix a", "  - b: fix b"]
     assert refused.exit_code == 1
 

@@ -60,8 +60,7 @@ def lineage(
             return
         lines = [f"Where {document.path} comes from in {drawing.heading(version)}"]
         lines += drawing.sighting(seen) if seen else ()
-        tables = (drawing.files_table, drawing.facts_table, drawing.stages_table)
-        _print(lines, *(table(document) for table in tables))
+        _print(lines, drawing.files_table(document), drawing.facts_table(document))
 
 
 def _impact(version: Any, path: str, *, as_json: bool) -> None:

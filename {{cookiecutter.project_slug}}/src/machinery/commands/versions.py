@@ -27,7 +27,7 @@ def release(
         made = releasing.release(version, stage)
     except releasing.RefusedError as refused:
         if as_json:
-            refusals = [refusal._asdict() for refusal in refused.refusals]
+            refusals = [{"reason": str(r), "remedy": r.remedy} for r in refused.refusals]
             print(json.dumps({"version": version, "released": False, "refusals": refusals}))
         raise
     if as_json:

@@ -35,12 +35,8 @@ def impact_document(impact: Impact) -> dict[str, Any]:
     """What was made from the path, for a program."""
     stages = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in impact.stages]
     folder = asdict(impact.folder) if impact.folder else None
-    return {
-        **_version(impact.version),
-        "path": impact.path,
-        "counts_as": folder,
-        "stages": stages,
-    }
+    said = {"path": impact.path, "counts_as": folder, "stages": stages}
+    return _version(impact.version) | said
 
 
 def mermaid(lineage: Lineage) -> str:
@@ -58,7 +54,7 @@ def mermaid(lineage: Lineage) -> str:
 
 def files_table(lineage: Lineage) -> "Table":
     """A row for each file, the newest first; fits 100 columns."""
-    rows = _table("file, and what made it", "md5", "size", CHANGED, cut=CHANGED)
+    rows = _table("file, and what made it", "md5", "size", CHANGED)
     for node in lineage.nodes:
         subject = node.commit.subject if node.commit else ""
         author = node.commit.author if node.commit else ""
@@ -68,18 +64,6 @@ def files_table(lineage: Lineage) -> "Table":
             _size(node.file),
             f"{_when(node.commit)} {plain(author)}\n{plain(subject)}",
         )
-    return rows
-
-
-def stages_table(lineage: Lineage) -> "Table":
-    """A row for each stage: what it ran, and with which params."""
-    rows = _table("stage", "params", "code")
-    stages = {stage.name: stage for node in lineage.nodes for stage in node.stages}
-    for stage in stages.values():
-        if stage.command:
-            params = (f"{k}={v}" for file in stage.params.values() for k, v in flat(file))
-            code = (dep.path.removeprefix("src/") for dep in lineage.version.graph.code(stage))
-            rows.add_row(*map(plain, (stage.name, "  ".join(params), " ".join(code))))
     return rows
 
 
@@ -94,19 +78,21 @@ def impact_table(impact: Impact) -> "Table":
 
 
 def facts_table(lineage: Lineage) -> "Table":
-    """What else is known: of a model its hash and metrics, and the environment."""
+    """Of the model its hash and metrics; the environments; of each stage its code and params."""
     rows = _table("", "", header=False)
-    for node in lineage.nodes:
-        if node.sha256:
-            rows.add_row("sha256", f"{node.sha256} ({plain(node.file.path)})")
-        for name, interval in (node.metrics or {}).items():
+    model = next((node for node in lineage.nodes if node.sha256), None)
+    if model:
+        rows.add_row("sha256", f"{model.sha256} ({plain(model.file.path)})")
+        for name, interval in (model.metrics or {}).items():
             rows.add_row(plain(name), estimate(interval))
-    files: dict[str, list[str]] = {}
-    for node in lineage.nodes:
-        files.setdefault(cell(node.environment), []).append(node.file.path)
-    for environment, paths in files.items():
-        of = f" for {plain(', '.join(paths))}" if len(files) > 1 else ""
-        rows.add_row(ENVIRONMENT, f"{environment}{of}")
+    for environment in dict.fromkeys(cell(node.environment) for node in lineage.nodes):
+        rows.add_row(ENVIRONMENT, environment)
+    stages = {stage.name: stage for node in lineage.nodes for stage in node.stages}
+    for stage in stages.values():
+        code = [dep.path for dep in lineage.version.graph.code(stage) if stage.command]
+        params = [f"{k}={v}" for file in stage.params.values() for k, v in flat(file)]
+        if code or params:
+            rows.add_row(plain(stage.name), plain("  ".join([*code, *params])))
     return rows
 
 
@@ -181,13 +167,13 @@ def _label(*lines: str) -> str:
     return f'"{"<br/>".join(plain(line).translate(ESCAPES) for line in lines)}"'
 
 
-def _table(*columns: str, header: bool = True, cut: str | None = None) -> "Table":
+def _table(*columns: str, header: bool = True) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=header)
     for column in columns:
-        if column == cut:
+        if column == CHANGED:
             table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=NARROW)
         else:
             table.add_column(column, overflow="fold")

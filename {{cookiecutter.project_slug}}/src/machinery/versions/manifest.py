@@ -30,7 +30,7 @@ def version(folder: Path) -> str:
 def edited(folder: Path) -> list[str]:
     """The files that were changed, added or removed since VERSION was written."""
     _, *lines = (folder / VERSION).read_text(encoding="utf-8").splitlines()
-    was = dict(reversed(line.split("  ", 1)) for line in lines)
+    was = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     now = sums(folder)
     return sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
 

@@ -1,9 +1,10 @@
 """release: a committed run in; its tag, notes and registered model out, or what is against it."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from machinery.pipeline.files import CheckError, UserError, read_json
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD
@@ -12,19 +13,12 @@ from .checking import WrongError, some
 from .notes import Facts, facts, notes
 
 
-class Refusal(NamedTuple):
-    """Why there is no release, and what to do about it."""
-
-    reason: str
-    remedy: str
-
-
 class RefusedError(CheckError):
-    """A release that may not be; `refusals` are all there are."""
+    """A release that may not be; `refusals` are all the reasons."""
 
-    def __init__(self, version: str, refusals: list[Refusal]) -> None:
+    def __init__(self, version: str, refusals: list[WrongError]) -> None:
         """Say every reason with its remedy, a line each."""
-        lines = [f"  - {each.reason}: {each.remedy}" for each in refusals]
+        lines = [f"  - {each}: {each.remedy}" for each in refusals]
         super().__init__("\n".join([f"{version} is not released.", *lines]))
         self.refusals = refusals
 
@@ -55,91 +49,87 @@ def release(version: str, stage: str | None = None) -> Release:
     return Release(version, commit, tags, text, push_command(tags))
 
 
-def refusals(version: str) -> Iterator[Refusal]:
+def refusals(version: str) -> Iterator[WrongError]:
     """All that is against releasing what is checked out as this version."""
-    yield from _version(version)
-    yield from _gate()
-    yield from _tree()
-    yield from _pipeline()
-    yield from (Refusal(*sentence.rsplit("; ", 1)) for sentence in deps.missing())
-    yield from _remote()
+    tags: list[Callable[[], object]] = [partial(_released, version), partial(_published, version)]
+    for check in (*tags, _commit, _declared, gate, _tree, _pipeline, _remote):
+        try:
+            check()
+        except WrongError as wrong:
+            yield wrong
+        except UserError as error:
+            reason, _, remedy = str(error).partition("; ")
+            yield WrongError(reason, remedy or "fix that, or restore it with 'git checkout'")
+    for sentence in deps.missing():
+        yield WrongError(*sentence.rsplit("; ", 1))
 
 
-def _version(version: str) -> Iterator[Refusal]:
-    wanted = {version, f"{registry.ARTIFACT}@{version}"}
-    if wanted <= (made := wanted & set(git.tags())):
-        yield Refusal(f"{version} exists already", "choose another; released versions never move")
-    elif made:
-        yield Refusal(f"{version} is only half released", f"git tag -d {made.pop()}")
-    else:
-        yield from _elsewhere(version, wanted)
-    commit = git.resolve("HEAD")
-    for tag in registry.versions().values():
-        if tag.commit == commit:
-            yield Refusal(f"this commit is released as {tag.name}", "use that version")
-    if not registry.is_declared():
-        name = registry.ARTIFACT
-        yield Refusal(f"dvc.yaml declares no artifact '{name}'", "name it under artifacts there")
+def _tags_of(version: str) -> set[str]:
+    return {version, f"{registry.ARTIFACT}@{version}"}
 
 
-def _elsewhere(version: str, wanted: set[str]) -> Iterator[Refusal]:
-    """The tags that a teammate has published and that were not fetched yet."""
-    if not git.run("remote"):
+def _released(version: str) -> None:
+    made = _tags_of(version) & set(git.tags())
+    if made == _tags_of(version):
+        raise WrongError(f"{version} exists already", "choose another; released versions never move")
+    if made:
+        raise WrongError(f"{version} is only half released", f"git tag -d {made.pop()}")
+
+
+def _published(version: str) -> None:
+    """A teammate may have published tags that were not fetched yet."""
+    if not git.run("remote") or _tags_of(version) & set(git.tags()):
         return
+    where, names = git.remote(), [f"refs/tags/{name}" for name in _tags_of(version)]
     try:
-        names = [f"refs/tags/{name}" for name in wanted]
-        published = git.run("ls-remote", "--tags", git.remote(), *names)
+        published = git.run("ls-remote", "--tags", where, *names)
     except UserError as error:
-        yield Refusal(str(error), "check the network, or the address in 'git remote -v'")
-    else:
-        if published:
-            bring = f"bring it with 'git fetch --tags {git.remote()}', and choose another"
-            yield Refusal(f"{version} exists already in {git.remote()}", bring)
+        remedy = "check the network, or the address in 'git remote -v'"
+        raise WrongError(str(error), remedy) from None
+    if published:
+        bring = f"bring it with 'git fetch --tags {where}', and choose another"
+        raise WrongError(f"{version} exists already in {where}", bring)
+
+
+def _commit() -> None:
+    here = git.resolve("HEAD")
+    if known := [tag.name for tag in registry.versions().values() if tag.commit == here]:
+        raise WrongError(f"this commit is released as {known[0]}", "use that version")
+
+
+def _declared() -> None:
+    if not registry.is_declared():
+        what = f"dvc.yaml declares no artifact '{registry.ARTIFACT}'"
+        raise WrongError(what, "name it under artifacts there")
 
 
 def gate() -> str:
     """The gate passed: it made checks, and each of them passed."""
     read_json(METRICS)
-    checks, passed = read_json(GATE)["checks"], read_json(GATE)["passed"]
-    if not checks:
+    document = read_json(GATE)
+    if not document["checks"]:
         raise WrongError("the gate has made no checks", "run 'dvc repro'")
-    failed = [check["name"] for check in checks if not check["passed"]]
-    if failed or not passed:
+    failed = [check["name"] for check in document["checks"] if not check["passed"]]
+    if failed or not document["passed"]:
         which = f" ({', '.join(failed)})" if failed else ""
         raise WrongError(f"the gate failed{which}", f"read {MODEL_CARD}")
-    return f"passed all {len(checks)} checks"
+    return f"passed all {len(document['checks'])} checks"
 
 
-def _gate() -> Iterator[Refusal]:
-    try:
-        gate()
-    except WrongError as wrong:
-        yield Refusal(str(wrong), wrong.remedy)
-    except UserError as error:
-        reason, _, remedy = str(error).partition("; ")
-        yield Refusal(reason, remedy)
-
-
-def _tree() -> Iterator[Refusal]:
+def _tree() -> None:
     if changed := git.changes():
-        yield Refusal(f"not committed: {some(changed)}", "commit these files, or remove them")
+        raise WrongError(f"not committed: {some(changed)}", "commit these files, or remove them")
 
 
-def _pipeline() -> Iterator[Refusal]:
-    try:
-        if stages := storage.changes():
-            remedy = "run 'dvc repro' ('dvc pull' first, in a fresh clone) and commit"
-            yield Refusal(f"dvc.lock is stale at {some(stages)}", remedy)
-    except UserError as error:
-        yield Refusal(str(error), "fix that file, or restore it with 'git checkout'")
+def _pipeline() -> None:
+    if stages := storage.changes():
+        remedy = "run 'dvc repro' ('dvc pull' first, in a fresh clone) and commit"
+        raise WrongError(f"dvc.lock is stale at {some(stages)}", remedy)
 
 
-def _remote() -> Iterator[Refusal]:
-    try:
-        if lacking := remote.lacking():
-            yield Refusal(f"the remote lacks {some(lacking)}", "run 'dvc push'")
-    except WrongError as error:
-        yield Refusal(str(error), error.remedy)
+def _remote() -> None:
+    if lacking := remote.lacking():
+        raise WrongError(f"the remote lacks {some(lacking)}", "run 'dvc push'")
 
 
 def _last_before(version: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from machinery.pipeline.files import UserError, replace
 
 from .checking import some
-from .graph import File
+from .graph import File, Graph
 from .hashes import FOLDER, files_of, ignore_rules, listing, md5_of
 from .versions import read
 
@@ -38,15 +38,13 @@ def opened(what: str) -> Iterator["Repo"]:
     except UserError:
         raise
     except Exception as error:  # of DVC, of a storage library, of the network
-        raise UserError(f"{what}: {_said(error)}") from error
+        raise UserError(f"{what}: {_said(error) or type(error).__name__}") from error
 
 
 def _said(error: BaseException) -> str:
     """The sentence of an error, or of its cause where a storage library left it empty."""
     said = " ".join(str(error).split())
-    if said in ("", "None") and error.__cause__:
-        return _said(error.__cause__)
-    return said or type(error).__name__
+    return _said(error.__cause__) if said in ("", "None") and error.__cause__ else said
 
 
 def stale() -> list[str]:
@@ -71,29 +69,27 @@ def changes(*, without_data: bool = False) -> dict[str, list[str]]:
     """
     with opened("dvc status fails") as repo:
         status: dict[str, list[Any]] = repo.status()
-    graph = read().graph
-    found = {stage: [*_things(status.get(stage, []), without_data)] for stage in status}
-    for stage in graph.stages if without_data else ():
-        broken = [f"{was.path} has changed" for was, _ in graph.broken(stage)]
-        if broken and stage.name in status:
-            found[stage.name] += broken
-    return {stage: things for stage, things in found.items() if things}
+    things = {stage: [*_things(entries, without_data)] for stage, entries in status.items()}
+    graph = read().graph if without_data else Graph(())
+    for stage in graph.stages:
+        if stage.name in status:  # candidates that are no more stay in dvc.lock
+            things[stage.name] += [f"{was.path} has changed" for was, _ in graph.broken(stage)]
+    return {stage: changed for stage, changed in things.items() if changed}
 
 
-def _things(status: list[Any], without_data: bool) -> Iterator[str]:
-    """One stage's `dvc status --json`, as phrases."""
-    for entry in status:
-        if isinstance(entry, str):  # such as "changed command"
+def _things(entries: list[Any], without_data: bool) -> Iterator[str]:
+    """One stage's part of `dvc status --json`, as phrases."""
+    for entry in entries:
+        if isinstance(entry, str):
             yield "the command has changed" if entry == "changed command" else entry
             continue
-        for paths in entry.values():
-            for path, change in paths.items():
-                if isinstance(change, dict):
-                    yield from (f"{key} in {path} has changed" for key in change)
-                elif change not in ABSENT:
-                    yield f"{path} has changed"
-                elif not without_data:
-                    yield f"{path} is missing"
+        for path, change in [item for paths in entry.values() for item in paths.items()]:
+            if isinstance(change, dict):
+                yield from (f"{key} in {path} has changed" for key in change)
+            elif change not in ABSENT:
+                yield f"{path} has changed"
+            elif not without_data:
+                yield f"{path} is missing"
 
 
 def owned(revision: str | None = None) -> set[str]:
@@ -223,12 +219,13 @@ def remove(paths: Iterable[str]) -> None:
     """Remove outputs from the checkout; the cache keeps them. What .dvcignore names stays."""
     ignored = ignore_rules()
     for path in map(Path, paths):
-        files = [f for f in files_of(path) if not ignored(f.as_posix())] if path.is_dir() else [path]
+        within = [file for file in files_of(path) if not ignored(file.as_posix())]
+        folders = sorted((folder for folder in path.rglob("*") if folder.is_dir()), reverse=True)
         try:
-            for file in files:
+            for file in within if path.is_dir() else [path]:
                 file.unlink(missing_ok=True)
+            for folder in [*folders, path] if path.is_dir() else ():
+                if not any(folder.iterdir()):
+                    folder.rmdir()
         except OSError as error:
-            raise UserError(f"{file} cannot be removed: {error.strerror}") from error
-        for folder in sorted((f for f in (path, *path.rglob("*")) if f.is_dir()), reverse=True):
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            raise UserError(f"{path} cannot be removed: {error.strerror}") from error

@@ -116,9 +116,9 @@ def _elsewhere(project: Path, since: str | None) -> Iterator[str]:
                 yield name
         return
     for path in project.rglob("*"):
-        name = path.relative_to(project)
-        if path.is_file() and not name.is_relative_to(MACHINERY) and "{{" not in str(name):
+        here = path.relative_to(project)
+        if path.is_file() and not here.is_relative_to(MACHINERY) and "{{" not in str(here):
             text = path.read_bytes()
-            here = name.read_bytes() if name.is_file() else None
-            if text != here and b"{{" not in text:
-                yield name.as_posix()
+            same = here.is_file() and here.read_bytes() == text
+            if not same and b"{{" not in text:
+                yield here.as_posix()
