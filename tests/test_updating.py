@@ -1,12 +1,14 @@
-"""Updates from the template by cruft, as docs/updating.md tells them: a user's edits survive."""
+"""Updates from the template, by `make update` and by cruft, as docs/updating.md has them."""
 
 import re
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from conftest import TEMPLATE, copy_template
+from conftest import TEMPLATE, BakedProject, copy_template
+from test_doctor import doctor, wrong
 
 SOURCE = "{{cookiecutter.project_slug}}"
 
@@ -65,6 +67,63 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+GATE = "src/machinery/pipeline/stages/gate.py"
+
+
+def next_template(folder: Path) -> Path:
+    """The template with a version 0.1.0 in its history, and a later gate and README."""
+    template = copy_template(folder / "template")
+    for words in (("init", "--quiet"), ("add", "--force", "."), ("commit", "-qm", "One")):
+        subprocess.run(["git", *words], cwd=template, check=True)
+    subprocess.run(["git", "tag", "v0.1.0"], cwd=template, check=True)
+    (template / SOURCE / "src/machinery/VERSION").write_text("0.2.0\n", encoding="utf-8")
+    for name in (GATE, "README.md"):
+        with (template / SOURCE / name).open("a", encoding="utf-8") as file:
+            file.write("\n# newer\n")
+    return template
+
+
+@pytest.mark.slow
+def test_make_update_brings_the_machinery_and_names_the_rest(
+    work: BakedProject, tmp_path: Path
+) -> None:
+    template = next_template(tmp_path)
+    metrics = (work.path / "metrics.json").read_bytes()
+    readme = (work.path / "README.md").read_bytes()
+    said = work.run("make", "update", f"FROM={template}").stdout
+    assert "src/machinery was 0.1.0 and is 0.2.0; 1 files changed." in said
+    assert "What else changed in the template since v0.1.0, for you to look at:" in said
+    assert "\n    README.md\n" in said
+    assert (work.path / "README.md").read_bytes() == readme
+    assert doctor(work)["machinery"]["found"] == "0.2.0, as the template has it"
+    work.run("dvc", "repro")
+    assert (work.path / "metrics.json").read_bytes() == metrics
+    changed = {line[3:] for line in work.run("git", "status", "--porcelain").stdout.splitlines()}
+    assert changed == {"dvc.lock", GATE, "src/machinery/VERSION"}
+    work.run("git", "commit", "--quiet", "--no-verify", "--all", "--message", "Update")
+    work.run("dvc", "push")
+    assert wrong(work) == []
+
+
+@pytest.mark.slow
+def test_make_update_refuses_an_edited_machinery_unless_it_is_forced(
+    work: BakedProject, tmp_path: Path
+) -> None:
+    template = next_template(tmp_path)
+    with (work.path / GATE).open("a", encoding="utf-8") as file:
+        file.write("# mine\n")
+    refused = work.run("make", "update", f"FROM={template}", check=False).stdout
+    assert f"not committed: {GATE}" in refused
+    work.run("git", "commit", "--quiet", "--no-verify", "--all", "--message", "Mine")
+    refused = work.run("make", "update", f"FROM={template}", check=False).stdout
+    assert f"edited here: {GATE}; --force (make: FORCE=1)" in refused
+    assert work.file_contains(GATE, "# mine")
+    work.run("make", "update", f"FROM={template}", "REV=v0.1.0", "FORCE=1")
+    assert not work.file_contains(GATE, "# mine")
+    assert not work.file_contains(GATE, "# newer")
+    assert "is not the template" in work.run("make", "update", "FROM=data", check=False).stdout
+
+
 @pytest.fixture
 def updated(tmp_path: Path) -> Updated:
     return Updated(tmp_path)
@@ -77,6 +136,16 @@ def test_a_change_of_the_template_comes_to_a_project(updated: Updated) -> None:
     assert updated.update() == [" M .cruft.json", "M  params.yaml"]
     assert "folds: 5 " in updated.text("params.yaml")
     updated.run(updated.project, "cruft", "check")
+
+
+def test_cruft_brings_the_machinery_and_its_record(updated: Updated) -> None:
+    updated.start()
+    updated.move_on(**{GATE.replace(".py", "__py"): ("from math import inf", "from math import inf  # newer")})
+    changed = [line[3:] for line in updated.update()]
+    assert changed == [".cruft.json", "src/machinery/VERSION", GATE]
+    sums = updated.text("src/machinery/VERSION")
+    digest = sha256(updated.text(GATE).encode()).hexdigest()
+    assert f"{digest}  {GATE.removeprefix('src/machinery/')}" in sums
 
 
 def test_edits_of_the_user_survive_beside_those_of_the_template(updated: Updated) -> None:
