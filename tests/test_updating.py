@@ -140,7 +140,8 @@ def test_a_change_of_the_template_comes_to_a_project(updated: Updated) -> None:
 
 def test_cruft_brings_the_machinery_and_its_record(updated: Updated) -> None:
     updated.start()
-    updated.move_on(**{GATE.replace(".py", "__py"): ("from math import inf", "from math import inf  # newer")})
+    line = "from math import inf"
+    updated.move_on(**{GATE.replace(".py", "__py"): (line, f"{line}  # newer")})
     changed = [line[3:] for line in updated.update()]
     assert changed == [".cruft.json", "src/machinery/VERSION", GATE]
     sums = updated.text("src/machinery/VERSION")

@@ -165,8 +165,8 @@ BASICS = (
 )
 TEXTS = (
     Check("params", edited.check),
-    Check("machinery", manifest.check),
-    Check("deps", deps.check),
+    Check("machinery", manifest.check, ("git",)),
+    Check("deps", deps.check, ("git",)),
 )
 CHECKS = (
     *BASICS,
