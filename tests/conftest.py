@@ -1,10 +1,11 @@
-"""Fixtures: the default project baked, installed and reproduced once, for all tests."""
+"""Fixtures: the default project baked, installed and reproduced once, for all workers."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).parents[1]
 KEPT = ("LANG", "PATH", "TMPDIR", "SSL_", "PIP_", "UV_", "PYENV_", "HTTP", "NO_PROXY", "REQUESTS_")
+PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
 PROMISED = "REQUIRE_PROGRAMS" in os.environ  # .ci/run sets it, and installs them
 GIT_SETTINGS = """\
 [user]
@@ -91,9 +93,13 @@ class BakedProject:
         self.run("git", "clone", "--quiet", self.path, path)
         return self._sharing(path)
 
+    def here(self) -> "BakedProject":
+        """The same project in a shell that runs the code beside it, whatever is installed."""
+        return BakedProject(self.path, self.environment | {"PYTHONPATH": str(self.path / "src")})
+
     def _sharing(self, path: Path) -> "BakedProject":
         (path / ".venv").symlink_to((self.path / ".venv").resolve())
-        return BakedProject(path, self.environment | {"PYTHONPATH": str(path / "src")})
+        return BakedProject(path, self.environment).here()
 
 
 def need(*programs: str) -> None:
@@ -159,43 +165,73 @@ def bake(folder: Path, **answers: str) -> BakedProject:
         output_dir=str(folder),
         extra_context=answers,
     )
-    path = Path(made)
-    activated = f"{path / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return BakedProject(path, dict(os.environ) | {"PATH": activated})
+    return activated(Path(made))
+
+
+def activated(path: Path) -> BakedProject:
+    """The project in a shell where its .venv is activated."""
+    ways = f"{path / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return BakedProject(path, dict(os.environ) | {"PATH": ways})
+
+
+def once(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> BakedProject:
+    """A project that the first worker makes, in a folder that all of this run share."""
+    root = factory.getbasetemp().parent if PARALLEL else factory.getbasetemp()
+    folder, done = root / f"shared-{name}", root / f"shared-{name}.done"
+    with (root / f"shared-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return activated(folder / "flight_delays")
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
     """Bake the default project and install it. Shared: copy it before changing it."""
-    baked = bake(tmp_path_factory.mktemp("project"))
-    baked.run("make", "setup")
-    return baked
+    return once(tmp_path_factory, "project", lambda folder: bake(folder).run("make", "setup"))
+
+
+def commit(project: BakedProject, message: str) -> None:
+    """Run the pipeline, and commit what it writes."""
+    project.run("dvc", "repro")
+    project.run("git", "add", ".")
+    project.run("git", "commit", "--quiet", "--no-verify", "--message", message)
 
 
 @pytest.fixture(scope="session")
 def reproduced(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
     """Run and commit the pipeline of the default project. Shared: copy it before changing it."""
-    copy = project.copy(tmp_path_factory.mktemp("reproduced") / project.path.name)
-    copy.run("dvc", "repro")
-    copy.run("git", "add", ".")
-    copy.run("git", "commit", "--quiet", "--no-verify", "--message", "Reproduce the pipeline")
-    return copy
+
+    def make(folder: Path) -> None:
+        commit(project.copy(folder / project.path.name), "Reproduce the pipeline")
+
+    return once(tmp_path_factory, "reproduced", make).here()
 
 
 @pytest.fixture(scope="session")
 def small(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
     """Run, commit and push a pipeline of two candidates: seconds. Shared: use `work` to change."""
-    copy = project.copy(tmp_path_factory.mktemp("small") / project.path.name)
+
+    def make(folder: Path) -> None:
+        make_small(project.copy(folder / project.path.name))
+
+    return once(tmp_path_factory, "small", make).here()
+
+
+def make_small(copy: BakedProject) -> None:
+    """Two candidates, run, committed and pushed."""
     params = copy.path / "params.yaml"
     text = params.read_text(encoding="utf-8")
     for others in ("  - schedule_weather\n", "  - forest\n  - boosting\n"):
         text = text.replace(others, "")
     params.write_text(text, encoding="utf-8")
-    copy.run("dvc", "repro")
-    copy.run("git", "add", ".")
-    copy.run("git", "commit", "--quiet", "--no-verify", "--message", "Two candidates")
+    commit(copy, "Two candidates")
     copy.run("dvc", "push")
-    return copy
 
 
 @pytest.fixture
