@@ -118,10 +118,11 @@ def test_make_update_refuses_an_edited_machinery_unless_it_is_forced(
     refused = work.run("make", "update", f"FROM={template}", check=False).stdout
     assert f"edited here: {GATE}; --force (make: FORCE=1)" in refused
     assert work.file_contains(GATE, "# mine")
+    said = work.run("make", "update", "FROM=data", "FORCE=1", check=False).stdout
+    assert "data is not the template" in said
     work.run("make", "update", f"FROM={template}", "REV=v0.1.0", "FORCE=1")
     assert not work.file_contains(GATE, "# mine")
     assert not work.file_contains(GATE, "# newer")
-    assert "is not the template" in work.run("make", "update", "FROM=data", check=False).stdout
 
 
 @pytest.fixture

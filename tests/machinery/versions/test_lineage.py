@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machinery.bridges.openlineage import Run, events
 from machinery.versions.graph import Graph, parse
 from machinery.versions.history import Commit, facts_of, last_changes, read_yaml
 from machinery.versions.lineage import Lineage, Node
@@ -115,6 +114,12 @@ def test_the_impact_of_code_and_files_is_what_read_them_directly_or_not(
     assert names(pipeline().impact(path)) == made
 
 
+def test_a_file_of_a_folder_of_code_reaches_the_stages_that_depend_on_the_folder() -> None:
+    graph = parse({"stages": {"make": stage({"src/engine": "7.dir"}, {"a": "1"})}}, {})
+    assert names(graph.impact("src/engine/parts/one.py")) == ["make"]
+    assert [file.path for file in graph.code(graph.stages[0])] == ["src/engine"]
+
+
 def test_the_impact_of_the_params_file_is_every_stage_that_has_params() -> None:
     assert "ingest" in names(pipeline().impact("params.yaml"))
 
@@ -213,50 +218,6 @@ def test_no_name_of_a_file_breaks_out_of_its_label_in_the_graph() -> None:
 
 def test_text_of_others_cannot_steer_the_terminal() -> None:
     assert drawing.plain("red\x1b[31m\nnext") == "red [31m next"
-
-
-def test_an_event_takes_time_from_the_commit_and_its_id_from_the_content() -> None:
-    graph = pipeline()
-    [first, again] = [_event(graph, "ingest") for _ in range(2)]
-    assert first == again
-    assert first["eventTime"] == COMMIT.date
-    assert first["run"]["runId"] != _event(graph, "select")["run"]["runId"]
-    assert [each["name"] for each in first["inputs"]] == ["data/source"]
-    assert [each["name"] for each in first["outputs"]] == ["raw.parquet"]
-
-
-def test_a_run_starts_with_its_inputs_and_is_complete_with_its_outputs() -> None:
-    run = Run(pipeline().ordered[1], COMMIT, "e5")
-    start, complete = events(run, pipeline(), {}, "project")
-    assert [each["eventType"] for each in (start, complete)] == ["START", "COMPLETE"]
-    assert (start["run"], start["inputs"]) == (complete["run"], complete["inputs"])
-    assert "outputs" not in start
-    assert [each["name"] for each in complete["outputs"]] == ["raw.parquet"]
-
-
-def test_an_event_carries_params_code_commit_and_environment() -> None:
-    facets = _event(pipeline(), "ingest")["run"]["facets"]
-    assert facets["executionParameters"]["parameters"] == [
-        {"key": "params.yaml:rows", "value": "3"}
-    ]
-    tags = {tag["key"]: tag["value"] for tag in facets["tags"]["tags"]}
-    assert tags["md5:ingest.py"] == "1"
-    assert tags["git.commit"] == COMMIT.sha
-    assert tags["sha256:requirements.lock"] == "e5"
-
-
-def test_a_table_of_the_contract_has_its_columns_as_schema() -> None:
-    graph = parse({"stages": {"ingest": stage({}, {"data/raw.parquet": "1"})}}, {})
-    contract = {"columns": {"late": {"type": "boolean", "description": "Whether late"}}}
-    run = Run(graph.stages[0], COMMIT, None)
-    [output] = events(run, graph, contract, "project")[1]["outputs"]
-    field = {"name": "late", "type": "boolean", "description": "Whether late"}
-    assert output["facets"]["schema"]["fields"] == [field]
-
-
-def _event(graph: Graph, name: str) -> dict[str, Any]:
-    [wanted] = [each for each in graph.stages if each.name == name]
-    return events(Run(wanted, COMMIT, "e5"), graph, {}, "project")[1]
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ def pipeline() -> str:
 
 def remote() -> str:
     """The default remote answers; a folder on another machine cannot."""
-    if found := folder_elsewhere():
-        name, folder = found
+    if away := folder_elsewhere():
+        name, folder = away
         why = f"{folder} is a folder on another machine: what is in it cannot be seen from here"
         raise SkippedError(why, MOVE.format(name))
     return doctor.remote()

@@ -58,8 +58,8 @@ def record() -> str:
         return f"{len(hashes.recorded())} outputs recorded"
     except UserError as error:
         place = Path(str(error).split()[0])
-        anew = f"{set_aside([place])} && dvc repro"
-        remedy = anew if place == Path(LOCK) else restore(place)
+        again = f"{set_aside([place])} && dvc repro"
+        remedy = again if place == Path(LOCK) else restore(place)
         raise WrongError(f"{place} cannot be read", remedy) from None
 
 
@@ -83,7 +83,7 @@ def cached() -> str:
 
 
 def files() -> str:
-    """Every recorded file has the bytes that are recorded, read anew."""
+    """Every recorded file has the bytes that are recorded; each is read again."""
     wrong = hashes.mismatches(_recorded())
     if not wrong:
         return "all as recorded, read byte by byte"

@@ -6,8 +6,8 @@ unknown key could stay there unnoticed. Git's hook and `doctor` look here.
 
 import sys
 
-from machinery.pipeline.data import contract
 from machinery.pipeline import params
+from machinery.pipeline.data import contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import CONTRACT, PARAMS
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from machinery.pipeline.markdown import estimate, table
 from machinery.pipeline.paths import DATA_QUALITY, METRICS, MODEL_INFO, PARAMS
+
 from .history import Snapshot, read_yaml
 
 Facts = dict[str, dict[str, Any]]  # params, metrics, model and quality: what their files hold
@@ -16,9 +17,9 @@ def facts(revision: str) -> Facts:
     params, *reports = Snapshot(revision).read_all(
         [path.as_posix() for path in (PARAMS, METRICS, MODEL_INFO, DATA_QUALITY)]
     )
-    found = [json.loads(text) if text else {} for text in reports]
+    parsed = [json.loads(text) if text else {} for text in reports]
     document = read_yaml(params, PARAMS.as_posix()) if params else {}
-    return dict(zip(("params", "metrics", "model", "quality"), (document, *found), strict=True))
+    return dict(zip(("params", "metrics", "model", "quality"), (document, *parsed), strict=True))
 
 
 def notes(
@@ -39,9 +40,9 @@ def notes(
 
 def _metrics(now: Facts, previous: str | None, before: Facts | None) -> str:
     if before is None:
-        rows = [[name, estimate(found)] for name, found in now["metrics"].items()]
+        rows = [[name, estimate(interval)] for name, interval in now["metrics"].items()]
         return table(["metric", "value (confidence interval)"], rows)
-    was = {name: estimate(found) for name, found in before["metrics"].items()}
+    was = {name: estimate(interval) for name, interval in before["metrics"].items()}
     rows = [[name, was.get(name, ""), estimate(now["metrics"][name])] for name in now["metrics"]]
     return table(["metric (confidence interval)", str(previous), "this release"], rows)
 
@@ -60,8 +61,8 @@ def _changes(version: str, now: Facts, previous: str | None, before: Facts) -> s
     return table(["", str(previous), version], rows) if rows else "Nothing but the code."
 
 
-def _made_from(found: Facts) -> dict[str, Any]:
-    model, quality = found["model"], found["quality"]
+def _made_from(facts: Facts) -> dict[str, Any]:
+    model, quality = facts["model"], facts["quality"]
     trained_on = model.get("trained_on", {})
     return {
         "candidate": model.get("candidate"),

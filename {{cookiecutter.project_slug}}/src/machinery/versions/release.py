@@ -8,6 +8,7 @@ from typing import Any
 
 from machinery.pipeline.files import CheckError, UserError, read_json
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD
+
 from . import deps, git, registry, remote, storage
 from .checking import WrongError, some
 from .notes import Facts, facts, notes
@@ -41,8 +42,8 @@ def release(version: str, stage: str | None = None) -> Release:
     """
     registry.parse(version)
     registry.check_stage(stage)
-    if found := list(refusals(version)):
-        raise RefusedError(version, found)
+    if reasons := list(refusals(version)):
+        raise RefusedError(version, reasons)
     commit, previous = git.resolve("HEAD"), _last_before(version)
     text = notes(version, facts(commit), previous, facts(previous) if previous else None)
     tags = _tag(version, commit, text, stage)
@@ -69,11 +70,13 @@ def _tags_of(version: str) -> set[str]:
 
 
 def _released(version: str) -> None:
-    made = _tags_of(version) & set(git.tags())
-    if made == _tags_of(version):
-        raise WrongError(f"{version} exists already", "choose another; released versions never move")
-    if made:
-        raise WrongError(f"{version} is only half released", f"git tag -d {made.pop()}")
+    tags = _tags_of(version) & set(git.tags())
+    if tags == _tags_of(version):
+        raise WrongError(
+            f"{version} exists already", "choose another; released versions never move"
+        )
+    if tags:
+        raise WrongError(f"{version} is only half released", f"git tag -d {tags.pop()}")
 
 
 def _published(version: str) -> None:
@@ -93,8 +96,8 @@ def _published(version: str) -> None:
 
 def _commit() -> None:
     here = git.resolve("HEAD")
-    if known := [tag.name for tag in registry.versions().values() if tag.commit == here]:
-        raise WrongError(f"this commit is released as {known[0]}", "use that version")
+    if names := [tag.name for tag in registry.versions().values() if tag.commit == here]:
+        raise WrongError(f"this commit is released as {names[0]}", "use that version")
 
 
 def _declared() -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CACHE = Path(".dvc/cache")  # where no setting says otherwise
 UNFINISHED = f".{'?' * 22}.tmp"  # as DVC calls a file until it is whole
 ABSENT = ("deleted", "not in cache")
+MISSING = "is missing"
+NEW = f"its record in dvc.lock {MISSING}"
 
 
 @contextmanager
@@ -47,38 +49,41 @@ def _said(error: BaseException) -> str:
     return _said(error.__cause__) if said in ("", "None") and error.__cause__ else said
 
 
-def stale() -> list[str]:
+def stale(*, without_data: bool = False) -> list[str]:
     """What of the checkout is not as dvc.lock records it: a sentence for each such thing.
 
-    Code, folders of code, params, data, commands and outputs count, as `dvc status` reads them.
+    Code, folders of code, params, data, commands and outputs count, as `dvc status` reads them;
+    without data, only what would be stale if all that is recorded were here.
     """
     users: dict[str, list[str]] = {}
-    for stage, things in changes().items():
+    for stage, things in changes(without_data=without_data).items():
         for thing in things:
             users.setdefault(thing, []).append(stage)
     return [
-        f"{thing} ({some(names)})" if thing.endswith("missing") else f"{thing} since {some(names)} ran"
-        for thing, names in users.items()
+        f"{thing} ({some(stages)})"
+        if thing.endswith(MISSING)
+        else f"{thing} since {some(stages)} ran"
+        for thing, stages in users.items()
     ]
 
 
 def changes(*, without_data: bool = False) -> dict[str, list[str]]:
-    """What has changed for each stage or .dvc file that is not as recorded.
-
-    Without data, only what would be stale if all that is recorded were here.
-    """
+    """What has changed for each stage or .dvc file that is not as recorded, in phrases."""
     with opened("dvc status fails") as repo:
         status: dict[str, list[Any]] = repo.status()
-    things = {stage: [*_things(entries, without_data)] for stage, entries in status.items()}
-    graph = read().graph if without_data else Graph(())
-    for stage in graph.stages:
-        if stage.name in status:  # candidates that are no more stay in dvc.lock
-            things[stage.name] += [f"{was.path} has changed" for was, _ in graph.broken(stage)]
+    graph = read().graph if without_data else None
+    things = {stage: [*_things(entries, graph)] for stage, entries in status.items()}
+    if graph:
+        for new in status.keys() - {stage.name for stage in graph.stages}:
+            things[new].append(NEW)
+        for stage in graph.stages:  # candidates that are no more stay in dvc.lock
+            broken = [f"{was.path} has changed" for was, _ in graph.broken(stage)]
+            things.setdefault(stage.name, []).extend(broken if stage.name in status else ())
     return {stage: changed for stage, changed in things.items() if changed}
 
 
-def _things(entries: list[Any], without_data: bool) -> Iterator[str]:
-    """One stage's part of `dvc status --json`, as phrases."""
+def _things(entries: list[Any], graph: Graph | None = None) -> Iterator[str]:
+    """One stage's part of `dvc status --json`, as phrases; what the graph makes may be absent."""
     for entry in entries:
         if isinstance(entry, str):
             yield "the command has changed" if entry == "changed command" else entry
@@ -88,8 +93,8 @@ def _things(entries: list[Any], without_data: bool) -> Iterator[str]:
                 yield from (f"{key} in {path} has changed" for key in change)
             elif change not in ABSENT:
                 yield f"{path} has changed"
-            elif not without_data:
-                yield f"{path} is missing"
+            elif not (graph and graph.makers(path)):
+                yield f"{path} {MISSING}"
 
 
 def owned(revision: str | None = None) -> set[str]:

@@ -1,0 +1,84 @@
+"""stale: what is not as dvc.lock records it, asked of a real DVC, with data and without."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from machinery.versions import git, storage
+
+PIPELINE = """\
+stages:
+  read:
+    cmd: mkdir -p data && cat code/a.py params.yaml > data/raw.txt
+    params: [rows]
+    deps: [code]
+    outs: [data/raw.txt]
+  count:
+    cmd: wc -c < data/raw.txt > count.txt
+    deps: [data/raw.txt]
+    outs: [count.txt]
+"""
+
+
+def dvc(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *words, "--quiet"], check=True)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two stages that have run: code in a folder, a parameter, and data in the cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    Path("code").mkdir()
+    Path("code/a.py").write_text("a = 1\n", encoding="utf-8")
+    Path("params.yaml").write_text("rows: 3\n", encoding="utf-8")
+    Path("dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+    git.run("init", "--quiet")
+    dvc("init")
+    dvc("repro")
+    git.run("add", ".")
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    git.run(*who, "commit", "--quiet", "--message", "A run")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_each_thing_that_is_not_as_recorded_is_named_with_its_stages() -> None:
+    assert storage.stale() == storage.stale(without_data=True) == []
+    Path("code/b.py").write_text("b = 1\n", encoding="utf-8")
+    Path("params.yaml").write_text("rows: 4\n", encoding="utf-8")
+    Path("count.txt").write_text("9\n", encoding="utf-8")
+    assert storage.stale() == [
+        "code has changed since read ran",
+        "rows in params.yaml has changed since read ran",
+        "count.txt has changed since count ran",
+    ]
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_without_data_only_code_params_and_the_record_count() -> None:
+    for path in ("data", ".dvc/cache", "count.txt"):
+        shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
+    assert "data/raw.txt is missing (read, count)" in storage.stale()
+    assert storage.stale(without_data=True) == []
+    lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
+    lock["stages"]["read"]["outs"][0]["md5"] = "a" * 32  # as if count had read another one
+    Path("dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
+    assert storage.stale(without_data=True) == ["data/raw.txt has changed since count ran"]
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_without_data_a_stage_that_never_ran_and_code_that_is_gone_are_stale() -> None:
+    shutil.rmtree("data")
+    with Path("dvc.yaml").open("a", encoding="utf-8") as file:
+        file.write("  more:\n    cmd: cat data/raw.txt\n    deps: [data/raw.txt]\n")
+    shutil.rmtree("code")
+    assert storage.stale(without_data=True) == [
+        "code is missing (read)",
+        "its record in dvc.lock is missing (more)",
+    ]
