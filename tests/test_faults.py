@@ -301,6 +301,7 @@ def test_a_flipped_byte_in_the_remote_is_not_pulled_as_good(
     clone = work.clone(work.path.parent / "clone")
     assert clone.run("dvc", "pull", check=False).returncode != 0
     assert not clone.has_file("data/train.parquet")
+    stored(remote(work), md5).rename(work.path.parent / "bad")
     line = recipe(work, "A file in the remote is corrupted")
     work.run("sh", "-c", line.replace("PATH", "data/train.parquet"))  # where it is still good
     clone.run("dvc", "pull")
