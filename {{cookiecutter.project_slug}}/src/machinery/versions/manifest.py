@@ -10,6 +10,7 @@ from pathlib import Path
 
 MACHINERY = Path("src/machinery")
 VERSION = "VERSION"
+SKIPPED = ("__pycache__", ".")  # what tools leave
 
 
 def check() -> str:
@@ -43,10 +44,7 @@ def write(folder: Path) -> None:
 
 def sums(folder: Path) -> dict[str, str]:
     """The sha256 of each file, in the order of their names."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    named = {path.relative_to(folder).as_posix(): path for path in files}
-    return {
-        name: sha256(named[name].read_bytes()).hexdigest()
-        for name in sorted(named)
-        if name != VERSION and "__pycache__" not in name
-    }
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    counted = (path for path in files if not any(part.startswith(SKIPPED) for part in path.parts))
+    names = sorted(path.as_posix() for path in counted)
+    return {n: sha256((folder / n).read_bytes()).hexdigest() for n in names if n != VERSION}

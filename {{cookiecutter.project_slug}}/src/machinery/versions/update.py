@@ -79,7 +79,7 @@ def _replace(machinery: Path) -> None:
     """Copy beside, then swap: whenever it is stopped, one of the two folders is there whole."""
     for left in (NEW, OLD):
         shutil.rmtree(left, ignore_errors=True)
-    shutil.copytree(machinery, NEW, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(machinery, NEW, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     write(NEW)
     MACHINERY.rename(OLD)
     try:
@@ -110,15 +110,16 @@ def _elsewhere(project: Path, since: str | None) -> Iterator[str]:
     those into which the template writes the project's answers.
     """
     if since:
-        words = ("diff", "--name-only", "--relative", since, "--", ".")
-        for name in git.run(*words, cwd=project).splitlines():
-            if not Path(name).is_relative_to(MACHINERY):
-                yield name
+        changed = git.run("diff", "--name-only", "--relative", since, "--", ".", cwd=project)
+        yield from (n for n in changed.splitlines() if not Path(n).is_relative_to(MACHINERY))
         return
-    for path in project.rglob("*"):
-        here = path.relative_to(project)
-        if path.is_file() and not here.is_relative_to(MACHINERY) and "{{" not in str(here):
-            text = path.read_bytes()
-            same = here.is_file() and here.read_bytes() == text
-            if not same and b"{{" not in text:
-                yield here.as_posix()
+    without_answers = ("grep", "-L", "-z", "--untracked", "-F", "-e", "{{", "--", ".")
+    try:
+        names = git.run(*without_answers, cwd=project).split("\0")
+    except UserError:  # a folder without history
+        return
+    rest = (path for path in map(Path, filter(None, names)) if "{{" not in str(path))
+    for here in rest:
+        same = here.is_file() and here.read_bytes() == (project / here).read_bytes()
+        if not same and not here.is_relative_to(MACHINERY):
+            yield here.as_posix()
