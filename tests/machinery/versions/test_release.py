@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gto import api
 from machinery.pipeline.files import UserError
-from machinery.versions.checking import WrongError
+from machinery.versions.checking import WrongError, some
 from machinery.versions.notes import Facts, flat, notes
 
 from machinery.versions import git, registry, storage
@@ -103,8 +103,8 @@ def test_all_refusals_are_told_at_once() -> None:
 
 
 def test_long_lists_are_cut() -> None:
-    assert releasing.some(["a", "b"]) == "a, b"
-    assert releasing.some(list("abcdefg")) == "a, b, c, d and 3 more"
+    assert some(["a", "b"]) == "a, b"
+    assert some(list("abcdefg")) == "a, b, c, d and 3 more"
 
 
 def test_a_folder_is_removed_but_for_what_dvcignore_names(
