@@ -1,7 +1,7 @@
 """lineage: the command that shows what a model was made from, and what was made from a file."""
 
 import json
-import sys
+import textwrap
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import CONTRACT, MODEL
 
 app = typer.Typer()
+WIDTH = 100  # columns
 
 
 @app.command(epilog="Example: lineage v1.1.0, or lineage --sha256 1bfac2e5, or lineage --mermaid")
@@ -60,7 +61,7 @@ def lineage(
             return
         lines = [f"Where {document.path} comes from in {drawing.heading(version)}"]
         lines += drawing.sighting(seen) if seen else ()
-        _print(lines, drawing.files_table(document), drawing.facts_table(document))
+        _print([*lines, "", *drawing.table(document)])
 
 
 def _impact(version: Any, path: str, *, as_json: bool) -> None:
@@ -74,7 +75,7 @@ def _impact(version: Any, path: str, *, as_json: bool) -> None:
     lines = [f"What was made from {path} in {drawing.heading(version)}"]
     if reached.folder:
         lines.append(f"It counts as {reached.folder.path}, which DVC keeps as a whole.")
-    _print(lines, drawing.impact_table(reached) if reached.stages else "Nothing.")
+    _print([*lines, "", *(drawing.impact_table(reached) if reached.stages else ["Nothing."])])
 
 
 def _events(version: Any, path: str | None, project: str) -> list[dict[str, Any]]:
@@ -104,12 +105,8 @@ def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
-def _print(lines: list[str], *tables: Any) -> None:
-    from rich.console import Console
+def _print(lines: list[str]) -> None:
+    from machinery.versions.drawing import plain
 
-    width = None if sys.stdout.isatty() else 100  # no narrower in a file or a pipe
-    console = Console(width=width, markup=False, emoji=False, highlight=False)
     for line in lines:
-        console.print(line)
-    for table in tables:
-        console.print("", table, sep="\n")
+        print(textwrap.fill(plain(line), WIDTH, subsequent_indent="    "))

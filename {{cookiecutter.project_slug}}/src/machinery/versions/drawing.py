@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from machinery.pipeline.markdown import cell, estimate
 
@@ -12,12 +12,7 @@ from .lineage import Impact, Lineage, Node
 from .notes import flat
 from .versions import ENVIRONMENT, Sighting, Version
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 DIGITS = 8  # of a hash, for people
-CHANGED = "last changed by"
-NARROW = 28  # what is left of 100 columns beside the longest path
 # In Mermaid a quote ends a label, and the others begin HTML, Markdown, an entity or a directive.
 ESCAPES = {ord(character): f"#{ord(character)};" for character in '"#&<>`\\%'}
 
@@ -52,62 +47,53 @@ def mermaid(lineage: Lineage) -> str:
     return "\n".join(lines)
 
 
-def files_table(lineage: Lineage) -> "Table":
-    """A row for each file, the newest first; fits 100 columns."""
-    rows = _table("file, and what made it", "md5", "size", CHANGED)
+def table(lineage: Lineage) -> Iterator[str]:
+    """Two lines for each file, the newest first; then model, environments and stages."""
+    width = max(len(node.file.path) for node in lineage.nodes)
     for node in lineage.nodes:
-        subject = node.commit.subject if node.commit else ""
-        author = node.commit.author if node.commit else ""
-        rows.add_row(
-            plain(node.file.path) + f"\n  {plain(_makers(node))}",
-            node.file.hash[:DIGITS],
-            _size(node.file),
-            f"{_when(node.commit)} {plain(author)}\n{plain(subject)}",
-        )
-    return rows
-
-
-def impact_table(impact: Impact) -> "Table":
-    """A row for each file that was made from the path, in the order of the runs."""
-    rows = _table("stage", "file", "md5", "size")
-    for stage in impact.stages:
-        for out in stage.outs:
-            name = stage.name if out is stage.outs[0] else ""
-            rows.add_row(plain(name), plain(out.path), out.hash[:DIGITS], _size(out))
-    return rows
-
-
-def facts_table(lineage: Lineage) -> "Table":
-    """Of the model its hash and metrics; the environments; of each stage its code and params."""
-    rows = _table("", "", header=False)
-    model = next((node for node in lineage.nodes if node.sha256), None)
-    if model:
-        rows.add_row("sha256", f"{model.sha256} ({plain(model.file.path)})")
-        for name, interval in (model.metrics or {}).items():
-            rows.add_row(plain(name), estimate(interval))
-    for environment in dict.fromkeys(cell(node.environment) for node in lineage.nodes):
-        rows.add_row(ENVIRONMENT, environment)
+        file, commit = node.file, node.commit
+        yield f"{_row(file, width)}  {_makers(node)}"
+        yield f"    {_when(commit)}" + (f"  {commit.author}: {commit.subject}" if commit else "")
+    yield ""
+    for node in lineage.nodes:
+        if node.sha256:
+            yield f"sha256 of {node.file.path}  {node.sha256}"
+        for name, interval in (node.metrics or {}).items():
+            yield f"{name:20}  {estimate(interval)}"
+    for environment in dict.fromkeys(node.environment for node in lineage.nodes):
+        yield f"{ENVIRONMENT:20}  {cell(environment)}"
+    yield ""
     stages = {stage.name: stage for node in lineage.nodes for stage in node.stages}
-    for stage in stages.values():
-        code = [dep.path for dep in lineage.version.graph.code(stage) if stage.command]
+    for stage in (stage for stage in stages.values() if stage.command):
+        code = [dep.path for dep in lineage.version.graph.code(stage)]
         params = [f"{k}={v}" for file in stage.params.values() for k, v in flat(file)]
-        if code or params:
-            rows.add_row(plain(stage.name), plain("  ".join([*code, *params])))
-    return rows
+        yield "  ".join([stage.name, *code, *params])
+
+
+def impact_table(impact: Impact) -> Iterator[str]:
+    """A line for each file that was made from the path, in the order of the runs."""
+    files = [(out, stage.name) for stage in impact.stages for out in stage.outs]
+    width = max((len(file.path) for file, _ in files), default=0)
+    for file, stage in files:
+        yield f"{_row(file, width)}  by {stage}"
+
+
+def _row(file: File, width: int) -> str:
+    return f"{file.path:{width}}  {file.hash[:DIGITS]:{DIGITS}}  {_size(file):>7}"
 
 
 def sighting(seen: Sighting) -> Iterator[str]:
     """Which commits recorded a model, and which tags have it."""
     for commit in seen.commits:
-        yield plain(f"Recorded by {_when(commit)} {commit.author}: {commit.subject}")
-    yield f"It is the model of {plain(', '.join(seen.tags))}" if seen.tags else "No tag has it."
+        yield f"Recorded by {_when(commit)} {commit.author}: {commit.subject}"
+    yield f"It is the model of {', '.join(seen.tags)}" if seen.tags else "No tag has it."
 
 
 def heading(version: Version) -> str:
     """Which version it is."""
     place = "the checkout, on" if version.revision is None else "commit"
     tags = f" ({', '.join(version.tags)})" if version.tags else ""
-    return plain(f"{place} {version.base[:DIGITS]}{tags}")
+    return f"{place} {version.base[:DIGITS]}{tags}"
 
 
 def plain(text: str) -> str:
@@ -165,16 +151,3 @@ def _size(file: File) -> str:
 def _label(*lines: str) -> str:
     """Text for a shape of Mermaid, in quotes."""
     return f'"{"<br/>".join(plain(line).translate(ESCAPES) for line in lines)}"'
-
-
-def _table(*columns: str, header: bool = True) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=header)
-    for column in columns:
-        if column == CHANGED:
-            table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=NARROW)
-        else:
-            table.add_column(column, overflow="fold")
-    return table
