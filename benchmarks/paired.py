@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from machinery.pipeline.params import Report
 from machinery.comparison.comparison import Scored, compare
+from machinery.pipeline.model.decision import Rule
+from machinery.pipeline.params import Report
+from machinery.pipeline.statistics import metrics as ours
+from machinery.pipeline.statistics.intervals import bootstrap, difference
 from sklearn import metrics
 
 SAMPLES, SOME = 2000, 5
@@ -20,10 +23,14 @@ SAMPLES, SOME = 2000, 5
 def main() -> None:
     """Make rows and two models, time both, print seconds of the processor."""
     target, champion, challenger = made(int(sys.argv[1]))
-    dials = Report(level=0.95, samples=SAMPLES, seed=1)
+    settings = Report(level=0.95, samples=SAMPLES, seed=1)
 
-    def ours() -> None:
-        compare("classification", target, champion, challenger, "roc_auc", dials)
+    def everything() -> None:
+        compare("classification", target, champion, challenger, "roc_auc", settings)
+
+    def roc_auc() -> None:
+        both = (ours.roc_auc(target == 1, each.prediction[:, 1]) for each in (champion, challenger))
+        bootstrap({"roc_auc": difference(*both)}, len(target), **settings.model_dump())
 
     def plain() -> None:
         random = np.random.default_rng(1)
@@ -32,7 +39,8 @@ def main() -> None:
             for model in (champion, challenger):
                 scores(target[rows], model.prediction[rows, 1])
 
-    print(json.dumps({"compare": cost(ours), "plain": cost(plain) * SAMPLES / SOME}))
+    found = {"compare": cost(everything), "roc_auc": cost(roc_auc)}
+    print(json.dumps(found | {"plain": cost(plain) * SAMPLES / SOME}))
 
 
 def made(rows: int) -> tuple[np.ndarray, Scored, Scored]:
@@ -42,7 +50,7 @@ def made(rows: int) -> tuple[np.ndarray, Scored, Scored]:
     shared = random.normal(size=rows) + target
     logits = [shared + noise * random.normal(size=rows) - 1.5 for noise in (0.5, 0.45)]
     chances = [(1 / (1 + np.exp(-each))).astype(np.float32) for each in logits]
-    first, second = (Scored(np.column_stack([1 - p, p]), 0.25, 0.8) for p in chances)
+    first, second = (Scored(np.column_stack([1 - p, p]), Rule(0.25, 0.8)) for p in chances)
     return target, first, second
 
 

@@ -200,7 +200,7 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
         "select",
         edit("params.yaml", select__headline="glory"),
         2,
-        "select.headline glory is no metric of a classification",
+        "select.headline glory is not a metric of a classification",
     ),
     "a slice by a column that is not there": (
         "evaluate",

@@ -6,21 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 import pytest
 import yaml
-from machinery.comparison.judgement import judge
-from machinery.comparison.rows import Rows, array
+from machinery.comparison.rows import Rows
 from machinery.comparison.side import Side, champion, checkout, default_branch
-from machinery.comparison.staleness import stale
 from machinery.pipeline.files import UserError
 from machinery.versions.hashes import md5_of
 
 from machinery.comparison import champion as champions
 from machinery.pipeline.data import contract as contracts
 
-PROJECT = Path(__file__).parents[2]
 INFO = {
     "contract_version": 1,
     "task": "classification",
@@ -31,6 +27,13 @@ INFO = {
     "sha256": "0" * 64,
     "trained_on": {"rows": 10, "until": "2013-06-30 21:20:00"},
 }
+MAKER = """
+import sys
+from pathlib import Path
+rows = Path("data/test.parquet").read_text()
+Path("data/features").mkdir()
+Path("data/features/test.parquet").write_text(rows + sys.argv[1] + " by the champion")
+"""
 GIT = ("-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "core.hooksPath=/dev/null")
 
 
@@ -38,21 +41,15 @@ def git(*words: str) -> None:
     subprocess.run(["git", *GIT, *words], check=True, capture_output=True)
 
 
-def lock(**files: str) -> None:
+def lock(command: str = "featurize", machinery: str = "m" * 32, **files: str) -> None:
     """A dvc.lock of a pipeline of two stages, with these hashes, and of its code as it is."""
     code = [{"path": p, "md5": md5_of(Path(p))} for p in ("contract.yaml", "src/features.py")]
-    code.append({"path": "src/params.py", "md5": files.get("params", "p" * 32)})
+    code.append({"path": "src/machinery/pipeline", "md5": f"{machinery}.dir"})
     tables = {"data/train.parquet": "train", "data/test.parquet": "test"}
     made = [{"path": p, "md5": files.get(n, n[0] * 32)} for p, n in tables.items()]
-    results = ("models/model.onnx", "models/model.json", "metrics.json", "reports/gate.json")
-    there = [p for p in (*results, "data/predictions.parquet") if Path(p).is_file()]
     stages = {
         "split": {"cmd": "split", "deps": code[:1], "outs": made},
-        "featurize": {"cmd": "featurize", "deps": [*code, *made]},
-        "evaluate": {
-            "cmd": "evaluate",
-            "outs": [{"path": p, "md5": md5_of(Path(p))} for p in there],
-        },
+        "featurize": {"cmd": command, "deps": [*code, *made]},
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
 
@@ -67,18 +64,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: dict[str,
     Path("contract.yaml").write_text(yaml.safe_dump(document))
     Path("params.yaml").write_text("split: {by: time}\n")
     Path("src/features.py").write_text("one\n")
-    Path("src/params.py").write_text("dials\n")
-    for path in (
-        "models/model.onnx",
-        "metrics.json",
-        "reports/gate.json",
-        "data/predictions.parquet",
-    ):
-        Path(path).write_text("{}")
+    Path("src/params.py").write_text("parameters\n")
     commit("Code")
     git("tag", "v0")
     Path("models/model.json").write_text(json.dumps(INFO))
-    lock(params=md5_of(Path("src/params.py")))
+    lock()
     commit("Run")
     git("tag", "v1")
     return tmp_path
@@ -89,10 +79,14 @@ def commit(message: str) -> None:
     git("commit", "--quiet", "--message", message)
 
 
+def at(tag: str) -> Side:
+    side = champion(tag)
+    assert side is not None
+    return side
+
+
 def v1() -> Side:
-    found = champion("v1")
-    assert found is not None
-    return found
+    return at("v1")
 
 
 def rows(document: dict[str, Any], *, first: str = "2013-07-01") -> Rows:
@@ -104,7 +98,7 @@ def rows(document: dict[str, Any], *, first: str = "2013-07-01") -> Rows:
         "probability_true": np.array([0.9, 0.3], np.float32),
         "colour": ["red", None],
     }
-    return Rows(pa.table(table), contracts.parse(document))
+    return Rows(pd.DataFrame(table), contracts.parse(document))
 
 
 def test_before_the_first_run_there_is_no_champion() -> None:
@@ -177,8 +171,7 @@ def test_only_columns_that_the_champion_reads_must_mean_the_same(document: dict[
     Path("reports/features.json").write_text(json.dumps(listed))
     commit("Catalogue")
     git("tag", "v2")
-    recorded = champion("v2")
-    assert recorded is not None
+    recorded = at("v2")
     document["columns"]["colour"] |= {"unit": "RAL"}
     champions.require_same_question(recorded, contracts.parse(document))
     document["columns"]["size"] |= {"unit": "km"}
@@ -186,38 +179,58 @@ def test_only_columns_that_the_champion_reads_must_mean_the_same(document: dict[
         champions.require_same_question(recorded, contracts.parse(document))
 
 
-@pytest.mark.parametrize("name", ["sha256", "trained_on"])
-def test_a_champion_of_before_a_fact_was_recorded_is_a_sentence(
-    name: str, document: dict[str, Any]
-) -> None:
+def test_a_champion_of_before_a_fact_was_recorded_is_a_sentence(document: dict[str, Any]) -> None:
     lock(train="x" * 32)
-    Path("models/model.json").write_text(json.dumps({k: v for k, v in INFO.items() if k != name}))
-    with pytest.raises(UserError, match=rf"models/model\.json of the checkout has no {name}"):
-        champions.same_model(checkout(), checkout())
+    older = {name: fact for name, fact in INFO.items() if name != "trained_on"}
+    Path("models/model.json").write_text(json.dumps(older))
+    with pytest.raises(UserError, match=r"models/model\.json of the checkout has no trained_on"):
         champions.seen(checkout(), v1(), rows(document), "time")
 
 
-def test_a_headline_that_is_no_metric_is_a_sentence() -> None:
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    params["select"]["headline"] = "roc_acu"
-    Path("params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(UserError, match="select.headline roc_acu is no metric of a classification"):
-        judge("v1")
-
-
-def test_features_are_the_same_until_their_code_or_the_contract_changes() -> None:
-    Path("src/params.py").write_text("other dials\n")
-    lock(params="q" * 32)
+@pytest.mark.parametrize("path", ["src/features.py", "contract.yaml"])
+def test_features_are_the_same_until_their_code_or_the_contract_changes(path: str) -> None:
+    Path("src/params.py").write_text("other parameters\n")
+    lock()
     assert champions.same_features(v1(), checkout())
-    Path("src/features.py").write_text("two\n")
+    Path(path).write_text(Path(path).read_text() + "# changed\n")
     lock()
     assert not champions.same_features(v1(), checkout())
 
 
-def test_test_tables_are_told_apart_by_their_hash() -> None:
-    assert champions.same_rows(v1(), checkout())
-    lock(test="x" * 32)
-    assert not champions.same_rows(v1(), checkout())
+def test_other_machinery_makes_other_features() -> None:
+    lock(machinery="x" * 32)
+    assert not champions.same_features(v1(), checkout())
+
+
+def test_a_champion_makes_its_features_by_its_own_code(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    Path("src/maker.py").write_text(MAKER)
+    lock(command="python -m maker 'all of them'")
+    Path("data/test.parquet").write_text("rows: ")
+    commit("Maker")
+    git("tag", "v2")
+    Path("src/maker.py").write_text("raise SystemExit('by the challenger')\n")
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    champions.featurize(at("v2"), Path("data/test.parquet"), folder, contracts.parse(document))
+    made = (folder / "data/features/test.parquet").read_text()
+    assert made == "rows: all of them by the champion"
+
+
+def test_why_the_champion_cannot_make_its_features_is_a_sentence(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    Path("data/test.parquet").write_text("rows")
+    lock(command="python -m nothing")
+    commit("No maker")
+    git("tag", "v2")
+    del document["columns"]["size"]
+    folder, contract = tmp_path / "elsewhere", contracts.parse(document)
+    folder.mkdir()
+    lacking = r"of this table: the test table has no size: .*No module named nothing"
+    with pytest.raises(UserError, match=lacking):
+        champions.featurize(at("v2"), Path("data/test.parquet"), folder, contract)
 
 
 def test_a_champion_that_learned_from_the_test_rows_is_told_of(document: dict[str, Any]) -> None:
@@ -236,12 +249,12 @@ def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
     document: dict[str, Any],
 ) -> None:
     document["group"] = "colour"
-    pq.write_table(pa.table({"id": ["x", "y"], "colour": ["red", "red"]}), "data/train.parquet")
+    learned = pd.DataFrame({"id": ["x", "y"], "colour": ["red", "red"]})
+    learned.to_parquet("data/train.parquet")
     lock(train=md5_of(Path("data/train.parquet")))
     commit("Groups")
     git("tag", "v2")
-    recorded = champion("v2")
-    assert recorded is not None
+    recorded = at("v2")
     lock(train="x" * 32)
     found = rows(document)
     assert champions.seen(recorded, checkout(), found, "stratified") is None
@@ -249,20 +262,7 @@ def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
     assert told == "it was trained on 1 of these groups"
 
 
-def test_a_checkout_as_recorded_is_not_stale() -> None:
-    assert stale(checkout()) == []
-
-
-def test_whatever_has_changed_since_the_run_is_named() -> None:
-    Path("src/features.py").write_text("two\n")
-    Path("metrics.json").write_text("[]")
-    assert stale(checkout()) == [
-        "metrics.json is not as dvc.lock records it",
-        "src/features.py has changed since featurize ran",
-    ]
-
-
-def test_rows_give_target_prediction_slices_and_span(document: dict[str, Any]) -> None:
+def test_rows_give_target_prediction_and_slices(document: dict[str, Any]) -> None:
     found = rows(document)
     assert found.target.tolist() == [1, 0]
     assert found.prediction.dtype == np.float32
@@ -270,10 +270,6 @@ def test_rows_give_target_prediction_slices_and_span(document: dict[str, Any]) -
     assert [(c, v, r.tolist()) for c, v, r in found.slices(["colour"], 1)] == [
         ("colour", "red", [0]),
         ("colour", "(missing)", [1]),
-    ]
-    assert [str(moment) for moment in found.span() or ()] == [
-        "2013-07-01 00:00:00",
-        "2013-07-31 00:00:00",
     ]
     with pytest.raises(UserError, match="has no size"):
         list(found.slices(["size"], 1))
@@ -303,14 +299,6 @@ def test_rows_of_a_group_or_else_of_a_day_are_drawn_together(
     ]
     table = {"at": np.array(at), "colour": ["blue", *["red"] * days]}
     document["group"] = group
-    found, code = Rows(pa.table(table), contracts.parse(document)).units(by)
+    found, code = Rows(pd.DataFrame(table), contracts.parse(document)).units(by)
     assert found == unit
     assert (None if code is None else code.tolist()) == codes
-
-
-@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
-def test_missing_numbers_come_as_nan_whatever_piece_they_stand_in(kind: Any) -> None:
-    whole = pa.chunked_array([[1.0, None, 3.0], [4.0]], kind)
-    assert array(whole) == pytest.approx([1, np.nan, 3, 4], nan_ok=True)
-    assert array(whole.slice(1)) == pytest.approx([np.nan, 3, 4], nan_ok=True)
-    assert array(whole).dtype == kind.to_pandas_dtype()

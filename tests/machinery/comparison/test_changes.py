@@ -14,9 +14,9 @@ import yaml
 from machinery.comparison.changes import sections
 from machinery.comparison.side import champion, checkout
 
-from machinery.comparison import features
-
 HOSTILE = "@all <script>`|"
+FENCE = re.compile(r"^(```+)diff\n.*\n\1$", re.DOTALL | re.MULTILINE)
+CATEGORY = '`{"type": "category", "unit": null, "allowed": null, "known": "before"}`'
 
 
 def column(kind: str, **more: Any) -> dict[str, Any]:
@@ -44,7 +44,8 @@ class Project:
         self.quality: dict[str, Any] = {"rows": 100, "valid": 99, "violations": []}
         self.lock = "numpy==2.0 \\\n    --hash=sha256:0\nscipy==1.0\n"
         self.features = "def doubled(size):\n    return 2 * size\n"
-        self.code = {"train.py": "1", "model.py": "1"}
+        self.names = ["doubled"]
+        self.machinery = "1\n"
         self.source = {"a.csv": "1" * 32}
         random = np.random.default_rng(1)
         self.table = pd.DataFrame(
@@ -59,7 +60,9 @@ class Project:
             "reports/data_quality.json": json.dumps(self.quality),
             "models/model.json": json.dumps({"trained_on": {"rows": 80}}),
             "requirements.lock": self.lock,
-            features.FEATURES: self.features,
+            "src/shop/features.py": self.features,
+            "src/machinery/pipeline/run.py": self.machinery,
+            "reports/features.json": json.dumps([{"name": name} for name in self.names]),
             "data/source.dvc": yaml.safe_dump({"outs": [self._source()]}),
             "dvc.lock": yaml.safe_dump(self._lock()),
         }.items():
@@ -70,14 +73,18 @@ class Project:
     def _source(self) -> dict[str, Any]:
         listing = [{"md5": md5, "relpath": name} for name, md5 in self.source.items()]
         md5 = cache(json.dumps(listing).encode(), ".dir")
-        return {"path": "source", "md5": md5, "size": 10, "nfiles": len(listing)}
+        return {"path": "source", "md5": md5, "size": 10 * len(listing)}
 
     def _lock(self) -> dict[str, Any]:
         path = Path("data/train.parquet")
         path.parent.mkdir(exist_ok=True)
         self.table.to_parquet(path)
         md5 = cache(path.read_bytes())
-        deps = [{"path": name, "md5": code} for name, code in self.code.items()]
+        machinery = hashlib.md5(self.machinery.encode()).hexdigest()
+        deps = [
+            {"path": "src/shop/features.py", "md5": "1" * 32},
+            {"path": "src/machinery/pipeline", "md5": f"{machinery}.dir"},
+        ]
         stage = {"cmd": "run", "deps": deps, "outs": [{"path": path.as_posix(), "md5": md5}]}
         return {"schema": "2.0", "stages": {"train@linear": stage}}
 
@@ -91,9 +98,10 @@ def cache(content: bytes, kind: str = "") -> str:
     return md5
 
 
-def git(*words: str) -> None:
+def git(*words: str) -> str:
     name = ("-c", "user.name=A Tester", "-c", "user.email=a@b.example")
-    subprocess.run(["git", *name, *words], check=True, capture_output=True)
+    done = subprocess.run(["git", *name, *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -145,19 +153,17 @@ def test_of_a_long_list_only_what_differs_is_told(project: Project) -> None:
     assert rows(changed(project)["Parameters"]) == [["`names`", 'with `"d"`', 'with `"e"`']]
 
 
-def test_columns_are_added_removed_and_changed(project: Project) -> None:
+def test_the_contract_is_told_by_its_paths_and_a_new_column_whole(project: Project) -> None:
     del project.contract["columns"]["colour"]
     project.contract["version"] = 2
-    project.contract["columns"] |= {
-        "size": column("number", unit="km"),
-        "new": column("integer", allowed={"min": 0}, known="after"),
-    }
+    project.contract["columns"]["size"]["unit"] = "km"
+    project.contract["columns"]["new"] = {"type": "integer", "known": "after"}
     project.table = project.table[["size"]]
     assert rows(changed(project)["Contract"]) == [
-        ["the contract", "`version` changed", "`1`", "`2`"],
-        ["`size`", "`unit` changed", '`"mi"`', '`"km"`'],
-        ["`new`", "added", "–", '`integer`, allowed `{"min": 0}`, known `after`'],
-        ["`colour`", "removed", "`category`, known `before`", "–"],
+        ["`version`", "`1`", "`2`"],
+        ["`columns.size.unit`", '`"mi"`', '`"km"`'],
+        ["`columns.new`", "–", '`{"type": "integer", "known": "after"}`'],
+        ["`columns.colour`", CATEGORY, "–"],
     ]
 
 
@@ -166,7 +172,7 @@ def test_rows_and_source_files_are_counted_and_named(project: Project) -> None:
     project.source = {"a.csv": "2" * 32, "b.csv": "3" * 32}
     text = changed(project)["Data"]
     assert rows(text) == [["rows read", "100", "120"], ["quarantined: `a` b", "–", "1"]]
-    assert "`data/source` was 10 bytes in 1 file and is 10 bytes in 2 files." in text
+    assert "`data/source` changed, from 10 bytes to 20 bytes." in text
     assert "Added: `b.csv`. Changed: `a.csv`." in text
 
 
@@ -193,15 +199,35 @@ def test_a_champion_whose_table_is_gone_is_no_failure(project: Project) -> None:
         if place.is_file():
             place.unlink()
     text = changed(project)["Data"]
-    assert "How the training table moved cannot be told:" in text
+    assert "Drift of the training table is unknown:" in text
     assert "moved:" not in text
 
 
-def test_features_are_told_with_the_sets_that_use_them(project: Project) -> None:
+def test_features_are_named_and_the_difference_of_their_code_is_shown(project: Project) -> None:
     project.features = project.features.replace("2 *", "3 *") + "def half(x):\n    return x / 2\n"
-    text = changed(project)["Features"]
-    assert rows(text) == [["`half`", "added", ""], ["`doubled`", "changed", "`all`"]]
-    assert "```diff\n def doubled(size):\n-    return 2 * size\n+    return 3 * size\n```" in text
+    project.names = ["half", "size"]
+    text = changed(project)["Features and code"]
+    assert text.startswith("Added: `half`, `size`. Removed: `doubled`.\n\n```diff\n")
+    assert "-    return 2 * size\n+    return 3 * size\n+def half(x):" in text
+    assert text.endswith("\n```")
+
+
+def test_code_that_would_end_the_fence_stays_in_it_and_any_length_is_cut(project: Project) -> None:
+    project.features += "```\n@all\n" + "x = 1\n" * 100_000
+    text = changed(project)["Features and code"]
+    assert text.startswith("````diff") and text.endswith("…\n````")
+    assert len(text) < 16_000
+
+
+def test_other_machinery_is_one_line(project: Project) -> None:
+    project.machinery = "2\n"
+    text = changed(project)["Features and code"]
+    commit = git("rev-parse", "HEAD")
+    command = f"git diff {commit} -- src/machinery"
+    assert text == f"`src/machinery` was edited, or replaced: `{command}`."
+    Path("src/machinery/VERSION").write_text("2.0\n")
+    text = changed(project)["Features and code"]
+    assert text == "`src/machinery` was version `unknown` and is `2.0`."
 
 
 def test_candidates_are_told_with_their_scores_and_which_is_chosen(project: Project) -> None:
@@ -210,27 +236,18 @@ def test_candidates_are_told_with_their_scores_and_which_is_chosen(project: Proj
         "candidates": [candidate("linear", 0.7), candidate("forest", 0.8)],
     }
     text = changed(project)["Candidates"]
-    assert rows(text) == [
-        ["`linear`", "0.7 ± 0.01", "0.7 ± 0.01", "was chosen"],
-        ["`forest`", "–", "0.8 ± 0.01", "added, is chosen"],
-        ["`prior`", "0.5 ± 0.01", "–", "removed"],
-    ]
+    assert rows(text) == [["`forest`", "–", "0.8 ± 0.01"], ["`prior`", "0.5 ± 0.01", "–"]]
+    assert "Chosen: `forest`, before `linear`." in text
     assert "do not compare" not in text
 
 
-def test_code_and_packages_are_told(project: Project) -> None:
-    project.code = {"train.py": "2", "new.py": "1"}
+def test_packages_are_told(project: Project) -> None:
     project.lock = "numpy==2.1 \\\n    --hash=sha256:1\npandas==3.0 ; python_version > '3.11'\n"
-    found = changed(project)
-    assert rows(found["Code of the pipeline"]) == [
-        ["`new.py`", "added", "`train`"],
-        ["`train.py`", "changed", "`train`"],
-        ["`model.py`", "removed", "`train`"],
+    text = changed(project)["Packages"]
+    assert "In `requirements.lock`, 3 packages changed" in text
+    assert ["`numpy`", "`2.0`", "`2.1`"] in [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines()
     ]
-    assert (
-        "2 packages are locked in `requirements.lock`: 1 changed, 1 added, 1 removed."
-        in found["Packages"]
-    )
 
 
 def test_no_name_of_theirs_does_harm(project: Project) -> None:
@@ -239,10 +256,10 @@ def test_no_name_of_theirs_does_harm(project: Project) -> None:
     project.selection["candidates"].append(candidate(HOSTILE, 0.6))
     project.source[HOSTILE] = "4" * 32
     project.quality["violations"] = [{"column": HOSTILE, "problem": HOSTILE, "rows": 1}]
-    project.code[HOSTILE] = "1"
+    project.names.append(HOSTILE)
     project.features += f'def half(x):\n    return "{HOSTILE}"\n'
     for text in changed(project).values():
-        for line in text.splitlines():
+        for line in FENCE.sub("", text).splitlines():
             outside = harmless(line)
             assert "@all" not in outside
             assert "<script>" not in outside
@@ -254,11 +271,11 @@ def harmless(line: str) -> str:
 
 
 def test_any_number_of_changes_is_told_in_few_lines(project: Project) -> None:
-    project.params |= {f"dial {number}": number for number in range(500)}
+    project.params |= {f"parameter {number}": number for number in range(500)}
     project.lock = "".join(f"package{number}==1\n" for number in range(500))
     project.source = {f"file {number}": "5" * 32 for number in range(500)}
     found = changed(project)
-    assert "… and 460 more parameters." in found["Parameters"]
+    assert "… and 460 more changes." in found["Parameters"]
     assert "… and 462 more packages." in found["Packages"]
     assert "and 490 more." in found["Data"]
     assert sum(map(len, found.values())) < 12_000

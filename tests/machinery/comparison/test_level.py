@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machinery.comparison.comparison import Scored, compare, scorers
+from machinery.comparison.comparison import Scored, compare
+from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
 from scipy import stats
 
-from machinery.comparison import ranking
-
 TRIALS, ROWS, EACH, LEVEL = 400, 600, 10, 0.9
 GROUPS = np.arange(ROWS) // EACH
-MOST = stats.binom.ppf(0.999, TRIALS, 1 - LEVEL)  # of 400 intervals, so many may miss the truth
+MOST = stats.binom.ppf(
+    0.999, TRIALS, 1 - LEVEL
+)  # of 400 intervals, so many may miss the true value
 FEWEST = stats.binom.ppf(0.001, TRIALS, 1 - LEVEL)
 HEADLINES = {"classification": "roc_auc", "regression": "mean_absolute_error"}
 # A calibration error has no sign: of two that are nearly zero, the intervals are too wide.
@@ -40,10 +41,12 @@ def pair(task: Any, seed: int, *, alike: bool, rows: int = ROWS, noise: float = 
     truth = normal()
     seen = [truth + each * normal() for each in (0.7, noise)]
     if task == "regression":
-        a, b = (Scored(0.7 * each.astype(np.float32), 0.5, 1.0) for each in seen)
+        a, b = (Scored(0.7 * each.astype(np.float32), Rule(0.5, 1.0)) for each in seen)
         return truth + 0.5 * normal(), a, b
     target = (random.uniform(size=rows) < chance(1.5 * truth)).astype(np.int64)
-    a, b = (Scored(np.column_stack([chance(-each), chance(each)]), 0.4, 0.75) for each in seen)
+    a, b = (
+        Scored(np.column_stack([chance(-each), chance(each)]), Rule(0.4, 0.75)) for each in seen
+    )
     return target, a, b
 
 
@@ -59,26 +62,23 @@ def called(task: Any, *, alike: bool, by_group: bool) -> Counter[str]:
 def missed(
     task: Any, truth: Callable[[str], float], *, alike: bool, by_group: bool, noise: float = 0.7
 ) -> Counter[str]:
-    """How often the interval of each metric's difference does not hold the truth."""
+    """How often the interval of each metric's difference does not contain the true value."""
     found: Counter[str] = Counter()
     for seed in range(TRIALS):
         target, a, b = pair(task, seed, alike=alike, noise=noise)
-        dials = Report(level=LEVEL, samples=200, seed=seed)
+        settings = Report(level=LEVEL, samples=200, seed=seed)
         groups = GROUPS if by_group else None
-        for line in compare(task, target, a, b, HEADLINES[task], dials, groups=groups).lines:
+        for line in compare(task, target, a, b, HEADLINES[task], settings, groups=groups).lines:
             _, low, high = line.difference
             found[line.name] += not low <= truth(line.name) <= high
     return found
 
 
-@pytest.mark.parametrize("many", [ranking.MANY, 10])
 @pytest.mark.parametrize("alike", [False, True])
 @pytest.mark.parametrize("task", HEADLINES)
 def test_every_metric_of_equal_models_is_called_different_at_the_stated_rate(
-    task: str, alike: bool, many: int, monkeypatch: pytest.MonkeyPatch
+    task: str, alike: bool
 ) -> None:
-    monkeypatch.setattr(ranking, "MANY", many)
-    monkeypatch.setattr(ranking, "LEVELS", 100)
     for name, count in called(task, alike=alike, by_group=alike).items():
         assert count <= MOST, name
         assert count >= FEWEST or name in CAUTIOUS, name
@@ -93,7 +93,7 @@ def test_rows_that_are_alike_taken_for_independent_err_more_often_than_stated(ta
 def test_every_interval_covers_the_true_difference_of_unequal_models(task: str) -> None:
     target, a, b = pair(task, 1, alike=False, rows=400_000, noise=0.5)
     everything = np.ones((1, len(target)))
-    values = [scorers(task, target, each) for each in (a, b)]
+    values = [each.scorers(task, target, 10) for each in (a, b)]
     was, now = ({name: each[name](everything)[0] for name in each} for each in values)
     found = missed(task, lambda name: now[name] - was[name], alike=False, by_group=False, noise=0.5)
     for name, count in found.items():

@@ -26,19 +26,23 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_commit_of_the_remote_needs_no_way_round() -> None:
-    assert unpushed(resolve("HEAD"), "main") == ""
+    assert unpushed(resolve("HEAD"), "main", "shop") == ""
 
 
 def test_a_commit_that_was_not_pushed_is_made_again_from_its_parent() -> None:
     parent = resolve("HEAD")
     git("commit", "--quiet", "--allow-empty", "--message", "Reproduce the pipeline")
-    told = unpushed(resolve("HEAD"), "abc")
+    told = unpushed(resolve("HEAD"), "abc", "shop")
     assert f"No branch of the remote has `{resolve('HEAD')}`" in told
     commands = told.split("```")[1].split("\n")
-    assert commands[1:3] == [f"git checkout {parent}", "dvc repro --pull --allow-missing"]
+    assert commands[1:4] == [
+        f"git checkout {parent}",
+        "dvc repro --pull --allow-missing",
+        "shop report --against abc",
+    ]
 
 
 def test_without_a_remote_every_commit_is_only_here() -> None:
     git("remote", "remove", "origin")
     git("commit", "--quiet", "--allow-empty", "--message", "Third")
-    assert unpushed(resolve("HEAD"), "abc") == ""
+    assert unpushed(resolve("HEAD"), "abc", "shop") == ""

@@ -26,7 +26,7 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="Write there, not to standard output.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 when the gate or the verdict says no.")
+        bool, typer.Option("--check", help="Exit with 1 if the gate failed or the model is worse.")
     ] = False,
 ) -> None:
     """Compare the model of this checkout with another revision's on the same test rows.
@@ -39,10 +39,10 @@ def report(
     from machinery.comparison.text import text
 
     judgement = judge(against)
-    found = text(judgement, ctx.obj.command)
+    markdown = text(judgement, ctx.obj.command)
     if output is None:
-        print(found, end="")
+        print(markdown, end="")
     else:
-        write_text(found, output)
+        write_text(markdown, output)
     if check and (reasons := judgement.refusals()):
         raise CheckError("; ".join(reasons))

@@ -2,43 +2,48 @@
 
 All differences are challenger minus champion on the very same resamples of rows (or of groups), so
 that what makes a row hard for both cancels out. A difference is significant when its interval does
-not hold zero: two equal models then come out as different once in twenty times at a level of 0.95.
+not contain zero: at a level of 0.95, two equal models differ significantly once in twenty times.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from machinery.pipeline.model import conformal
-from machinery.pipeline.statistics import metrics
-from machinery.pipeline.statistics.intervals import Codes, Interval, Scorer, Unit, Values, bootstrap, codes, difference
+from machinery.pipeline.model import evaluation
+from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
-from . import clusters, ranking
-from .delong import DeLong, delong
-from .poisson import poisson
-from .sums import together
+from machinery.pipeline.statistics import intervals, metrics
+from machinery.pipeline.statistics.intervals import Codes, Interval, Scorer, Unit
+from machinery.pipeline.statistics.slices import Positions
 
 Outcome = Literal["better", "worse", "different", "no significant difference"]
-Bound = Mapping[str, Scorer]
-Positions = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's predictions, and what turns them into decisions and sets."""
+    """A model's predictions, what turns them into decisions and sets, and their coverage."""
 
     prediction: NDArray[Any]
-    threshold: float | None
-    conformal_quantile: float
-    coverage: float = 0.9  # at which the pinball loss takes its intervals
+    rule: Rule
+    coverage: float = 0.9
+
+    def scorers(self, task: metrics.Task, target: NDArray[Any], bins: int) -> dict[str, Scorer]:
+        """Every metric of these predictions."""
+        return evaluation.scorers(
+            task, target, self.prediction, self.rule, self.coverage, bins
+        )
+
+    def part(self, rows: Positions) -> "Scored":
+        """The predictions of some rows."""
+        return Scored(self.prediction[rows], self.rule, self.coverage)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of both models; `more` says whether more of it is good, None where neither is."""
+    """One metric of both models; `more` says whether more of it is better, None if neither is."""
 
     name: str
     champion: float
@@ -77,13 +82,12 @@ class Comparison:
     lines: tuple[Line, ...]
     headline: Line
     slices: tuple[Slice, ...]
-    delong: DeLong | None
     same: bool  # all predictions
 
     @property
     def worse_slices(self) -> list[Slice]:
-        """Those that got worse beyond their interval."""
-        return [each for each in self.slices if each.line.outcome == "worse"]
+        """Those that got significantly worse."""
+        return [part for part in self.slices if part.line.outcome == "worse"]
 
 
 def compare(
@@ -92,142 +96,57 @@ def compare(
     champion: Scored,
     challenger: Scored,
     headline: str,
-    dials: Report,
+    settings: Report,
     *,
     bins: int = 10,
     unit: Unit = "rows",
     groups: Codes | None = None,
     slices: Iterable[tuple[str, str, Positions]] = (),
 ) -> Comparison:
-    """Every metric and slice of two models.
+    """Every metric and slice of two models on the same rows, by a paired bootstrap.
 
     Args:
-        task: classification or regression.
         target: class codes or values, one a row.
-        champion, challenger: their predictions of these rows.
-        headline: the metric that decides.
-        dials: samples, level and seed of the paired bootstrap.
         bins: of the calibration error.
-        unit: what is resampled.
-        groups: a code for each row's group or day, where rows are not independent.
-        slices: column, value and rows of each slice.
+        unit, groups: what is resampled, and a code for each row's group or day if it is not rows.
+        slices: column, value and rows of each slice, for the headline metric.
     """
-    both = (champion, challenger)
-    lines = _lines(task, target, both, dials, groups, bins)
+    bound = [model.scorers(task, target, bins) for model in (champion, challenger)]
+    lines = differences(bound[0], bound[1], len(target), settings, groups)
+    parts = []
+    for column, value, rows in slices:
+        both = (model.part(rows).scorers(task, target[rows], bins) for model in (champion, challenger))
+        was, now = ({headline: scorers[headline]} for scorers in both)
+        within = None if groups is None else intervals.codes(groups[rows])
+        line = differences(was, now, len(rows), settings, within)[headline]
+        parts.append(Slice(column, value, len(rows), line))
     return Comparison(
         rows=len(target),
         unit=unit,
         units=len(target) if groups is None else len(np.unique(groups)),
         lines=tuple(lines.values()),
         headline=lines[headline],
-        slices=tuple(_slices(task, target, both, headline, dials, groups, slices)),
-        delong=_delong(target, both, dials) if unit != "groups" else None,
+        slices=tuple(parts),
         same=np.array_equal(champion.prediction, challenger.prediction),
     )
 
 
-def scorers(
-    task: metrics.Task, target: NDArray[Any], scored: Scored, bins: int = 10
-) -> dict[str, Scorer]:
-    """All metrics of the task, and the coverage of the prediction sets or intervals."""
-    threshold = 0.5 if scored.threshold is None else scored.threshold
-    found = metrics.scorers(task, target, scored.prediction, threshold=threshold, bins=bins)
-    if task == "classification" and len(target) > ranking.MANY:
-        found |= ranking.scorers(target, scored.prediction, found, bins)
-    quantile = scored.conformal_quantile
-    if task == "regression" and np.isfinite(quantile):
-        ends = conformal.interval(scored.prediction, quantile)
-        found["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, scored.coverage)
-    covered = conformal.covers(target, scored.prediction, quantile)
-    return found | {"coverage": metrics.mean(covered)}
-
-
 def differences(
-    bound: Sequence[Bound],
+    champion: dict[str, Scorer],
+    challenger: dict[str, Scorer],
     rows: int,
-    dials: Report,
+    settings: Report,
     groups: Codes | None = None,
-    by_group: Sequence[Bound] = ({}, {}),
 ) -> dict[str, Line]:
-    """Each metric of champion and challenger, and the interval of the difference.
-
-    `bound` are scorers of the rows; `by_group`, of the groups, take the place of those they can.
-    """
-    left = [{name: each[name] for name in each if name not in by_group[0]} for each in bound]
-    found = _intervals(left, rows, dials, groups)
-    if groups is not None:
-        units = int(groups.max()) + 1
-        found |= _intervals(by_group, units, dials, np.arange(units))
+    """Each metric that both have, and the interval of the difference."""
+    names = [name for name in challenger if name in champion]
+    pairs = {name: intervals.difference(challenger[name], champion[name]) for name in names}
+    found = intervals.bootstrap(pairs, rows, groups=groups, **settings.model_dump())
     everything = np.ones((1, rows))
-    values = [{name: float(each[name](everything)[0]) for name in found} for each in bound]
-    return {
-        name: Line(name, values[0][name], values[1][name], found[name], _more(name))
-        for name in bound[1]
-        if name in found
-    }
 
+    def line(name: str) -> Line:
+        was, now = (float(bound[name](everything)[0]) for bound in (champion, challenger))
+        more = None if name == "coverage" else metrics.greater_is_better(name)
+        return Line(name, was, now, found[name], more)
 
-def _intervals(
-    bound: Sequence[Bound], rows: int, dials: Report, groups: Codes | None
-) -> dict[str, Interval]:
-    """Of the differences in all that both have."""
-    champion, challenger = together(bound)
-    pairs = {
-        name: difference(challenger[name], champion[name])
-        for name in challenger
-        if name in champion
-    }
-    if not pairs:
-        return {}
-    units = rows if groups is None else int(groups.max()) + 1
-    draw = poisson if units > ranking.MANY else None
-    return bootstrap(pairs, rows, groups=groups, draw=draw, **dials.model_dump())
-
-
-def _lines(
-    task: metrics.Task,
-    target: NDArray[Any],
-    both: Sequence[Scored],
-    dials: Report,
-    groups: Codes | None,
-    bins: int = 10,
-    only: str | None = None,
-) -> dict[str, Line]:
-    """Every metric, or only one."""
-    bound = [scorers(task, target, each, bins) for each in both]
-    if only is not None:
-        bound = [{only: each[only]} for each in bound]
-    if groups is None:
-        return differences(bound, len(target), dials)
-    by_group = [
-        clusters.scorers(target, each.prediction, plain, groups)
-        for each, plain in zip(both, bound, strict=True)
-    ]
-    return differences(bound, len(target), dials, groups, by_group)
-
-
-def _slices(
-    task: metrics.Task,
-    target: NDArray[Any],
-    both: Sequence[Scored],
-    headline: str,
-    dials: Report,
-    groups: Codes | None,
-    slices: Iterable[tuple[str, str, Positions]],
-) -> Iterator[Slice]:
-    for column, value, rows in slices:
-        parts = [Scored(e.prediction[rows], e.threshold, e.conformal_quantile) for e in both]
-        within = None if groups is None else codes(groups[rows])
-        line = _lines(task, target[rows], parts, dials, within, only=headline)[headline]
-        yield Slice(column, value, len(rows), line)
-
-
-def _more(name: str) -> bool | None:
-    return None if name == "coverage" else metrics.greater_is_better(name)
-
-
-def _delong(target: Values, both: tuple[Scored, Scored], dials: Report) -> DeLong | None:
-    if any(each.prediction.ndim == 1 or each.prediction.shape[1] != 2 for each in both):
-        return None
-    a, b = (each.prediction[:, 1] for each in both)
-    return delong(target == 1, a, b, dials.level)
+    return {name: line(name) for name in names}

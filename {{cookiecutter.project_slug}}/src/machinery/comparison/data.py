@@ -1,25 +1,25 @@
 """data: champion and challenger in; what changed in source and tables between them out."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import UserError, read_table
+from machinery.pipeline.markdown import Markdown, code, first_rows, number, plain, some
 from machinery.pipeline.paths import CONTRACT, DATA_QUALITY, MODEL_INFO, TEST, TRAIN
+from machinery.pipeline.statistics.shift import LARGE, MODERATE, Shift, shift
 from machinery.versions import storage
 from machinery.versions.graph import File
 from machinery.versions.hashes import FOLDER
-from .escape import Markdown, code, few, first_rows, plain
-from .shift import LARGE, MODERATE, Shift, shift
+
 from .side import Side
 
-LEVEL = 0.95  # that no column of a table is called moved when none has
+LEVEL = 0.95  # that no column of a table is said to have moved when none has
 TABLES = {"training table": TRAIN, "test table": TEST}
 METHOD = (
-    f"The index is the population stability index: a shift below {MODERATE:g} is small, from "
-    f"{LARGE:g} on large. Columns that moved no further than chance alone may move them are left "
-    "out."
+    f"PSI is the population stability index: a shift below {MODERATE:g} is small, from {LARGE:g} "
+    "on large. Columns that moved no more than chance explains are left out."
 )
 
 
@@ -34,31 +34,26 @@ def changes(was: Side, now: Side) -> str:
 
 def _counts(was: Side, now: Side) -> str:
     old, new = _figures(was), _figures(now)
-    rows = [
-        [name, old.get(name), new.get(name)]
-        for name in dict.fromkeys((*new, *old))
-        if old.get(name) != new.get(name)
-    ]
+    names = dict.fromkeys((*new, *old))
+    rows = [[n, old.get(n), new.get(n)] for n in names if old.get(n) != new.get(n)]
     return first_rows(["", "champion", "challenger"], rows, "figures")
 
 
-def _figures(side: Side) -> dict[Any, Any]:
+def _figures(side: Side) -> dict[str, str]:
     text = side.version.snapshot.read(DATA_QUALITY.as_posix())
     quality = json.loads(text) if text else {}
-    learned = side.documents.get(MODEL_INFO, {}).get("trained_on", {})
     newest = (quality.get("freshness") or {}).get("newest_row")
-    found = {
-        "rows read": quality.get("rows"),
-        "rows that keep the contract": quality.get("valid"),
-        "newest row": newest and code(newest),
-        "training rows": learned.get("rows"),
-        "columns": len(side.documents.get(CONTRACT, {}).get("columns", {})),
+    trained_on = side.documents.get(MODEL_INFO, {}).get("trained_on", {})
+    figures: dict[str, str] = {
+        "rows read": number(quality.get("rows")),
+        "valid rows": number(quality.get("valid")),
+        "newest row": code(newest or ""),
+        "training rows": number(trained_on.get("rows")),
     }
-    broken = {
-        Markdown(f"quarantined: {code(each['column'])} {plain(each['problem'])}"): each["rows"]
-        for each in quality.get("violations", [])
-    }
-    return found | broken
+    for fault in quality.get("violations", []):
+        what = f"quarantined: {code(fault['column'])} {plain(fault['problem'])}"
+        figures[Markdown(what)] = number(fault["rows"])
+    return figures
 
 
 # Source files
@@ -71,8 +66,8 @@ def _source(was: Side, now: Side) -> Iterator[str]:
         if before is None or after is None:
             yield f"{code(path)} is {'new' if before is None else 'gone'}."
         elif before.hash != after.hash:
-            sizes = f"{code(path)} was {_size(before)} and is {_size(after)}"
-            yield f"{sizes}. {_listed(was, now, before, after)}".strip()
+            sizes = (f"{file.size or 0:,} bytes" for file in (before, after))
+            yield f"{code(path)} changed, from {' to '.join(sizes)}. {_listed(before, after)}".strip()
 
 
 def _tracked(side: Side) -> dict[str, File]:
@@ -81,47 +76,33 @@ def _tracked(side: Side) -> dict[str, File]:
     return {out.path: out for stage in stages for out in stage.outs}
 
 
-def _size(file: File) -> str:
-    size = "of unknown size" if file.size is None else f"{file.size:,} bytes"
-    files = "1 file" if file.files == 1 else f"{file.files} files"
-    return f"{size} in {files}" if file.files else size
-
-
-def _listed(was: Side, now: Side, before: File, after: File) -> str:
+def _listed(before: File, after: File) -> str:
     """The files of a folder that were added, removed or changed."""
     if not (before.hash.endswith(FOLDER) and after.hash.endswith(FOLDER)):
         return ""
     try:
-        old, new = (
-            storage.members(file.path, side.version.revision, file.hash)
-            for side, file in ((was, before), (now, after))
-        )
+        old, new = storage.listing(before.hash), storage.listing(after.hash)
     except UserError as error:
-        return f"Which of its files changed cannot be told: {plain(error)}."
+        return f"Which of its files changed is unknown: {plain(error)}."
     kinds = {
         "Added": [name for name in new if name not in old],
         "Removed": [name for name in old if name not in new],
         "Changed": [name for name in new if old.get(name, new[name]) != new[name]],
     }
-    return " ".join(f"{kind}: {few(map(code, names))}." for kind, names in kinds.items() if names)
+    return " ".join(f"{kind}: {some(map(code, names))}." for kind, names in kinds.items() if names)
 
 
 # Distributions
 
 
 def _tables(was: Side, now: Side) -> Iterator[str]:
-    told = False
     for name, path in TABLES.items():
         files = [side.recorded(path) for side in (was, now)]
-        if len({file and file.hash for file in files}) == 1:
-            continue
-        try:
-            yield _moved(name, _shifts(was, now, path))
-            told = True
-        except UserError as error:
-            yield f"How the {name} moved cannot be told: {plain(error)}."
-    if told:
-        yield METHOD
+        if len({file and file.hash for file in files}) > 1:
+            try:
+                yield _drift(name, _shifts(was, now, path))
+            except UserError as error:
+                yield f"Drift of the {name} is unknown: {plain(error)}."
 
 
 def _shifts(was: Side, now: Side, path: Path) -> dict[str, Shift]:
@@ -130,37 +111,38 @@ def _shifts(was: Side, now: Side, path: Path) -> dict[str, Shift]:
         return {}
     before, after = (read_table(side.file(path), names) for side in (was, now))
     level = 1 - (1 - LEVEL) / len(names)  # Bonferroni's, over the columns
-    found = {name: shift(before[name], after[name], level) for name in names}
-    return {name: each for name, each in found.items() if each}
+    shifts = {name: shift(before[name], after[name], level) for name in names}
+    return {name: moved for name, moved in shifts.items() if moved}
 
 
 def _comparable(was: Side, now: Side) -> list[str]:
-    """The columns that both contracts type alike, and that are more than a name or a time."""
+    """The columns of the same type in both contracts, without times and identifiers."""
     old, new = (side.documents.get(CONTRACT, {}).get("columns", {}) for side in (was, now))
+    types = {name: column.get("type") for name, column in old.items()}
     return [
         name
         for name, column in new.items()
-        if name in old
-        and old[name].get("type") == column.get("type") != "datetime"
-        and not column.get("identifier")
+        if types.get(name) == column.get("type") != "datetime" and not column.get("identifier")
     ]
 
 
-def _moved(name: str, shifts: Mapping[str, Shift]) -> str:
-    moved = {column: each for column, each in shifts.items() if each.size != "chance"}
+def _drift(table: str, shifts: dict[str, Shift]) -> str:
+    moved = {name: move for name, move in shifts.items() if move.size != "chance"}
     if not moved:
-        return f"In the {name}, no column moved more than chance explains."
-    ordered = sorted(moved.items(), key=lambda item: -item[1].index)
-    rows = [[code(c), each.index, each.size, *_words(each)] for c, each in ordered]
-    header = ["column", "index", "shift", "champion", "challenger"]
-    count = f"{len(moved)} of {len(shifts)} columns of the {name} moved"
-    return f"{count}:\n\n{first_rows(header, rows, 'columns')}"
+        return f"In the {table}, no column moved more than chance explains."
+    rows = [
+        [code(name), move.index, move.size, *_sides(move)]
+        for name, move in sorted(moved.items(), key=lambda item: -item[1].index)
+    ]
+    header = ["column", "PSI", "shift", "champion", "challenger"]
+    count = f"{len(moved)} of {len(shifts)} columns of the {table} moved"
+    return f"{count}:\n\n{first_rows(header, rows, 'columns')}\n\n{METHOD}"
 
 
-def _words(found: Shift) -> Iterator[Markdown]:
+def _sides(move: Shift) -> Iterator[Markdown]:
     """What moved, in both tables; and what is missing, where that changed by a hundredth."""
-    gaps = abs(found.missing[1] - found.missing[0]) >= 0.01 and found.figure != "(missing)"
-    for value, missing in zip((found.before, found.after), found.missing, strict=True):
-        mean = found.figure == "mean"
-        text = f"mean {value:.4g}" if mean else f"{code(found.figure)} {value:.1%}"
+    gaps = abs(move.missing[1] - move.missing[0]) >= 0.01 and move.statistic != "(missing)"
+    for value, missing in zip((move.before, move.after), move.missing, strict=True):
+        mean = move.statistic == "mean"
+        text = f"mean {value:.4g}" if mean else f"{code(move.statistic)} {value:.1%}"
         yield Markdown(f"{text}, {missing:.1%} missing" if gaps else text)

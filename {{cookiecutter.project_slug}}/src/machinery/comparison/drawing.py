@@ -4,24 +4,28 @@ Mermaid's xychart spreads the values of a line evenly over the axis and has no l
 are read off at the same places, and a sentence names the colours.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from machinery.pipeline.statistics import metrics
 from machinery.pipeline.statistics.curves import calibration_curve, roc_curve
-from machinery.pipeline.statistics.metrics import Task, top_label
 
 Line = NDArray[np.float64]
+Lines = Mapping[str, Line]  # name of a model, or of the line that it is held against, to its line
 Predictions = Mapping[str, NDArray[Any]]  # name of a model to its predictions
 
 PLACES = 41  # at which a curve is read off
 BINS = 10  # of the calibration curve
 LEVEL = 0.95
-REACH = 0.95  # the error curve ends where so many rows of each model lie below
-COLOURS = {"blue": "#0072B2", "orange": "#E69F00", "grey": "#999999"}  # Okabe & Ito 2008
+SHARE_DRAWN = 0.95  # the error curve ends where this share of each model's rows lies below
+BLUE, ORANGE, GREY = ("blue", "#0072B2"), ("orange", "#E69F00"), ("grey", "#999999")
+COLOURS = {"champion": BLUE, "challenger": ORANGE}  # Okabe & Ito 2008
 CHART = """\
+**{title}**
+
 ```mermaid
 ---
 config:
@@ -36,14 +40,17 @@ xychart-beta
   x-axis "{x}" {low:.6g} --> {high:.6g}
   y-axis "{y}" 0 --> {top:.6g}
 {lines}
-```"""
+```
+
+{legend}."""
 
 
-def curves(task: Task, target: NDArray[Any], predictions: Predictions) -> str:
+def curves(task: metrics.Task, target: NDArray[Any], predictions: Predictions) -> str:
     """The plots of a task as Markdown; "" where nothing can be drawn.
 
-    Classification: class codes (n,) and probabilities (n, k) of each model, for the ROC curve and
-    calibration. Regression: values (n,) and values (n,), for the error curve (Bi & Bennett 2003).
+    Classification: class codes (n,) and probabilities (n, k) of champion and challenger, for the
+    ROC curve and calibration. Regression: values (n,) and values (n,), for the error curve (Bi &
+    Bennett 2003).
     """
     if task == "regression":
         return _errors(target, predictions)
@@ -53,106 +60,73 @@ def curves(task: Task, target: NDArray[Any], predictions: Predictions) -> str:
 
 def _roc(target: NDArray[Any], predictions: Predictions) -> str:
     """The ROC curve; with more than two classes the mean of one against the rest."""
-    places = np.linspace(0, 1, PLACES)
-    lines = {name: _mean_roc(target, each, places) for name, each in predictions.items()}
-    drawn = _coloured(predictions, {name: line for name, line in lines.items() if line is not None})
-    if not drawn:
-        return ""
-    several = next(iter(predictions.values())).shape[1] > 2
+    places, several = np.linspace(0, 1, PLACES), False
+    lines: dict[str, Line] = {}
+    for name, probability in predictions.items():
+        classes = metrics.ranked(probability)
+        curves = [roc_curve(target == code, probability[:, code]) for code in classes]
+        read = [np.interp(places, *_columns(each, "fpr", "tpr")) for each in curves if each]
+        several = len(classes) > 1
+        if read:
+            lines[name] = np.mean(read, axis=0)
     title = "ROC curve" + (", mean of each class against the rest" if several else "")
     axes = ("false positive rate", "true positive rate")
-    return _chart(title, axes, places, {("grey", "chance"): places, **drawn})
-
-
-def _mean_roc(target: NDArray[Any], probability: NDArray[Any], places: Line) -> Line | None:
-    classes = range(probability.shape[1])
-    found = [
-        roc_curve(target == code, probability[:, code])
-        for code in (classes if len(classes) > 2 else classes[1:])
-    ]
-    read = [_read(places, _columns(points, "fpr", "tpr")) for points in found if points]
-    return np.mean(read, axis=0) if read else None
+    return _chart(title, axes, places, {"chance": places} | lines) if lines else ""
 
 
 def _calibration(target: NDArray[Any], predictions: Predictions) -> str:
-    """Observed share over predicted probability, where the models that can be drawn overlap."""
-    found = {}
+    """Observed share over predicted probability, in the range that the models share."""
+    points = {}
     for name, probability in predictions.items():
-        points = calibration_curve(*top_label(target, probability), BINS, LEVEL)
-        predicted, observed = _columns(points, "predicted", "observed")
-        if predicted[-1] > predicted[0]:
-            found[name] = (predicted, observed)
-    if not found:
-        return ""
-    low = max(predicted[0] for predicted, _ in found.values())
-    high = min(predicted[-1] for predicted, _ in found.values())
-    if low >= high:  # they never say the same: the last one, which is the challenger, alone
-        found = dict([list(found.items())[-1]])
-        ((predicted, _),) = found.values()
-        low, high = predicted[0], predicted[-1]
+        curve = calibration_curve(*metrics.top_label(target, probability), BINS, LEVEL)
+        points[name] = _columns(curve, "predicted", "observed")
+    low = max(predicted[0] for predicted, _ in points.values())
+    high = min(predicted[-1] for predicted, _ in points.values())
+    if low >= high:
+        alone = {name: each for name, each in predictions.items() if name == "challenger"}
+        return _calibration(target, alone) if len(predictions) > 1 else ""
     places = np.linspace(low, high, PLACES)
-    lines = {name: _read(places, points) for name, points in found.items()}
-    drawn = {("grey", "perfect"): places, **_coloured(predictions, lines)}
-    text = _chart("Calibration", ("predicted probability", "observed share"), places, drawn)
-    return text + "".join(
-        f" Not drawn: the {name}, whose probabilities are all alike or in another range."
-        for name in predictions
-        if name not in lines
-    )
+    lines = {name: np.interp(places, *curve) for name, curve in points.items()}
+    axes = ("predicted probability", "observed share")
+    return _chart("Calibration", axes, places, {"perfect": places} | lines)
 
 
 def _errors(target: NDArray[Any], predictions: Predictions) -> str:
-    """The share of rows whose absolute error is at most so large."""
-    errors = {name: np.sort(np.abs(target - each)) for name, each in predictions.items()}
-    furthest = max(float(np.quantile(each, REACH)) for each in errors.values())
-    if not furthest > 0:
+    """The share of rows whose absolute error is at most this large."""
+    errors = {name: np.sort(np.abs(target - values)) for name, values in predictions.items()}
+    end = max(float(np.quantile(each, SHARE_DRAWN)) for each in errors.values())
+    if not end > 0:
         return ""
-    places = np.linspace(0, furthest, PLACES)
+    places = np.linspace(0, end, PLACES)
     lines = {
         name: np.searchsorted(each, places, side="right") / len(each)
         for name, each in errors.items()
     }
-    drawn = _coloured(predictions, lines)
-    return _chart("Error curve", ("absolute error", "share of rows"), places, drawn)
+    return _chart("Error curve", ("absolute error", "share of rows"), places, lines)
 
 
-def _coloured(predictions: Predictions, lines: Mapping[str, Line]) -> dict[tuple[str, str], Line]:
-    """Each line by its colour and name: the last model, which is the challenger, in orange."""
-    colours = zip(reversed(list(predictions)), ("orange", "blue"), strict=False)
-    found = {name: (colour, f"the {name}") for name, colour in colours}
-    return {found[name]: line for name, line in lines.items()}
-
-
-def _chart(
-    title: str, axes: tuple[str, str], places: Line, lines: Mapping[tuple[str, str], Line]
-) -> str:
+def _chart(title: str, axes: tuple[str, str], places: Line, lines: Lines) -> str:
     """One chart, and the sentence that says which line is which."""
-    chart = CHART.format(
-        colours=", ".join(COLOURS[colour] for colour, _ in lines),
+    colours = {name: COLOURS.get(name, GREY) for name in lines}
+    words = (
+        f"{colour} is {'the ' if name in COLOURS else ''}{name}"
+        for name, (colour, _) in colours.items()
+    )
+    highest = max(float(line.max()) for line in lines.values())
+    return CHART.format(
+        title=title,
+        colours=", ".join(code for _, code in colours.values()),
         x=axes[0],
         y=axes[1],
         low=places[0],
         high=places[-1],
-        top=_top(lines.values()),
-        lines="\n".join(f"  line [{_figures(line)}]" for line in lines.values()),
+        top=min(1.0, np.ceil(10 * highest + 1e-9) / 10),  # the tenth above
+        lines="\n".join(
+            f"  line [{', '.join(f'{value:.4g}' for value in line)}]" for line in lines.values()
+        ),
+        legend=", ".join(words).capitalize(),
     )
-    words = [f"{colour} is {name}" for colour, name in lines]
-    legend = ", ".join(words)
-    return f"**{title}**\n\n{chart}\n\n{legend[0].upper()}{legend[1:]}."
-
-
-def _top(lines: Iterable[Line]) -> float:
-    """The end of the vertical axis: the tenth above the highest value, 1 at most."""
-    return min(1.0, float(np.ceil(10 * max(line.max() for line in lines) + 1e-9) / 10))
-
-
-def _figures(line: Line) -> str:
-    return ", ".join(f"{value:.4g}" for value in line)
 
 
 def _columns(points: Sequence[Mapping[str, float]], x: str, y: str) -> tuple[Line, Line]:
     return np.array([point[x] for point in points]), np.array([point[y] for point in points])
-
-
-def _read(places: Line, curve: tuple[Line, Line]) -> Line:
-    return np.asarray(np.interp(places, *curve))

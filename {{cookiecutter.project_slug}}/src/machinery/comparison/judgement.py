@@ -5,42 +5,49 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from machinery.pipeline.data import contract
-from machinery.pipeline.statistics import metrics
 from machinery.pipeline import params
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError, read_table
 from machinery.pipeline.model.decision import rule
-from machinery.pipeline.files import UserError
 from machinery.pipeline.params import Evaluate, Report, Select, Split
-from machinery.pipeline.paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS
-from machinery.versions import git
+from machinery.pipeline.paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS, TEST
+from machinery.pipeline.statistics import metrics
+from machinery.versions import git, storage
+
 from . import champion as champions
 from .comparison import Comparison, Scored, compare
-from .rows import Rows, read
+from .rows import Rows
 from .side import AbsentError, Side, champion, checkout, default_branch
-from .staleness import stale
 
 Verdict = Literal["better", "worse", "no significant difference", "not compared", "no champion"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Judgement:
-    """All that the report tells of the two models."""
+    """All that the report says of the two models."""
 
     against: str
     champion: Side | None
     challenger: Side
-    rows: Rows | None  # None where they cannot be had: git's documents tell the rest
     contract: Contract
+    split: Split
     select: Select
     evaluate: Evaluate
-    dials: Report
-    comparison: Comparison | None
-    why_not: str | None  # there is no comparison
-    prediction: NDArray[Any] | None  # the champion's, of these rows
-    seen: str | None  # how the champion has learned from them
-    behind: int  # commits of the champion's history that the challenger's lacks
-    stale: list[str]  # what is not as dvc.lock records it
+    report: Report
+    gate: dict[str, Any]  # the challenger's gate.json
+    behind: int = 0  # commits of the champion's history that the challenger's lacks
+    stale: tuple[str, ...] = ()  # what changed since the pipeline ran
+    rows: Rows | None = None  # None where they cannot be had: git's documents say the rest
+    prediction: NDArray[Any] | None = None  # the champion's, of these rows
+    seen: str | None = None  # how the champion was trained on them
+    comparison: Comparison | None = None
+    why_not: str | None = None  # there is no comparison
+
+    @property
+    def headline(self) -> str:
+        """The metric that decides."""
+        return self.select.headline
 
     @property
     def verdict(self) -> Verdict:
@@ -53,19 +60,19 @@ class Judgement:
         return outcome if outcome != "different" else "no significant difference"
 
     @property
-    def gate(self) -> dict[str, Any]:
-        """The challenger's."""
-        found: dict[str, Any] = self.challenger.document(GATE)
-        return found
+    def other_rows(self) -> bool:
+        """Whether the champion was evaluated on another test table."""
+        files = [side.recorded(TEST) for side in (self.champion, self.challenger) if side]
+        return len({file and file.hash for file in files}) > 1
 
     def refusals(self) -> list[str]:
-        """Why `--check` says no."""
+        """Why `--check` fails."""
         failed = [check["name"] for check in self.gate["checks"] if not check["passed"]]
-        reasons = [] if self.gate["passed"] else [f"the gate said no ({', '.join(failed)})"]
+        reasons = [f"the gate failed ({', '.join(failed)})"] if failed else []
         if self.verdict == "worse":
-            reasons.append(f"{self.select.headline} is worse than at {self.against}")
+            reasons.append(f"{self.headline} is worse than at {self.against}")
         if self.rows is None:
-            reasons.append(f"the test predictions cannot be had ({self.why_not})")
+            reasons.append(f"there are no test predictions ({self.why_not})")
         return reasons
 
 
@@ -77,71 +84,54 @@ def judge(against: str | None = None) -> Judgement:
     """
     against = against or default_branch()
     theirs, ours = champion(against), checkout()
-    data, dials = contract.parse(ours.document(CONTRACT)), _Dials(ours)
-    metrics.require(dials.select.headline, data.task)
-    rows, comparison, prediction, why_not, seen = None, None, None, None, None
-    try:
-        rows = Rows(read(ours.file(PREDICTIONS)), data)
-    except AbsentError as error:
-        why_not = " ".join(str(error).split())
-    if theirs is not None and rows is not None:
-        try:
-            prediction = champions.score(theirs, ours, rows)
-            seen = champions.seen(theirs, ours, rows, dials.split.by)
-            comparison = _compare(theirs, ours, rows, prediction, dials)
-        except UserError as error:
-            why_not = " ".join(str(error).split())
-    return Judgement(
+    document = ours.document(PARAMS)
+    judged = Judgement(
         against=against,
         champion=theirs,
         challenger=ours,
-        rows=rows,
-        contract=data,
-        select=dials.select,
-        evaluate=dials.evaluate,
-        dials=dials.report,
-        comparison=comparison,
-        why_not=why_not,
-        prediction=prediction,
-        seen=seen,
-        behind=_behind(theirs, ours) if theirs else 0,
-        stale=stale(ours),
+        contract=contracts.parse(ours.document(CONTRACT)),
+        split=params.parse(Split, document),
+        select=params.parse(Select, document),
+        evaluate=params.parse(Evaluate, document),
+        report=params.parse(Report, document),
+        gate=ours.document(GATE),
+        stale=tuple(storage.stale_without_data()),
     )
+    metrics.require(judged.headline, judged.contract.task)
+    try:
+        judged.rows = Rows(read_table(ours.file(PREDICTIONS)), judged.contract)
+        if theirs is not None:
+            lacks = f"{ours.version.base}..{theirs.version.base}"
+            judged.behind = int(git.run("rev-list", "--count", lacks))
+            _compare(judged, theirs, judged.rows)
+    except AbsentError as error:
+        judged.why_not = str(error)
+    return judged
 
 
-class _Dials:
-    """The sections of params.yaml that a report needs, from one reading of it."""
-
-    def __init__(self, side: Side) -> None:
-        document = side.document(PARAMS)
-        self.split = params.parse(Split, document)
-        self.select = params.parse(Select, document)
-        self.evaluate = params.parse(Evaluate, document)
-        self.report = params.parse(Report, document)
-
-
-def _behind(theirs: Side, ours: Side) -> int:
-    return int(git.run("rev-list", "--count", f"{ours.version.base}..{theirs.version.base}"))
-
-
-def _compare(
-    theirs: Side, ours: Side, rows: Rows, prediction: NDArray[Any], dials: _Dials
-) -> Comparison:
-    unit, groups = rows.units(dials.split.by)
-    return compare(
-        rows.contract.task,
-        rows.target,
-        _scored(theirs, prediction, dials.select.coverage),
-        _scored(ours, rows.prediction, dials.select.coverage),
-        dials.select.headline,
-        dials.report,
-        bins=dials.evaluate.bins,
-        unit=unit,
-        groups=groups,
-        slices=rows.slices(dials.evaluate.slices, dials.evaluate.slice_min_rows),
-    )
+def _compare(judged: Judgement, theirs: Side, rows: Rows) -> None:
+    """Fill in what needs the test rows, or why the models cannot be compared on them."""
+    ours, by, settings = judged.challenger, judged.split.by, judged.evaluate
+    try:
+        judged.prediction = champions.score(theirs, ours, rows)
+        judged.seen = champions.seen(theirs, ours, rows, by)
+        unit, groups = rows.units(by)
+        judged.comparison = compare(
+            judged.contract.task,
+            rows.target,
+            _scored(theirs, judged.prediction, judged),
+            _scored(ours, rows.prediction, judged),
+            judged.headline,
+            judged.report,
+            bins=settings.bins,
+            unit=unit,
+            groups=groups,
+            slices=rows.slices(settings.slices, settings.slice_min_rows),
+        )
+    except UserError as error:
+        judged.why_not = str(error)
 
 
-def _scored(side: Side, prediction: NDArray[Any], coverage: float) -> Scored:
+def _scored(side: Side, prediction: NDArray[Any], judged: Judgement) -> Scored:
     facts = {name: side.fact(MODEL_INFO, name) for name in ("threshold", "conformal_quantile")}
-    return Scored(prediction, *rule(facts), coverage)
+    return Scored(prediction, rule(facts), judged.select.coverage)

@@ -1,21 +1,20 @@
-"""side: a revision in, the documents and files that stand for it in a comparison out."""
+"""side: a revision in; the documents and files that stand for it in a comparison out."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import UserError
-from machinery.pipeline.paths import CONTRACT, FEATURES, GATE, METRICS, MODEL_INFO, PARAMS, SLICES
+from machinery.pipeline.paths import CONTRACT, FEATURES, GATE, METRICS, MODEL_INFO, PARAMS
 from machinery.versions import git, storage
-from machinery.versions.graph import File
+from machinery.versions.graph import File, Stage
 from machinery.versions.hashes import FOLDER, md5_of
 from machinery.versions.history import LOCK, Snapshot, read_yaml
 from machinery.versions.versions import SHORTEST, Version, read
 
-DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, FEATURES, METRICS, GATE, SLICES)
+DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, FEATURES, METRICS, GATE)
 BRANCHES = ("main", "master", "trunk")  # where the remote does not say which is its default
 
 
@@ -34,7 +33,7 @@ class Side:
     def documents(self) -> dict[Path, Any]:
         """Those of DOCUMENTS that are there, parsed."""
         texts = self.version.snapshot.read_all([path.as_posix() for path in DOCUMENTS])
-        return {p: self._parsed(p, text) for p, text in zip(DOCUMENTS, texts, strict=True) if text}
+        return {path: _parsed(path, t) for path, t in zip(DOCUMENTS, texts, strict=True) if t}
 
     def document(self, path: Path) -> Any:
         """A document. Raises UserError where it is not there."""
@@ -49,6 +48,13 @@ class Side:
             raise UserError(f"{path} {self.version} has no {name}{self.version.remedy}")
         return document[name]
 
+    def stage(self, name: str) -> Stage:
+        """What dvc.lock records of a stage. Raises UserError where that is nothing."""
+        for stage in self.version.graph.stages:
+            if stage.name == name:
+                return stage
+        raise UserError(f"dvc.lock {self.version} records no run of {name}{self.version.remedy}")
+
     def recorded(self, path: Path) -> File | None:
         """What dvc.lock says of an output."""
         file = self.version.graph.find(path.as_posix())
@@ -57,8 +63,7 @@ class Side:
     def file(self, path: Path) -> Path:
         """Where the bytes of an output that DVC keeps lie; fetched from the remote if they must.
 
-        Raises AbsentError, in a sentence, when they cannot be had; UserError when they are not
-        those recorded, or none are.
+        Raises AbsentError if they cannot be had; UserError if they are not those recorded.
         """
         if self.version.revision is None and path.is_file():
             return path
@@ -67,33 +72,28 @@ class Side:
             raise UserError(f"dvc.lock {self.version} does not record {path}")
         if path.is_file() and md5_of(path) == file.hash:
             return path
-        return self._cached(path, file.hash)
-
-    def _cached(self, path: Path, md5: str) -> Path:
-        place = storage.cached(md5)
-        if not place.is_file():
-            try:
+        try:
+            if not (place := storage.cached(file.hash)).is_file():
                 storage.fetch(self.version.base, path.as_posix())
-            except UserError as error:
-                raise AbsentError(str(error)) from error
-            place = storage.cached(md5)
+        except UserError as error:
+            raise AbsentError(str(error)) from error
         if not place.is_file():
             raise AbsentError(f"neither the cache nor the remote holds {path} {self.version}")
-        if md5_of(place) != md5:
+        if md5_of(place) != file.hash:
             raise UserError(f"the cache's copy of {path} {self.version} is damaged: remove {place}")
         return place
-
-    @staticmethod
-    def _parsed(path: Path, text: bytes) -> Any:
-        try:
-            return json.loads(text) if path.suffix == ".json" else read_yaml(text, str(path))
-        except ValueError as error:
-            raise UserError(f"{path} is not readable JSON: {error}") from error
 
     def __str__(self) -> str:
         """The name, and the commit where the name is not already one."""
         short = self.version.base[:SHORTEST]
         return self.name if self.name.startswith(short) else f"{self.name} ({short})"
+
+
+def _parsed(path: Path, text: bytes) -> Any:
+    try:
+        return json.loads(text) if path.suffix == ".json" else read_yaml(text, str(path))
+    except ValueError as error:
+        raise UserError(f"{path} is not readable JSON: {error}") from error
 
 
 def checkout() -> Side:
@@ -115,18 +115,12 @@ def champion(revision: str) -> Side | None:
 
 def default_branch() -> str:
     """The remote's default branch, as far as this clone knows."""
-    for name in _default_branches():
+    remotes = git.run("remote").splitlines()
+    remote = "origin" if "origin" in remotes or not remotes else remotes[0]
+    for name in (f"{remote}/HEAD", *(f"{remote}/{name}" for name in BRANCHES), *BRANCHES):
         try:
             git.resolve(name)
         except UserError:
             continue
         return name
     raise UserError("this clone knows no default branch of a remote; name one: --against REV")
-
-
-def _default_branches() -> Iterator[str]:
-    remotes = git.run("remote").splitlines()
-    remote = "origin" if "origin" in remotes or not remotes else remotes[0]
-    yield f"{remote}/HEAD"
-    yield from (f"{remote}/{name}" for name in BRANCHES)
-    yield from BRANCHES

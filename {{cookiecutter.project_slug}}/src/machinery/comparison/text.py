@@ -1,19 +1,34 @@
 """text: a judgement in; the report as Markdown, short enough for any code host's comment, out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from machinery.pipeline.files import UserError
-from machinery.pipeline.paths import METRICS
+from machinery.pipeline.markdown import code, number, plain, some
+
 from . import lineage, tables
 from .changes import sections
 from .drawing import curves
-from .escape import Markdown, code, plain
 from .judgement import Judgement
-from .length import Part, fit
-from .tables import change, number
 
-SHOWN = 3
-LIMIT = 59_000  # characters; code hosts take 65,536, and something may be put in front
+LIMIT = 59_000  # bytes; code hosts take 65,536 characters, and something may be put in front
+LEFT_OUT = "_Left out, since the report would be too long._"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the report; of those that are too long together, the lightest is left out."""
+
+    title: str
+    body: str
+    weight: int
+    folded: bool = False
+
+    def __str__(self) -> str:
+        """As Markdown; a blank line on both sides of it lets code hosts read it within HTML."""
+        if not self.folded:
+            return f"### {self.title}\n\n{self.body}"
+        return f"<details>\n<summary><b>{self.title}</b></summary>\n\n{self.body}\n\n</details>"
 
 
 def text(judgement: Judgement, command: str) -> str:
@@ -21,39 +36,55 @@ def text(judgement: Judgement, command: str) -> str:
     return fit([verdict(judgement), *notes(judgement)], list(_parts(judgement, command)), LIMIT)
 
 
+def fit(head: Sequence[str], parts: Sequence[Part], limit: int) -> str:
+    """Head and parts as one text of at most so many bytes; the head stays."""
+    kept = list(parts)
+    for part in sorted(parts, key=lambda part: (part.weight, -len(part.body))):
+        if len(_joined(head, kept).encode()) <= limit:
+            break
+        kept[kept.index(part)] = Part(part.title, LEFT_OUT, part.weight, part.folded)
+    return _joined(head, kept).encode()[:limit].decode(errors="ignore")
+
+
+def _joined(head: Sequence[str], parts: Sequence[Part]) -> str:
+    return "\n\n".join([*head, *map(str, parts)]) + "\n"
+
+
 def verdict(judgement: Judgement) -> str:
     """Better, worse, or no significant difference; in one line, with its figures."""
-    found, headline = judgement.comparison, judgement.select.headline
-    if found is None:
-        figure = tables.absolute(judgement.challenger.document(METRICS).get(headline))
-        tested = judgement.rows
-        place = "as recorded" if tested is None else f"on {len(tested):,} test rows"
-        here = f"{headline} {figure} {place}"
+    comparison, headline = judgement.comparison, judgement.headline
+    if comparison is None:
+        rows = judgement.rows
+        place = "as recorded" if rows is None else f"on {len(rows):,} test rows"
+        value = tables.recorded(judgement.challenger, headline)
         if judgement.champion is None:
             against = code(judgement.against)
-            return f"**No champion**: there is no model at {against} to compare with; {here}"
-        return f"**Not compared**: {plain(judgement.why_not)}; {here}"
-    line, word = found.headline, judgement.verdict
-    figures = f"{headline} {number(line.champion)} → {number(line.challenger)}"
-    rows = f"on the same {found.rows:,} test rows"
-    return f"**{word[0].upper()}{word[1:]}**: {figures}, {change(line.difference)} {rows}"
+            why = f"**No champion**: there is no model at {against} to compare with"
+        else:
+            why = f"**Not compared**: {plain(judgement.why_not)}"
+        return f"{why}; {headline} {value} {place}"
+    line, word = comparison.headline, judgement.verdict
+    values = f"{headline} {number(line.champion)} → {number(line.challenger)}"
+    rows_of_both = f"on the same {comparison.rows:,} test rows"
+    return f"**{word[0].upper()}{word[1:]}**: {values}, {tables.change(line.difference)} {rows_of_both}"
 
 
 def notes(judgement: Judgement) -> Iterator[str]:
     """What a reader must know beside the verdict."""
     yield " ".join(_summary(judgement))
     if judgement.seen:
-        reason = f"the champion has an unfair advantage here: {plain(judgement.seen)}"
-        yield f"> **Mind**: {reason}."
+        yield f"> **Note**: the champion has an unfair advantage here: {plain(judgement.seen)}."
     if judgement.behind:
         commits = "1 commit" if judgement.behind == 1 else f"{judgement.behind:,} commits"
         ahead = f"{code(judgement.against)} has {commits} that this branch lacks"
-        yield f"> **Mind**: {ahead}: what they changed appears here reversed."
+        yield f"> **Note**: {ahead}: what they changed appears here reversed."
+    if judgement.other_rows:
+        assert judgement.champion is not None
+        figure = f"{judgement.headline} {tables.recorded(judgement.champion, judgement.headline)}"
+        yield f"> **Note**: the test table changed; on its own the champion had {figure}."
     if judgement.stale:
-        more = len(judgement.stale) - SHOWN
-        reasons = "; ".join(map(plain, judgement.stale[:SHOWN]))
-        others = f"; and {more} more like this" if more > 0 else ""
-        yield f"> **Stale**: {reasons}{others}. Run `dvc repro`: these figures may not hold."
+        reasons = some(map(plain, judgement.stale))
+        yield f"> **Stale**: {reasons}. Run `dvc repro`: these figures may not hold."
 
 
 def _summary(judgement: Judgement) -> Iterator[str]:
@@ -61,38 +92,36 @@ def _summary(judgement: Judgement) -> Iterator[str]:
         yield f"Against {code(judgement.champion)}."
     failed = [code(check["name"]) for check in judgement.gate["checks"] if not check["passed"]]
     checks = len(judgement.gate["checks"])
-    yield (
-        f"The gate passed all {checks} checks."
-        if judgement.gate["passed"]
-        else (f"**The gate said no**: {', '.join(failed)} of {checks} checks.")
-    )
-    if found := judgement.comparison:
-        if found.same:
+    passed = f"The gate passed all {checks} checks."
+    yield f"**The gate failed**: {some(failed)} of {checks} checks." if failed else passed
+    if comparison := judgement.comparison:
+        if comparison.same:
             yield "Both models predict the same for every row."
-        worse = ", ".join(f"{code(s.column)} {code(s.value)}" for s in found.worse_slices[:10])
-        tested = f"of {len(found.slices)} slices"
+        worse, tested = comparison.worse_slices, len(comparison.slices)
         if worse:
-            count = len(found.worse_slices)
-            yield f"**{count} {tested} got worse beyond their interval**: {worse}."
-        elif found.slices:
-            yield f"None {tested} got worse beyond its interval."
+            names = some(f"{code(part.column)} {code(part.value)}" for part in worse)
+            yield f"**{len(worse)} of {tested} slices got significantly worse**: {names}."
+        elif tested:
+            yield f"None of {tested} slices got significantly worse."
 
 
 def _parts(judgement: Judgement, command: str) -> Iterator[Part]:
-    """All below the verdict, in the order of reading; what may go first has the lowest weight."""
+    """All below the verdict, in the order of reading; what may be left out first weighs least."""
     yield Part("Metrics", tables.metrics(judgement), weight=9)
     if judgement.comparison and judgement.comparison.slices:
         worse = bool(judgement.comparison.worse_slices)
         yield Part("Slices", tables.slices(judgement), weight=6, folded=not worse)
-    folded = bool(judgement.gate["passed"])
-    yield Part("Gate", tables.gate(judgement), weight=8, folded=folded)
-    if test := tables.test_tables(judgement):
-        yield Part("Test tables", test, weight=7)
+    yield Part("Gate", tables.gate(judgement), weight=8, folded=bool(judgement.gate["passed"]))
     if judgement.champion is not None:
-        yield from _changes(judgement)
+        try:
+            for title, markdown in sections(judgement.champion, judgement.challenger):
+                yield Part(f"What changed: {title}", markdown, weight=4, folded=True)
+        except UserError as error:
+            yield Part("What changed", f"Unknown: {plain(error)}.", weight=4)
     if drawn := _curves(judgement):
         yield Part("Curves", drawn, weight=3, folded=True)
-    yield Part("Lineage, and how to reproduce this report", lineage.lineage(judgement, command), weight=8)
+    title = "Lineage, and how to reproduce this report"
+    yield Part(title, lineage.lineage(judgement, command), weight=8)
 
 
 def _curves(judgement: Judgement) -> str:
@@ -102,12 +131,3 @@ def _curves(judgement: Judgement) -> str:
     if judgement.prediction is not None:
         predictions = {"champion": judgement.prediction, **predictions}
     return curves(judgement.contract.task, judgement.rows.target, predictions)
-
-
-def _changes(judgement: Judgement) -> Iterator[Part]:
-    assert judgement.champion is not None
-    try:
-        for title, markdown in sections(judgement.champion, judgement.challenger):
-            yield Part(f"What changed: {title}", markdown, weight=4, folded=True)
-    except UserError as error:
-        yield Part("What changed", Markdown(f"This cannot be told: {plain(error)}."), weight=4)

@@ -1,26 +1,37 @@
 """evaluate: model and test rows in; metrics with intervals, slices, plots, predictions out."""
 
-from math import isfinite
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from machinery.pipeline.model import conformal, examples
-from machinery.pipeline.data import contract
-from machinery.pipeline.statistics import curves, metrics
 from machinery.pipeline import params
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.model.decision import rule
 from machinery.pipeline.files import UserError, read_json, read_table, write_json, write_table
-from machinery.pipeline.statistics.intervals import Scorer, bootstrap, codes, difference, units
+from machinery.pipeline.model import conformal, evaluation, examples
+from machinery.pipeline.model.decision import rule
 from machinery.pipeline.model.model_file import Model
-from machinery.pipeline.params import Evaluate, Select, Split
-from machinery.pipeline.paths import CANDIDATES, EXAMPLES, METRICS, MODEL, MODEL_INFO, PLOTS, PREDICTIONS, SELECTION, SLICES, TEST, TEST_FEATURES
-from machinery.pipeline.progress import track
 from machinery.pipeline.model.scoring import Scorer as Service
-from machinery.pipeline.statistics.slices import slices as by_value
-
+from machinery.pipeline.params import Evaluate, Select, Split
+from machinery.pipeline.paths import (
+    CANDIDATES,
+    EXAMPLES,
+    METRICS,
+    MODEL,
+    MODEL_INFO,
+    PLOTS,
+    PREDICTIONS,
+    SELECTION,
+    SLICES,
+    TEST,
+    TEST_FEATURES,
+)
+from machinery.pipeline.progress import track
 from machinery.pipeline.project import Project
+from machinery.pipeline.statistics import curves, metrics
+from machinery.pipeline.statistics.intervals import Scorer, bootstrap, codes, difference, units
+from machinery.pipeline.statistics.slices import slices as by_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,26 +45,20 @@ def evaluate(
     baseline: np.ndarray,
     info: dict[str, Any],
     headline: str,
-    params: Evaluate,
+    settings: Evaluate,
     groups: np.ndarray | None = None,
 ) -> Figures:
     """Every metric of the test rows as value, low and high.
 
-    Beside scikit-learn's: `coverage`, the share of rows whose set or interval holds the truth, and
-    `gain_over_baseline`, by how much the headline metric is better than the baseline's on the very
-    same rows (more is better, whatever the metric). The pinball loss is that of the intervals.
+    `gain_over_baseline` is by how much the headline metric is better than the baseline's on the
+    very same rows (more is better, whatever the metric).
     """
-    bound = _scorers(target, prediction, info, params)
-    quantile = rule(info).quantile
-    covered = conformal.covers(target, prediction, quantile)
-    better, worse = bound[headline], _scorers(target, baseline, info, params)[headline]
+    bound, first = (_scorers(target, each, info, settings) for each in (prediction, baseline))
+    better, worse = bound[headline], first[headline]
     if not metrics.greater_is_better(headline):
         better, worse = worse, better
-    bound |= {"coverage": metrics.mean(covered), "gain_over_baseline": difference(better, worse)}
-    if prediction.ndim == 1 and isfinite(quantile):
-        ends = conformal.interval(prediction, quantile)
-        bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, info["coverage"])
-    return _intervals(bound, len(target), params, groups)
+    bound["gain_over_baseline"] = difference(better, worse)
+    return _intervals(bound, len(target), settings, groups)
 
 
 def slices(
@@ -62,50 +67,47 @@ def slices(
     prediction: np.ndarray,
     info: dict[str, Any],
     headline: str,
-    params: Evaluate,
+    settings: Evaluate,
     groups: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """The headline metric of each value of each slice column, with its interval if it has one."""
     found = []
-    for column in params.slices:
-        values = table[column].astype(object).where(table[column].notna(), None)
-        for value, rows in by_value(values, params.slice_min_rows):
-            bound = {headline: _scorers(target[rows], prediction[rows], info, params)[headline]}
+    for column in settings.slices:
+        for value, rows in by_value(table[column], settings.slice_min_rows):
+            scorer = _scorers(target[rows], prediction[rows], info, settings)[headline]
             within = None if groups is None else codes(groups[rows])
-            figures = _intervals(bound, len(rows), params, within)[headline]
+            figures = _intervals({headline: scorer}, len(rows), settings, within)[headline]
             found.append({"column": column, "slice": value, "rows": len(rows), **figures})
     return found
 
 
 def plots(
-    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], settings: Evaluate
 ) -> dict[str, list[dict[str, Any]]]:
     """The points of each plot in dvc.yaml; none where the task has no such curve."""
     if prediction.ndim == 1:
         return {
             **{name: [] for name in ("roc", "precision_recall", "calibration", "confusion")},
-            "actual": curves.actual_curve(target, prediction, params.bins),
-            "residuals": curves.residuals(target, prediction, 2 * params.bins),
+            "actual": curves.actual_curve(target, prediction, settings.bins),
+            "residuals": curves.residuals(target, prediction, 2 * settings.bins),
         }
-    classes = range(prediction.shape[1])
-    ranked = classes if len(classes) > 2 else classes[1:]
-    happened, probability = metrics.top_label(target, prediction)
-    decided = metrics.decide(prediction, rule(info).threshold)
+    top = metrics.top_label(target, prediction)
+    predicted = metrics.decide(prediction, rule(info).threshold)
 
-    def each(curve: Any) -> list[dict[str, Any]]:
+    def by_class(curve: Callable[..., list[dict[str, float]]]) -> list[dict[str, Any]]:
         return [
             {"class": info["classes"][code], **point}
-            for code in ranked
+            for code in metrics.ranked(prediction)
             for point in curve(target == code, prediction[:, code])
         ]
 
     return {
-        "roc": each(curves.roc_curve),
-        "precision_recall": each(curves.precision_recall_curve),
-        "calibration": curves.calibration_curve(happened, probability, params.bins, params.level),
+        "roc": by_class(curves.roc_curve),
+        "precision_recall": by_class(curves.precision_recall_curve),
+        "calibration": curves.calibration_curve(*top, settings.bins, settings.level),
         "confusion": [
             {**cell, "outcome": f"{cell['actual']} taken for {cell['predicted']}"}
-            for cell in curves.confusion(target, decided, info["classes"])
+            for cell in curves.confusion(target, predicted, info["classes"])
         ],
     }
 
@@ -116,28 +118,28 @@ def importance(
     target: np.ndarray,
     info: dict[str, Any],
     headline: str,
-    params: Evaluate,
+    settings: Evaluate,
 ) -> list[dict[str, Any]]:
     """By how much the headline metric worsens when one feature is shuffled (Breiman 2001).
 
-    Features that tell the same share their importance, so that neither shows it.
+    Correlated features share importance, so that none of them may show it.
     """
-    random = np.random.default_rng(params.seed)
-    rows = np.sort(random.permutation(len(table))[: params.importance.rows])
+    random = np.random.default_rng(settings.seed)
+    rows = np.sort(random.permutation(len(table))[: settings.importance.rows])
     once = np.ones((1, len(rows)))
     columns = {name: table[name].to_numpy()[rows] for name in model.features}
     sign = 1 if metrics.greater_is_better(headline) else -1
 
-    def headline_of(columns: dict[str, np.ndarray]) -> float:
-        bound = _scorers(target[rows], model.predict(columns), info, params)
+    def score(columns: dict[str, np.ndarray]) -> float:
+        bound = _scorers(target[rows], model.predict(columns), info, settings)
         return float(bound[headline](once)[0])
 
-    whole = headline_of(columns)
+    intact = score(columns)
     found = []
     for name in track(columns, "importance", len(columns)):
         drops = [
-            sign * (whole - headline_of(columns | {name: random.permutation(columns[name])}))
-            for _ in range(params.importance.repeats)
+            sign * (intact - score(columns | {name: random.permutation(columns[name])}))
+            for _ in range(settings.importance.repeats)
         ]
         found.append({"feature": name, "importance": float(np.mean(drops))})
     return sorted(found, key=lambda line: (-line["importance"], line["feature"]))
@@ -161,49 +163,49 @@ def predictions(
 
 
 def _scorers(
-    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], settings: Evaluate
 ) -> dict[str, Scorer]:
-    threshold = rule(info).threshold
-    return metrics.scorers(info["task"], target, prediction, threshold=threshold, bins=params.bins)
+    promised = info["coverage"], settings.bins
+    return evaluation.scorers(info["task"], target, prediction, rule(info), *promised)
 
 
 def _intervals(
-    bound: dict[str, Scorer], rows: int, params: Evaluate, groups: np.ndarray | None = None
+    bound: dict[str, Scorer], rows: int, settings: Evaluate, groups: np.ndarray | None = None
 ) -> Figures:
-    found = bootstrap(
+    intervals = bootstrap(
         bound,
         rows,
-        samples=params.samples,
-        level=params.level,
-        seed=params.seed,
+        samples=settings.samples,
+        level=settings.level,
+        seed=settings.seed,
         groups=groups,
         watch=lambda batches, total: track(batches, f"bootstrap of {rows} rows", total),
     )
-    return {name: interval.as_dict() for name, interval in found.items()}
+    return {name: interval.as_dict() for name, interval in intervals.items()}
 
 
 def main(project: Project) -> None:
     """Read, call, write."""
-    dials, data = params.load(Evaluate), contract.load()
+    settings, contract = params.load(Evaluate), contracts.load()
     headline, info, model = params.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
-    if unknown := [name for name in dials.slices if name not in data.columns]:
+    if unknown := [name for name in settings.slices if name not in contract.columns]:
         raise UserError(f"evaluate.slices names {unknown[0]}, which is not in contract.yaml")
     table = read_table(TEST_FEATURES)
-    raw = read_table(TEST, dict.fromkeys([*data.known_before(), *dials.slices]))
-    target = data.encode(table[data.target])
+    raw = read_table(TEST, dict.fromkeys([*contract.known_before(), *settings.slices]))
+    target = contract.encode(table[contract.target])
     first = Model(CANDIDATES / f"{read_json(SELECTION)['baseline']}.onnx")
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
-    names = (data.group, data.time)
+    names = (contract.group, contract.time)
     alike = (None if name is None else table[name].to_numpy() for name in names)
     _, groups = units(params.load(Split).by, *alike)
 
-    write_json(evaluate(target, prediction, baseline, info, headline, dials, groups), METRICS)
-    write_json(slices(raw, target, prediction, info, headline, dials, groups), SLICES)
-    for name, points in plots(target, prediction, info, dials).items():
+    write_json(evaluate(target, prediction, baseline, info, headline, settings, groups), METRICS)
+    write_json(slices(raw, target, prediction, info, headline, settings, groups), SLICES)
+    for name, points in plots(target, prediction, info, settings).items():
         write_json(points, PLOTS / f"{name}.json")
-    ranking = importance(model, table, target, info, headline, dials)
+    ranking = importance(model, table, target, info, headline, settings)
     write_json(ranking, PLOTS / "importance.json")
-    found = predictions(table, prediction, info, data)
-    new = [name for name in dials.slices if name not in found]
-    write_table(found.assign(**{name: raw[name] for name in new}), PREDICTIONS)
+    rows = predictions(table, prediction, info, contract)
+    new = [name for name in settings.slices if name not in rows]
+    write_table(rows.assign(**{name: raw[name] for name in new}), PREDICTIONS)
     write_json(examples.make(raw, prediction, Service(project.features())), EXAMPLES)

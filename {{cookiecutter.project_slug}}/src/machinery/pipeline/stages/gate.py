@@ -1,7 +1,7 @@
-"""gate: every report in; a list of named checks, each with its figure and limit, out.
+"""gate: every report in; a list of named checks, each with its value and limit, out.
 
-The gate writes its verdict and never stops the run: the reports of a refused model are needed most.
-What a failed gate blocks is the release, and CI.
+The gate writes its verdict and never stops the run: the reports of a model that failed are needed
+most. A failed gate blocks the release, and CI.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from machinery.pipeline.project import Project
 
 @dataclass(frozen=True)
 class Check:
-    """One named check. A figure that could not be computed (None) never passes."""
+    """One named check. A value that could not be computed (None) never passes."""
 
     name: str
     value: float | None
@@ -30,7 +30,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the gate looks at; `sliced` are the columns that slices were asked of."""
+    """All that the gate reads; `sliced` are the columns that `evaluate.slices` names."""
 
     metrics: dict[str, Any]
     slices: list[dict[str, Any]]
@@ -42,7 +42,7 @@ class Evidence:
 
 
 def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
-    """The verdict on the model: passed when every check did."""
+    """The verdict on the model: passed if every check passed."""
     checks = [
         *_performance(evidence, headline, limits),
         *_honesty(evidence, limits),
@@ -56,7 +56,7 @@ def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
 
 
 def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Check]:
-    gain, found = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]
+    gain, value = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]["value"]
     over = f"{evidence.selection['baseline']}, the first candidate,"
     why = f"the whole interval of the gain in {headline} over {over} lies above the limit"
     if gain["low"] is None:
@@ -64,7 +64,6 @@ def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Ch
     yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
 
     more = metrics.greater_is_better(headline)
-    value = found["value"]
     passed = at_least(value, limits.floor) if more else at_most(value, limits.floor)
     yield Check("floor", value, limits.floor, passed, f"{headline} on the test table")
     if evidence.sliced:
@@ -81,9 +80,8 @@ def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float |
     if not evidence.slices:
         of = ", ".join(evidence.sliced)
         return None, f"no slice of {of} has evaluate.slice_min_rows rows; lower it"
-    ends = [_better_end(each, more) for each in evidence.slices]
-    found = zip(ends, evidence.slices, strict=True)
-    worst, line = min(found, key=lambda each: _badness(each[0], more))
+    ends = [(_better_end(line, more), line) for line in evidence.slices]
+    worst, line = min(ends, key=lambda end: _badness(end[0], more))
     where = f"{line['column']} {line['slice']} ({line['rows']} rows)"
     if worst is None:
         return None, f"{where} has no {headline}; raise evaluate.slice_min_rows"
@@ -97,7 +95,7 @@ def _better_end(figures: dict[str, Any], more: bool) -> float | None:
 
 
 def _badness(value: float | None, more: bool) -> float:
-    """For `min`: the worst comes first, before all what could not be computed."""
+    """For `min`: the worst comes first, and before it what could not be computed."""
     if value is None:
         return -inf
     return value if more else -value
@@ -109,9 +107,9 @@ def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
         why = "how far probabilities are from what happens"
         passed = at_most(error, limits.calibration)
         yield Check("calibration", error, limits.calibration, passed, why)
-    share, promised = evidence.metrics["coverage"]["value"], evidence.model["coverage"]
-    least = promised - limits.coverage_margin
-    why = f"prediction sets or intervals promise {promised:g}"
+    share, nominal = evidence.metrics["coverage"]["value"], evidence.model["coverage"]
+    least = nominal - limits.coverage_margin
+    why = f"prediction sets or intervals promise {nominal:g}"
     yield Check("coverage", share, least, at_least(share, least), why)
 
 
@@ -140,7 +138,7 @@ def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
 
 
 def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
-    """Columns that leak by a probe and were let pass; a leak without a reason stops `split`."""
+    """Columns that a probe calls leaked but that are allowed; others would have stopped `split`."""
     reasons = {probe["column"]: probe["allowed"] for probe in probes if probe["allowed"]}
     why = "columns that look leaked, and that split.leakage.allow lets pass"
     if reasons:
@@ -168,7 +166,7 @@ def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
         if "newest" in figures["missing"]
     }
     if rises:
-        name = max(rises, key=lambda each: rises[each])
+        name = max(rises, key=rises.__getitem__)
         rise = max(0.0, rises[name])
         why = f"{name} has the largest rise of missing values from the reference window to now"
         yield Check("missing_values", rise, limit, at_most(rise, limit), why)
@@ -177,28 +175,28 @@ def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
 def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
     """The category whose share of the rows moved most, interval against interval."""
     moves = {
-        f"{name}, {figure}": max(
+        f"{name}, {statistic}": max(
             windows["newest"]["low"] - windows["reference"]["high"],
             windows["reference"]["low"] - windows["newest"]["high"],
         )
-        for name, figures in columns.items()
-        for figure, windows in figures.items()
-        if figure.startswith("share of ") and "newest" in windows
+        for name, statistics in columns.items()
+        for statistic, windows in statistics.items()
+        if statistic.startswith("share of ") and "newest" in windows
     }
     if moves:
-        name = max(moves, key=lambda each: moves[each])
+        name = max(moves, key=moves.__getitem__)
         move = max(0.0, moves[name])
         why = f"{name}, moved most from the reference window to now"
         yield Check("category_shares", move, limit, at_most(move, limit), why)
 
 
 def at_least(value: float | None, limit: float) -> bool:
-    """Whether the figure is known and reaches the limit."""
+    """Whether the value is known and reaches the limit."""
     return value is not None and value >= limit
 
 
 def at_most(value: float | None, limit: float) -> bool:
-    """Whether the figure is known and keeps within the limit."""
+    """Whether the value is known and keeps within the limit."""
     return value is not None and value <= limit
 
 

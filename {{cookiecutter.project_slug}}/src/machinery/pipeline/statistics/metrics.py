@@ -2,11 +2,10 @@
 
 A scorer is a metric bound to its rows. Whatever does not depend on weights (sorting, losses,
 bins) is done when it is bound, so that a thousand bootstrap resamples cost little more than one.
-Figures are scikit-learn's, sample weights and ties included; names too, where it has one.
+Values are scikit-learn's, sample weights and ties included; names too, where it has one.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -44,7 +43,7 @@ def names(task: Task) -> list[str]:
 
 
 def greater_is_better(name: str) -> bool:
-    """Whether more of this metric is good. ValueError for a name that is none."""
+    """Whether more of this metric is better. ValueError for an unknown name."""
     known = {metric: more for of in GREATER_IS_BETTER.values() for metric, more in of.items()}
     if name not in known:
         raise ValueError(f"No metric is named {name!r}. Known: {', '.join(known)}.")
@@ -55,7 +54,7 @@ def require(name: str, task: Task) -> None:
     """Refuse a `select.headline` that the task does not have."""
     if name not in names(task):
         known = ", ".join(names(task))
-        raise UserError(f"select.headline {name} is no metric of a {task}: {known}")
+        raise UserError(f"select.headline {name} is not a metric of a {task}; use one of {known}")
 
 
 def scorers(
@@ -90,15 +89,15 @@ def _regression(target: Floats, prediction: Floats) -> dict[str, Scorer]:
     error = np.asarray(target, np.float64) - prediction
     return {
         "mean_absolute_error": mean(np.abs(error)),
-        "root_mean_squared_error": Sums(_columns(error**2), _root_mean),
+        "root_mean_squared_error": sums(lambda totals, weight: np.sqrt(totals[0] / weight), error**2),
         "r2": r2(target, error),
     }
 
 
-def score(task: Task, target: NDArray[Any], prediction: Floats, **dials: Any) -> dict[str, float]:
-    """Every metric of the task on these rows; `dials` as for `scorers`."""
+def score(task: Task, target: NDArray[Any], prediction: Floats, **settings: Any) -> dict[str, float]:
+    """Every metric of the task on these rows; `settings` as for `scorers`."""
     once = np.ones((1, len(target)))
-    bound = scorers(task, target, prediction, **dials)
+    bound = scorers(task, target, prediction, **settings)
     return {name: float(scorer(once)[0]) for name, scorer in bound.items()}
 
 
@@ -142,19 +141,10 @@ def best_threshold(target: Codes, probability: Floats) -> float:
 # Scorers
 
 
-@dataclass(frozen=True)
-class Sums:
-    """A scorer that asks no more of a resample than its weight and its weighted sums of columns.
-
-    What is known as such can be summed with others in one matrix product.
-    """
-
-    columns: Values  # (rows, columns)
-    figure: Callable[[Values, Values], Values]  # sums (columns, batch), weight (batch,) to values
-
-    def __call__(self, weights: Weights) -> Values:
-        """The figure of each resample."""
-        return self.figure((weights @ self.columns).T, weights.sum(axis=1))
+def sums(function: Callable[[Values, Values], Values], *columns: ArrayLike) -> Scorer:
+    """A function of the weighted sums of columns (columns, batch) and of the weight (batch,)."""
+    table = np.column_stack(columns).astype(np.float64, copy=False)
+    return lambda weights: np.asarray(function((weights @ table).T, weights.sum(axis=1)))
 
 
 def macro(scorers: Sequence[Scorer]) -> Scorer:
@@ -162,9 +152,9 @@ def macro(scorers: Sequence[Scorer]) -> Scorer:
     return lambda weights: np.asarray(np.mean([scorer(weights) for scorer in scorers], axis=0))
 
 
-def mean(values: ArrayLike) -> Sums:
-    """Mean of one figure a row: a loss, or 0 and 1 for a rate such as coverage."""
-    return Sums(_columns(values), lambda sums, weight: sums[0] / weight)
+def mean(values: ArrayLike) -> Scorer:
+    """Mean of one value a row: a loss, or 0 and 1 for a rate such as coverage."""
+    return sums(lambda totals, weight: totals[0] / weight, values)
 
 
 def roc_auc(positive: Bools, score: Floats) -> Scorer:
@@ -196,38 +186,38 @@ def average_precision(positive: Bools, score: Floats) -> Scorer:
     misses = np.searchsorted(-score[negatives], -score[positives], side="right")
 
     def scorer(weights: Weights) -> Values:
-        found, wrong = _cumulative(weights, positives), _cumulative(weights, negatives)
-        true = np.take(found, hits, axis=1)
-        precision = true / _positive(true + np.take(wrong, misses, axis=1))
+        ranked, below = _cumulative(weights, positives), _cumulative(weights, negatives)
+        true = np.take(ranked, hits, axis=1)
+        precision = true / _positive(true + np.take(below, misses, axis=1))
         total = np.vecdot(np.take(weights, positives, axis=1), precision)
-        return _ratio(total, found[:, -1] * (wrong[:, -1] > 0))
+        return _ratio(total, ranked[:, -1] * (below[:, -1] > 0))
 
     return scorer
 
 
-def log_loss(target: Codes, prediction: Floats) -> Sums:
+def log_loss(target: Codes, prediction: Floats) -> Scorer:
     """Cross-entropy in nats; as in scikit-learn, no probability is below its type's eps."""
     eps = np.finfo(prediction.dtype).eps
     chosen = np.take_along_axis(prediction, target[:, None], axis=1)[:, 0]
     return mean(-np.log(np.clip(chosen, eps, 1 - eps), dtype=np.float64))
 
 
-def brier_score(target: Codes, prediction: Floats) -> Sums:
+def brier_score(target: Codes, prediction: Floats) -> Scorer:
     """Mean squared error of the probabilities (Brier 1950), of the positive class if of two."""
     error = prediction - np.eye(prediction.shape[1])[target]
     return mean(error[:, 1] ** 2 if error.shape[1] == 2 else (error**2).sum(axis=1))
 
 
-def balanced_accuracy(target: Codes, predicted: Codes) -> Sums:
+def balanced_accuracy(target: Codes, predicted: Codes) -> Scorer:
     """Mean recall of the classes that occur."""
     rows = target[:, None] == np.unique(target)
     hits = rows & (target == predicted)[:, None]
 
-    def figure(sums: Values, _: Values) -> Values:
-        rows, hits = np.split(sums, 2)
+    def recall(totals: Values, _: Values) -> Values:
+        rows, hits = np.split(totals, 2)
         return np.asarray(np.nanmean(_ratio(hits, rows), axis=0))
 
-    return Sums(_columns(rows, hits), figure)
+    return sums(recall, rows, hits)
 
 
 def calibration_error(happened: Bools, probability: Floats, bins: int) -> Scorer:
@@ -240,22 +230,21 @@ def calibration_error(happened: Bools, probability: Floats, bins: int) -> Scorer
     """
     gap: Values = happened - np.asarray(probability, np.float64)
     totals = _totals(binned(probability, bins), gap, gap**2)
-    return lambda weights: debiased(totals(weights), weights)
+
+    def scorer(weights: Weights) -> Values:
+        rows, gaps, squares = totals(weights)
+        weight = rows.sum(axis=0)
+        repeats = np.vecdot(weights, weights) / weight
+        bias = gaps / _positive(rows)
+        spread = squares / _positive(rows) - bias**2
+        noise = spread / np.maximum(rows / repeats - 1, 1)
+        excess = (rows * (bias**2 - noise)).sum(axis=0) / weight
+        return np.asarray(np.sqrt(np.maximum(excess, 0)))
+
+    return scorer
 
 
-def debiased(totals: Values, weights: Weights) -> Values:
-    """The calibration error from each bin's weight, gaps and squared gaps: (3, bins, batch)."""
-    rows, gaps, squares = totals
-    weight = rows.sum(axis=0)
-    repeats = np.vecdot(weights, weights) / weight
-    bias = gaps / _positive(rows)
-    spread = squares / _positive(rows) - bias**2
-    noise = spread / np.maximum(rows / repeats - 1, 1)
-    excess = (rows * (bias**2 - noise)).sum(axis=0) / weight
-    return np.asarray(np.sqrt(np.maximum(excess, 0)))
-
-
-def mean_pinball_loss(target: Floats, low: Floats, high: Floats, coverage: float) -> Sums:
+def mean_pinball_loss(target: Floats, low: Floats, high: Floats, coverage: float) -> Scorer:
     """Of intervals: their ends as the quantiles that leave out as many rows below as above.
 
     The mean of both ends' losses (Koenker & Bassett 1978); it grows with the width of the interval
@@ -270,17 +259,17 @@ def mean_pinball_loss(target: Floats, low: Floats, high: Floats, coverage: float
     return mean(np.mean(losses, axis=0))
 
 
-def r2(target: Floats, error: Floats) -> Sums:
+def r2(target: Floats, error: Floats) -> Scorer:
     """Share of the target's variance that is explained; NaN if the target does not vary."""
     centred = np.asarray(target, np.float64) - np.mean(target, dtype=np.float64)
 
-    def figure(sums: Values, weight: Values) -> Values:
-        residual, first, second = sums / weight
+    def explained(totals: Values, weight: Values) -> Values:
+        residual, first, second = totals / weight
         variance = second - first**2
         variance[variance < 1e-12 * second] = 0  # nothing but rounding
         return 1 - _ratio(residual, variance)
 
-    return Sums(_columns(np.asarray(error, np.float64) ** 2, centred, centred**2), figure)
+    return sums(explained, np.asarray(error, np.float64) ** 2, centred, centred**2)
 
 
 # Arrays
@@ -304,14 +293,6 @@ def _cumulative(weights: Weights, rows: Rows) -> Values:
     total = np.zeros((len(weights), len(rows) + 1))
     np.take(weights, rows, axis=1).cumsum(axis=1, out=total[:, 1:])
     return total
-
-
-def _columns(*columns: ArrayLike) -> Values:
-    return np.column_stack(columns).astype(np.float64, copy=False)
-
-
-def _root_mean(sums: Values, weight: Values) -> Values:
-    return np.asarray(np.sqrt(sums[0] / weight))
 
 
 def _totals(groups: Sequence[Rows], *columns: ArrayLike) -> Callable[[Weights], Values]:

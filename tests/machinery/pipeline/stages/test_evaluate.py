@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.params import Evaluate, parse
-from machinery.pipeline.stages import evaluate as stage
 
 from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.stages import evaluate as stage
 
 ROWS = 400
 TARGET = np.arange(ROWS) % 2
@@ -22,7 +22,7 @@ INFO = {
 }
 
 
-def dials(**changes: Any) -> Evaluate:
+def settings(**changes: Any) -> Evaluate:
     section = {
         "level": 0.95,
         "samples": 200,
@@ -43,7 +43,7 @@ def probabilities(skill: float | np.ndarray, seed: int = 1) -> np.ndarray:
 
 def evaluate(prediction: np.ndarray, headline: str = "roc_auc") -> dict[str, dict[str, float]]:
     baseline = np.full((ROWS, 2), 0.5)
-    return stage.evaluate(TARGET, prediction, baseline, INFO, headline, dials())
+    return stage.evaluate(TARGET, prediction, baseline, INFO, headline, settings())
 
 
 def test_each_metric_lies_within_its_interval() -> None:
@@ -65,14 +65,14 @@ def test_a_slice_that_is_worse_shows_it_and_a_small_one_is_left_out() -> None:
     colours = np.repeat(["blue", "red", "tiny"], [200, 190, 10])
     prediction = np.vstack([probabilities(2.0)[:200], probabilities(0.0)[200:]])
     table = pd.DataFrame({"colour": colours})
-    blue, red = stage.slices(table, TARGET, prediction, INFO, "roc_auc", dials())
+    blue, red = stage.slices(table, TARGET, prediction, INFO, "roc_auc", settings())
     assert (blue["slice"], red["slice"]) == ("blue", "red")
     assert red["high"] < blue["low"]
 
 
 def test_rows_without_a_value_are_a_slice() -> None:
     table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "red", None)})
-    found = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", dials())
+    found = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", settings())
     assert [(each["slice"], each["rows"]) for each in found] == [("red", 200), ("(missing)", 200)]
 
 
@@ -80,7 +80,7 @@ def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:
     table, groups = pd.DataFrame({"colour": ["red"] * ROWS}), np.arange(ROWS) // 40
     prediction = probabilities(np.where(groups % 2, 3.0, 0.0))
     (rows,), (whole,) = (
-        stage.slices(table, TARGET, prediction, INFO, "roc_auc", dials(), within)
+        stage.slices(table, TARGET, prediction, INFO, "roc_auc", settings(), within)
         for within in (None, groups)
     )
     assert whole["value"] == rows["value"]
@@ -90,14 +90,14 @@ def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:
 def test_a_slice_within_a_few_groups_has_no_interval() -> None:
     table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "blue", "red")})
     groups = np.where(np.arange(ROWS) < 200, np.arange(ROWS) // 4, 50 + np.arange(ROWS) % 2)
-    blue, red = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", dials(), groups)
+    blue, red = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", settings(), groups)
     assert blue["low"] < blue["value"] < blue["high"]
     assert red["value"] is not None
     assert red["low"] is red["high"] is None
 
 
 def test_curves_stand_ready_for_the_plots() -> None:
-    plots = stage.plots(TARGET, probabilities(1.0), INFO, dials())
+    plots = stage.plots(TARGET, probabilities(1.0), INFO, settings())
     assert {"fpr", "tpr"} < plots["roc"][0].keys()
     assert sum(cell["rows"] for cell in plots["confusion"]) == ROWS
     assert plots["confusion"][1]["outcome"] == "false taken for true"
@@ -105,7 +105,7 @@ def test_curves_stand_ready_for_the_plots() -> None:
 
 def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:
     values = np.arange(ROWS, dtype=np.float64)
-    plots = stage.plots(values, values + 1, {"task": "regression"}, dials())
+    plots = stage.plots(values, values + 1, {"task": "regression"}, settings())
     assert plots["roc"] == plots["confusion"] == []
     assert len(plots["actual"]) == 5
     assert sum(part["rows"] for part in plots["residuals"]) == ROWS
@@ -114,18 +114,18 @@ def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:
 def test_the_pinball_loss_is_that_of_the_ends_of_the_interval() -> None:
     values = np.arange(ROWS, dtype=np.float64)
     info = {"task": "regression", "threshold": None, "coverage": 0.8, "conformal_quantile": 2.0}
-    found = stage.evaluate(values, values + 1, values, info, "mean_absolute_error", dials())
+    found = stage.evaluate(values, values + 1, values, info, "mean_absolute_error", settings())
     below, above = 0.1 * 1.0, 0.1 * 3.0  # the truth is 1 above the low end, 3 below the high one
     assert found["mean_pinball_loss"]["value"] == pytest.approx((below + above) / 2)
     boundless = info | {"conformal_quantile": None}
-    found = stage.evaluate(values, values + 1, values, boundless, "mean_absolute_error", dials())
+    found = stage.evaluate(values, values + 1, values, boundless, "mean_absolute_error", settings())
     assert "mean_pinball_loss" not in found
 
 
 def test_importance_is_judged_at_the_threshold_of_the_model() -> None:
     table = pd.DataFrame({"used": TARGET * 0.2 + 0.1, "ignored": 1.0})
     info = INFO | {"threshold": 0.2}
-    used, _ = stage.importance(Steep(), table, TARGET, info, "balanced_accuracy", dials())  # type: ignore[arg-type]
+    used, _ = stage.importance(Steep(), table, TARGET, info, "balanced_accuracy", settings())  # type: ignore[arg-type]
     assert used["importance"] > 0.3
 
 
@@ -141,7 +141,7 @@ class Steep:
 
 def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
     table = pd.DataFrame({"used": TARGET.astype(float), "ignored": 1.0})
-    used, ignored = stage.importance(Steep(), table, TARGET, INFO, "roc_auc", dials())  # type: ignore[arg-type]
+    used, ignored = stage.importance(Steep(), table, TARGET, INFO, "roc_auc", settings())  # type: ignore[arg-type]
     assert (used["feature"], ignored["importance"]) == ("used", 0.0)
     assert used["importance"] > 0.3
 
@@ -160,7 +160,7 @@ def test_too_few_rows_held_out_make_every_set_whole(contract: Contract) -> None:
     """The quantile is infinite then, which is null in model.json."""
     boundless = INFO | {"conformal_quantile": None}
     prediction, table = probabilities(1.0), pd.DataFrame({"id": range(ROWS), "late": TARGET})
-    found = stage.evaluate(TARGET, prediction, prediction, boundless, "roc_auc", dials())
+    found = stage.evaluate(TARGET, prediction, prediction, boundless, "roc_auc", settings())
     assert found["coverage"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     rows = stage.predictions(table.assign(at=pd.NaT), prediction, boundless, contract)
     assert rows[["in_set_false", "in_set_true"]].to_numpy().all()

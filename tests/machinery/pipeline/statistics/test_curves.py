@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from machinery.pipeline.statistics import curves
 from numpy.typing import NDArray
 from sklearn import calibration
 from sklearn import metrics as sklearn_metrics
+
+from machinery.pipeline.statistics import curves
 
 RANDOM = np.random.default_rng(1)
 PROBABILITY = RANDOM.integers(101, size=1000) / 100

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machinery.pipeline.statistics import metrics
+from machinery.pipeline.files import UserError
 from machinery.pipeline.statistics.intervals import Scorer
 from sklearn import metrics as sklearn_metrics
+
+from machinery.pipeline.statistics import metrics
 
 
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), steps=st.integers(1, 20))
@@ -20,16 +22,16 @@ def test_binary_scorers_agree_with_scikit_learn(seed: int, rows: int, steps: int
     prediction = np.column_stack([1 - probability, probability])
     bound = metrics.scorers("classification", target, prediction, threshold=0.3)
     for line in weights:
-        dials = {"sample_weight": line}
+        weighted = {"sample_weight": line}
         expected = {
-            "roc_auc": sklearn_metrics.roc_auc_score(target, probability, **dials),
+            "roc_auc": sklearn_metrics.roc_auc_score(target, probability, **weighted),
             "average_precision": sklearn_metrics.average_precision_score(
-                target, probability, **dials
+                target, probability, **weighted
             ),
-            "log_loss": sklearn_metrics.log_loss(target, prediction, **dials),
-            "brier_score": sklearn_metrics.brier_score_loss(target, probability, **dials),
+            "log_loss": sklearn_metrics.log_loss(target, prediction, **weighted),
+            "brier_score": sklearn_metrics.brier_score_loss(target, probability, **weighted),
             "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(
-                target, probability >= 0.3, **dials
+                target, probability >= 0.3, **weighted
             ),
         }
         assert values(bound, line, expected) == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -44,18 +46,18 @@ def test_multiclass_scorers_agree_with_scikit_learn(seed: int, rows: int) -> Non
     prediction /= prediction.sum(axis=1, keepdims=True)
     bound = metrics.scorers("classification", target, prediction)
     for line in weights:
-        dials = {"sample_weight": line}
+        weighted = {"sample_weight": line}
         expected = {
             "roc_auc": sklearn_metrics.roc_auc_score(
-                target, prediction, multi_class="ovr", **dials
+                target, prediction, multi_class="ovr", **weighted
             ),
             "average_precision": sklearn_metrics.average_precision_score(
-                target, prediction, **dials
+                target, prediction, **weighted
             ),
-            "log_loss": sklearn_metrics.log_loss(target, prediction, **dials),
-            "brier_score": sklearn_metrics.brier_score_loss(target, prediction, **dials),
+            "log_loss": sklearn_metrics.log_loss(target, prediction, **weighted),
+            "brier_score": sklearn_metrics.brier_score_loss(target, prediction, **weighted),
             "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(
-                target, prediction.argmax(axis=1), **dials
+                target, prediction.argmax(axis=1), **weighted
             ),
         }
         assert values(bound, line, expected) == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -70,14 +72,14 @@ def test_regression_scorers_agree_with_scikit_learn(seed: int, rows: int, covera
     bound = metrics.scorers("regression", target, prediction)
     bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, coverage)
     for line in weights:
-        pair, dials = (target, prediction), {"sample_weight": line}
+        pair, weighted = (target, prediction), {"sample_weight": line}
         expected = {
-            "mean_absolute_error": sklearn_metrics.mean_absolute_error(*pair, **dials),
-            "root_mean_squared_error": sklearn_metrics.root_mean_squared_error(*pair, **dials),
-            "r2": sklearn_metrics.r2_score(*pair, **dials),
+            "mean_absolute_error": sklearn_metrics.mean_absolute_error(*pair, **weighted),
+            "root_mean_squared_error": sklearn_metrics.root_mean_squared_error(*pair, **weighted),
+            "r2": sklearn_metrics.r2_score(*pair, **weighted),
             "mean_pinball_loss": np.mean(
                 [
-                    sklearn_metrics.mean_pinball_loss(target, end, alpha=level, **dials)
+                    sklearn_metrics.mean_pinball_loss(target, end, alpha=level, **weighted)
                     for level, end in zip((tail, 1 - tail), ends, strict=True)
                 ]
             ),
@@ -116,6 +118,12 @@ def test_more_is_better_for_some_metrics_only() -> None:
 def test_unknown_metric_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'auroc'\. Known: roc_auc, average_precision"):
         metrics.greater_is_better("auroc")
+
+
+def test_a_headline_that_is_not_a_metric_is_a_sentence() -> None:
+    metrics.require("roc_auc", "classification")
+    with pytest.raises(UserError, match="roc_acu is not a metric of a classification; use one of"):
+        metrics.require("roc_acu", "classification")
 
 
 def test_one_class_has_no_ranking_but_a_loss() -> None:

@@ -5,7 +5,6 @@ from math import isnan, nan
 
 import numpy as np
 import pytest
-from machinery.pipeline.statistics import intervals
 from machinery.pipeline.statistics.intervals import (
     Interval,
     Scorer,
@@ -17,6 +16,8 @@ from machinery.pipeline.statistics.intervals import (
 )
 from machinery.pipeline.statistics.metrics import calibration_error, mean, roc_auc
 from scipy import stats
+
+from machinery.pipeline.statistics import intervals
 
 TRIALS = 400
 FEWEST = stats.binom.ppf(1e-3, TRIALS, 0.95)  # of 400 intervals at 95 %, 365 or more hit
@@ -111,7 +112,7 @@ def test_rows_that_repeat_within_groups_add_nothing_to_the_certainty() -> None:
 
 
 def test_few_groups_have_a_value_but_no_interval() -> None:
-    few = intervals.LEAST_GROUPS - 1
+    few = intervals.MIN_GROUPS - 1
     assert isnan(grouped(few).low) and isnan(grouped(few).high)
     assert grouped(few).value == grouped(few + 1).value
     assert grouped(few + 1).low < grouped(few + 1).high

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from machinery.comparison.shift import Shift, shift
+from machinery.pipeline.statistics.shift import Shift, shift
 
 LEVEL = 0.95
 
@@ -41,14 +41,14 @@ def test_the_index_is_the_one_of_the_books() -> None:
     found = moved(["a"] * 5000 + ["b"] * 5000, ["a"] * 6000 + ["b"] * 4000)
     by_hand = (0.6 - 0.5) * np.log(0.6 / 0.5) + (0.4 - 0.5) * np.log(0.4 / 0.5)
     assert found.index == pytest.approx(by_hand, rel=1e-3)
-    assert (found.size, found.figure, found.before, found.after) == ("small", "a", 0.5, 0.6)
+    assert (found.size, found.statistic, found.before, found.after) == ("small", "a", 0.5, 0.6)
 
 
 def test_numbers_that_moved_by_half_a_deviation_are_a_moderate_shift() -> None:
     random = np.random.default_rng(1)
     found = moved([*random.normal(0, 1, 2000)], [*random.normal(0.45, 1, 2000)])
     assert found.size == "moderate"
-    assert found.figure == "mean"
+    assert found.statistic == "mean"
     assert found.after - found.before == pytest.approx(0.45, abs=0.1)
 
 

@@ -1,0 +1,33 @@
+"""evaluation: target and predictions in; scorers of all that a model promises out."""
+
+from math import isfinite
+from typing import Any
+
+from numpy.typing import NDArray
+
+from machinery.pipeline.statistics import metrics
+from machinery.pipeline.statistics.intervals import Scorer
+
+from . import conformal
+from .decision import Rule
+
+
+def scorers(
+    task: metrics.Task,
+    target: NDArray[Any],
+    prediction: NDArray[Any],
+    rule: Rule,
+    coverage: float,
+    bins: int,
+) -> dict[str, Scorer]:
+    """Every metric of the task, and those of the prediction sets or intervals.
+
+    `coverage` is the share of rows whose set or interval contains the true value; of intervals that
+    are finite there is the pinball loss, too, whose quantiles are those of the nominal `coverage`.
+    """
+    bound = metrics.scorers(task, target, prediction, threshold=rule.threshold, bins=bins)
+    bound["coverage"] = metrics.mean(conformal.covers(target, prediction, rule.quantile))
+    if task == "regression" and isfinite(rule.quantile):
+        ends = conformal.interval(prediction, rule.quantile)
+        bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, coverage)
+    return bound
