@@ -79,14 +79,16 @@ def commit(message: str) -> None:
     git("commit", "--quiet", "--message", message)
 
 
-def at(tag: str) -> Side:
-    side = champion(tag)
+def v1(revision: str = "v1") -> Side:
+    side = champion(revision)
     assert side is not None
     return side
 
 
-def v1() -> Side:
-    return at("v1")
+def committed() -> Side:
+    """What lies here now, as a champion."""
+    commit("Change")
+    return v1("HEAD")
 
 
 def rows(document: dict[str, Any], *, first: str = "2013-07-01") -> Rows:
@@ -129,49 +131,40 @@ def test_without_a_default_branch_the_user_is_asked_for_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"task": "regression"},
-        {"target": "early"},
-        {"classes": ["no", "yes"]},
-        {"contract_version": 0},
-    ],
+    ("name", "value"),
+    [("task", "regression"), ("target", "early"), ("classes", ["no"]), ("contract_version", 0)],
 )
 def test_a_champion_that_predicts_something_else_is_not_compared(
-    change: dict[str, Any], document: dict[str, Any]
+    name: str, value: Any, document: dict[str, Any]
 ) -> None:
-    Path("models/model.json").write_text(json.dumps(INFO | change))
-    (name,) = change
+    Path("models/model.json").write_text(json.dumps(INFO | {name: value}))
     with pytest.raises(UserError, match=f"the {name} is not the same"):
         champions.require_same_question(checkout(), contracts.parse(document))
     champions.require_same_question(v1(), contracts.parse(document))
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "told"),
+    ("name", "field", "value", "was"),
     [
-        ("late", {"unit": "h"}, "the unit of late is not the same: the champion's is None, the"),
-        ("size", {"unit": "km"}, "the unit of size is not the same: the champion's is None, the"),
-        ("size", {"type": "integer"}, "the type of size is not the same: the champion's is number"),
+        ("late", "unit", "h", None),
+        ("size", "unit", "km", None),
+        ("size", "type", "integer", "number"),
     ],
 )
 def test_a_column_that_means_something_else_ends_the_comparison(
-    name: str, change: dict[str, Any], told: str, document: dict[str, Any]
+    name: str, field: str, value: str, was: str | None, document: dict[str, Any]
 ) -> None:
-    document["columns"][name] |= change
+    document["columns"][name][field] = value
+    told = f"the {field} of {name} is not the same: the champion's is {was}, the challenger's"
     with pytest.raises(UserError, match=told):
         champions.require_same_question(v1(), contracts.parse(document))
 
 
 def test_only_columns_that_the_champion_reads_must_mean_the_same(document: dict[str, Any]) -> None:
-    listed = [
-        {"name": "length", "columns": ["size"]},
-        {"name": "paint", "columns": ["colour"]},
-    ]
+    columns = {"length": ["size"], "paint": ["colour"]}
+    listed = [{"name": name, "columns": read} for name, read in columns.items()]
     Path("reports/features.json").write_text(json.dumps(listed))
-    commit("Catalogue")
-    git("tag", "v2")
-    recorded = at("v2")
+    recorded = committed()
     document["columns"]["colour"] |= {"unit": "RAL"}
     champions.require_same_question(recorded, contracts.parse(document))
     document["columns"]["size"] |= {"unit": "km"}
@@ -208,12 +201,11 @@ def test_a_champion_makes_its_features_by_its_own_code(
     Path("src/maker.py").write_text(MAKER)
     lock(command="python -m maker 'all of them'")
     Path("data/test.parquet").write_text("rows: ")
-    commit("Maker")
-    git("tag", "v2")
+    recorded = committed()
     Path("src/maker.py").write_text("raise SystemExit('by the challenger')\n")
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    champions.featurize(at("v2"), Path("data/test.parquet"), folder, contracts.parse(document))
+    champions.featurize(recorded, Path("data/test.parquet"), folder, contracts.parse(document))
     made = (folder / "data/features/test.parquet").read_text()
     assert made == "rows: all of them by the champion"
 
@@ -223,14 +215,13 @@ def test_why_the_champion_cannot_make_its_features_is_a_sentence(
 ) -> None:
     Path("data/test.parquet").write_text("rows")
     lock(command="python -m nothing")
-    commit("No maker")
-    git("tag", "v2")
+    recorded = committed()
     del document["columns"]["size"]
     folder, contract = tmp_path / "elsewhere", contracts.parse(document)
     folder.mkdir()
     lacking = r"of this table: the test table has no size: .*No module named nothing"
     with pytest.raises(UserError, match=lacking):
-        champions.featurize(at("v2"), Path("data/test.parquet"), folder, contract)
+        champions.featurize(recorded, Path("data/test.parquet"), folder, contract)
 
 
 def test_a_champion_that_learned_from_the_test_rows_is_told_of(document: dict[str, Any]) -> None:
@@ -239,10 +230,8 @@ def test_a_champion_that_learned_from_the_test_rows_is_told_of(document: dict[st
     lock(train="x" * 32)
     assert champions.seen(v1(), checkout(), rows(document), "time") is None
     clause = champions.seen(v1(), checkout(), early, "time")
-    assert (
-        clause
-        == "it was trained on rows up to 2013-06-30 21:20:00, these begin at 2013-06-01 00:00:00"
-    )
+    until = "it was trained on rows up to 2013-06-30 21:20:00"
+    assert clause == f"{until}, these begin at 2013-06-01 00:00:00"
 
 
 def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
@@ -252,9 +241,7 @@ def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
     learned = pd.DataFrame({"id": ["x", "y"], "colour": ["red", "red"]})
     learned.to_parquet("data/train.parquet")
     lock(train=md5_of(Path("data/train.parquet")))
-    commit("Groups")
-    git("tag", "v2")
-    recorded = at("v2")
+    recorded = committed()
     lock(train="x" * 32)
     found = rows(document)
     assert champions.seen(recorded, checkout(), found, "stratified") is None
@@ -273,32 +260,3 @@ def test_rows_give_target_prediction_and_slices(document: dict[str, Any]) -> Non
     ]
     with pytest.raises(UserError, match="has no size"):
         list(found.slices(["size"], 1))
-
-
-@pytest.mark.parametrize(
-    ("by", "group", "days", "unit", "codes"),
-    [
-        ("time", None, 10, "days", [0, 0, *range(1, 10)]),
-        ("time", None, 9, "rows", None),
-        ("stratified", None, 10, "rows", None),
-        ("time", "colour", 10, "groups", [0, *[1] * 10]),
-    ],
-)
-def test_rows_of_a_group_or_else_of_a_day_are_drawn_together(
-    by: str,
-    group: str | None,
-    days: int,
-    unit: str,
-    codes: list[int] | None,
-    document: dict[str, Any],
-) -> None:
-    first = np.datetime64("2013-07-01T08:00", "us")
-    at = [
-        first,
-        *(first + np.timedelta64(day, "D") + np.timedelta64(1, "h") for day in range(days)),
-    ]
-    table = {"at": np.array(at), "colour": ["blue", *["red"] * days]}
-    document["group"] = group
-    found, code = Rows(pd.DataFrame(table), contracts.parse(document)).units(by)
-    assert found == unit
-    assert (None if code is None else code.tolist()) == codes

@@ -4,20 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machinery.comparison.comparison import Comparison, Line, Scored, compare, differences
+from machinery.comparison.comparison import Comparison, Line, Scored, compare
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
-from machinery.pipeline.statistics.intervals import Interval, bootstrap
+from machinery.pipeline.statistics.intervals import Interval
 from scipy import stats
 
 from machinery.pipeline.statistics import metrics
 
-TRIALS, ROWS = 400, 300
+ROWS = 300
 SETTINGS = Report(level=0.9, samples=200, seed=1)
-MOST = stats.binom.ppf(
-    0.999, TRIALS, 0.1
-)  # of 400 intervals at 90 %, so many may miss the true value
-FEWEST = stats.binom.ppf(0.001, TRIALS, 0.1)
 POSITIVE = np.arange(ROWS) < ROWS // 3
 TARGET = POSITIVE.astype(np.int64)
 
@@ -38,57 +34,6 @@ def scored(score: np.ndarray) -> Scored:
 def compared(*scores: np.ndarray, **changes: Any) -> Comparison:
     a, b = (scored(each) for each in scores)
     return compare("classification", TARGET, a, b, "roc_auc", SETTINGS, **changes)
-
-
-def true_auc(gap: float) -> float:
-    return float(stats.norm.cdf(gap / np.sqrt(2)))
-
-
-def missed(truth: float, found: list[Interval]) -> int:
-    return sum(not each.low <= truth <= each.high for each in found)
-
-
-def headline(seed: int, gap: tuple[float, float]) -> Interval:
-    """The paired interval of the headline metric alone."""
-    was, now = ({"roc_auc": metrics.roc_auc(POSITIVE, each)} for each in scores(seed, gap=gap))
-    settings = SETTINGS.model_copy(update={"seed": seed})
-    return differences(was, now, ROWS, settings)["roc_auc"].difference
-
-
-@pytest.fixture(scope="module")
-def better() -> list[Interval]:
-    return [headline(seed, (1.0, 1.2)) for seed in range(TRIALS)]
-
-
-@pytest.fixture(scope="module")
-def equal() -> list[Interval]:
-    return [headline(seed, (1.0, 1.0)) for seed in range(TRIALS)]
-
-
-def test_the_paired_interval_covers_the_true_difference_as_often_as_it_says(
-    better: list[Interval],
-) -> None:
-    count = missed(true_auc(1.2) - true_auc(1.0), better)
-    assert FEWEST <= count <= MOST
-
-
-def test_equal_models_are_called_different_at_the_stated_rate_and_not_more(
-    equal: list[Interval],
-) -> None:
-    lines = [Line("roc_auc", 0.5, 0.5, each, more=True) for each in equal]
-    called = sum(line.outcome != "no significant difference" for line in lines)
-    assert FEWEST <= called <= MOST
-
-
-def test_without_pairing_the_interval_would_be_twice_as_wide() -> None:
-    a, b = scores(1, gap=(1.0, 1.2))
-    line = compared(a, b).headline
-    alone = [
-        bootstrap({"it": metrics.roc_auc(POSITIVE, s)}, ROWS, samples=200, level=0.9, seed=n)["it"]
-        for n, s in enumerate((a, b))
-    ]
-    unpaired = np.hypot(*(each.high - each.low for each in alone))
-    assert line.difference.high - line.difference.low < unpaired / 2
 
 
 @pytest.mark.parametrize(

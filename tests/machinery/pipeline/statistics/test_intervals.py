@@ -12,6 +12,7 @@ from machinery.pipeline.statistics.intervals import (
     difference,
     mean_interval,
     resamples,
+    units,
     wilson,
 )
 from machinery.pipeline.statistics.metrics import calibration_error, mean, roc_auc
@@ -116,6 +117,26 @@ def test_few_groups_have_a_value_but_no_interval() -> None:
     assert isnan(grouped(few).low) and isnan(grouped(few).high)
     assert grouped(few).value == grouped(few + 1).value
     assert grouped(few + 1).low < grouped(few + 1).high
+
+
+@pytest.mark.parametrize(
+    ("by", "grouped", "days", "unit"),
+    [
+        ("time", False, 10, "days"),
+        ("time", False, 9, "rows"),
+        ("stratified", False, 10, "rows"),
+        ("time", True, 10, "groups"),
+    ],
+)
+def test_rows_of_a_group_or_else_of_a_day_are_drawn_together(
+    by: str, grouped: bool, days: int, unit: str
+) -> None:
+    hours = np.arange(2 * days) * np.timedelta64(12, "h")
+    groups = np.repeat(["blue", "red"], days) if grouped else None
+    found, codes = units(by, groups, np.datetime64("2013-07-01T08:00") + hours)
+    expected = {"days": [day // 2 for day in range(2 * days)], "groups": [0] * days + [1] * days}
+    assert found == unit
+    assert (None if codes is None else codes.tolist()) == expected.get(unit)
 
 
 def test_every_resample_draws_as_many_rows_as_there_are() -> None:

@@ -80,12 +80,9 @@ def _code(was: Side, now: Side) -> str:
 def _features(was: Side, now: Side) -> str:
     if FEATURES not in was.documents or FEATURES not in now.documents:
         return ""
-    old, new = ([entry["name"] for entry in side.document(FEATURES)] for side in (was, now))
-    kinds = {
-        "Added": [name for name in new if name not in old],
-        "Removed": [name for name in old if name not in new],
-    }
-    return " ".join(f"{kind}: {some(map(code, names))}." for kind, names in kinds.items() if names)
+    entries = (side.document(FEATURES) for side in (was, now))
+    old, new = (dict.fromkeys(feature["name"] for feature in features) for features in entries)
+    return data.listed(old, new)
 
 
 def _machinery(was: Side, now: Side) -> str:
@@ -93,16 +90,12 @@ def _machinery(was: Side, now: Side) -> str:
     versions = [code((text or b"unknown").decode("utf-8", "replace")) for text in read]
     if versions[0] != versions[1]:
         return f"{code(MACHINERY)} was version {versions[0]} and is {versions[1]}."
-    if _hashes(was) == _hashes(now):
-        return ""
+    old, new = (
+        {(d.path, d.hash) for s in side.version.graph.stages for d in s.deps if MACHINERY in d.path}
+        for side in (was, now)
+    )
     how = code(f"git diff {was.version.base} -- {MACHINERY}")
-    return f"{code(MACHINERY)} was edited, or replaced: {how}."
-
-
-def _hashes(side: Side) -> set[tuple[str, str]]:
-    """The code of the machinery that some stage ran."""
-    deps = [dep for stage in side.version.graph.stages for dep in stage.deps]
-    return {(dep.path, dep.hash) for dep in deps if dep.path.startswith(MACHINERY)}
+    return "" if old == new else f"{code(MACHINERY)} was edited, or replaced: {how}."
 
 
 def _difference(was: Side, now: Side) -> str:

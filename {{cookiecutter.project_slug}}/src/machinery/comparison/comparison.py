@@ -103,13 +103,10 @@ def compare(
     groups: Codes | None = None,
     slices: Iterable[tuple[str, str, Positions]] = (),
 ) -> Comparison:
-    """Every metric and slice of two models on the same rows, by a paired bootstrap.
+    """Every metric, and the headline metric of each slice, by a paired bootstrap.
 
-    Args:
-        target: class codes or values, one a row.
-        bins: of the calibration error.
-        unit, groups: what is resampled, and a code for each row's group or day if it is not rows.
-        slices: column, value and rows of each slice, for the headline metric.
+    The target holds class codes or values, one a row; `groups`, a code for each row's group or day
+    where the unit is not rows; `slices`, column, value and positions of each slice.
     """
     bound = [model.scorers(task, target, bins) for model in (champion, challenger)]
     lines = differences(bound[0], bound[1], len(target), settings, groups)

@@ -1,7 +1,7 @@
 """data: champion and challenger in; what changed in source and tables between them out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,11 @@ def _listed(before: File, after: File) -> str:
         old, new = storage.listing(before.hash), storage.listing(after.hash)
     except UserError as error:
         return f"Which of its files changed is unknown: {plain(error)}."
+    return listed(old, new)
+
+
+def listed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What was added, removed or changed, by name."""
     kinds = {
         "Added": [name for name in new if name not in old],
         "Removed": [name for name in old if name not in new],

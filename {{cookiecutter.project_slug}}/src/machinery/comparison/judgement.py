@@ -1,6 +1,6 @@
 """judgement: a revision in; whether the checkout's model is better than the one there, out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class Judgement:
     behind: int = 0  # commits of the champion's history that the challenger's lacks
     stale: tuple[str, ...] = ()  # what changed since the pipeline ran
     rows: Rows | None = None  # None where they cannot be had: git's documents say the rest
-    prediction: NDArray[Any] | None = None  # the champion's, of these rows
+    predictions: dict[str, NDArray[Any]] = field(default_factory=dict)  # of these rows, by model
     seen: str | None = None  # how the champion was trained on them
     comparison: Comparison | None = None
     why_not: str | None = None  # there is no comparison
@@ -100,6 +100,7 @@ def judge(against: str | None = None) -> Judgement:
     metrics.require(judged.headline, judged.contract.task)
     try:
         judged.rows = Rows(read_table(ours.file(PREDICTIONS)), judged.contract)
+        judged.predictions = {"challenger": judged.rows.prediction}
         if theirs is not None:
             lacks = f"{ours.version.base}..{theirs.version.base}"
             judged.behind = int(git.run("rev-list", "--count", lacks))
@@ -113,13 +114,14 @@ def _compare(judged: Judgement, theirs: Side, rows: Rows) -> None:
     """Fill in what needs the test rows, or why the models cannot be compared on them."""
     ours, by, settings = judged.challenger, judged.split.by, judged.evaluate
     try:
-        judged.prediction = champions.score(theirs, ours, rows)
+        prediction = champions.score(theirs, ours, rows)
+        judged.predictions = {"champion": prediction, **judged.predictions}
         judged.seen = champions.seen(theirs, ours, rows, by)
         unit, groups = rows.units(by)
         judged.comparison = compare(
             judged.contract.task,
             rows.target,
-            _scored(theirs, judged.prediction, judged),
+            _scored(theirs, prediction, judged),
             _scored(ours, rows.prediction, judged),
             judged.headline,
             judged.report,

@@ -22,7 +22,7 @@ def lineage(judgement: Judgement, command: str) -> str:
 def _facts(side: Side) -> dict[str, Any]:
     info = side.document(MODEL_INFO)
     trained_on = info.get("trained_on", {})
-    facts = {
+    facts: dict[str, Any] = {
         "commit": code(side.version.base),
         "candidate": code(info.get("candidate")),
         "model sha256": code(info.get("sha256")),

@@ -23,9 +23,6 @@ class Rows:
     table: "pd.DataFrame"
     contract: Contract
 
-    def __len__(self) -> int:
-        return len(self.table)
-
     @cached_property
     def target(self) -> NDArray[Any]:
         """Class codes, or the values of a regression."""

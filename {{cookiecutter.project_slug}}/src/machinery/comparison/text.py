@@ -55,7 +55,7 @@ def verdict(judgement: Judgement) -> str:
     comparison, headline = judgement.comparison, judgement.headline
     if comparison is None:
         rows = judgement.rows
-        place = "as recorded" if rows is None else f"on {len(rows):,} test rows"
+        place = "as recorded" if rows is None else f"on {len(rows.target):,} test rows"
         value = tables.recorded(judgement.challenger, headline)
         if judgement.champion is None:
             against = code(judgement.against)
@@ -118,16 +118,8 @@ def _parts(judgement: Judgement, command: str) -> Iterator[Part]:
                 yield Part(f"What changed: {title}", markdown, weight=4, folded=True)
         except UserError as error:
             yield Part("What changed", f"Unknown: {plain(error)}.", weight=4)
-    if drawn := _curves(judgement):
-        yield Part("Curves", drawn, weight=3, folded=True)
+    if rows := judgement.rows:
+        drawn = curves(judgement.contract.task, rows.target, judgement.predictions)
+        yield Part("Curves", drawn or "None of the models can be drawn.", weight=3, folded=True)
     title = "Lineage, and how to reproduce this report"
     yield Part(title, lineage.lineage(judgement, command), weight=8)
-
-
-def _curves(judgement: Judgement) -> str:
-    if judgement.rows is None:
-        return ""
-    predictions = {"challenger": judgement.rows.prediction}
-    if judgement.prediction is not None:
-        predictions = {"champion": judgement.prediction, **predictions}
-    return curves(judgement.contract.task, judgement.rows.target, predictions)
