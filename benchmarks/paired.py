@@ -13,9 +13,10 @@ import numpy as np
 from machinery.comparison.comparison import Scored, compare
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
-from machinery.pipeline.statistics import metrics as ours
 from machinery.pipeline.statistics.intervals import bootstrap, difference
 from sklearn import metrics
+
+from machinery.pipeline.statistics import metrics as ours
 
 SAMPLES, SOME = 2000, 5
 

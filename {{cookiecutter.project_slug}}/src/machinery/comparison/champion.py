@@ -97,7 +97,7 @@ def featurize(champion: Side, test: Path, folder: Path, contract: Contract) -> N
     git.run("archive", "--format=zip", f"--output={bundle}", champion.version.base)
     with zipfile.ZipFile(bundle) as file:
         file.extractall(folder)
-    for path in (paths.TRAIN, paths.TEST):  # the stage reads both; of the first only the second is asked for
+    for path in (paths.TRAIN, paths.TEST):  # the stage reads both, and only the test rows count
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(test, folder / path)
     _, *words = shlex.split(str(champion.stage("featurize").command))  # after the name of Python
@@ -119,7 +119,8 @@ def featurize(champion: Side, test: Path, folder: Path, contract: Contract) -> N
         columns = champion.document(paths.CONTRACT).get("columns", {})
         absent = ", ".join(name for name in columns if name not in contract.columns)
         lacking = f"the test table has no {absent}: " if absent else ""
-        raise UserError(f"the champion's code cannot make its features of this table: {lacking}{said}")
+        why = "the champion's code cannot make its features of this table"
+        raise UserError(f"{why}: {lacking}{said}")
 
 
 def seen(champion: Side, challenger: Side, rows: Rows, by: str) -> str | None:

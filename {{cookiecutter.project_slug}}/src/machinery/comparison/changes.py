@@ -100,8 +100,9 @@ def _machinery(was: Side, now: Side) -> str:
 
 def _difference(was: Side, now: Side) -> str:
     """In the user's packages, which are all that stages read in src/ beside the machinery."""
-    deps = [d.path for side in (was, now) for stage in side.version.graph.stages for d in stage.deps]
-    yours = {"/".join(path.split("/")[:2]) for path in deps if path.startswith("src/")}
+    stages = (*was.version.graph.stages, *now.version.graph.stages)
+    deps = [dep.path.split("/") for stage in stages for dep in stage.deps]
+    yours = {"/".join(parts[:2]) for parts in deps if parts[0] == "src"}
     if not (paths := sorted(yours - {MACHINERY})):
         return ""
     options = ("--no-color", "--no-ext-diff", "--no-textconv", "--relative")

@@ -32,9 +32,7 @@ class Scored:
 
     def scorers(self, task: metrics.Task, target: NDArray[Any], bins: int) -> dict[str, Scorer]:
         """Every metric of these predictions."""
-        return evaluation.scorers(
-            task, target, self.prediction, self.rule, self.coverage, bins
-        )
+        return evaluation.scorers(task, target, self.prediction, self.rule, self.coverage, bins)
 
     def part(self, rows: Positions) -> "Scored":
         """The predictions of some rows."""
@@ -108,12 +106,13 @@ def compare(
     The target holds class codes or values, one a row; `groups`, a code for each row's group or day
     where the unit is not rows; `slices`, column, value and positions of each slice.
     """
-    bound = [model.scorers(task, target, bins) for model in (champion, challenger)]
+    both = (champion, challenger)
+    bound = [model.scorers(task, target, bins) for model in both]
     lines = differences(bound[0], bound[1], len(target), settings, groups)
     parts = []
     for column, value, rows in slices:
-        both = (model.part(rows).scorers(task, target[rows], bins) for model in (champion, challenger))
-        was, now = ({headline: scorers[headline]} for scorers in both)
+        bound = [model.part(rows).scorers(task, target[rows], bins) for model in both]
+        was, now = ({headline: scorers[headline]} for scorers in bound)
         within = None if groups is None else intervals.codes(groups[rows])
         line = differences(was, now, len(rows), settings, within)[headline]
         parts.append(Slice(column, value, len(rows), line))

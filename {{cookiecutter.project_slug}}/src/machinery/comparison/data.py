@@ -66,8 +66,9 @@ def _source(was: Side, now: Side) -> Iterator[str]:
         if before is None or after is None:
             yield f"{code(path)} is {'new' if before is None else 'gone'}."
         elif before.hash != after.hash:
-            sizes = (f"{file.size or 0:,} bytes" for file in (before, after))
-            yield f"{code(path)} changed, from {' to '.join(sizes)}. {_listed(before, after)}".strip()
+            sizes = " to ".join(f"{file.size or 0:,} bytes" for file in (before, after))
+            files = _files(was, now, before, after)
+            yield f"{code(path)} changed, from {sizes}. {files}".strip()
 
 
 def _tracked(side: Side) -> dict[str, File]:
@@ -76,12 +77,15 @@ def _tracked(side: Side) -> dict[str, File]:
     return {out.path: out for stage in stages for out in stage.outs}
 
 
-def _listed(before: File, after: File) -> str:
+def _files(was: Side, now: Side, before: File, after: File) -> str:
     """The files of a folder that were added, removed or changed."""
     if not (before.hash.endswith(FOLDER) and after.hash.endswith(FOLDER)):
         return ""
     try:
-        old, new = storage.listing(before.hash), storage.listing(after.hash)
+        old, new = (
+            storage.members(file.path, side.version.revision, file.hash)
+            for side, file in ((was, before), (now, after))
+        )
     except UserError as error:
         return f"Which of its files changed is unknown: {plain(error)}."
     return listed(old, new)

@@ -54,7 +54,7 @@ def metrics(judgement: Judgement) -> str:
 
 
 def _recorded(judgement: Judgement) -> str:
-    """The challenger's metrics; the champion's, too, if only the rows to compare them are absent."""
+    """The challenger's metrics; the champion's, too, if only the rows to compare are absent."""
     sides = {"challenger": judgement.challenger}
     if judgement.rows is None and judgement.champion is not None:
         sides = {"champion": judgement.champion, **sides}

@@ -65,8 +65,8 @@ def verdict(judgement: Judgement) -> str:
         return f"{why}; {headline} {value} {place}"
     line, word = comparison.headline, judgement.verdict
     values = f"{headline} {number(line.champion)} → {number(line.challenger)}"
-    rows_of_both = f"on the same {comparison.rows:,} test rows"
-    return f"**{word[0].upper()}{word[1:]}**: {values}, {tables.change(line.difference)} {rows_of_both}"
+    values += f", {tables.change(line.difference)} on the same {comparison.rows:,} test rows"
+    return f"**{word[0].upper()}{word[1:]}**: {values}"
 
 
 def notes(judgement: Judgement) -> Iterator[str]:

@@ -9,12 +9,20 @@ from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
 
-from machinery.pipeline.statistics import metrics
 from machinery.pipeline import params
 from machinery.pipeline.files import read_json, write_json
 from machinery.pipeline.params import Evaluate, Gate, Select
-from machinery.pipeline.paths import DATA_QUALITY, GATE, LEAKAGE, METRICS, MODEL_INFO, SELECTION, SLICES
+from machinery.pipeline.paths import (
+    DATA_QUALITY,
+    GATE,
+    LEAKAGE,
+    METRICS,
+    MODEL_INFO,
+    SELECTION,
+    SLICES,
+)
 from machinery.pipeline.project import Project
+from machinery.pipeline.statistics import metrics
 
 
 @dataclass(frozen=True)

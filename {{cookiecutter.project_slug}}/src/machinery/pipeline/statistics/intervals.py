@@ -16,8 +16,8 @@ Scorer = Callable[[Weights], Values]  # one value a resample; NaN where it is no
 
 Watch = Callable[[Iterator[Weights], int], Iterable[Weights]]
 
-# Fewer groups have no interval: resamples of them are too much alike. Nominal 95 % intervals contain
-# the true value in 90 % of cases with 10 groups, in 84 % with 5, and in none with one (measured).
+# Fewer groups have no interval: resamples of them are too much alike. Nominal 95 % intervals
+# contain the true value in 90 % of cases with 10 groups, 84 % with 5, none with one (measured).
 MIN_GROUPS = 10
 
 BATCH_BYTES = 2_000_000  # of weights at a time, to stay in the cache; scorers need a few times that

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from machinery.pipeline.files import UserError
+
 from .intervals import Codes, Scorer, Values, Weights
 
 Task = Literal["classification", "regression"]
@@ -89,15 +90,17 @@ def _regression(target: Floats, prediction: Floats) -> dict[str, Scorer]:
     error = np.asarray(target, np.float64) - prediction
     return {
         "mean_absolute_error": mean(np.abs(error)),
-        "root_mean_squared_error": sums(lambda totals, weight: np.sqrt(totals[0] / weight), error**2),
+        "root_mean_squared_error": sums(
+            lambda totals, weight: np.sqrt(totals[0] / weight), error**2
+        ),
         "r2": r2(target, error),
     }
 
 
-def score(task: Task, target: NDArray[Any], prediction: Floats, **settings: Any) -> dict[str, float]:
-    """Every metric of the task on these rows; `settings` as for `scorers`."""
+def score(task: Task, target: NDArray[Any], prediction: Floats, **how: Any) -> dict[str, float]:
+    """Every metric of the task on these rows; `how` as for `scorers`."""
     once = np.ones((1, len(target)))
-    bound = scorers(task, target, prediction, **settings)
+    bound = scorers(task, target, prediction, **how)
     return {name: float(scorer(once)[0]) for name, scorer in bound.items()}
 
 

@@ -28,7 +28,7 @@ Counts = NDArray[np.float64]  # (2, bins): rows of each table in each bin
 
 @dataclass(frozen=True)
 class Shift:
-    """How far a column moved; `statistic` names `before` and `after`: a mean, or a value's share."""
+    """How far a column moved, by a `statistic`: the mean, or the share of the value it names."""
 
     index: float
     chance: float  # what the index of two samples of one distribution stays below
