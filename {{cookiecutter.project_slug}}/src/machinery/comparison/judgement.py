@@ -84,7 +84,7 @@ def judge(against: str | None = None) -> Judgement:
     """
     against = against or default_branch()
     theirs, ours = champion(against), checkout()
-    document, changed = ours.document(PARAMS), storage.changes(without_data=True)
+    document = ours.document(PARAMS)
     judged = Judgement(
         against=against,
         champion=theirs,
@@ -95,7 +95,7 @@ def judge(against: str | None = None) -> Judgement:
         evaluate=params.parse(Evaluate, document),
         report=params.parse(Report, document),
         gate=ours.document(GATE),
-        stale=tuple(dict.fromkeys(thing for things in changed.values() for thing in things)),
+        stale=tuple(storage.stale(without_data=True)),
     )
     metrics.require(judged.headline, judged.contract.task)
     try:
