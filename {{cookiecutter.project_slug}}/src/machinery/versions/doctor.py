@@ -13,7 +13,7 @@ from machinery.pipeline.paths import CANDIDATES
 from . import deps, edited, environment, git, hashes, manifest, storage
 from . import remote as remotes
 from .checking import Check, WrongError, restore, set_aside, some, words
-from .graph import File
+from .graph import File, within
 from .history import LOCK
 
 HOOKS = Path(".pre-commit-config.yaml")
@@ -139,9 +139,9 @@ def pushed() -> str:
     absent = remotes.lacking()
     if not absent:
         return "all is in the remote"
-    whole = {file.path for file in _kept_by_dvc()}
     # Of a folder whose list is in the remote, `dvc push` takes all files to be there.
-    inside = [name for name in absent if name not in whole and Path(name).is_file()]
+    there = [file.path for file in _kept_by_dvc() if file.path not in absent]
+    inside = [name for name in absent if any(within(name, path) for path in there)]
     again = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
     commands = ["mkdir again", *again, "rm -r again", "git reset -q -- again"] if again else []
     raise WrongError(f"{some(absent, 1)} not in the remote", " && ".join([*commands, "dvc push"]))
