@@ -78,7 +78,7 @@ def write_model(folder: Path, task: str = "classification", strength: float = 1.
     contract = document(task)
     (folder / "contract.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
     table, target = a_table(), contract["target"]
-    features = pd.DataFrame(
+    inputs = pd.DataFrame(
         {
             "mass": table["weight"].astype(np.float32),
             "hour": (table["at"].dt.hour + table["at"].dt.minute / 60).astype(np.float32),
@@ -94,7 +94,7 @@ def write_model(folder: Path, task: str = "classification", strength: float = 1.
         categorical=["place"],
         hyperparameters=dials,
         seed=1,
-    ).fit(features, table[target])
+    ).fit(inputs, table[target])
     path = folder / "models/model.onnx"
     save(pipeline, KINDS, path)  # type: ignore[arg-type]
     info = {
@@ -112,7 +112,7 @@ def write_model(folder: Path, task: str = "classification", strength: float = 1.
     }
     (folder / "models/model.json").write_text(json.dumps(info), encoding="utf-8")
     scorer = Scorer(features, folder)
-    prediction = scorer.model.predict(features)
+    prediction = scorer.model.predict({name: inputs[name].to_numpy() for name in inputs})
     stored = examples.make(table, prediction, scorer)
     (folder / "models/examples.json").write_text(json.dumps(stored), encoding="utf-8")
     return folder
@@ -142,7 +142,7 @@ class Client:
         self.service, self._runner = service, asyncio.Runner()
         self.app = app = application(service)
         self._closed = False
-        self._life = app.app.router.lifespan_context(app.app)  # type: ignore[attr-defined]
+        self._life = app.router.lifespan_context(app)
         self.run(self._life.__aenter__())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://shop")
@@ -153,8 +153,8 @@ class Client:
 
     def request(self, method: str, path: str, **body: Any) -> httpx.Response:
         """Ask for a path."""
-        found: httpx.Response = self.run(self._client.request(method, path, **body))
-        return found
+        answer: httpx.Response = self.run(self._client.request(method, path, **body))
+        return answer
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         """POST to a path."""
@@ -179,9 +179,9 @@ def serve(shop: Path) -> Iterator[Callable[..., Client]]:
     """Start the service, with settings; it is stopped after the test."""
     clients: list[Client] = []
 
-    def start(kept: Path | None = None, **settings: Any) -> Client:
+    def start(**settings: Any) -> Client:
         plain = {"model_folder": shop, "prediction_log": None, "demo": True, "poll_seconds": 3600}
-        clients.append(Client(Service(features, Settings(**{**plain, **settings}), kept)))
+        clients.append(Client(Service(features, Settings(**{**plain, **settings}))))
         return clients[-1]
 
     yield start

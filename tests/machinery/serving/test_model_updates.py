@@ -1,21 +1,19 @@
 """Models come and go while the service answers; what it answers is logged, and what they say."""
 
 import json
-import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from machinery.pipeline.files import UserError
-from machinery.serving.log_reader import read
-from machinery.serving.model_files import Kept, signature
+from machinery.pipeline.model.answers import Answers
+from machinery.serving.log_files import read
 
 Serve = Callable[..., Any]
 Row = Callable[..., dict[str, Any]]
-Features = Callable[[str], None]
 
 
 def replace(shop: Path, other: Path) -> None:
@@ -91,55 +89,6 @@ def test_a_bad_file_is_refused_and_the_old_model_goes_on(
     assert version(client, row) == before["model_version"]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_worker_that_starts_over_a_bad_file_answers_with_the_model_of_its_siblings(
-    serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path, damage: str
-) -> None:
-    first = serve(kept=tmp_path / "kept")
-    DAMAGES[damage](shop, models)
-    second = serve(kept=tmp_path / "kept")
-    assert version(second, row) == version(first, row)
-    assert second.get("/ready").status_code == 200
-    assert second.get("/openapi.json").json() == first.get("/openapi.json").json()
-    assert 'outcome="refused",role="champion"} 1.0' in second.get("/metrics").text
-
-
-def test_what_was_swapped_in_last_is_kept_and_nothing_before_it(
-    serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
-) -> None:
-    first = serve(kept=tmp_path / "kept")
-    replace(shop, models / "other")
-    look(first)
-    (shop / "models/model.onnx").unlink()
-    assert version(serve(kept=tmp_path / "kept"), row) == version(first, row)
-    folder = tmp_path / "kept/champion"
-    assert {each.name for each in folder.iterdir()} == {
-        "lock",
-        "accepted",
-        (folder / "accepted").resolve().name,
-    }
-
-
-def test_files_that_changed_since_they_were_accepted_are_not_kept(
-    shop: Path, models: Path, tmp_path: Path
-) -> None:
-    kept, accepted = Kept(tmp_path), signature(shop)
-    kept.keep(shop, accepted)
-    first = kept.model
-    replace(shop, models / "other")
-    kept.keep(shop, accepted)  # of a worker that is late
-    assert kept.model == first
-    kept.keep(shop, (*accepted[:-1], (0, 0, 0)))
-    assert kept.model == first
-
-
-def test_a_disk_that_is_full_keeps_nothing_and_stops_nothing(
-    serve: Serve, row: Row, tmp_path: Path
-) -> None:
-    (tmp_path / "kept").write_text("no folder")
-    assert serve(kept=tmp_path / "kept").post("/predict", json=row()).status_code == 200
-
-
 def test_models_without_a_version_of_their_own_are_told_apart_by_their_hash(
     serve: Serve, row: Row, shop: Path, models: Path
 ) -> None:
@@ -153,19 +102,27 @@ def test_models_without_a_version_of_their_own_are_told_apart_by_their_hash(
     assert client.get("/model").json()["commit"] is None
 
 
-def test_features_that_changed_after_training_are_caught(
-    serve: Serve, row: Row, features: Features, shop: Path
+def test_features_that_changed_after_training_are_refused_at_the_start(
+    serve: Serve, shop: Path, models: Path
 ) -> None:
-    source = (shop.parent / "shop_features.py").read_text()
-    features(source.replace("dtype=np.float32)\n\n@tag", "dtype=np.float32) + 1\n\n@tag"))
+    shutil.copy(models / "other/models/examples.json", shop / "models/examples.json")
+    with pytest.raises(UserError, match="do not belong together"):
+        serve()
+
+
+def test_a_model_that_no_longer_answers_its_examples_is_not_ready(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = serve()
-    ready, answer = client.get("/ready"), client.post("/predict", json=row())
-    assert (ready.status_code, answer.status_code) == (503, 503)
-    assert "do not belong together" in ready.json()["error"]
-    assert answer.headers["retry-after"] == "5"
+    scorer = client.service.champion.model.scorer
+    monkeypatch.setattr(scorer, "answers", lambda columns: Answers(np.zeros((18, 2))))
+    ready = client.get("/ready")
+    assert (ready.status_code, "do not belong together" in ready.json()["error"]) == (503, True)
     assert client.get("/health").status_code == 200
-    assert client.get("/model").status_code == 503
     assert "serving_ready 0.0" in client.get("/metrics").text
+    monkeypatch.undo()
+    assert client.get("/ready").status_code == 200
+    assert "serving_ready 1.0" in client.get("/metrics").text
 
 
 def test_a_folder_without_a_model_is_refused_at_the_start(serve: Serve, shop: Path) -> None:
@@ -242,64 +199,6 @@ def test_feedback_that_means_nothing_is_refused(
 def test_feedback_without_a_log_is_not_swallowed(serve: Serve) -> None:
     refused = serve().post("/feedback", json={"request_id": "r", "outcome": True})
     assert (refused.status_code, "No prediction log" in refused.json()["error"]) == (503, True)
-
-
-def test_a_log_that_is_full_fails_no_answer_and_is_counted(
-    serve: Serve, row: Row, tmp_path: Path
-) -> None:
-    client = serve(prediction_log=tmp_path / "log", log_queue_rows=1, log_flush_seconds=60)
-    assert client.post("/predict", json=[row()] * 3).status_code == 200
-    assert "serving_log_dropped_rows_total 3.0" in client.get("/metrics").text
-
-
-def test_a_folder_that_cannot_be_written_fails_no_answer_and_is_counted_until_it_can(
-    serve: Serve, row: Row, tmp_path: Path
-) -> None:
-    folder = tmp_path / "log"
-    folder.write_text("a file in its place")
-    client = serve(prediction_log=folder)
-    answer = client.post("/predict", json=[row()] * 3)
-    outcome = {"request_id": answer.json()["request_id"], "outcome": True}
-    assert (answer.status_code, client.post("/feedback", json=outcome).status_code) == (200, 200)
-    assert counted(client, "serving_log_write_errors_total") >= 2
-    assert counted(client, "serving_log_queued_rows") == 4
-    folder.unlink()
-    assert counted(client, "serving_log_queued_rows") == 0
-    assert counted(client, "serving_log_dropped_rows_total") == 0
-    client.close()
-    assert read(folder)["outcome"].to_pylist() == [True, None, None]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
-
-
-def counted(client: Any, name: str) -> float:
-    """A metric without labels, as the page says it."""
-    (line,) = re.findall(rf"^{name} (.*)$", client.get("/metrics").text, re.MULTILINE)
-    return float(line)
-
-
-def test_what_was_answered_outlives_the_process(
-    serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
-) -> None:
-    folder, killed = tmp_path / "log", tmp_path / "killed"
-    client = serve(shadow_folder=models / "other", prediction_log=folder, log_flush_seconds=60)
-    request_id = client.post("/predict", json=[row()] * 2).json()["request_id"]
-    client.post("/feedback", json={"request_id": request_id, "row": 1, "outcome": True})
-    shutil.copytree(folder, killed)  # as it lies there now, without the lock
-    serve(prediction_log=killed)
-    until(lambda: not [*killed.glob(".*")])
-    logged = read(killed).select(["request_id", "row", "role", "outcome"]).to_pylist()
-    assert sorted(tuple(each.values()) for each in logged) == [
-        (request_id, 0, "champion", None),
-        (request_id, 0, "shadow", None),
-        (request_id, 1, "champion", True),
-        (request_id, 1, "shadow", True),
-    ]
 
 
 def test_examples_hold_rows_that_lack_things_and_unknown_texts(shop: Path) -> None:

@@ -1,444 +1,322 @@
-"""log: what is handed over stands in files by day, or is counted as dropped."""
+"""The prediction log: lines outlive the process, become Parquet once, and what is lost is said."""
 
-import time
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from machinery.commands.cli import app
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
-from machinery.serving.log import Limits, PredictionLog
-from machinery.serving.log_writer import Writer
+from machinery.serving import log_files
+from machinery.serving.log import PredictionLog
+from machinery.serving.log_files import compact, read
+from typer.testing import CliRunner
 
-from machinery.pipeline.data import contract as contracts
-from machinery.serving import log_journal, log_reader, log_writer
-
-SMALL = Limits(queue_rows=100, file_bytes=10**6)
-NOON = 1_372_680_000_000_000_000  # 2013-07-01T12:00 UTC, in nanoseconds
-DAY = 86_400_000_000_000
+TOMORROW = datetime.now(UTC) + timedelta(days=1, minutes=2)
+MEGABYTE = 1_000_000
 
 
-def raw_columns(rows: int = 1) -> dict[str, np.ndarray]:
-    return {
-        "id": np.array(["a"] * rows, dtype=object),
-        "at": np.array(["2013-07-01"] * rows, dtype="datetime64[us]"),
-        "size": np.array([np.nan] * rows),
-        "colour": np.array(["red"] * rows, dtype=object),
+@pytest.fixture
+def contract(document: dict[str, Any]) -> Contract:
+    document["columns"]["seen"] = {**document["columns"]["at"], "nullable": True}
+    return contracts.parse(document)
+
+
+@pytest.fixture
+def log(tmp_path: Path, contract: Contract) -> Iterator[PredictionLog]:
+    counted: list[tuple[int, int]] = []
+    log = PredictionLog(tmp_path / "log", contract, lambda *counts: counted.append(counts))
+    log.counted = counted  # type: ignore[attr-defined]
+    yield log
+    log.close()
+
+
+def answer(log: PredictionLog, request_id: str = "r", rows: int = 2, **changes: Any) -> bool:
+    raw = {
+        "id": [f"{request_id}-{row}" for row in range(rows)],
+        "at": [datetime(2026, 1, 2, 3, 4, 5)] * rows,
+        "size": [None, *[1.5] * (rows - 1)],
+        "colour": ["red"] * rows,
+        "seen": [None] * rows,
     }
-
-
-def answers_of(rows: int = 1) -> Answers:
-    return Answers(
-        np.full((rows, 2), 0.5, np.float32),
-        decision=np.ones(rows, np.int64),
-        members=np.ones((rows, 2), np.bool_),
+    features = {
+        "size": np.array([np.nan, *[1.5] * (rows - 1)], np.float32),
+        "colour": np.array(["red", *[np.nan] * (rows - 1)], object),
+    }
+    plain = Answers(
+        np.tile(np.array([0.25, 0.75], np.float32), (rows, 1)),
+        decision=np.ones(rows, int),
+        members=np.array([[False, True]] * rows),
     )
+    given = {"model_version": "v1", "raw": raw, "features": features, "answers": plain, **changes}
+    return log.answers(request_id, **given)
 
 
-def put(log: PredictionLog, request: str, rows: int = 1, **given: Any) -> bool:
-    features = given.pop("features", {"bulk": np.full(rows, 2.5, np.float32)})
-    given = {"model_version": "v1", **given}
-    return log.answers([request], [rows], raw_columns(rows), features, answers_of(rows), **given)
+def lines(folder: Path) -> list[dict[str, Any]]:
+    (path,) = folder.glob("*.jsonl")
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-class Log(PredictionLog):
-    """A log whose files the test writes: `write`, and at the end."""
-
-    def __init__(self, folder: Path, contract: Contract, limits: Limits = SMALL) -> None:
-        super().__init__(folder, contract, limits, writes=False)
-        self.folder, self.writer = folder, Writer(folder)
-
-    def write(self) -> None:
-        self.writer.write(self._journal.token)
-
-    def close(self, timeout: float = 10.0) -> None:
-        super().close(timeout)
-        self.writer.recover()
-
-    def told(self) -> tuple[int, int, int, int]:
-        """Rows that wait, that are written, that were dropped; and errors."""
-        waiting, dropped, errors = self.counters()
-        done = self.writer.done
-        lost = dropped + done["dropped_rows"]
-        return waiting, done["written_rows"], lost, errors + done["write_errors"]
-
-
-def files_of(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def refuse_to_write(*_: object, **__: object) -> None:
-    raise OSError(28, "No space left on device")
-
-
-def test_an_answer_is_kept_with_all_that_it_was_made_from(
-    tmp_path: Path, contract: Contract
+def test_each_request_is_one_line_behind_what_its_columns_are(
+    log: PredictionLog, tmp_path: Path
 ) -> None:
-    with Log(tmp_path, contract) as log:
-        assert put(log, "one", rows=2)
-    (first, second) = log_reader.read(tmp_path).to_pylist()
-    assert (first["row"], second["row"]) == (0, 1)
-    assert abs(first["time"].timestamp() - time.time()) < 600
-    del first["time"], first["row"]
-    assert first == {
-        "request_id": "one",
-        "role": "champion",
-        "model_version": "v1",
-        "raw_id": "a",
-        "raw_at": first["raw_at"],
-        "raw_size": None,
-        "raw_colour": "red",
-        "feature_bulk": 2.5,
-        "probability_false": 0.5,
-        "probability_true": 0.5,
-        "prediction": "true",
-        "in_set_false": True,
-        "in_set_true": True,
-        "outcome": None,
-        "outcome_time": None,
-    }
+    assert answer(log)
+    assert log.feedback([("r", 1, True)])
+    types, model, answers, outcome = lines(tmp_path / "log")
+    assert types["raw"]["at"] == "datetime"
+    assert (types["target"], types["classes"]) == ("boolean", ["false", "true"])
+    assert model["features"] == {"size": "number", "colour": "string"}
+    assert (answers["request_id"], answers["role"], answers["model_version"]) == (
+        "r",
+        "champion",
+        "v1",
+    )
+    assert answers["raw"]["size"] == [None, 1.5]
+    assert answers["features"]["size"] == [None, 1.5]
+    assert (outcome["row"], outcome["outcome"]) == (1, True)
+    assert log.counted == [(2, 0), (1, 0)]  # type: ignore[attr-defined]
 
 
-def test_a_regression_is_kept_with_its_interval(tmp_path: Path, document: dict[str, Any]) -> None:
+def test_only_the_user_of_the_service_may_read_the_log(log: PredictionLog, tmp_path: Path) -> None:
+    answer(log)
+    compact(tmp_path / "log", TOMORROW)
+    answer(log)
+    files = [path for path in (tmp_path / "log").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".jsonl", ".parquet"}
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_a_table_is_typed_by_the_contract_whether_from_lines_or_parquet(
+    log: PredictionLog, tmp_path: Path
+) -> None:
+    answer(log)
+    answer(log, "s", 1)
+    answer(log, role="shadow", model_version="v2")
+    log.feedback([("r", 1, False), ("s", 0, True)])
+    log.feedback([("r", 1, True)])  # the newest counts
+    table = read(tmp_path / "log")
+    assert table.num_rows == 5
+    assert compact(tmp_path / "log", TOMORROW).rows == 8
+    assert not list((tmp_path / "log").glob("*.jsonl"))
+    compacted = read(tmp_path / "log")
+    order = [(name, "ascending") for name in ("role", "request_id", "row")]
+    assert compacted.sort_by(order).equals(table.sort_by(order))
+    types = {name: table.schema.field(name).type for name in table.column_names}
+    assert types["raw_at"] == types["raw_seen"] == pa.timestamp("us")
+    assert (types["raw_size"], types["feature_size"]) == (pa.float64(), pa.float32())
+    assert (types["feature_colour"], types["in_set_true"]) == (pa.string(), pa.bool_())
+    assert types["outcome"] == pa.bool_()
+    rows = table.filter(pa.compute.equal(table["role"], "champion")).sort_by(order).to_pylist()
+    assert [row["outcome"] for row in rows] == [None, True, True]
+    assert rows[0]["prediction"] == "true"
+    assert rows[0]["raw_at"] == datetime(2026, 1, 2, 3, 4, 5)
+
+
+def test_today_is_not_compacted(log: PredictionLog, tmp_path: Path) -> None:
+    answer(log)
+    assert compact(tmp_path / "log").rows == 0
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    assert compact(tmp_path / "log", midnight).rows == 0  # a line may still be on its way
+    assert read(tmp_path / "log").num_rows == 2
+
+
+def test_days_are_read_by_their_name(log: PredictionLog, tmp_path: Path) -> None:
+    answer(log)
+    log.feedback([("r", 0, True)])
+    (path,) = (tmp_path / "log").glob("*.jsonl")
+    day = path.name[:10]
+    path.rename(path.with_name("2026-01-01" + path.name[10:]))
+    answer(log, "later")
+    assert read(tmp_path / "log", ["2026-01-01"])["request_id"].to_pylist() == ["r", "r"]
+    assert read(tmp_path / "log", [day])["request_id"].to_pylist() == ["later", "later"]
+    with pytest.raises(UserError, match="holds no answers of 2026-01-02"):
+        read(tmp_path / "log", ["2026-01-02"])
+
+
+@pytest.mark.parametrize("at", ["write_table", "replace", "unlink"])
+def test_a_compaction_that_is_killed_loses_and_doubles_nothing(
+    log: PredictionLog, tmp_path: Path, at: str
+) -> None:
+    for number in range(3):
+        answer(log, f"r{number}")
+        answer(log, f"r{number}", role="shadow", model_version="v2", features={})
+    log.feedback([("r0", 0, True)])
+    folder = tmp_path / "log"
+    before = read(folder).num_rows
+    script = (
+        "import os, signal, sys\nfrom datetime import datetime\nfrom pathlib import Path\n"
+        "import pyarrow.parquet as pq\nfrom machinery.serving.log_files import compact\n"
+        "calls = []\n"
+        f"owner = pq.ParquetWriter if {at!r} == 'write_table' else Path\n"
+        f"original = getattr(owner, {at!r})\n"
+        "def die(*args, **more):\n"
+        "    calls.append(1)\n"
+        f"    if len(calls) == (2 if {at!r} != 'unlink' else int(sys.argv[3])):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return original(*args, **more)\n"
+        f"setattr(owner, {at!r}, die)\n"
+        "compact(Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2]))\n"
+    )
+    arguments = [str(folder), TOMORROW.isoformat(), "4"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert list(folder.glob("*.jsonl"))
+    assert read(folder).num_rows == before
+    compact(folder, TOMORROW)
+    after = read(folder)
+    assert after.num_rows == before == 12
+    assert after["outcome"].null_count == 10
+    assert not [path for path in folder.rglob("*") if path.suffix in (".jsonl", ".part")]
+
+
+def test_a_torn_last_line_is_counted_and_named(
+    log: PredictionLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer(log)
+    (path,) = (tmp_path / "log").glob("*.jsonl")
+    path.write_bytes(path.read_bytes() + b'{"line":"answers","time":"2026')
+    assert read(tmp_path / "log").num_rows == 2
+    assert f"{path}: 1 lines cannot be read" in caplog.text
+    assert compact(tmp_path / "log", TOMORROW) == (2, 1, [path])
+    assert not path.exists()
+
+
+def test_a_file_with_a_damaged_line_is_kept(log: PredictionLog, tmp_path: Path) -> None:
+    answer(log)
+    answer(log, "s")
+    (path,) = (tmp_path / "log").glob("*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"r"', b'"r', 1))
+    assert compact(tmp_path / "log", TOMORROW).damaged == [path]
+    assert path.with_suffix(".damaged").exists()
+    assert read(tmp_path / "log")["request_id"].to_pylist() == ["s", "s"]
+
+
+def test_a_damaged_parquet_file_is_left_out_by_name(
+    log: PredictionLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer(log)
+    compact(tmp_path / "log", TOMORROW)
+    (path,) = (tmp_path / "log").rglob("*.parquet")
+    shutil.copy(path, path.with_name("another.0.parquet"))
+    path.write_bytes(b"PAR1")
+    assert read(tmp_path / "log").num_rows == 2
+    assert f"{path} is left out" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["moved away", "removed"])
+def test_a_folder_that_is_gone_is_made_again(log: PredictionLog, tmp_path: Path, how: str) -> None:
+    answer(log)
+    if how == "removed":
+        shutil.rmtree(tmp_path / "log")
+    else:
+        (tmp_path / "log").rename(tmp_path / "away")
+    answer(log, "s")
+    assert read(tmp_path / "log")["request_id"].to_pylist() == ["s", "s"]
+    if how == "moved away":
+        assert read(tmp_path / "away")["request_id"].to_pylist() == ["r", "r"]
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTE}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_loses_whole_lines_which_are_counted_and_reported(
+    tiny_disk: Path, contract: Contract, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = lost = 0
+
+    def count(more_written: int, more_lost: int) -> None:
+        nonlocal written, lost
+        written, lost = written + more_written, lost + more_lost
+
+    log = PredictionLog(tiny_disk / "log", contract, count)
+    (tiny_disk / "ballast").write_bytes(bytes(MEGABYTE * 9 // 10))
+    taken = [answer(log, f"r{number}", 50) for number in range(60)]
+    assert not all(taken)
+    assert any(taken)
+    assert "rows of the prediction log are lost: " in caplog.text
+    assert len(caplog.records) == 1  # not once for each request
+    (tiny_disk / "ballast").unlink()
+    assert answer(log, "again", 50)
+    log.close()
+    assert caplog.messages[-1] == f"{lost} rows of the prediction log were lost"
+    table = read(tiny_disk / "log")
+    assert table.num_rows == written == 50 * (sum(taken) + 1)
+    assert written + lost == 50 * 61
+
+
+def test_feedback_that_cannot_be_written_is_not_accepted(
+    tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "log").write_text("a file in its place")
+    log = PredictionLog(tmp_path / "log", contract, lambda *_: None)
+    assert not log.feedback([("r", 0, True)])
+    assert os.strerror(errno.EEXIST) in caplog.text
+
+
+def test_a_column_that_changes_its_type_is_named(log: PredictionLog, tmp_path: Path) -> None:
+    answer(log)
+    numbers = {"size": np.array(["a", "b"], object)}
+    answer(log, "s", model_version="v2", features=numbers)
+    with pytest.raises(UserError, match="a column changed its type"):
+        read(tmp_path / "log")
+
+
+def test_many_rows_are_compacted_in_batches(
+    log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_files, "BATCH_ROWS", 5)
+    for number in range(10):
+        answer(log, f"r{number}")
+    assert compact(tmp_path / "log", TOMORROW) == (20, 1, [])
+    (path,) = (tmp_path / "log").rglob("*.parquet")
+    assert pq.ParquetFile(path).num_row_groups > 1
+    assert read(tmp_path / "log").num_rows == 20
+
+
+def test_the_command_says_what_it_did(log: PredictionLog, tmp_path: Path) -> None:
+    answer(log)
+    (path,) = (tmp_path / "log").glob("*.jsonl")
+    path.rename(path.with_name("2026-01-01" + path.name[10:]))
+    done = CliRunner().invoke(app, ["log", "compact", str(tmp_path / "log")])
+    assert (done.exit_code, done.output) == (0, "2 rows in 1 Parquet files\n")
+
+
+def test_values_that_json_cannot_hold_are_null(tmp_path: Path, document: dict[str, Any]) -> None:
     document |= {"task": "regression", "target": "delay"}
-    contract = contracts.parse(document)
-    value = np.array([3.0], np.float32)
-    answers = Answers(value, low=value - 1, high=value + 1)
-    with Log(tmp_path, contract) as log:
-        log.answers(["one"], [1], raw_columns(), {}, answers, model_version="v1")
-        log.feedback("one", 0, 3.5)
-    (row,) = log_reader.read(tmp_path).to_pylist()
-    kept = [row[name] for name in ("prediction", "low", "high", "outcome")]
-    assert kept == [3.0, 2.0, 4.0, 3.5]
-
-
-def test_a_column_that_a_request_left_out_is_null(tmp_path: Path, contract: Contract) -> None:
-    raw = raw_columns()
-    del raw["size"], raw["at"]
-    with Log(tmp_path, contract) as log:
-        put(log, "whole")
-        log.answers(["less"], [1], raw, {}, answers_of(), model_version="v1")
-        log.answers(
-            ["less"], [1], raw, {"bulk": np.ones(1, np.float32)}, answers_of(), model_version="v1"
-        )
-    rows = log_reader.read(tmp_path).to_pylist()
-    found = [(row["request_id"], row["raw_at"] is None, row["feature_bulk"]) for row in rows]
-    assert found == [("whole", False, 2.5), ("less", True, None), ("less", True, 1.0)]
-
-
-def test_the_last_feedback_wins_and_goes_to_its_row_in_every_role(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "one", rows=2)
-        put(log, "one", rows=2, role="shadow", model_version="v2")
-        log.feedback("one", 1, True)
-        log.write()
-        log.feedback("one", 1, False)
-        log.feedback("nobody's", 0, True)
-    rows = log_reader.read(tmp_path).to_pylist()
-    found = {(row["role"], row["row"]): row["outcome"] for row in rows}
-    assert found == {
-        ("champion", 0): None,
-        ("champion", 1): False,
-        ("shadow", 0): None,
-        ("shadow", 1): False,
-    }
-
-
-def test_what_no_longer_fits_the_queue_is_dropped_and_counted_and_never_waits(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with Log(tmp_path, contract) as log:
-        accepted = [put(log, str(number), rows=40) for number in range(4)]
-        assert accepted == [True, True, False, False]
-        assert log.told() == (80, 0, 80, 0)
-        log.write()
-        assert put(log, "again", rows=40)
-    assert log.told() == (0, 120, 80, 0)
-    assert log_reader.read(tmp_path).num_rows == 120
-    assert not put(log, "too late")
-    assert log.told() == (0, 120, 81, 0)
-
-
-def test_rows_scored_together_are_numbered_by_request(tmp_path: Path, contract: Contract) -> None:
-    with Log(tmp_path, contract) as log:
-        assert put_together(log, {"one": 2, "two": 1, "three": 2})
-        put(log, "four")
-    rows = log_reader.read(tmp_path).to_pylist()
-    assert sorted((row["request_id"], row["row"], row["feature_bulk"]) for row in rows) == [
-        ("four", 0, 2.5),
-        ("one", 0, 0.0),
-        ("one", 1, 1.0),
-        ("three", 0, 3.0),
-        ("three", 1, 4.0),
-        ("two", 0, 2.0),
-    ]
-
-
-def test_requests_scored_together_that_do_not_fit_the_queue_are_dropped_together(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with Log(tmp_path, contract) as log:
-        assert put_together(log, {"one": 60, "two": 30})
-        assert not put_together(log, {"three": 5, "four": 6})
-        assert put_together(log, {"five": 4, "six": 6})
-    kept = log_reader.read(tmp_path)["request_id"].to_pylist()
-    assert {name: kept.count(name) for name in kept} == {"one": 60, "two": 30, "five": 4, "six": 6}
-    assert log.told() == (0, 100, 11, 0)
-
-
-def test_a_batch_that_cannot_be_kept_takes_no_other_with_it(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with Log(tmp_path, contract) as log:
-        assert put_together(log, {"good": 1})
-        assert not put_together(log, {"odd": 1, "its neighbour": 1}, odd=1, role="shadow")
-        assert put_together(log, {"fine": 2}, model_version="v2")
-    assert log.told() == (0, 3, 2, 0)
-    kept = log_reader.read(tmp_path)["request_id"].to_pylist()
-    assert kept == ["good", "fine", "fine"]
-
-
-def put_together(
-    log: PredictionLog, requests: dict[str, int], odd: int | None = None, **given: str
-) -> bool:
-    """Hand over requests of so many rows; the row `odd` has a text that is none."""
-    lengths = [*requests.values()]
-    rows = sum(lengths)
-    raw, features = raw_columns(rows), {"bulk": np.arange(rows, dtype=np.float32)}
-    if odd is not None:
-        raw["colour"][odd] = "\ud800"
-    given = {"model_version": "v1", **given}
-    return log.answers([*requests], lengths, raw, features, answers_of(rows), **given)
-
-
-def test_rows_wait_while_the_disk_is_full_and_are_written_once_it_is_not(
-    tmp_path: Path,
-    contract: Contract,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "kept")
-        log.seal()
-        log.write()
-        with monkeypatch.context() as patch:
-            patch.setattr(pq, "write_table", refuse_to_write)
-            put(log, "waiting")
-            log.seal()
-            log.write()
-            log.write()
-        assert log.told() == (1, 1, 0, 2)
-        assert caplog.text.count("No space left on device") == 1  # told once in a while
-        assert log_reader.read(tmp_path).num_rows == 1
-        log.write()
-        assert log.told() == (0, 2, 0, 2)
-    assert log_reader.read(tmp_path)["request_id"].to_pylist() == ["kept", "waiting"]
-    assert not [path for path in files_of(tmp_path) if path.name.startswith(".")]
-
-
-def test_what_the_journal_cannot_take_waits_in_memory_and_is_dropped_at_the_end(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Log(tmp_path, contract) as log:
-        with monkeypatch.context() as patch:
-            patch.setattr(log_journal.Journal, "append", refuse_to_write)
-            assert put(log, "waiting", rows=2)
-            assert put(log, "behind it", rows=98)
-            assert not put(log, "too many")
-            assert log.told() == (100, 0, 1, 2)
-        log.look()
-        assert sum(log._journal.rows()) == 100
-        log.write()
-        monkeypatch.setattr(log_journal.Journal, "append", refuse_to_write)
-        put(log, "lost", rows=3)
-    assert log.told() == (0, 100, 4, 4)
-    kept = log_reader.read(tmp_path)["request_id"].to_pylist()
-    assert kept == ["waiting"] * 2 + ["behind it"] * 98
-
-
-def test_a_record_that_fits_no_table_takes_no_other_with_it(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "good")
-        assert not put(log, "odd", features={"bulk": np.zeros(9, np.float32)})
-        put(log, "fine")
-        assert log.feedback("good", 0, "not a boolean")
-        log.feedback("fine", 0, True)
-    assert log.told() == (0, 3, 2, 0)
-    rows = log_reader.read(tmp_path).to_pylist()
-    assert [(row["request_id"], row["outcome"]) for row in rows] == [("good", None), ("fine", True)]
-
-
-def test_where_nothing_fits_a_table_there_is_no_file(tmp_path: Path, contract: Contract) -> None:
-    with Log(tmp_path, contract) as log:
-        log.feedback("one", 0, "not a boolean")
-    assert log.told() == (0, 0, 1, 0)
-    assert files_of(tmp_path) == []
-
-
-def test_a_file_grows_until_its_size_and_then_another_begins(
-    tmp_path: Path, contract: Contract
-) -> None:
-    for name, limits in (("one", SMALL), ("many", SMALL._replace(file_bytes=1))):
-        with Log(tmp_path / name, contract, limits) as log:
-            for number in range(3):
-                put(log, str(number))
-                log.write()
-                assert log_reader.read(tmp_path / name).num_rows == number + 1
-            assert log.told() == (0, 3, 0, 0)
-        ids = log_reader.read(tmp_path / name)["request_id"].to_pylist()
-        assert ids == ["0", "1", "2"]
-    assert len(files_of(tmp_path / "one")) == 1
-    assert len(files_of(tmp_path / "many")) == 3
-
-
-def test_a_file_ends_at_half_of_the_rows_that_may_wait(tmp_path: Path, contract: Contract) -> None:
-    with Log(tmp_path, contract, SMALL._replace(queue_rows=4)) as log:
-        for number in range(3):
-            put(log, str(number), rows=2)
-            log.write()
-    assert len(files_of(tmp_path)) == 3
-    assert log_reader.read(tmp_path).num_rows == 6
-
-
-def test_a_file_that_would_hold_nothing_new_is_not_written_again(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "one")
-        log.write()
-        with monkeypatch.context() as patch:
-            patch.setattr(log_writer, "read", refuse_to_write)
-            log.write()
-        monkeypatch.setattr(pq, "write_table", refuse_to_write)
-        log.seal()
-        log.write()
-    assert log.told() == (0, 1, 0, 0)
-
-
-def test_a_file_that_could_not_be_written_is_written_the_next_time(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "one")
-        with monkeypatch.context() as patch:
-            patch.setattr(pq, "write_table", refuse_to_write)
-            log.write()
-        assert log.told() == (0, 0, 0, 1)
-        log.write()
-        assert log.told() == (0, 1, 0, 1)
-
-
-def test_each_row_stands_under_its_day(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Log(tmp_path, contract) as log:
-        for day in range(3):
-            monkeypatch.setattr(time, "time_ns", lambda day=day: NOON + day * DAY)
-            put(log, f"day {day}")
-        log.feedback("day 0", 0, True)
-    places = [(path.parent.name, path.stem[16:]) for path in files_of(tmp_path / "answers")]
-    days = ("day=2013-07-01", "day=2013-07-02", "day=2013-07-03")
-    assert places == [(day, f"00000{at}-00") for at, day in enumerate(days, 1)]
-    (row,) = log_reader.read(tmp_path, ["2013-07-01"]).to_pylist()
-    assert (row["request_id"], row["outcome"]) == ("day 0", True)
-
-
-def test_models_with_other_features_are_read_into_one_table(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "old")
-        put(log, "new", model_version="v2", features={"hue": np.array(["red"], dtype=object)})
-    rows = log_reader.read(tmp_path).to_pylist()
-    assert [(row["feature_bulk"], row["feature_hue"]) for row in rows] == [
-        (2.5, None),
-        (None, "red"),
-    ]
-
-
-def test_a_feature_that_changed_its_type_is_told(tmp_path: Path, contract: Contract) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "old")
-        put(log, "new", model_version="v2", features={"bulk": np.array(["much"], dtype=object)})
-    with pytest.raises(UserError, match="changed its type"):
-        log_reader.read(tmp_path)
-
-
-def test_files_that_cannot_be_read_and_parts_are_left_out(
-    tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
-) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "one")
-    (written,) = files_of(tmp_path)
-    half = written.read_bytes()[:100]
-    written.with_name("broken.parquet").write_bytes(half)
-    written.with_name(".unfinished.parquet.part").write_bytes(half)
-    written.with_name(".hidden.parquet").write_bytes(written.read_bytes())
-    assert log_reader.read(tmp_path).num_rows == 1
-    (said,) = caplog.messages
-    assert "broken.parquet is left out" in said
-
-
-def test_half_a_file_of_a_killed_writer_is_replaced(tmp_path: Path, contract: Contract) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "one")
-        log.write()
-        (path,) = files_of(tmp_path / "answers")
-        part = path.rename(path.with_name(f".{path.name}.part"))
-    assert files_of(tmp_path) == [path]
-    assert not part.exists()
-
-
-@pytest.mark.parametrize("left", [0, 100])
-def test_a_broken_file_is_written_anew(tmp_path: Path, contract: Contract, left: int) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "one")
-        log.write()
-        (path,) = files_of(tmp_path / "answers")
-        path.write_bytes(path.read_bytes()[:left])
-    assert log_reader.read(tmp_path).num_rows == 1
-    assert log.told()[2:] == (0, 0)
-
-
-def test_a_folder_without_answers_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no answers of 2013-07-01"):
-        log_reader.read(tmp_path, ["2013-07-01"])
-
-
-def test_texts_of_any_width_and_numbers_stand_in_one_table(
-    tmp_path: Path, contract: Contract
-) -> None:
-    with Log(tmp_path, contract) as log:
-        for hue in ("red", "ultramarine"):
-            features = {"hue": np.array([hue]), "bulk": np.ones(1, np.float32)}
-            put(log, hue, features=features)
-    (path,) = files_of(tmp_path)
-    assert pq.read_table(path)["feature_hue"].to_pylist() == ["red", "ultramarine"]
-
-
-def test_a_feature_that_is_a_number_now_and_a_text_then_fails_no_request(
-    tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
-) -> None:
-    with Log(tmp_path, contract) as log:
-        assert put(log, "number")
-        assert not put(log, "text", rows=3, features={"bulk": np.array(["big"] * 3, dtype=object)})
-        assert put(log, "again")
-    assert log.told() == (0, 2, 3, 0)
-    assert "3 rows are lost" in caplog.text
-
-
-def test_only_texts_that_come_again_have_a_dictionary(tmp_path: Path, contract: Contract) -> None:
-    with Log(tmp_path, contract) as log:
-        put(log, "one", rows=50)
-    (path,) = files_of(tmp_path)
-    group = pq.ParquetFile(path).metadata.row_group(0)
-    columns = {group.column(at).path_in_schema: group.column(at) for at in range(group.num_columns)}
-    having = {name for name, each in columns.items() if each.has_dictionary_page}
-    assert having == {"role", "model_version", "raw_id", "raw_colour", "prediction"}
+    log = PredictionLog(tmp_path / "log", contracts.parse(document), lambda *_: None)
+    answers = Answers(np.array([np.inf]), low=np.array([-np.inf]), high=np.array([1.0]))
+    assert answer(log, rows=1, answers=answers)
+    (row,) = read(tmp_path / "log").to_pylist()
+    assert np.isnan([row["prediction"], row["low"]]).all()
+    assert row["high"] == 1

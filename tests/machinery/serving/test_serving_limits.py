@@ -1,25 +1,24 @@
-"""Limits of time and number, which a well-behaved client never meets: spoken in plain ASGI."""
+"""Limits that a well-behaved client never meets, spoken in plain ASGI and over uvicorn."""
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvicorn
 from machinery.serving.app import Service, application
-from machinery.serving.connection import connection
-from machinery.serving.gate import Gate
-from uvicorn import Config
-from uvicorn.server import ServerState
+from starlette.applications import Starlette
 
 Services = Callable[..., Service]
 Row = Callable[..., dict[str, Any]]
+HEAD = b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
 
 
 class Request:
     """A request whose body comes when the test says so."""
 
-    def __init__(self, app: Gate, rows: Any) -> None:
+    def __init__(self, app: Starlette, rows: Any) -> None:
         self.app, self.body = app, json.dumps(rows).encode()
         self.may_come, self.sent = asyncio.Event(), []  # type: ignore[var-annotated]
 
@@ -33,6 +32,7 @@ class Request:
     async def run(self) -> int:
         headers = [(b"content-type", b"application/json")]
         scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
+        scope |= {"query_string": b"", "root_path": ""}
         await self.app(scope, self.receive, self.send)
         return int(self.sent[0]["status"]) if self.sent else 0
 
@@ -64,35 +64,6 @@ def test_a_body_that_does_not_come_is_not_waited_for(service: Services, row: Row
     assert (status, error.startswith("The body did not arrive within 0.05 seconds")) == (408, True)
 
 
-@pytest.mark.parametrize(("spare", "wanted"), [(0, b"200"), (-1, b"413")])
-@pytest.mark.parametrize("size", [500, 20_000])
-def test_a_body_in_chunks_may_be_as_large_as_any(
-    service: Services, row: Row, spare: int, wanted: bytes, size: int
-) -> None:
-    body = json.dumps([row()] * 1000).encode()
-    parts = [body[at : at + size] for at in range(0, len(body), size)]
-    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
-    head = [b"POST /predict HTTP/1.1", b"Host: here", b"Content-Type: application/json"]
-    head += [b"Transfer-Encoding: chunked", b"", b""]
-
-    async def status() -> bytes:
-        gate = application(service(max_body_bytes=len(body) + spare))
-        config = Config(gate, interface="asgi3", lifespan="off", log_config=None, ws="none")
-        made = connection(gate, 60)
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
-        async with server:
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-            for each in (b"\r\n".join(head), *chunks, b"0\r\n\r\n"):
-                writer.write(each)
-                await asyncio.sleep(0.001)  # so that it is taken in parts
-            line = await reader.readline()
-            writer.close()
-            return line.split()[1]
-
-    assert asyncio.run(status()) == wanted
-
-
 def test_a_client_that_hangs_up_leaves_nothing_behind(service: Services, row: Row) -> None:
     async def gone() -> tuple[int, int]:
         app = application(service(max_concurrency=1))
@@ -110,88 +81,6 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(service: Services, row: Ro
     assert asyncio.run(gone()) == (0, 200)
 
 
-def test_requests_of_one_moment_are_scored_together_and_answered_apart(
-    service: Services, row: Row
-) -> None:
-    async def many() -> list[float]:
-        requests = [Request(app, row(weight=weight)) for weight in (0, 15, 30)]
-        for request in requests:
-            request.may_come.set()
-        await asyncio.gather(*(request.run() for request in requests))
-        bodies = [json.loads(request.sent[1]["body"]) for request in requests]
-        return [body["predictions"][0]["probability"]["true"] for body in bodies]
-
-    running = service()
-    app = application(running)
-    calls: list[int] = []
-    model = running.champion.model
-    assert model is not None
-    score = model.scorer.score
-
-    def counted(features: Any) -> Any:
-        calls.append(len(features["mass"]))
-        return score(features)
-
-    model.scorer.score = counted  # type: ignore[method-assign]
-    light, middle, heavy = asyncio.run(many())
-    assert light < middle < heavy
-    assert calls == [3]
-
-
-def test_requests_that_each_look_of_the_loop_finds_are_scored_together(
-    service: Services, row: Row
-) -> None:
-    running = service()
-    app = application(running)
-    sizes: list[int] = []
-    running.batcher._count = lambda _, answers: sizes.append(len(answers.prediction))
-
-    async def one_after_the_other() -> list[int]:
-        requests = [Request(app, row()) for _ in range(4)]
-        running = [asyncio.create_task(request.run()) for request in requests]
-        await asyncio.sleep(0)
-        for request in requests[:3]:
-            request.may_come.set()
-            await asyncio.sleep(0)
-        await asyncio.wait(running, return_when="FIRST_COMPLETED")
-        requests[3].may_come.set()  # not waited for
-        return await asyncio.gather(*running)
-
-    assert asyncio.run(one_after_the_other()) == [200] * 4
-    assert sizes == [3, 1]
-
-
-def test_many_rows_are_scored_in_turns_between_which_others_are_answered(
-    service: Services, row: Row
-) -> None:
-    running = service()
-    app = application(running)
-    order: list[str] = []
-    count = running.batcher._count
-
-    def counted(model: Any, answers: Any) -> None:
-        order.append(f"{len(answers.prediction)} rows")
-        count(model, answers)
-
-    running.batcher._count = counted
-
-    async def all_at_once() -> list[int]:
-        requests = [Request(app, [row()] * size) for size in (600, 300, 200, 1000, 1)]
-        for request in requests:
-            request.may_come.set()
-
-        async def health() -> None:
-            while not order:
-                await asyncio.sleep(0)
-            order.append("another")
-
-        statuses = (request.run() for request in requests)
-        return (await asyncio.gather(health(), *statuses))[1:]
-
-    assert asyncio.run(all_at_once()) == [200] * 5
-    assert order == ["900 rows", "another", "200 rows", "1000 rows", "1 rows"]
-
-
 def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
     service: Services, row: Row
 ) -> None:
@@ -204,17 +93,96 @@ def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
 
     running = service()
     app = application(running)
-    model = running.champion.model
-    assert model is not None
-    features = model.scorer.features
+    scorer = running.champion.model.scorer
+    features = scorer.features
 
     def fragile(columns: Any) -> Any:
         if "poison" in columns["town"].tolist():
             raise RuntimeError("a feature that fails")
         return features(columns)
 
-    model.scorer.features = fragile  # type: ignore[method-assign]
+    scorer.features = fragile  # type: ignore[method-assign]
     statuses, problem = asyncio.run(two())
     assert statuses == [200, 500]
     assert problem["error"].startswith("The service failed on this request")
     assert "RuntimeError" not in problem["error"]
+
+
+def over_uvicorn(app: Starlette, talk: Callable[[int], Awaitable[Any]]) -> Any:
+    """Serve the application on a free port while a client talks to it."""
+
+    async def serve() -> Any:
+        config = uvicorn.Config(app, port=0, log_config=None, ws="none", access_log=False)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        heard = await talk(server.servers[0].sockets[0].getsockname()[1])
+        server.should_exit = True
+        await running
+        return heard
+
+    return asyncio.run(serve())
+
+
+@pytest.mark.parametrize(("spare", "wanted"), [(0, b"200"), (-1, b"413")])
+@pytest.mark.parametrize("size", [500, 20_000])
+def test_a_body_in_chunks_has_the_same_limit(
+    service: Services, row: Row, spare: int, wanted: bytes, size: int
+) -> None:
+    body = json.dumps([row()] * 1000).encode()
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
+
+    async def status(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for each in (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunks, b"0\r\n\r\n"):
+            writer.write(each)
+            await asyncio.sleep(0.001)  # so that it is taken in parts
+        line = await reader.readline()
+        writer.close()
+        return line.split()[1]
+
+    assert over_uvicorn(application(service(max_body_bytes=len(body) + spare)), status) == wanted
+
+
+def post(row: Any) -> bytes:
+    body = json.dumps(row).encode()
+    return HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_pipelined_requests_are_answered_in_their_order(service: Services, row: Row) -> None:
+    async def talk(port: int) -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        bad = post(row(colour="green"))
+        writer.write((post(row()) + bad) * 20)
+        statuses = []
+        for _ in range(40):
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+            statuses.append(head.split()[1])
+        writer.close()
+        return statuses
+
+    assert over_uvicorn(application(service()), talk) == [b"200", b"422"] * 20
+
+
+def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceback(
+    service: Services, row: Row, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def talk(port: int) -> bytes:
+        for _ in range(3):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(post([row()] * 100) * 50)
+            await asyncio.sleep(0.02)
+            writer.transport.abort()
+        await asyncio.sleep(0.3)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(row()))
+        line = await reader.readline()
+        writer.close()
+        return line.split()[1]
+
+    assert over_uvicorn(application(service()), talk) == b"200"
+    assert not [record for record in caplog.records if record.exc_info or record.levelno > 30]
+    assert "Traceback" not in caplog.text

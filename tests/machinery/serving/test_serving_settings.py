@@ -1,22 +1,25 @@
 """Settings: each from the environment and from .env, all listed in .env.example."""
 
-import socket
+import json
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from machinery.pipeline.files import UserError
-from machinery.serving.settings import PREFIX, Settings, load
-
-from machinery.serving import server
+from machinery.serving import settings as settings_module
+from machinery.serving.settings import Settings
+from machinery.serving.telemetry import set_up_logs
+from shop.project import Shop
 
 Serve = Callable[..., Any]
 Row = Callable[..., dict[str, Any]]
 KEY = "a-key-of-16-signs"
 SHORT = "short"
-EXAMPLE = Path(".env.example").resolve()
+PREFIX = "SHOP_"
+EXAMPLE = Path(__file__).parents[3] / "{{cookiecutter.project_slug}}/.env.example"
 VALUES: dict[str, tuple[str, Any]] = {
     "host": ("::1", "::1"),
     "port": ("0", 0),
@@ -33,12 +36,13 @@ VALUES: dict[str, tuple[str, Any]] = {
     "timeout_seconds": ("1.5", 1.5),
     "grace_seconds": ("2.5", 2.5),
     "prediction_log": ("", None),
-    "log_queue_rows": ("8", 8),
-    "log_flush_seconds": ("0.25", 0.25),
-    "log_file_bytes": ("9", 9),
     "access_log": ("false", False),
     "demo": ("true", True),
 }
+
+
+def load(**given: Any) -> Settings:
+    return settings_module.load(Shop(), **given)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +58,7 @@ def test_each_setting_comes_from_the_environment_or_a_file(
 ) -> None:
     text, value = VALUES[name]
     Path(".env").write_text(f"{PREFIX}{name.upper()}={text}\n{PREFIX}API_KEYS={KEY}\n")
-    assert getattr(load(), name) == value != getattr(Settings(_env_file=None), name)
+    assert getattr(load(), name) == value != getattr(Settings(_env_file=None, _env_prefix=PREFIX), name)
     Path(".env").unlink()
     monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
     monkeypatch.setenv(PREFIX + name.upper(), text)
@@ -65,40 +69,32 @@ def test_every_setting_is_tested() -> None:
     assert {*VALUES, "api_keys"} == Settings.model_fields.keys()
 
 
-def test_a_model_takes_the_threads_that_are_set(serve: Serve) -> None:
-    model = serve(threads=2).service.champion.model.scorer.model
-    assert model._session.get_session_options().intra_op_num_threads == 2
-
-
-def test_requests_under_way_have_the_grace_that_is_set(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    configured: list[uvicorn.Config] = []
-    monkeypatch.setattr(uvicorn.Server, "run", lambda self, _: configured.append(self.config))
-    monkeypatch.setattr(server, "SIGNALS", set())
-    plain = {"model_folder": shop, "prediction_log": None, "demo": True}
-    with socket.socket() as listening:
-        server.work(Settings(grace_seconds=2.5, **plain), listening)
-    assert configured[0].timeout_graceful_shutdown == 3
-
-
 @pytest.mark.parametrize("wanted", [True, False])
 def test_requests_have_a_line_in_the_log_unless_told_otherwise(
-    serve: Serve, capfd: pytest.CaptureFixture[str], wanted: bool
+    serve: Serve, capsys: pytest.CaptureFixture[str], wanted: bool
 ) -> None:
+    set_up_logs()
     serve(access_log=wanted).get("/health", headers={"x-request-id": "mine"})
-    assert ("mine" in capfd.readouterr().out) is wanted
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    mine = [line for line in lines if line.get("request_id") == "mine"]
+    assert [(line["event"], line["path"], line["status"]) for line in mine] == [
+        ("request", "/health", 200)
+    ] * wanted
 
 
-@pytest.mark.parametrize(("size", "files"), [(1, 2), (4_000_000, 1)])
-def test_a_file_of_the_log_that_is_large_enough_is_followed_by_another(
-    serve: Serve, row: Row, tmp_path: Path, size: int, files: int
+def test_lines_that_standard_output_does_not_take_are_reported_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = serve(prediction_log=tmp_path / "log", log_file_bytes=size)
-    for _ in range(2):
-        client.post("/predict", json=row())
-    client.close()
-    assert len(list((tmp_path / "log").rglob("*.parquet"))) == files
+    set_up_logs()
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        monkeypatch.setattr(logging.getLogger().handlers[0], "stream", full)
+        for _ in range(3):
+            logging.getLogger("machinery").info("a line")
+        with suppress(OSError):
+            full.close()
+    assert capsys.readouterr().err == (
+        "Lines of the log are lost: [Errno 28] No space left on device\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["MAX_ROW", "MAXROWS", "API_KEY", "PROT", "max_row"])
@@ -111,7 +107,7 @@ def test_a_setting_that_is_spelt_wrong_is_refused_by_its_name(
     else:
         monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
         monkeypatch.setenv(PREFIX + name, "1")
-    with pytest.raises(UserError, match=f"{name.upper()} is no setting; did you mean"):
+    with pytest.raises(UserError, match=f"{name.upper()} is not a setting; did you mean"):
         load()
 
 
@@ -141,6 +137,8 @@ def test_several_keys_serve_at_once_and_are_never_shown(monkeypatch: pytest.Monk
     [
         ({}, "API_KEYS is not set"),
         ({"API_KEYS": " ,"}, "API_KEYS is not set"),
+        ({"API_KEYS": f"{KEY}\n{KEY}"}, "a key is of printable ASCII characters"),
+        ({"API_KEYS": f"{KEY}\x7f"}, "a key is of printable ASCII characters"),
         ({"API_KEYS": SHORT}, "each key needs 16 characters or more"),
         ({"API_KEYS": KEY, "PORT": "http"}, "PORT is 'http'"),
         ({"API_KEYS": KEY, "WORKERS": "0"}, "WORKERS is '0'"),
@@ -158,8 +156,11 @@ def test_a_wrong_setting_is_named_and_no_key_means_no_service(
 
 
 def test_the_example_lists_every_setting_with_its_default() -> None:
+    before = "# {{ cookiecutter.project_slug.upper() }}_"
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    listed = dict(line[2:].split("=", 1) for line in lines if line.startswith(f"# {PREFIX}"))
-    assert listed.keys() == {PREFIX + name.upper() for name in Settings.model_fields}
-    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in listed.items()))
-    assert Settings() == Settings(_env_file=None)
+    listed = dict(
+        line.removeprefix(before).split("=", 1) for line in lines if line.startswith(before)
+    )
+    assert listed.keys() == {name.upper() for name in Settings.model_fields}
+    Path(".env").write_text("".join(f"{PREFIX}{name}={text}\n" for name, text in listed.items()))
+    assert Settings(_env_prefix=PREFIX) == Settings(_env_file=None, _env_prefix=PREFIX)

@@ -14,6 +14,13 @@ def command() -> None:
     run(project)
 
 
+def service() -> Any:
+    """Make the service as an ASGI application, for the workers of uvicorn."""
+    from machinery.serving.server import worker
+
+    return worker(project)
+
+
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer an event of AWS Lambda."""
     from machinery.serving.aws_lambda import answer

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from . import ci, delivery, lineage, look, predict, report, serve, versions
+from . import ci, delivery, lineage, log, look, predict, report, serve, versions
 from machinery.pipeline.files import UserError
 from machinery.pipeline.project import Project
 
@@ -29,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for module in (look, predict, report, serve, versions, lineage, ci, delivery):
+for module in (look, predict, report, serve, log, versions, lineage, ci, delivery):
     app.add_typer(module.app)
 
 

@@ -9,7 +9,7 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog="Example: serve --demo --port 8000, then open http://127.0.0.1:8000/openapi.json"
+    epilog="Example: serve --demo --port 8000, then open http://127.0.0.1:8000/docs"
 )
 def serve(
     ctx: typer.Context,
@@ -21,8 +21,9 @@ def serve(
     ] = False,
 ) -> None:
     """Answer requests with the model of this folder, until Ctrl-C. Settings: see .env.example."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a thread that a fork would lose
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports home otherwise
     from machinery.serving import server, settings
 
-    found = settings.load(ctx.obj, host=host, port=port, workers=workers, demo=demo or None)
-    server.serve(ctx.obj, found)
+    options = {"host": host, "port": port, "workers": workers, "demo": demo or None}
+    given = {name: value for name, value in options.items() if value is not None}
+    server.serve(ctx.obj, settings.load(ctx.obj, **given), given)

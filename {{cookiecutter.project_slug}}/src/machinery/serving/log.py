@@ -1,210 +1,190 @@
-"""log: answers and outcomes in, Parquet files by day out; no request waits for them (Rule 29).
+"""log: answers and outcomes in; one line of JSON for each request, appended to a file, out.
 
-A request hands its arrays over, which takes microseconds: they are appended to a journal before
-anybody is answered, and so outlive the process, kill -9 included (log_journal). Another process
-makes files of the journal (log_process, log_writer): `answers/day=2013-07-01/….parquet` and
-`feedback/day=2013-07-03/….parquet` below the folder, each row on the day (UTC) that it was handed
-over. Several processes may log to one folder.
+A worker appends each line with one `write` before it answers, so an answer that was given stands in
+the log even after `kill -9`. Each process has a file a day (UTC) of its own, such as
+`2026-11-28-4711-9f86d081.jsonl`, and several processes may log to one folder. `log compact` makes
+Parquet of the files of past days; log_files.read reads both.
 
-The journal is the queue. While the disk is full, rows wait in memory; those that find the queue
-full are dropped, and counted. A journal that cannot be written is counted and told, and fails no
-request.
+A file begins with the types of the contract's columns, and names the features of a model before the
+first answer of it, so it can be read without the project that wrote it.
 """
 
-import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+import logging
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
+import msgspec
 import numpy as np
 
-from machinery.pipeline.model.answers import Answers
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import first_line
-from .log_complaints import Complaints
-from .log_journal import Journal
-from .log_process import LogProcess
-from .log_records import Answered, ENCODER, Layout, Outcome, layout, pack, schema
+from machinery.pipeline.model.answers import Answers
 
-FILE_ROWS = 10_000
+REPORT_SECONDS = 60.0  # between two reports of lost lines
+LOGGER = logging.getLogger(__name__)
 
-
-class Limits(NamedTuple):
-    """How much may wait, when it is written, and when a file is large enough for the next one.
-
-    `file_bytes` are the journal's, several times those of the file that is made of them.
-    """
-
-    queue_rows: int = 100_000
-    flush_seconds: float = 5.0
-    file_bytes: int = 4_000_000
+Columns = Mapping[str, Sequence[Any]]
 
 
-class Counters(NamedTuple):
-    """How many rows wait now, how many were dropped, and how often a write or the writer failed."""
+class Types(msgspec.Struct, tag="types", tag_field="line"):
+    """The contract's part: raw columns and the target by type, and the names of the classes."""
 
-    queued_rows: int
-    dropped_rows: int
-    write_errors: int
+    raw: dict[str, str]
+    target: str
+    classes: list[str]
+
+
+class ModelLine(msgspec.Struct, tag="model", tag_field="line"):
+    """The features of a model, `number` or `string` each."""
+
+    model_version: str
+    features: dict[str, str]
+
+
+class Answered(msgspec.Struct, tag="answers", tag_field="line", gc=False):
+    """The rows of a request and their answers, by column; `answers` has the arrays of Answers."""
+
+    time: datetime
+    request_id: str
+    role: str
+    model_version: str
+    raw: Any
+    features: Any
+    answers: Any
+
+
+class Outcome(msgspec.Struct, tag="outcome", tag_field="line", gc=False):
+    """The true outcome of one row."""
+
+    time: datetime
+    request_id: str
+    row: int
+    outcome: Any
+
+
+Line = Types | ModelLine | Answered | Outcome
+ENCODER = msgspec.json.Encoder()
 
 
 class PredictionLog:
-    """The log of one process; `close` it to write what still waits."""
+    """The log of one process.
+
+    Lines that cannot be written are lost: they are counted by `count(rows written, rows lost)`, and
+    reported at once, at most every minute, and by `close`. No request fails for them.
+    """
 
     def __init__(
-        self,
-        folder: Path,
-        contract: Contract,
-        limits: Limits | None = None,
-        *,
-        writes: bool = True,
+        self, folder: Path, contract: Contract, count: Callable[[int, int], object]
     ) -> None:
-        """Start the process that writes the files, if it `writes`; else recover() will."""
-        self._limits = limits or Limits()
-        rows = max(1, min(FILE_ROWS, self._limits.queue_rows // 2))
-        self._journal = Journal(folder, schema(contract), rows, self._limits.file_bytes)
-        self._layouts: dict[Any, tuple[int, Layout]] = {}
-        self._unkept: deque[tuple[bytes, int, int]] = deque()  # what the disk did not take yet
-        self._queued = 0  # rows at most, since it was last looked at
-        self._dropped = self._errors = 0
-        self._closed = False
-        self._complaints = Complaints()
-        self._process: LogProcess | None = None
-        if writes:
-            self._process = LogProcess(folder, self._journal.token, self._limits.flush_seconds)
+        self._folder, self._count = folder, count
+        columns = contract.columns
+        raw = {name: columns[name].type for name in contract.known_before()}
+        self._types = Types(raw, columns[contract.target].type, contract.class_names)
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._descriptor, self._path, self._size, self._inode = -1, Path(), 0, 0
+        self._models: set[str] = set()  # named in this file
+        self._lost = self._reported = 0
+        self._report_at = 0.0
 
     def answers(
         self,
-        request_ids: Sequence[str],
-        lengths: Sequence[int],
-        raw: Mapping[str, np.ndarray],
+        request_id: str,
+        raw: Columns,
         features: Mapping[str, np.ndarray],
         answers: Answers,
         *,
         model_version: str,
         role: str = "champion",
     ) -> bool:
-        """Hand over the rows of requests that were scored together; False when they were dropped.
+        """Append the rows of a request; False when they are lost.
 
         Args:
-            request_ids: of the requests; the rows of each are numbered from 0.
-            lengths: how many rows each request has, one or more.
-            raw: columns of the contract, typed as the features take them; one may be left out.
-            features: the model's features, float32 or texts.
+            request_id: of the request; its rows are numbered from 0.
+            raw: the contract's columns as plain values, None where missing.
+            features: the model's features, float32 or strings.
             answers: what the scorer answered.
             model_version: of the model that answered.
             role: champion or shadow.
         """
-        now, rows = time.time_ns(), len(answers.prediction)
-        if not self._has_room(rows):
-            return False
-        try:
-            which = (role, model_version, *raw, None, *features)
-            if which not in self._layouts:
-                found = layout(role, model_version, raw, features, answers)
-                self._layouts[which] = self._journal.layout(found), found
-            number, known = self._layouts[which]
-            parts = pack(known, raw, features, answers)
-            record = ENCODER.encode(Answered(number, now, request_ids, lengths, parts))
-        except Exception as error:  # of a feature that is a number now and a text then
-            self._drop(rows, f"{rows} rows are lost: {first_line(error)}")
-            return False
-        self._put(record, rows, now)
-        return True
+        now = datetime.now(UTC)
+        arrays = {name: part.tolist() for name, part in vars(answers).items() if part is not None}
+        lists = {name: values.tolist() for name, values in features.items()}
+        line = Answered(now, request_id, role, model_version, raw, lists, arrays)
+        kinds = {
+            name: "number" if values.dtype.kind == "f" else "string"
+            for name, values in features.items()
+        }
+        return self._append([line], now, len(answers.prediction), ModelLine(model_version, kinds))
 
-    def feedback(self, request_id: str, row: int, outcome: Any) -> bool:
-        """Hand over the true outcome of a row, typed as the target; False when it was dropped."""
-        if not self._has_room(1):
-            return False
-        now = time.time_ns()
-        self._put(ENCODER.encode(Outcome(now, request_id, row, outcome)), 1, now)
-        return True
+    def feedback(self, outcomes: Sequence[tuple[str, int, Any]]) -> bool:
+        """Append true outcomes (request_id, row, outcome); False when they are lost."""
+        now = datetime.now(UTC)
+        return self._append([Outcome(now, *each) for each in outcomes], now, len(outcomes))
 
-    def counters(self) -> Counters:
-        """What became of the rows so far."""
-        waiting, _ = self._journal.rows()
-        failures = self._process.failures if self._process else 0
-        return Counters(waiting + self._unkept_rows(), self._dropped, self._errors + failures)
+    def close(self) -> None:
+        """Report what was lost, and close the file."""
+        if self._lost:
+            LOGGER.error("%d rows of the prediction log were lost", self._lost)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
-    def look(self) -> None:
-        """Try once more what failed: to write, and to have a writer; not after the end."""
-        if self._closed:
-            return
-        self._keep()
-        if self._process is not None:
-            self._process.look()
+    def write(self, data: bytes) -> None:
+        """Append whole lines to the file of this process, or nothing.
 
-    def seal(self) -> None:
-        """Have what waits written now."""
-        self._journal.seal()
-        self._wake()
-
-    def close(self, timeout: float = 10.0) -> None:
-        """Have what waits written, and wait for that so many seconds.
-
-        What is not written by then stays in the journal.
+        Raises:
+            OSError: when they cannot be written, as on a full disk.
         """
-        if self._closed:
-            return
-        self._closed = True
-        self._keep()
-        if lost := self._unkept_rows():
-            self._unkept.clear()
-            self._drop(lost, f"{lost} rows could not be written before the end")
-        self._journal.close()
-        if self._process is not None:
-            self._process.close(timeout)
+        written = os.write(self._descriptor, data)
+        if written < len(data):  # the disk is full: take the beginning of the line away again
+            os.ftruncate(self._descriptor, self._size)
+            raise OSError(f"no space left for {self._path}")
+        self._size += written
 
-    def __enter__(self) -> Self:
-        return self
+    def open(self, day: str) -> None:
+        """Open the file of the day, unless it is open and still lies where it was made."""
+        path = self._folder / f"{day}-{self._name}.jsonl"
+        if path == self._path and self._descriptor >= 0:
+            try:
+                if os.stat(path).st_ino == self._inode:
+                    return
+            except FileNotFoundError:
+                pass  # somebody moved it, or its folder, away
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        found = os.fstat(self._descriptor)
+        self._path, self._size, self._inode = path, found.st_size, found.st_ino
+        self._models.clear()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _has_room(self, rows: int) -> bool:
-        if self._closed:
-            self._drop(rows, "rows came after the end")
+    def _append(
+        self, lines: list[Any], now: datetime, rows: int, model: ModelLine | None = None
+    ) -> bool:
+        try:
+            self.open(now.date().isoformat())
+            if model is not None and model.model_version not in self._models:
+                lines.insert(0, model)
+            if self._size == 0:
+                lines.insert(0, self._types)
+            self.write(ENCODER.encode_lines(lines))
+        except (OSError, TypeError, msgspec.MsgspecError) as error:
+            self._lose(rows, first_line(error), now.timestamp())
             return False
-        if self._queued + rows > self._limits.queue_rows and (
-            self._look() + rows > self._limits.queue_rows
-        ):
-            self._drop(rows, f"{self._dropped + rows} rows were dropped so far: the queue is full")
-            self._wake()
-            return False
+        if model is not None:
+            self._models.add(model.model_version)
+        self._count(rows, 0)
         return True
 
-    def _look(self) -> int:
-        self._queued = sum(self._journal.rows()) + self._unkept_rows()
-        return self._queued
-
-    def _unkept_rows(self) -> int:
-        return sum(rows for _, rows, _ in self._unkept)
-
-    def _put(self, record: bytes, rows: int, time: int) -> None:
-        self._queued += rows
-        self._unkept.append((record, rows, time))
-        self._keep()
-
-    def _keep(self) -> None:
-        """Append what the journal does not hold yet, whatever comes of it."""
-        sealed = False
-        try:
-            while self._unkept:
-                sealed |= self._journal.append(*self._unkept[0])
-                self._unkept.popleft()
-        except OSError as error:
-            self._errors += 1
-            self._complaints.tell(
-                f"kill -9 would lose rows, the journal fails: {first_line(error)}"
-            )
-        if sealed:
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._process is not None:
-            self._process.wake()
-
-    def _drop(self, rows: int, why: str) -> None:
-        self._dropped += rows
-        self._complaints.tell(why)
+    def _lose(self, rows: int, reason: str, now: float) -> None:
+        self._lost += rows
+        self._count(0, rows)
+        if now >= self._report_at:
+            self._report_at = now + REPORT_SECONDS
+            new, self._reported = self._lost - self._reported, self._lost
+            LOGGER.error("%d rows of the prediction log are lost: %s", new, reason)

@@ -1,16 +1,47 @@
-"""replies: answers of the model in; what the service says, as JSON, out."""
+"""replies: what the model says, as JSON; and the types that describe it in the OpenAPI document."""
 
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable
 from itertools import compress
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
+from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.model.answers import Answers
+
 from .explain import Explanation
+from .rows import ESCAPED
 from .served import Served
+
+
+class Explained(msgspec.Struct):
+    """What each feature contributes to the answer to one row."""
+
+    explained: Annotated[str, Meta(description="The output that is explained")]
+    prediction: Annotated[float, Meta(description="base plus all contributions")]
+    base: Annotated[float, Meta(description="Mean output over the stored examples")]
+    contributions: dict[str, float]
+    method: str
+    model_version: str
+    request_id: str
+
+
+class Accepted(msgspec.Struct):
+    """How many outcomes were logged."""
+
+    accepted: int
+    request_id: str
+
+
+class Problem(msgspec.Struct):
+    """Why a request was refused."""
+
+    error: Annotated[str, Meta(description="One sentence, naming the field")]
+    field: str | None
+    row: Annotated[int | None, Meta(description="Place in the list, from 0")]
+    request_id: str
 
 
 class Interval(msgspec.Struct, gc=False):
@@ -20,70 +51,79 @@ class Interval(msgspec.Struct, gc=False):
     interval: list[float]
 
 
-class Decided(msgspec.Struct, gc=False):
-    """A class, the probability of each, and those in the prediction set."""
+class Replies:
+    """Makes the answers to /predict for the contract's task and classes."""
 
-    prediction: str
-    probability: Any
-    set: list[str]
+    def __init__(self, contract: Contract) -> None:
+        self._names = contract.class_names
+        row: Any = Interval
+        if contract.task == "classification":
+            self._probability = _by_class(self._names)
+            kind = Literal[tuple(self._names)]
+            self._decided = row = msgspec.defstruct(
+                "Decided",
+                [
+                    ("prediction", kind),
+                    ("probability", self._probability or dict[str, float]),
+                    ("set", Annotated[list[kind], Meta(description="Prediction set")]),  # type: ignore[valid-type]
+                ],
+                gc=False,
+            )
+        coverage = "Nominal coverage of the prediction sets or intervals"
+        self.type = msgspec.defstruct(
+            "Predictions",
+            [
+                ("predictions", list[row]),
+                ("coverage", Annotated[float, Meta(description=coverage)]),
+                (
+                    "decision_threshold",
+                    Annotated[float | None, Meta(description="Of the last class")],
+                ),
+                ("model_version", str),
+                ("request_id", str),
+            ],
+        )
+
+    def prediction(self, request_id: str, model: Served, answers: Answers) -> bytes:
+        """The answer to `/predict`."""
+        info = model.scorer.info
+        reply = self.type(
+            [*self._rows(answers)], info["coverage"], info["threshold"], model.version, request_id
+        )
+        return msgspec.json.encode(reply)
+
+    def _rows(self, answers: Answers) -> Iterable[msgspec.Struct]:
+        """An object for each row, made column by column, which takes a third of the time."""
+        if answers.decision is None or answers.members is None:
+            ends = np.column_stack([answers.low, answers.high]).tolist()  # type: ignore[list-item]
+            return map(Interval, answers.prediction.tolist(), ends)
+        members = [*map(tuple, answers.members.tolist())]
+        sets = {each: [*compress(self._names, each)] for each in {*members}}
+        columns = answers.prediction.T.tolist()
+        make = self._probability or (lambda *row: dict(zip(self._names, row, strict=True)))
+        return map(
+            self._decided,
+            map(self._names.__getitem__, answers.decision.tolist()),
+            map(make, *columns),
+            map(sets.__getitem__, members),
+        )
 
 
-def prediction(request_id: str, model: Served, answers: Answers) -> bytes:
-    """The answer to `/predict`."""
-    info = model.scorer.info
-    return msgspec.json.encode(
-        {
-            "predictions": [*_rows(answers, model.scorer.contract.class_names)],
-            "coverage": info["coverage"],
-            "decision_threshold": info["threshold"],
-            "model_version": model.version,
-            "request_id": request_id,
-        }
-    )
-
-
-def explanation(request_id: str, model: Served, of: str, found: Explanation) -> bytes:
+def explanation(request_id: str, model: Served, of: str, values: Explanation) -> bytes:
     """The answer to `/explain`."""
+    method = "sampled Shapley values of the features, over stored examples"
+    contributions = values.contributions
     return msgspec.json.encode(
-        {
-            "explained": of,
-            "prediction": found.output,
-            "base": found.base,
-            "contributions": found.contributions,
-            "method": "sampled Shapley values of the features, over stored examples",
-            "model_version": model.version,
-            "request_id": request_id,
-        }
+        Explained(
+            of, values.output, values.base, contributions, method, model.version, request_id
+        )
     )
 
 
-def _rows(answers: Answers, names: list[str]) -> Iterable[msgspec.Struct]:
-    """An object for each row; made column by column, which takes a third of the time."""
-    if answers.decision is None or answers.members is None:
-        ends = np.column_stack([answers.low, answers.high]).tolist()  # type: ignore[list-item]
-        return map(Interval, answers.prediction.tolist(), ends)
-    members = _bytes_of(answers.members)
-    sets = {each: [*compress(names, each)] for each in {*members}}
-    return map(
-        Decided,
-        map(names.__getitem__, answers.decision.tolist()),
-        map(_by_class(tuple(names)), *answers.prediction.T.tolist()),
-        map(sets.__getitem__, members),
-    )
-
-
-def _bytes_of(members: np.ndarray) -> list[bytes]:
-    """Each row's members as bytes, 1 or 0 a class, without the zeros at the end."""
-    rows, classes = members.shape
-    return np.ascontiguousarray(members).view(f"S{classes}").reshape(rows).tolist()  # type: ignore[no-any-return]
-
-
-@cache
-def _by_class(names: tuple[str, ...]) -> Callable[..., Any]:
-    """What makes an object of values, one for each class."""
+def _by_class(names: list[str]) -> type[msgspec.Struct] | None:
+    """A type with a number for each class; None where JSON would have to escape a name."""
+    if any(ESCAPED.search(name) for name in names):
+        return None
     fields = [(f"c{at}", float) for at in range(len(names))]
     rename = {f"c{at}": name for at, name in enumerate(names)}
-    try:
-        return msgspec.defstruct("ByClass", fields, rename=rename, gc=False)
-    except ValueError:  # a name that JSON has to escape
-        return lambda *values: dict(zip(names, values, strict=True))
+    return msgspec.defstruct("Probability", fields, rename=rename, gc=False)

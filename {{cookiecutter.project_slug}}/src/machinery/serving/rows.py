@@ -1,180 +1,283 @@
-"""rows: a request's body and the contract in; its rows by column, or one sentence, out.
+"""rows: the contract's columns and the body of a request in; its rows by column out.
 
-msgspec decodes and validates in one pass, by a type made of the contract: several times faster
-than decoding first and validating then.
+msgspec decodes and validates in one pass, by a type that is generated from the contract. The same
+type describes a row in the OpenAPI document.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, NoReturn
+from datetime import datetime
+from math import ceil, floor
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
-import numpy as np
-from msgspec import UNSET, ValidationError
+from msgspec import Meta
 
-from machinery.pipeline.data.contract import Column
-from .faults import RequestError, look_for_twins, refuse_malformed, shown
-from .row_types import expected, row_type
+from machinery.pipeline.data.contract import Column, Contract, Range
+from machinery.pipeline.files import UserError
+from machinery.pipeline.paths import CONTRACT
 
-# What msgspec says may quote the client, and end on its own words alone.
+MAX_STRING = 1000  # characters of one value
+MAX_SHOWN = 20  # values that an error names
+SMALL = 16_384  # bytes of a body in which a field given twice is looked for
+DATETIME = (  # without a time zone, so it is not a date-time of RFC 3339
+    "^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    "|02-(0[1-9]|1[0-9]|2[0-8]))|[12][0-9](0[48]|[2468][048]|[13579][26])-02-29)"
+    "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
+)
+ESCAPED = re.compile(r'["\\\x00-\x1f]')
+# msgspec's messages may quote the client, so only their beginning and their end are trusted.
 PLACE = re.compile(r".* - at `\$(?:\[(\d+)\])?(?:\.(.*))?`", re.DOTALL)
 FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
-FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LIST = re.compile(rb"[ \t\r\n]*\[")
-LARGE = 16_384  # bytes of a body; from half of that on, NumPy's start is worth it
 
-Row = tuple[Any, ...]  # a value for each column, None where it was left out
+Row = tuple[Any, ...]  # one value for each column, None where it was left out
+
+
+class RequestError(Exception):
+    """A request that cannot be answered: the status, and one sentence naming the field."""
+
+    def __init__(
+        self, status: int, sentence: str, field: str | None = None, row: int | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence, self.row = status, sentence, row
+        self.field = None if field is None else shown(field)
+
+
+def shown(text: str) -> str:
+    """A string that a client made up, as an answer may repeat it: not too long, and in UTF-8."""
+    return text[:MAX_STRING].encode("utf-8", "replace").decode()
 
 
 class Reader:
     """Reads rows of some columns; those in `after` are refused as known only later."""
 
     def __init__(
-        self, columns: Mapping[str, Column], max_rows: int, after: Iterable[str] = ()
+        self,
+        columns: Mapping[str, Column],
+        max_rows: int,
+        after: Iterable[str] = (),
+        name: str = "Row",
     ) -> None:
-        self._max_rows, self._after = max_rows, frozenset(after)
-        self.names, known = list(columns), list(columns.values())
+        """`name` is what the OpenAPI document calls a row."""
+        self.names, self._max_rows, self._after = list(columns), max_rows, frozenset(after)
         self._expected = {name: expected(column) for name, column in columns.items()}
-        whole, partial = (row_type(self.names, known, whole=each) for each in (True, False))
-        self._whole, self._partial = _decoders(whole), _decoders(partial)
-        times = [at for at, each in enumerate(known) if each.type == "datetime"]
-        self._nullable_times = [at for at in times if known[at].nullable]
-        self._texts = [at for at, each in enumerate(known) if each.type in ("string", "category")]
-        self._colons = [1 + name.count(":") for name in self.names]  # of a name and its value
-        self._sum = sum(self._colons) + 2 * len(times)
+        self.type = row_type(name, columns)
+        self._one = msgspec.json.Decoder(self.type)
+        self._many = msgspec.json.Decoder(list[self.type])  # type: ignore[name-defined]
+        kinds = list(enumerate(columns.values()))
+        self._integers = [at for at, each in kinds if each.type == "integer"]
         self._listed = [
-            (at, name, {*column.allowed})
-            for at, (name, column) in enumerate(columns.items())
-            if isinstance(column.allowed, list) and column.type not in ("string", "category")
+            (at, set(each.allowed))
+            for at, each in kinds
+            if isinstance(each.allowed, list) and each.type not in ("string", "category")
         ]
-        self._integers = [at for at, each in enumerate(known) if each.type == "integer"]
 
     def read(self, body: bytes) -> list[Row]:
         """The rows in the body: one object, or a list of them.
 
+        A field that is given twice is refused in a body of up to 16 KiB; in a larger one, the last
+        value counts.
+
         Raises:
-            RequestError: 400 for what is no JSON or names a field twice, 413 for too many rows,
-                422 for a row that breaks the contract.
+            RequestError: 400 for what is not JSON, 413 for too many rows, 422 for a row that breaks
+                the contract.
         """
         many = LIST.match(body) is not None
-        decoded, whole = self._decode(body, many)
+        try:
+            decoded = self._many.decode(body) if many else [self._one.decode(body)]
+        except msgspec.ValidationError as error:
+            self._refuse(str(error), many)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            check_fields(body)
+            raise RequestError(400, f"The body is not valid JSON: {error}") from None
         if not decoded:
             raise RequestError(422, "The list holds no row; give at least one")
         if len(decoded) > self._max_rows:
             raise RequestError(
                 413, f"The list holds {len(decoded)} rows; give at most {self._max_rows} at a time"
             )
-        rows, absent = [*map(msgspec.structs.astuple, decoded)], 0
-        if not whole:
-            absent = sum(map(self._colons_lacking, rows))
-            rows = [tuple(None if each is UNSET else each for each in row) for row in rows]
-        more = _colons(body) - self._colons_around(rows) + absent
-        if b"\\" in body or more != self._colons_in_texts(rows, more):
-            look_for_twins(body)
-        if self._integers:
-            self._make_integers(rows, many)
-        if self._listed:
-            self._refuse_unlisted(rows, many)
+        if len(body) <= SMALL:
+            check_fields(body)
+        rows = [*map(msgspec.structs.astuple, decoded)]
+        self._convert_integers(rows, many)
+        self._refuse_unlisted(rows, many)
         return rows
 
     def columns(self, rows: Iterable[Row]) -> dict[str, Sequence[Any]]:
-        """The rows by column, None where a value was left out."""
+        """The rows by column."""
         return dict(zip(self.names, zip(*rows, strict=True), strict=True))
 
-    def _decode(self, body: bytes, many: bool) -> tuple[list[Any], bool]:
-        """The rows, and whether all are whole, as most are: those need no further look."""
-        with suppress(*FAULTS):
-            found = self._whole[many].decode(body)
-            return found if many else [found], True
-        try:
-            found = self._partial[many].decode(body)
-        except ValidationError as error:
-            self._refuse(str(error), many)
-        except FAULTS as error:
-            refuse_malformed(body, str(error))
-        return found if many else [found], False
-
     def _refuse(self, message: str, many: bool) -> NoReturn:
-        """Say what msgspec found as a sentence about the column and the row."""
+        """Turn msgspec's message into a sentence about the column and the row."""
         place = PLACE.fullmatch(message) if many or not message.startswith("Object ") else None
         row = int(place[1]) if place and place[1] else None
         where = f"Row {row}: " if row is not None else ""
         what = message if row is None else message.removesuffix(f" - at `$[{row}]`")
-        if found := FIELD.fullmatch(what):
-            name = found[2]
-            unknown = found[1] == "contains unknown"
-            raise RequestError(
-                422, where + (self._unknown if unknown else self._absent)(name), name, row
-            )
+        if field := FIELD.fullmatch(what):
+            name = field[2]
+            unknown = field[1] == "contains unknown"
+            sentence = self._unknown(name) if unknown else self._missing(name)
+            raise RequestError(422, where + sentence, name, row)
         if place is None or place[2] is None:
             must = "each row must be" if many else "the body must be"
             raise RequestError(
                 422, f"{where}{must} an object such as the examples in /openapi.json"
             )
-        name = place[2]
-        wanted = self._expected.get(name, "as contract.yaml says")
-        raise RequestError(422, f"{where}{name} must be {wanted}", name, row)
+        raise self._wrong(place[2], row)
 
-    def _absent(self, name: str) -> str:
+    def _missing(self, name: str) -> str:
         return f"{name} is missing; give {self._expected[name]}"
 
     def _unknown(self, name: str) -> str:
         if name in self._after:
             return f"{name} is known only after the prediction is made; leave it out"
-        return f"{shown(name)} is no field of a row (see /openapi.json); leave it out"
+        return f"{shown(name)} is not a field of a row (see /openapi.json); leave it out"
 
-    def _colons_around(self, rows: list[Row]) -> int:
-        """How many colons the rows were written with, besides those in texts, if no field is twice.
+    def _wrong(self, name: str, row: int | None) -> RequestError:
+        where = f"Row {row}: " if row is not None else ""
+        wanted = self._expected.get(name, "as contract.yaml says")
+        return RequestError(422, f"{where}{name} must be {wanted}", name, row)
 
-        JSON decoders silently take the last of two. To count colons costs microseconds; where they
-        do not add up, or a text may hide one behind a backslash, a slow look at the body tells.
-        """
-        missing = sum([[row[at] for row in rows].count(None) for at in self._nullable_times])
-        return len(rows) * self._sum - 2 * missing
-
-    def _colons_in_texts(self, rows: list[Row], most: int) -> int:
-        """How many colons the texts hold; once `most` are found, no text can hold more."""
-        found = 0
-        for at in self._texts:
-            if found == most:
-                break
-            found += "".join(filter(None, [row[at] for row in rows])).count(":")
-        return found
-
-    def _colons_lacking(self, row: Row) -> int:
-        """How many colons a row lacks since fields were left out, but for those of times."""
-        return sum(self._colons[at] for at, value in enumerate(row) if value is UNSET)
-
-    def _make_integers(self, rows: list[Row], many: bool) -> None:
-        """Make 3.0 an integer, which it is in JSON Schema and where a table had a gap."""
+    def _convert_integers(self, rows: list[Row], many: bool) -> None:
+        """Make 3.0 an integer: it is one in JSON Schema, and pandas writes it where there is a gap."""
         for at in self._integers:
             for place, row in enumerate(rows):
                 value = row[at]
                 if isinstance(value, float):
                     if not value.is_integer():
-                        raise self._wrong(self.names[at], place, many)
+                        raise self._wrong(self.names[at], place if many else None)
                     rows[place] = (*row[:at], int(value), *row[at + 1 :])
 
     def _refuse_unlisted(self, rows: Sequence[Row], many: bool) -> None:
-        for at, name, allowed in self._listed:
+        for at, allowed in self._listed:
             for place, row in enumerate(rows):
                 if row[at] is not None and row[at] not in allowed:
-                    raise self._wrong(name, place, many)
-
-    def _wrong(self, name: str, place: int, many: bool) -> RequestError:
-        where = f"Row {place}: " if many else ""
-        sentence = f"{where}{name} must be {self._expected[name]}"
-        return RequestError(422, sentence, name, place if many else None)
+                    raise self._wrong(self.names[at], place if many else None)
 
 
-def _colons(body: bytes) -> int:
-    """How many colons a body holds; NumPy counts those of a large one in a fifth of the time."""
-    if len(body) < LARGE:
-        return body.count(b":")
-    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":")))
+def check_fields(body: bytes) -> None:
+    """Refuse a field that is not finite or given twice, which msgspec does not name or notice.
+
+    Raises:
+        RequestError: 400, naming the field.
+    """
+    try:
+        json.loads(body, object_pairs_hook=_pairs, parse_constant=lambda _: _NotFinite)
+    except (ValueError, RecursionError):
+        pass  # the caller knows
 
 
-def _decoders(row: Any) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
-    """Of one row, and of a list of them."""
-    return msgspec.json.Decoder(row), msgspec.json.Decoder(list[row])
+class _NotFinite:
+    """Stands for NaN or an infinity, which JSON does not have."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if value is _NotFinite or value in (float("inf"), float("-inf")):
+            raise RequestError(400, f"{shown(name)} is not a finite number; leave it out", name)
+        if name in fields:
+            raise RequestError(400, f"{shown(name)} is given twice in one row", name)
+        fields[name] = value
+    return fields
+
+
+def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[msgspec.Struct]:
+    """The type of a row; columns that may be null may be left out.
+
+    Its fields are numbered, since the name of a column need not be one of Python.
+
+    Raises:
+        UserError: naming a column whose name JSON would have to escape, which msgspec cannot.
+    """
+    for column in columns:
+        if ESCAPED.search(column):
+            reason = "has a quote, a backslash or a control character"
+            raise UserError(f"{CONTRACT}: the name of {column!r} {reason}; rename it to serve it")
+    fields: list[Any] = []
+    for at, column_ in enumerate(columns.values()):
+        kind = Annotated[_type(column_), _described(column_)]
+        fields.append((f"c{at}", kind, None) if column_.nullable else (f"c{at}", kind))
+    return msgspec.defstruct(
+        name,
+        fields,
+        rename={f"c{at}": column for at, column in enumerate(columns)},
+        namespace={"__doc__": about},
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
+
+
+def feedback_columns(contract: Contract) -> dict[str, Column]:
+    """The fields of feedback, described as columns are."""
+    plain = {"unit": None, "owner": "service", "known": "after"}
+    request_id = {"type": "string", "description": "The request_id of the answer"}
+    row = {"type": "integer", "description": "The row's place in the request, from 0"}
+    places = {"min": 0, "max": 2**31 - 1}
+    return {
+        "request_id": Column.model_validate(
+            plain | request_id | {"allowed": None, "nullable": False}
+        ),
+        "row": Column.model_validate(plain | row | {"allowed": places, "nullable": True}),
+        "outcome": contract.columns[contract.target],
+    }
+
+
+def _described(column: Column) -> Meta:
+    unit = f", in {column.unit}" if column.unit else ""
+    return Meta(description=f"{column.description}{unit}")
+
+
+def _type(column: Column) -> Any:
+    kind = _present(column)
+    return kind | None if column.nullable else kind
+
+
+def _present(column: Column) -> Any:
+    allowed = column.allowed
+    low, high = (allowed.min, allowed.max) if isinstance(allowed, Range) else (None, None)
+    match column.type:
+        case "number":
+            return Annotated[float, Meta(ge=low, le=high)] if isinstance(allowed, Range) else float
+        case "integer":  # or a float such as 3.0, which becomes an integer later
+            least = -(2**63) if low is None else ceil(low)
+            most = 2**63 - 1 if high is None else floor(high)
+            whole = Meta(ge=least, lt=2.0**63) if high is None else Meta(ge=least, le=most)
+            return Annotated[int, Meta(ge=least, le=most)] | Annotated[float, whole]
+        case "boolean":
+            return bool
+        case "datetime":
+            schema = {"pattern": DATETIME, "examples": ["2026-01-31T06:00:00"]}
+            return Annotated[datetime, Meta(tz=False, extra_json_schema=schema)]
+        case _ if isinstance(allowed, list):
+            return Literal[tuple(str(value) for value in allowed)]
+        case _:
+            return Annotated[str, Meta(max_length=MAX_STRING)]
+
+
+def expected(column: Column) -> str:
+    """What a value of the column must be, in words."""
+    unit = f" {column.unit}" if column.unit else ""
+    match column.type, column.allowed:
+        case _, list(values):
+            named = ", ".join(str(value) for value in values[:MAX_SHOWN])
+            words = f"one of {named}{', …' * (len(values) > MAX_SHOWN)}"
+        case "number" | "integer" as kind, Range(min=low, max=high) if (low, high) != (None, None):
+            ends = [f"from {low:.15g}"] * (low is not None)
+            ends += [f"to {high:.15g}"] * (high is not None)
+            words = f"a{'n' * (kind == 'integer')} {kind} {' '.join(ends)}{unit}"
+        case "number", _:
+            words = f"a number{f' of{unit}' if unit else ''}"
+        case "integer", _:
+            words = f"an integer{f' of{unit}' if unit else ''}"
+        case "boolean", _:
+            words = "true or false"
+        case "datetime", _:
+            words = "a date and time without time zone, such as 2026-01-31T06:00:00"
+        case _:
+            words = f"a string of at most {MAX_STRING} characters"
+    return f"{words}, or null" if column.nullable else words

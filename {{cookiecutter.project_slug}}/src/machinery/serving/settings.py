@@ -1,10 +1,11 @@
-"""settings: the environment and `.env` in; where and how the service runs, out.
+"""settings: where and how the service runs, from the environment and `.env`.
 
 Parameters (params.yaml) change the model; settings change where it runs. Each is an environment
 variable: the package's name in upper case, then the setting's, as .env.example lists them.
 """
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.project import Project
 
 KEY_LENGTH = 16
+SENDABLE = re.compile(r"[!-~]+")  # what a header can carry
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client asks for it when imported
 ENV_FILE = ".env"
 NEAR = 0.75  # how alike a name is that was meant to be another
@@ -48,9 +50,6 @@ class Settings(BaseSettings):
     timeout_seconds: Seconds = 10.0
     grace_seconds: Seconds = 15.0
     prediction_log: Path | None = Path("logs/predictions")
-    log_queue_rows: Count = 100_000
-    log_flush_seconds: Seconds = 5.0
-    log_file_bytes: Count = 4_000_000
     access_log: bool = True
     demo: bool = False
 
@@ -65,8 +64,8 @@ class Settings(BaseSettings):
         keys = tuple(key for key in keys if key.get_secret_value())
         if any(len(key.get_secret_value()) < KEY_LENGTH for key in keys):
             raise ValueError(f"each key needs {KEY_LENGTH} characters or more")
-        if not all(key.get_secret_value().isascii() for key in keys):
-            raise ValueError("keys are of ASCII characters")
+        if any(not SENDABLE.fullmatch(key.get_secret_value()) for key in keys):
+            raise ValueError("a key is of printable ASCII characters without spaces")
         return keys
 
     @field_validator("shadow_folder", "commit", "prediction_log", mode="before")
@@ -111,10 +110,10 @@ def _refuse_misspelt(before: str) -> None:
     """Names of ours that are nearly settings; what is quite different is for another program."""
     known = [name.upper() for name in Settings.model_fields]
     given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}
-    for name in sorted(each for each in given if each.startswith(before)):
+    for name in sorted(name for name in given if name.startswith(before)):
         near = get_close_matches(name.removeprefix(before), known, 1, NEAR)
         if near and name != before + near[0]:
-            raise UserError(f"{name} is no setting; did you mean {before}{near[0]}?")
+            raise UserError(f"{name} is not a setting; did you mean {before}{near[0]}?")
 
 
 def _fault(before: str, fault: Any) -> str:

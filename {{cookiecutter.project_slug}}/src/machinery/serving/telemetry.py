@@ -2,11 +2,15 @@
 
 import logging
 import os
+import re
+import sys
 import time
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
 
 import msgspec
-import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -16,13 +20,11 @@ from prometheus_client import (
     multiprocess,
 )
 
-from .output import OUTPUT
-
-if TYPE_CHECKING:
-    from .log import Counters
-    from .served import Served
+from .settings import METRICS_FOLDER
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REPORT_SECONDS = 60.0  # between two reports of lost lines
+GAUGE_FILE = re.compile(r"gauge_live\w+_(\d+)\.db")
 
 
 class Telemetry:
@@ -30,145 +32,104 @@ class Telemetry:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        own: dict[str, Any] = {"registry": self._registry}
-        requests = Counter(
-            "serving_requests_total",
-            "Requests answered, by path and status.",
-            ["path", "status"],
-            **own,
+
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(f"serving_{name}_total", about, labels, registry=self._registry)
+
+        def gauge(name: str, about: str, mode: Any) -> Gauge:
+            own = {"registry": self._registry, "multiprocess_mode": mode}
+            return Gauge(f"serving_{name}", about, **own)
+
+        seconds = "serving_request_seconds", "Time to answer a request.", ["path"]
+        histogram = Histogram(*seconds, registry=self._registry, buckets=BUCKETS)
+        requests = counter("requests", "Requests answered, by path and status.", "path", "status")
+        decided = counter("predictions", "Rows answered, by the class decided on.", "class")
+        self._requests, self._seconds = cache(requests.labels), cache(histogram.labels)
+        self._class = cache(decided.labels)
+        self.rows = counter("rows", "Rows answered.")
+        self._models = counter(
+            "models", "New models, swapped in or refused, by role.", "role", "outcome"
         )
-        seconds = Histogram(
-            "serving_request_seconds", "Time to answer a request.", ["path"], buckets=BUCKETS, **own
+        self.shadow_errors = counter("shadow_errors", "Requests that the challenger failed on.")
+        self._written = counter("log_written_rows", "Rows logged.")
+        self._lost = counter("log_lost_rows", "Rows that could not be written to the log.")
+        self._in_flight = gauge("in_flight_requests", "Requests being answered.", "livesum")
+        self._age = gauge(
+            "model_age_seconds", "Since the newest row that the model learned from.", "livemax"
         )
-        self._requests, self._seconds = requests, seconds
-        self._classes: dict[str, Any] = {}
-        self._pairs: dict[tuple[str, int], tuple[Any, Any]] = {}
-        self.rows = Counter("serving_rows_total", "Rows answered.", **own)
-        self._predictions = Counter(
-            "serving_predictions_total", "Rows answered, by the class decided on.", ["class"], **own
-        )
-        self._totals: dict[str, Counter] = {
-            "models": Counter(
-                "serving_models_total",
-                "Models found and swapped in, or refused, by role.",
-                ["role", "outcome"],
-                **own,
-            ),
-            "shadow_errors": Counter(
-                "serving_shadow_errors_total", "Batches that the challenger failed on.", **own
-            ),
-            **log_counters(self._registry),
-        }
-        live = {**own, "multiprocess_mode": "livesum"}
-        self._queued = Gauge("serving_log_queued_rows", "Rows waiting to be logged.", **live)
-        self._in_flight = Gauge("serving_in_flight_requests", "Requests being answered.", **live)
-        self.in_flight = 0  # which the gate counts
-        newest = {**own, "multiprocess_mode": "livemax"}
-        self._age = Gauge(
-            "serving_model_age_seconds",
-            "Since the newest row that the model learned from.",
-            **newest,
-        )
-        self._ready = Gauge(
-            "serving_ready", "1 when every worker has a model.", **own, multiprocess_mode="livemin"
-        )
-        self._taken: dict[tuple[str, ...], int] = {}
+        self._ready = gauge("ready", "1 while the model answers its examples.", "livemin")
+        self._ready.set(1)
+        self.in_flight = 0
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
-        pair = self._pairs.get((path, status))
-        if pair is None:
-            pair = self._requests.labels(path, str(status)), self._seconds.labels(path)
-            self._pairs[path, status] = pair
-        pair[0].inc()
-        pair[1].observe(seconds)
+        self._requests(path, status).inc()
+        self._seconds(path).observe(seconds)
 
     def predicted(self, name: str, rows: int) -> None:
         """Count rows by the class decided on."""
-        counter = self._classes.get(name)
-        if counter is None:
-            counter = self._classes[name] = self._predictions.labels(name)
-        counter.inc(rows)
+        self._class(name).inc(rows)
 
-    def look(self, model: "Served | None") -> None:
-        """How many requests are being answered, whether there is a model, and how old it is."""
-        self._in_flight.set(self.in_flight)
-        self._ready.set(model is not None)
-        if model is not None and model.trained_until is not None:
-            self._age.set(time.time() - model.trained_until)
+    def model(self, role: str, outcome: str) -> None:
+        """Count a model that was swapped in or refused."""
+        self._models.labels(role, outcome).inc()
 
-    def look_at_log(self, counters: "Counters") -> None:
-        """What the log has counted on this side of its journal."""
-        self._queued.set(counters.queued_rows)
-        for name, total in counters._asdict().items():
-            if name != "queued_rows":
-                self.take_over(name, total)
+    def logged(self, written: int, lost: int) -> None:
+        """Count rows of the prediction log."""
+        self._written.inc(written)
+        self._lost.inc(lost)
 
-    def take_over(self, name: str, total: int, *labels: str) -> None:
-        """Let a counter follow what somebody else counts."""
-        counter, key = self._totals[name], (name, *labels)
-        if total != self._taken.get(key, 0):
-            (counter.labels(*labels) if labels else counter).inc(total - self._taken.get(key, 0))
-            self._taken[key] = total
+    def ready(self, *, is_ready: bool) -> None:
+        """Say whether the model answers its stored examples."""
+        self._ready.set(is_ready)
 
-    def page(self) -> bytes:
+    def page(self, trained_until: float | None) -> bytes:
         """The page that Prometheus reads: of all workers, where there are several."""
-        from .settings import METRICS_FOLDER  # the writer of the log, which counts, has no settings
-
-        if METRICS_FOLDER not in os.environ:
+        self._in_flight.set(self.in_flight)
+        if trained_until is not None:
+            self._age.set(time.time() - trained_until)
+        folder = os.environ.get(METRICS_FOLDER)
+        if folder is None:
             return generate_latest(self._registry)
+        for path in Path(folder).iterdir():  # gauges of workers that were killed
+            name = GAUGE_FILE.fullmatch(path.name)
+            if name and not Path(f"/proc/{name[1]}").exists():
+                multiprocess.mark_process_dead(int(name[1]))  # type: ignore[no-untyped-call]
         everything = CollectorRegistry()
         multiprocess.MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
         return generate_latest(everything)
 
 
-def log_counters(registry: CollectorRegistry) -> dict[str, Counter]:
-    """What becomes of logged rows, counted by the service and by the writer of its log."""
-    told = {
-        "written_rows": "Rows logged.",
-        "dropped_rows": "Rows not logged: the queue was full, or no file holds them.",
-        "write_errors": "Writes of the log that failed.",
-        "recovered_rows": "Rows of killed processes, logged.",
-        "torn_records": "What killed processes were about to log and had answered nobody with.",
-    }
-    return {
-        name: Counter(f"serving_log_{name}_total", words, registry=registry)
-        for name, words in told.items()
-    }
+class JsonLines(logging.Formatter):
+    """One JSON object a line: timestamp, level, event, and the record's `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        line: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class Output(logging.StreamHandler[TextIO]):
+    """Standard output; when it takes no lines, as on a full disk, standard error says so."""
+
+    report_at = 0.0
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Report lines that could not be written, at most every minute."""
+        if time.monotonic() >= self.report_at:
+            self.report_at = time.monotonic() + REPORT_SECONDS
+            print(f"Lines of the log are lost: {sys.exc_info()[1]}", file=sys.stderr, flush=True)
 
 
 def set_up_logs() -> None:
-    """One JSON object a line on standard output, those of the libraries, too."""
-    shared: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[
-            *shared,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_json),
-        ],
-        logger_factory=structlog.BytesLoggerFactory(OUTPUT),  # type: ignore[arg-type]
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(OUTPUT)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers, root.level = [handler], logging.INFO
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
-    logging.getLogger("uvicorn.access").disabled = True
-
-
-def _json(event: Any, **_: Any) -> bytes:
-    return msgspec.json.encode(event, enc_hook=str)
+    """One JSON object a line on standard output, of the libraries, too."""
+    handler = Output(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
