@@ -42,7 +42,6 @@ class Record:
     memory: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     swaps: int = 0
     bad: int = 0
-    writers: int = 0  # killed
 
 
 class Client(threading.Thread):
@@ -103,8 +102,16 @@ class Client(threading.Thread):
         return json.loads(text) if answer.status == 200 else None
 
 
+def command_line(pid: int) -> bytes:
+    """The command line of a process; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 class Trouble(threading.Thread):
-    """Swaps models, places bad ones, kills a worker and a writer, and looks at memory."""
+    """Swaps models, places bad ones, kills a worker, and looks at memory."""
 
     def __init__(self, server: int, folder: Path, models: list[Path], record: Record) -> None:
         super().__init__(name="trouble")
@@ -112,7 +119,7 @@ class Trouble(threading.Thread):
         self.stop = threading.Event()
 
     def run(self) -> None:
-        """Something in most seconds; of the worker that was started first, only the writer dies."""
+        """Something in most seconds; the worker that was started first lives throughout."""
         for second in range(1, 1_000_000):
             if self.stop.wait(1.0):
                 return
@@ -125,11 +132,10 @@ class Trouble(threading.Thread):
                 self._spoil()
             if second % 10 == 7:  # every other time, its successor meets the bad file
                 self._kill()
-            if second % 10 == 2:
-                self._kill_writer()
 
     def _workers(self) -> list[int]:
-        return children(self.server)
+        """The worker processes; multiprocessing has a child of its own beside them."""
+        return [pid for pid in children(self.server) if b"spawn_main" in command_line(pid)]
 
     def place(self, model: int) -> None:
         """Bring another model: each of its files beside its place, then into it."""
@@ -150,8 +156,3 @@ class Trouble(threading.Thread):
         if len(workers) == WORKERS:
             self.record.kills.append(time.time())
             os.kill(workers[-1], signal.SIGKILL)
-
-    def _kill_writer(self) -> None:
-        for writer in children(self._workers()[0])[:1]:
-            self.record.writers += 1
-            os.kill(writer, signal.SIGKILL)

@@ -39,7 +39,7 @@ def of_models(record: Record, page: str) -> list[str]:
     swapped = counted(page, 'outcome="swapped"')
     print(f"models    placed {record.swaps}, bad {record.bad}; answered {counts}")
     print(f"          the workers say: swapped {swapped:.0f}, refused {refused:.0f}")
-    print(f"workers   killed {len(record.kills)}, writers {record.writers}")
+    print(f"workers   killed {len(record.kills)}")
     faults = [] if len(used) == 2 else [f"only {list(used)} answered"]
     return faults + (["no bad model was refused"] if record.bad and not refused else [])
 

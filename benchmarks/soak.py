@@ -29,11 +29,11 @@ EXPECTED = """
 import json, sys
 from pathlib import Path
 import pandas as pd
-from {package}.serving.served import open_model
+from machinery.pipeline.model.scoring import Scorer, version_of
+from {package} import features
 wanted = {{}}
 for folder in sys.argv[2:]:
-    served = open_model(Path(folder), "unreleased")
-    scorer = served.scorer
+    scorer = Scorer(features, Path(folder))
     known = scorer.contract.known_before()
     rows = pd.read_parquet("data/test.parquet").head(500)[known]
     times = rows.select_dtypes("datetime")
@@ -43,23 +43,19 @@ for folder in sys.argv[2:]:
     typed = [dict(each, **{{name: pd.Timestamp(each[name]).to_pydatetime() for name in texts
              if each[name] is not None}}) for each in records]
     arrays = scorer.arrays({{name: [each[name] for each in typed] for name in known}})
-    wanted[served.version] = scorer.answers(arrays).prediction[:, -1].tolist()
+    wanted[version_of(Path(folder), scorer.info)] = scorer.answers(arrays).prediction[:, -1].tolist()
 Path(sys.argv[1]).write_text(json.dumps([records, wanted]))
 """
 READ = """
 import json, sys
 from pathlib import Path
-from {package}.serving.log_reader import read
-import pyarrow.parquet as pq
+from machinery.serving.log_files import read
 folder = Path(sys.argv[1])
-for path in folder.rglob("*/day=*/[!.]*.parquet"):
-    assert pq.read_metadata(path).num_rows, path
-assert not [*folder.glob(".*.journal")], "a journal was left"
 table = read(folder)
 names = ["request_id", "row", "model_version", "probability_true", "outcome"]
 columns = [table[name].to_pylist() for name in names]
-told = [pq.ParquetFile(path).read() for path in folder.glob("feedback/day=*/[!.]*.parquet")]
-outcomes = [each for part in told for each in part["request_id"].to_pylist()]
+lines = [json.loads(line) for path in folder.glob("*.jsonl") for line in path.open()]
+outcomes = [line["request_id"] for line in lines if line["line"] == "outcome"]
 Path(sys.argv[2]).write_text(json.dumps([columns, outcomes]))
 """
 
