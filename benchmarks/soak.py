@@ -43,7 +43,8 @@ for folder in sys.argv[2:]:
     typed = [dict(each, **{{name: pd.Timestamp(each[name]).to_pydatetime() for name in texts
              if each[name] is not None}}) for each in records]
     arrays = scorer.arrays({{name: [each[name] for each in typed] for name in known}})
-    wanted[version_of(Path(folder), scorer.info)] = scorer.answers(arrays).prediction[:, -1].tolist()
+    version = version_of(Path(folder), scorer.info)
+    wanted[version] = scorer.answers(arrays).prediction[:, -1].tolist()
 Path(sys.argv[1]).write_text(json.dumps([records, wanted]))
 """
 READ = """

@@ -27,7 +27,7 @@ class Server:
         self, process: subprocess.Popen[bytes], output: Path, port: int | None = None
     ) -> None:
         self.process, self.output = process, output
-        self.port = port or int(self.printed(r'"port":(\d+)')[0])
+        self.port = port or int(self.printed(r"running on http://[\d.]+:(\d+)")[0])
 
     def printed(self, pattern: str, times: int = 1) -> list[str]:
         """Wait until the output holds the pattern so many times."""

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from machinery.pipeline.model import examples
 from machinery.pipeline.model.building import build
 from machinery.pipeline.model.model_file import save
 from machinery.pipeline.model.scoring import Scorer
@@ -21,6 +20,8 @@ from machinery.serving.app import Service, application
 from machinery.serving.settings import Settings
 from shop import features
 from shop.candidates import CANDIDATES
+
+from machinery.pipeline.model import examples
 
 KINDS = {"mass": "number", "hour": "number", "place": "string"}
 

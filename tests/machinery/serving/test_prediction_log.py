@@ -17,14 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from machinery.commands.cli import app
-from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
-from machinery.serving import log_files
 from machinery.serving.log import PredictionLog
 from machinery.serving.log_files import compact, read
 from typer.testing import CliRunner
+
+from machinery.pipeline.data import contract as contracts
+from machinery.serving import log_files
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1, minutes=2)
 MEGABYTE = 1_000_000

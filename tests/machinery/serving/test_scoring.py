@@ -11,8 +11,9 @@ import pytest
 from machinery.pipeline.data.catalogue import Catalogue
 from machinery.pipeline.data.contract import Column
 from machinery.pipeline.files import UserError
-from machinery.pipeline.model import examples
 from machinery.pipeline.model.scoring import Scorer, maker
+
+from machinery.pipeline.model import examples
 
 Row = Callable[..., dict[str, Any]]
 Features = Callable[[str], None]

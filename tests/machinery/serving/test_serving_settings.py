@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from machinery.pipeline.files import UserError
-from machinery.serving import settings as settings_module
 from machinery.serving.settings import Settings
 from machinery.serving.telemetry import set_up_logs
 from shop.project import Shop
+
+from machinery.serving import settings as settings_module
 
 Serve = Callable[..., Any]
 Row = Callable[..., dict[str, Any]]
@@ -58,7 +59,11 @@ def test_each_setting_comes_from_the_environment_or_a_file(
 ) -> None:
     text, value = VALUES[name]
     Path(".env").write_text(f"{PREFIX}{name.upper()}={text}\n{PREFIX}API_KEYS={KEY}\n")
-    assert getattr(load(), name) == value != getattr(Settings(_env_file=None, _env_prefix=PREFIX), name)
+    assert (
+        getattr(load(), name)
+        == value
+        != getattr(Settings(_env_file=None, _env_prefix=PREFIX), name)
+    )
     Path(".env").unlink()
     monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
     monkeypatch.setenv(PREFIX + name.upper(), text)

@@ -8,9 +8,7 @@ import typer
 app = typer.Typer()
 
 
-@app.command(
-    epilog="Example: serve --demo --port 8000, then open http://127.0.0.1:8000/docs"
-)
+@app.command(epilog="Example: serve --demo --port 8000, then open http://127.0.0.1:8000/docs")
 def serve(
     ctx: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,

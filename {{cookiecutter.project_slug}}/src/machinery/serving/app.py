@@ -209,7 +209,9 @@ class Service:
             self.log.close()
 
 
-def make(project: Project, settings: Settings, log: type[PredictionLog] = PredictionLog) -> Starlette:
+def make(
+    project: Project, settings: Settings, log: type[PredictionLog] = PredictionLog
+) -> Starlette:
     """The application of a project.
 
     Raises:
@@ -259,7 +261,11 @@ def application(service: Service) -> Starlette:
         "/openapi.json": openapi,
         "/docs": docs,
     }
-    posts = {"/predict": service.predict, "/explain": service.explain, "/feedback": service.feedback}
+    posts = {
+        "/predict": service.predict,
+        "/explain": service.explain,
+        "/feedback": service.feedback,
+    }
     gate = Middleware(
         Gate,
         settings=service.settings,

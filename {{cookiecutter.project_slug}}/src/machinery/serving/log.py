@@ -33,7 +33,7 @@ Columns = Mapping[str, Sequence[Any]]
 class Types(msgspec.Struct, tag="types", tag_field="line"):
     """The contract's part: raw columns and the target by type, and the names of the classes."""
 
-    raw: dict[str, str]
+    raw: Mapping[str, str]
     target: str
     classes: list[str]
 
@@ -150,7 +150,7 @@ class PredictionLog:
         path = self._folder / f"{day}-{self._name}.jsonl"
         if path == self._path and self._descriptor >= 0:
             try:
-                if os.stat(path).st_ino == self._inode:
+                if path.stat().st_ino == self._inode:
                     return
             except FileNotFoundError:
                 pass  # somebody moved it, or its folder, away

@@ -157,9 +157,7 @@ def _rows(record: Answered | Outcome) -> int:
     return len(record.answers["prediction"]) if isinstance(record, Answered) else 1
 
 
-def _answers(
-    records: list[Answered], raw: Any, features: Any, classes: Sequence[str]
-) -> pa.Table:
+def _answers(records: list[Answered], raw: Any, features: Any, classes: Sequence[str]) -> pa.Table:
     lengths = [_rows(each) for each in records]
 
     def repeated(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -1,4 +1,4 @@
-"""middleware: every request gets an id, its key and its limits are checked, its answer is counted."""
+"""middleware: every request gets an id, is checked for its key and its limits, and is counted."""
 
 import asyncio
 import hmac
@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Container, Mapping
 from hashlib import sha256
 from time import perf_counter
-from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -127,7 +126,7 @@ class Gate:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         given = token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
         digest = sha256(given).digest()
-        return any([hmac.compare_digest(digest, key) for key in self._keys])
+        return sum(hmac.compare_digest(digest, key) for key in self._keys) > 0
 
     def _limited(self, receive: Receive) -> Receive:
         """Receive a body within the limits of size and time."""
@@ -167,5 +166,3 @@ def problem(
     body = msgspec.json.encode(Problem(error.sentence, error.field, error.row, request_id))
     extra = {**EXTRA.get(error.status, {}), **(headers or {})}
     return Response(body, error.status, extra, "application/json")
-
-

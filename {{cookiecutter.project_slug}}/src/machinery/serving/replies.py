@@ -114,9 +114,7 @@ def explanation(request_id: str, model: Served, of: str, values: Explanation) ->
     method = "sampled Shapley values of the features, over stored examples"
     contributions = values.contributions
     return msgspec.json.encode(
-        Explained(
-            of, values.output, values.base, contributions, method, model.version, request_id
-        )
+        Explained(of, values.output, values.base, contributions, method, model.version, request_id)
     )
 
 

@@ -7,6 +7,7 @@ type describes a row in the OpenAPI document.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from math import ceil, floor
 from typing import Annotated, Any, Literal, NoReturn
@@ -142,7 +143,7 @@ class Reader:
         return RequestError(422, f"{where}{name} must be {wanted}", name, row)
 
     def _convert_integers(self, rows: list[Row], many: bool) -> None:
-        """Make 3.0 an integer: it is one in JSON Schema, and pandas writes it where there is a gap."""
+        """Make 3.0 an integer, as JSON Schema has it, and pandas writes where there is a gap."""
         for at in self._integers:
             for place, row in enumerate(rows):
                 value = row[at]
@@ -164,10 +165,8 @@ def check_fields(body: bytes) -> None:
     Raises:
         RequestError: 400, naming the field.
     """
-    try:
+    with suppress(ValueError, RecursionError):  # msgspec has said so, or will
         json.loads(body, object_pairs_hook=_pairs, parse_constant=lambda _: _NotFinite)
-    except (ValueError, RecursionError):
-        pass  # the caller knows
 
 
 class _NotFinite:
@@ -199,8 +198,8 @@ def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[
             raise UserError(f"{CONTRACT}: the name of {column!r} {reason}; rename it to serve it")
     fields: list[Any] = []
     for at, column_ in enumerate(columns.values()):
-        kind = Annotated[_type(column_), _described(column_)]
-        fields.append((f"c{at}", kind, None) if column_.nullable else (f"c{at}", kind))
+        described: Any = Annotated[_type(column_), _described(column_)]  # type: ignore[valid-type]
+        fields.append((f"c{at}", described, *[None] * column_.nullable))
     return msgspec.defstruct(
         name,
         fields,

@@ -65,7 +65,7 @@ def service(project: Project, settings: Settings | None = None) -> Starlette:
 
 
 def worker(project: Project) -> Starlette:
-    """The same, for a worker that uvicorn starts; it ends with one sentence when it has no model."""
+    """The same for a worker that uvicorn starts, which ends with one sentence without a model."""
     try:
         return service(project)
     except UserError as error:

@@ -89,7 +89,7 @@ def load(project: Project, **given: Any) -> Settings:
     _refuse_misspelt(before)
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
-        settings = Settings(_env_prefix=before, **chosen)
+        settings = Settings(_env_prefix=before, **chosen)  # type: ignore[call-arg]
     except ValidationError as error:
         faults = "; ".join(_fault(before, fault) for fault in error.errors())
         raise UserError(f"{faults} (environment or .env)") from None

@@ -121,7 +121,7 @@ class Output(logging.StreamHandler[TextIO]):
 
     report_at = 0.0
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Report lines that could not be written, at most every minute."""
         if time.monotonic() >= self.report_at:
             self.report_at = time.monotonic() + REPORT_SECONDS
