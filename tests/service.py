@@ -96,7 +96,7 @@ def serving(
             stderr=subprocess.STDOUT,
         )
     try:
-        server = Server(process, output)
+        server = Server(process, output, None if opened else -1)
         if opened:
             server.printed(r"Application startup complete", workers)
         yield server

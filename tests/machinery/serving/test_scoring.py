@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machinery.pipeline.data.catalogue import Catalogue
 from machinery.pipeline.data.contract import Column
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.scoring import Scorer, maker
+from shop import features
 
 from machinery.pipeline.model import examples
 
 Row = Callable[..., dict[str, Any]]
-Features = Callable[[str], None]
 
 
 def answers(scorer: Scorer, *rows: dict[str, Any]) -> Any:
@@ -30,47 +29,34 @@ def change(shop: Path, **values: Any) -> None:
     path.write_text(json.dumps({name: each for name, each in info.items() if each is not ...}))
 
 
-def test_a_recipe_makes_what_the_driver_computes(shop: Path, row: Row) -> None:
-    scorer = Scorer(shop)
-    catalogue = Catalogue(scorer.contract)
-    columns = scorer.arrays({name: [row()[name]] * 3 for name in scorer.columns})
-    made, computed = (
-        scorer.features(columns),
-        catalogue.compute(columns, list(scorer.info["features"])),
-    )
-    assert list(made) == list(computed)
-    for name, values in made.items():
-        np.testing.assert_array_equal(values, computed[name])
-
-
 def test_only_the_columns_behind_the_features_are_needed(shop: Path) -> None:
-    assert Scorer(shop).columns == ["at", "town", "weight"]
+    assert Scorer(features, shop).columns == ["at", "town", "weight"]
 
 
 def test_the_decision_is_made_at_the_threshold_and_the_set_at_the_quantile(
     shop: Path, row: Row
 ) -> None:
-    plain = answers(Scorer(shop), row())
+    plain = answers(Scorer(features, shop), row())
     probability = float(plain.prediction[0, 1])
     change(shop, threshold=probability + 1e-4, conformal_quantile=1.0)
-    found = answers(Scorer(shop), row())
+    found = answers(Scorer(features, shop), row())
     assert (plain.decision.tolist(), found.decision.tolist()) == ([1], [0])
     assert found.members.tolist() == [[True, True]]
     change(shop, conformal_quantile=None)  # too few rows to promise anything: infinite
-    assert answers(Scorer(shop), row()).members.tolist() == [[True, True]]
+    assert answers(Scorer(features, shop), row()).members.tolist() == [[True, True]]
 
 
 def test_missing_and_never_seen_values_are_scored_as_in_training(shop: Path, row: Row) -> None:
-    scorer = Scorer(shop)
+    scorer = Scorer(features, shop)
     found = answers(scorer, row(weight=None), row(town="Nowhere"), row(weight=None, town="Nowhere"))
     assert np.isfinite(found.prediction).all()
-    features = scorer.features(scorer.arrays({"weight": [None], "town": ["x"], "at": ["NaT"]}))
-    assert np.isnan(features["mass"][0])
-    assert np.isnan(features["hour"][0])
+    made = scorer.features(scorer.arrays({"weight": [None], "town": ["x"], "at": ["NaT"]}))
+    assert np.isnan(made["mass"][0])
+    assert np.isnan(made["hour"][0])
 
 
 def test_times_as_text_and_as_datetime_are_the_same(shop: Path) -> None:
-    scorer = Scorer(shop)
+    scorer = Scorer(features, shop)
     moments = [datetime(1969, 12, 31, 23, 59, 59, 5), datetime(2026, 1, 2, 3, 4, 5, 678_901)]
     (made,) = scorer.arrays({"at": moments}).values()
     (read,) = scorer.arrays({"at": [moment.isoformat() for moment in moments]}).values()
@@ -79,7 +65,7 @@ def test_times_as_text_and_as_datetime_are_the_same(shop: Path) -> None:
 
 
 def test_every_moment_is_exact_and_a_missing_one_no_time(shop: Path) -> None:
-    scorer, step = Scorer(shop), timedelta(microseconds=1)
+    scorer, step = Scorer(features, shop), timedelta(microseconds=1)
     epoch = datetime(1970, 1, 1)
     moments = [datetime.min, datetime.min + step, epoch - step, epoch, epoch + step]
     moments += [datetime(year, 12, 31, 23, 59, 59, 999_999) for year in range(1, 10_000, 7)]
@@ -122,17 +108,7 @@ def test_files_of_different_versions_are_refused(
 ) -> None:
     change(shop, **values)
     with pytest.raises(UserError, match=words):
-        Scorer(shop)
-
-
-def test_features_of_another_kind_or_name_are_refused(shop: Path, features: Features) -> None:
-    source = (shop.parent / "shop_features.py").read_text()
-    features(source.replace("def place", "def destination"))
-    with pytest.raises(UserError, match="makes no feature 'place'"):
-        Scorer(shop)
-    features(source.replace("np.asarray(weight, dtype=np.float32)", "weight.astype(str)"))
-    with pytest.raises(UserError, match="makes mass a string"):
-        Scorer(shop)
+        Scorer(features, shop)
 
 
 def test_skew_between_the_pipeline_and_the_scorer_stops_evaluate(shop: Path) -> None:
@@ -142,7 +118,7 @@ def test_skew_between_the_pipeline_and_the_scorer_stops_evaluate(shop: Path) -> 
     rows = stored["rows"][: stored["real"]]
     table = pd.DataFrame(rows).assign(at=lambda rows: pd.to_datetime(rows["at"]))
     prediction = np.array(stored["predictions"][: len(rows)])
-    scorer = Scorer(shop)
+    scorer = Scorer(features, shop)
     assert examples.make(table, prediction, scorer)["rows"][0] == rows[0]
     with pytest.raises(UserError, match=r"test.parquet: example 3 is answered .* do not belong"):
         prediction[3] += 1e-3

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from machinery.pipeline.data import checks
 from machinery.pipeline.data.checks import Checked
-from machinery.pipeline.data.columns import TYPES, arrays, whole
+from machinery.pipeline.data.columns import arrow_type, arrays, whole
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import answer_columns
 from machinery.pipeline.model.scoring import Scorer
@@ -85,7 +85,8 @@ class RowScorer:
         return Predicted(kept, self._bad(batch, checked, bad), counts)
 
     def _answers(self, typed: Mapping[str, pa.Array], rows: int) -> dict[str, pa.Array]:
-        types = {name: TYPES[self._contract.columns[name].type] for name in self._scorer.columns}
+        described = self._contract.columns
+        types = {name: arrow_type(described[name].type) for name in self._scorer.columns}
         columns = {name: typed.get(name, pa.nulls(rows, kind)) for name, kind in types.items()}
         answers = self._scorer.answers(arrays(columns, columns, self._contract))
         named = answer_columns(answers, self._contract.class_names)

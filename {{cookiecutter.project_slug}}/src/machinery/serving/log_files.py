@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from machinery.pipeline.data.columns import TYPES
+from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.files import UserError, first_line
 from machinery.pipeline.model.answers import Answers, answer_columns
 
@@ -201,7 +201,7 @@ def _outcomes(records: list[Outcome], target: str) -> pa.Table:
 def _typed(values: list[Any], kind: str) -> pa.Array:
     if kind == "datetime":
         values = [None if each is None else datetime.fromisoformat(each) for each in values]
-    return pa.array(values, TYPES[kind])
+    return pa.array(values, arrow_type(kind))
 
 
 def _compact(lines: Lines, folder: Path) -> list[int]:

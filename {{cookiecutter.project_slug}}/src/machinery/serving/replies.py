@@ -59,13 +59,13 @@ class Replies:
         row: Any = Interval
         if contract.task == "classification":
             self._probability = _by_class(self._names)
-            kind = Literal[tuple(self._names)]
+            kind: Any = Literal[tuple(self._names)]
             self._decided = row = msgspec.defstruct(
                 "Decided",
                 [
                     ("prediction", kind),
                     ("probability", self._probability or dict[str, float]),
-                    ("set", Annotated[list[kind], Meta(description="Prediction set")]),  # type: ignore[valid-type]
+                    ("set", Annotated[list[kind], Meta(description="Prediction set")]),
                 ],
                 gc=False,
             )

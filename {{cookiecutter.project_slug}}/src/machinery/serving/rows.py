@@ -198,7 +198,7 @@ def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[
             raise UserError(f"{CONTRACT}: the name of {column!r} {reason}; rename it to serve it")
     fields: list[Any] = []
     for at, column_ in enumerate(columns.values()):
-        described: Any = Annotated[_type(column_), _described(column_)]  # type: ignore[valid-type]
+        described: Any = Annotated[_type(column_), _described(column_)]
         fields.append((f"c{at}", described, *[None] * column_.nullable))
     return msgspec.defstruct(
         name,

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from machinery.pipeline.files import UserError, first_line
 
-from .columns import TYPES, whole
+from .columns import arrow_type, whole
 from .contract import Column, Contract, Range
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def castable(kind: pa.DataType, column: Column) -> bool:
 
 def cast(values: pa.Array, column: Column) -> tuple[pa.Array, Mask | None]:
     """The values in the type of the contract, and which have it not, if there are any."""
-    kind = TYPES[column.type]
+    kind = arrow_type(column.type)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if values.type == kind or _is_text(values.type) and _is_text(kind):

@@ -11,26 +11,32 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from .contract import Column, Contract, Range
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the service does without them
     import pandas as pd
+    import pyarrow as pa
 
 Arrays = dict[str, np.ndarray]
 Maker = Callable[[Sequence[Any]], np.ndarray]
 
-TYPES = {  # in which values of a column are kept
-    "string": pa.string(),
-    "category": pa.string(),
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "datetime": pa.timestamp("us"),
-}
 EPOCH = datetime(1970, 1, 1)
 NAT = timedelta(microseconds=-(2**63))  # since EPOCH: the number that NumPy takes for NaT
+
+
+def arrow_type(kind: str) -> "pa.DataType":
+    """The type in which values of a column of the contract's type are kept."""
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "category": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "datetime": pa.timestamp("us"),
+    }[kind]
 
 
 def dtype(column: Column) -> np.dtype[Any]:
@@ -48,36 +54,44 @@ def dtype(column: Column) -> np.dtype[Any]:
             return np.dtype(np.float64)
 
 
-def arrays(table: pa.Table | Mapping[str, pa.Array], names: Iterable[str], of: Contract) -> Arrays:
+def arrays(
+    table: "pa.Table | Mapping[str, pa.Array]", names: Iterable[str], of: Contract
+) -> Arrays:
     """The named columns of a table, which has the types of the contract, as features take them."""
     return {name: from_arrow(table[name], of.columns[name]) for name in names}
 
 
 def from_pandas(table: "pd.DataFrame", names: Iterable[str], of: Contract) -> Arrays:
     """The same of a pandas table."""
+    import pyarrow as pa
+
     return arrays(pa.Table.from_pandas(table[[*names]], preserve_index=False), names, of)
 
 
-def from_arrow(values: pa.Array | pa.ChunkedArray, column: Column) -> np.ndarray:
+def from_arrow(values: "pa.Array | pa.ChunkedArray", column: Column) -> np.ndarray:
     """The array of an Arrow column."""
     values = whole(values)
     wanted = dtype(column)
     if wanted.kind == "O":
         return _texts(values)
     if wanted.kind == "f":
-        values = values.cast(pa.float64(), safe=False)  # 2^53 + 1 becomes 2^53, as everywhere
+        values = values.cast("float64", safe=False)  # 2^53 + 1 becomes 2^53, as everywhere
     return np.asarray(values.to_numpy(zero_copy_only=False).astype(wanted, copy=False))
 
 
-def whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+def whole(values: "pa.Array | pa.ChunkedArray") -> "pa.Array":
     """A column in one piece."""
+    import pyarrow as pa
+
     if isinstance(values, pa.ChunkedArray):
         return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
     return values
 
 
-def _texts(values: pa.Array) -> np.ndarray:
+def _texts(values: "pa.Array") -> np.ndarray:
     """Each text once as a Python string, however often it occurs."""
+    import pyarrow as pa
+
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = np.empty(len(encoded.dictionary) + 1, dtype=object)
     texts[:-1] = encoded.dictionary.to_pylist()

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
+
+if TYPE_CHECKING:  # the service does without it
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Answers:
         return Answers(*(each if each is None else each[rows] for each in columns))  # type: ignore[arg-type]
 
 
-def answer_columns(answers: Answers, classes: Sequence[str]) -> dict[str, pa.Array]:
+def answer_columns(answers: Answers, classes: Sequence[str]) -> "dict[str, pa.Array]":
     """Answers as columns, named as in data/predictions.parquet.
 
     Of a classification `probability_*` of each class, `prediction` and `in_set_*`; of a regression
     `prediction`, `low` and `high`.
     """
+    import pyarrow as pa
+
     if answers.decision is None or answers.members is None:
         ends = {"low": pa.array(answers.low), "high": pa.array(answers.high)}
         return {"prediction": pa.array(answers.prediction), **ends}
@@ -45,6 +50,8 @@ def answer_columns(answers: Answers, classes: Sequence[str]) -> dict[str, pa.Arr
     }
 
 
-def _by_class(name: str, values: np.ndarray, classes: Sequence[str]) -> dict[str, pa.Array]:
+def _by_class(name: str, values: np.ndarray, classes: Sequence[str]) -> "dict[str, pa.Array]":
+    import pyarrow as pa
+
     columns = zip(classes, values.T, strict=True)
     return {f"{name}_{of}": pa.array(np.ascontiguousarray(part)) for of, part in columns}

@@ -11,7 +11,7 @@ from pydantic import ValidationError, validate_call
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.checks import conform
-from machinery.pipeline.data.columns import TYPES
+from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.params import Ingest
@@ -41,7 +41,7 @@ def _window(table: pa.Table, until: datetime | None, contract: Contract) -> pa.T
     if contract.time is None or contract.time not in table.column_names:
         return table
     time = table[contract.time]
-    if time.type != TYPES["datetime"]:
+    if time.type != arrow_type("datetime"):
         wanted = "must be dates and times without a time zone; convert it in source.py"
         raise UserError(f"{SOURCE}: the time column {contract.time} is {time.type}, but {wanted}")
     if until is None:
