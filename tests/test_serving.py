@@ -173,7 +173,7 @@ def test_a_worker_that_starts_beside_a_bad_file_is_started_again_while_the_other
         model.write_bytes(b"a bad file")
         server.printed("model refused", 2)
         os.kill(first, signal.SIGKILL)
-        server.printed("is not the file that model.json describes", 4)  # twice of them at a start
+        server.printed("is not a model file that 'train' wrote", 4)  # twice when started
         assert server.ask("/predict", table[0][0])[0] == 200
         model.write_bytes(good)
         server.printed(r"Application startup complete", 3)
@@ -267,6 +267,18 @@ def answers(server: Server, path: str) -> bool:
     with suppress(OSError):
         return server.ask(path)[0] == 200
     return False
+
+
+def test_many_idle_clients_do_not_stop_the_service(
+    served: BakedProject, table: tuple[list[Any], list[Any]]
+) -> None:
+    with serving(served) as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+        assert server.ask("/predict", table[0][0])[0] == 200
+        for connection in idle:
+            connection.close()
+        assert server.ask("/predict", b" " * 10_000_000)[0] == 413
+        assert server.ask("/predict", table[0][0], key="wrong")[0] == 401
 
 
 @pytest.mark.parametrize(

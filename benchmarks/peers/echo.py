@@ -1,20 +1,22 @@
 """echo: our own framework with nothing behind it: the bytes of a request are its answer.
 
-`app` goes through FastAPI's routing; `bare` is what is left without: uvicorn and ASGI.
+`app` goes through Starlette's routing; `bare` is what is left without: uvicorn and ASGI.
 """
 
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-app = FastAPI()
 
-
-@app.post("/predict")
 async def predict(request: Request) -> Response:
     """Answer the body."""
     return Response(await request.body(), media_type="application/json")
+
+
+app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:

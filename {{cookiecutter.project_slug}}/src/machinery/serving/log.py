@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ class PredictionLog:
         raw = {name: columns[name].type for name in contract.known_before()}
         self._types = Types(raw, columns[contract.target].type, contract.class_names)
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._descriptor, self._path, self._size, self._inode = -1, Path(), 0, 0
+        self._day, self._path = "", ""
+        self._descriptor, self._size, self._inode = -1, 0, 0
         self._models: set[str] = set()  # named in this file
         self._lost = self._reported = 0
         self._report_at = 0.0
@@ -147,20 +149,18 @@ class PredictionLog:
 
     def open(self, day: str) -> None:
         """Open the file of the day, unless it is open and still lies where it was made."""
-        path = self._folder / f"{day}-{self._name}.jsonl"
-        if path == self._path and self._descriptor >= 0:
-            try:
-                if path.stat().st_ino == self._inode:
+        if day == self._day and self._descriptor >= 0:
+            with suppress(FileNotFoundError):  # somebody moved it, or its folder, away
+                if os.stat(self._path).st_ino == self._inode:  # noqa: PTH116
                     return
-            except FileNotFoundError:
-                pass  # somebody moved it, or its folder, away
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         self._folder.mkdir(parents=True, exist_ok=True)
+        path = str(self._folder / f"{day}-{self._name}.jsonl")
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         found = os.fstat(self._descriptor)
-        self._path, self._size, self._inode = path, found.st_size, found.st_ino
+        self._day, self._path, self._size, self._inode = day, path, found.st_size, found.st_ino
         self._models.clear()
 
     def _append(

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .replies import Problem
 from .rows import RequestError, shown
 from .settings import Settings
-from .telemetry import Telemetry
+from .telemetry import OUTPUT, Telemetry
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 HEADERS = [
@@ -96,7 +96,7 @@ class Gate:
         if self._settings.access_log:
             fields = {"request_id": request_id, "path": shown(path), "status": status}
             fields["milliseconds"] = round(seconds * 1000, 3)
-            LOGGER.info("request", extra={"fields": fields})
+            OUTPUT.line("info", "request", fields)
 
     def _check(self, path: str, headers: Mapping[bytes, bytes], *, is_post: bool) -> None:
         """Check the key and the headers.

@@ -101,7 +101,7 @@ class Reader:
                 413, f"The list holds {len(decoded)} rows; give at most {self._max_rows} at a time"
             )
         if len(body) <= SMALL:
-            check_fields(body)
+            json.loads(body, object_pairs_hook=_unique)
         rows = [*map(msgspec.structs.astuple, decoded)]
         self._convert_integers(rows, many)
         self._refuse_unlisted(rows, many)
@@ -160,12 +160,12 @@ class Reader:
 
 
 def check_fields(body: bytes) -> None:
-    """Refuse a field that is not finite or given twice, which msgspec does not name or notice.
+    """Name a field that is not finite or given twice, where msgspec says only that JSON is wrong.
 
     Raises:
         RequestError: 400, naming the field.
     """
-    with suppress(ValueError, RecursionError):  # msgspec has said so, or will
+    with suppress(ValueError, RecursionError):
         json.loads(body, object_pairs_hook=_pairs, parse_constant=lambda _: _NotFinite)
 
 
@@ -182,6 +182,11 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise RequestError(400, f"{shown(name)} is given twice in one row", name)
         fields[name] = value
     return fields
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    return fields if len(fields) == len(pairs) else _pairs(pairs)
 
 
 def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[msgspec.Struct]:

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 from prometheus_client import (
@@ -100,36 +100,33 @@ class Telemetry:
         return generate_latest(everything)
 
 
-class JsonLines(logging.Formatter):
-    """One JSON object a line: timestamp, level, event, and the record's `fields`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
-        line: dict[str, Any] = {
-            "timestamp": datetime.fromtimestamp(record.created, UTC),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
-
-
-class Output(logging.StreamHandler[TextIO]):
-    """Standard output; when it takes no lines, as on a full disk, standard error says so."""
+class Output(logging.Handler):
+    """Standard output: one JSON object a line; when it takes none, standard error says so."""
 
     report_at = 0.0
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Report lines that could not be written, at most every minute."""
-        if time.monotonic() >= self.report_at:
-            self.report_at = time.monotonic() + REPORT_SECONDS
-            print(f"Lines of the log are lost: {sys.exc_info()[1]}", file=sys.stderr, flush=True)
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of a record: its level and event, its `fields`, its traceback."""
+        fields = getattr(record, "fields", {})
+        if record.exc_info:
+            trace = logging.Formatter().formatException(record.exc_info)
+            fields = {**fields, "exception": trace}
+        self.line(record.levelname.lower(), record.getMessage(), fields)
+
+    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Write a line; for each request, a record of logging would take a sixth of the time."""
+        line = {"timestamp": datetime.now(UTC), "level": level, "event": event, **fields}
+        try:
+            os.write(1, msgspec.json.encode(line, enc_hook=str) + b"\n")
+        except OSError as error:
+            if time.monotonic() >= self.report_at:
+                self.report_at = time.monotonic() + REPORT_SECONDS
+                print(f"Lines of the log are lost: {error}", file=sys.stderr, flush=True)
+
+
+OUTPUT = Output()
 
 
 def set_up_logs() -> None:
     """One JSON object a line on standard output, of the libraries, too."""
-    handler = Output(sys.stdout)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[OUTPUT], force=True)
