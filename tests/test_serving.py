@@ -233,12 +233,11 @@ def test_every_line_of_the_log_is_json_and_requests_are_told_by_their_id(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_service_whose_own_log_has_no_room_answers_all_the_same(
-    served: BakedProject, table: tuple[list[Any], list[Any]], workers: int
+    served: BakedProject, table: tuple[list[Any], list[Any]]
 ) -> None:
     output, port = served.path / "errors", free_port()
-    command = ["flight-delays", "serve", "--port", str(port), "--workers", str(workers)]
+    command = ["flight-delays", "serve", "--port", str(port)]
     with Path("/dev/full").open("wb") as full, output.open("wb") as errors:
         process = subprocess.Popen(
             command,
