@@ -18,11 +18,9 @@ PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 MACHINERY = "src/machinery"
 MAX_DIFF = 15_000  # characters of code
 
-Section = tuple[str, str]  # title and Markdown
 
-
-def sections(was: Side, now: Side) -> list[Section]:
-    """What changed from a commit to the checkout; a section with nothing to say is left out."""
+def sections(was: Side, now: Side) -> list[tuple[str, str]]:
+    """Title and Markdown of what changed from a commit to the checkout, if anything did."""
     found = {
         "Parameters": _document(was, now, PARAMS),
         "Contract": _document(was, now, CONTRACT),

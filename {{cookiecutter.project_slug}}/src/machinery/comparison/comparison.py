@@ -7,7 +7,7 @@ not contain zero: at a level of 0.95, two equal models differ significantly once
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ from machinery.pipeline.params import Report
 from machinery.pipeline.statistics import intervals, metrics
 from machinery.pipeline.statistics.intervals import Codes, Interval, Scorer, Unit
 from machinery.pipeline.statistics.slices import Positions
-
-Outcome = Literal["better", "worse", "different", "no significant difference"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ class Line:
     more: bool | None
 
     @property
-    def outcome(self) -> Outcome:
-        """What the interval of the difference says of the challenger."""
+    def outcome(self) -> str:
+        """Better, worse, different (neither is better), or no significant difference."""
         low, high = self.difference.low, self.difference.high
         if not (low > 0 or high < 0):  # so that NaN is no difference, too
             return "no significant difference"

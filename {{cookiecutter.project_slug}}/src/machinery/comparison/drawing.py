@@ -19,7 +19,6 @@ Predictions = Mapping[str, NDArray[Any]]  # name of a model to its predictions
 
 PLACES = 41  # at which a curve is read off
 BINS = 10  # of the calibration curve
-LEVEL = 0.95
 SHARE_DRAWN = 0.95  # the error curve ends where this share of each model's rows lies below
 BLUE, ORANGE, GREY = ("blue", "#0072B2"), ("orange", "#E69F00"), ("grey", "#999999")
 COLOURS = {"champion": BLUE, "challenger": ORANGE}  # Okabe & Ito 2008
@@ -78,7 +77,7 @@ def _calibration(target: NDArray[Any], predictions: Predictions) -> str:
     """Observed share over predicted probability, in the range that the models share."""
     points = {}
     for name, probability in predictions.items():
-        curve = calibration_curve(*metrics.top_label(target, probability), BINS, LEVEL)
+        curve = calibration_curve(*metrics.top_label(target, probability), BINS, level=0.95)
         points[name] = _columns(curve, "predicted", "observed")
     low = max(predicted[0] for predicted, _ in points.values())
     high = min(predicted[-1] for predicted, _ in points.values())
@@ -112,7 +111,7 @@ def _chart(title: str, axes: tuple[str, str], places: Line, lines: Lines) -> str
         f"{colour} is {'the ' if name in COLOURS else ''}{name}"
         for name, (colour, _) in colours.items()
     )
-    highest = max(float(line.max()) for line in lines.values())
+    top = max(float(line.max()) for line in lines.values())
     return CHART.format(
         title=title,
         colours=", ".join(code for _, code in colours.values()),
@@ -120,7 +119,7 @@ def _chart(title: str, axes: tuple[str, str], places: Line, lines: Lines) -> str
         y=axes[1],
         low=places[0],
         high=places[-1],
-        top=min(1.0, np.ceil(10 * highest + 1e-9) / 10),  # the tenth above
+        top=min(1.0, np.ceil(10 * top + 1e-9) / 10),  # the tenth above
         lines="\n".join(
             f"  line [{', '.join(f'{value:.4g}' for value in line)}]" for line in lines.values()
         ),

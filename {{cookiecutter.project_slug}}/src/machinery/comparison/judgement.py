@@ -1,7 +1,7 @@
 """judgement: a revision in; whether the checkout's model is better than the one there, out."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -19,8 +19,6 @@ from . import champion as champions
 from .comparison import Comparison, Scored, compare
 from .rows import Rows
 from .side import AbsentError, Side, champion, checkout, default_branch
-
-Verdict = Literal["better", "worse", "no significant difference", "not compared", "no champion"]
 
 
 @dataclass
@@ -50,14 +48,13 @@ class Judgement:
         return self.select.headline
 
     @property
-    def verdict(self) -> Verdict:
-        """In a word."""
+    def verdict(self) -> str:
+        """Better, worse, no significant difference, not compared, or no champion."""
         if self.champion is None:
             return "no champion"
         if self.comparison is None:
             return "not compared"
-        outcome = self.comparison.headline.outcome
-        return outcome if outcome != "different" else "no significant difference"
+        return self.comparison.headline.outcome
 
     @property
     def other_rows(self) -> bool:
@@ -68,7 +65,8 @@ class Judgement:
     def refusals(self) -> list[str]:
         """Why `--check` fails."""
         failed = [check["name"] for check in self.gate["checks"] if not check["passed"]]
-        reasons = [f"the gate failed ({', '.join(failed)})"] if failed else []
+        passed = self.gate["passed"] and not failed
+        reasons = [] if passed else [f"the gate failed ({', '.join(failed)})"]
         if self.verdict == "worse":
             reasons.append(f"{self.headline} is worse than at {self.against}")
         if self.rows is None:
@@ -97,13 +95,14 @@ def judge(against: str | None = None) -> Judgement:
         gate=ours.document(GATE),
         stale=tuple(storage.stale(without_data=True)),
     )
+    if theirs is not None:
+        lacks = f"{ours.version.base}..{theirs.version.base}"
+        judged.behind = int(git.run("rev-list", "--count", lacks))
     metrics.require(judged.headline, judged.contract.task)
     try:
         judged.rows = Rows(read_table(ours.file(PREDICTIONS)), judged.contract)
         judged.predictions = {"challenger": judged.rows.prediction}
         if theirs is not None:
-            lacks = f"{ours.version.base}..{theirs.version.base}"
-            judged.behind = int(git.run("rev-list", "--count", lacks))
             _compare(judged, theirs, judged.rows)
     except AbsentError as error:
         judged.why_not = str(error)

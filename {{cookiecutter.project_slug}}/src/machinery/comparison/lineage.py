@@ -43,8 +43,7 @@ def _commands(judgement: Judgement, command: str) -> str:
         f"{command} lineage {ours}\n```{unpushed(ours, theirs, command)}"
     )
     if changed := git.changes(untracked=False):
-        names = some(map(code, changed))
-        return f"Made from a checkout with changes that are not committed: {names}.\n\n{text}"
+        text = f"Made from uncommitted changes: {some(map(code, changed))}.\n\n{text}"
     return text
 
 

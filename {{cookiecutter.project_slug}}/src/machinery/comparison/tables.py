@@ -60,8 +60,8 @@ def _recorded(judgement: Judgement) -> str:
         sides = {"champion": judgement.champion, **sides}
     names = judgement.challenger.document(METRICS)
     rows = [[code(name), *(recorded(side, name) for side in sides.values())] for name in names]
-    level = f"{judgement.evaluate.level:.0%}"
-    return table(["metric", *(f"{name} ({level} interval)" for name in sides)], rows)
+    what = f"({judgement.evaluate.level:.0%} interval)"
+    return table(["metric", *(f"{name} {what}" for name in sides)], rows)
 
 
 def _values(line: Line) -> list[str]:

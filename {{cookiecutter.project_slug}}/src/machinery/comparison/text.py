@@ -78,8 +78,7 @@ def notes(judgement: Judgement) -> Iterator[str]:
         commits = "1 commit" if judgement.behind == 1 else f"{judgement.behind:,} commits"
         ahead = f"{code(judgement.against)} has {commits} that this branch lacks"
         yield f"> **Note**: {ahead}: what they changed appears here reversed."
-    if judgement.other_rows:
-        assert judgement.champion is not None
+    if judgement.champion and judgement.other_rows:
         figure = f"{judgement.headline} {tables.recorded(judgement.champion, judgement.headline)}"
         yield f"> **Note**: the test table changed; on its own the champion had {figure}."
     if judgement.stale:
