@@ -74,7 +74,18 @@ def _github(host: "CodeHost", request: "Request", path: str) -> Any:
 
 
 def _gitlab(host: "CodeHost", request: "Request", path: str) -> Any:
-    """Packages and releases."""
+    """Merge requests, packages and releases."""
+    if path == "merge_requests" and request.method == "GET":
+        branch = request.query["source_branch"]
+        return [each for each in host.pulls if each["source_branch"] == branch]
+    if path == "merge_requests":
+        number = len(host.pulls) + 1
+        address = f"{host.url}/{REPOSITORY}/-/merge_requests/{number}"
+        host.pulls.append({**request.body, "iid": number, "web_url": address})
+        return host.pulls[-1]
+    if found := re.fullmatch(r"merge_requests/(\d+)", path):
+        host.pulls[int(found[1]) - 1].update(request.body)
+        return host.pulls[int(found[1]) - 1]
     if path.startswith("packages/") and request.method == "PUT":
         host.files[path] = request.body
         return {"message": "201 Created"}
@@ -95,22 +106,13 @@ def _page(comments: list[Any], query: dict[str, str], default: int) -> list[Any]
 
 
 def _graphql(host: "CodeHost", asked: dict[str, Any]) -> dict[str, Any]:
-    """What gh asks for; the nodes have all that it may choose from."""
-    words, given = asked["query"], asked.get("variables", {}).get("input", {})
-    if "updateIssueComment" in words:
-        edited = host.edit(given["id"], given["body"]) or {}
-        return {"data": {"updateIssueComment": {"issueComment": {"url": edited["html_url"]}}}}
-    if "addComment" in words:
-        made = host.say(given["body"], USER)
-        return {"data": {"addComment": {"commentEdge": {"node": {"url": made["html_url"]}}}}}
-    cursors = (asked.get("variables", {}).get(name) for name in ("after", "endCursor"))
-    start = int(next(filter(None, cursors), 0))
+    """The comments of the pull request, a page at a time."""
+    start = int(asked["variables"]["after"] or 0)
     nodes = [_node(each) for each in host.comments[start : start + PAGE]]
     more = start + PAGE < len(host.comments)
     page = {"hasNextPage": more, "endCursor": str(start + PAGE)}
-    comments = {"nodes": nodes, "totalCount": len(host.comments), "pageInfo": page}
-    pull = {"id": "PR_7", "number": NUMBER, "url": f"{host.url}/{REPOSITORY}/pull/{NUMBER}"}
-    return {"data": {"repository": {"pullRequest": {**pull, "comments": comments}}}}
+    comments = {"nodes": nodes, "pageInfo": page}
+    return {"data": {"repository": {"pullRequest": {"comments": comments}}}}
 
 
 def _author(login: str) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def _author(login: str) -> dict[str, Any]:
 
 def _node(comment: dict[str, Any]) -> dict[str, Any]:
     return {
-        "id": str(comment["id"]),
+        "databaseId": comment["id"],
         "author": {"login": comment["user"]["login"]},
         "body": comment["body"],
         "url": comment["html_url"],

@@ -1,7 +1,7 @@
 """The pull request's comment: posted once, always the same one, and never a reason to fail.
 
-Over HTTPS, against a stand-in for the code host's API: with the real `gh`, and with the real `cml`
-or, where none is installed, a stand-in that asks for the same, and records how it was called.
+Over HTTPS, against a stand-in for the code host's API: with the real `cml` or, where none is
+installed, a stand-in that sends the same requests, and records how it was called.
 """
 
 import json
@@ -60,10 +60,6 @@ class Job:
             place.write_text(program, encoding="utf-8")
             place.chmod(0o755)
 
-    def install_gh(self) -> None:
-        """The real gh, of the template's environment."""
-        self.install("gh", Path(shutil.which("gh") or pytest.fail("gh is not installed")))
-
     def install_stand_in(self, code: int = 0) -> Path:
         """A cml that posts, or fails with a code; the record of how it is called."""
         record = self.folder / "cml.json"
@@ -98,7 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[code_host.CodeH
 
 @pytest.fixture
 def job(project: BakedProject, server: code_host.CodeHost, tmp_path: Path) -> Job:
-    """A job on a machine with git and Python, without cml and gh; nobody has commented yet."""
+    """A job on a machine with git and Python, without cml; nobody has commented yet."""
     server.clear()
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -121,13 +117,11 @@ def _real_cml() -> Path | None:
     return Path(found) if "--watermark-title" in told else None
 
 
-@pytest.fixture(params=["cml", "gh", "the API"])
+@pytest.fixture(params=["cml", "the API"])
 def way(request: pytest.FixtureRequest, job: Job) -> str:
     """Give the job a tool to post with, or none."""
     if request.param == "cml":
         job.install_cml()
-    if request.param == "gh":
-        job.install_gh()
     return str(request.param)
 
 
@@ -140,24 +134,14 @@ def test_comment_is_made_once_and_then_edited(job: Job, way: str) -> None:
     assert job.summary == "First.\n\nSecond.\n\n"
 
 
-def test_comment_is_the_same_one_when_the_tools_change(job: Job) -> None:
+def test_comment_is_the_same_one_whether_cml_is_there_or_not(job: Job) -> None:
     job.comment("By the API.\n")
-    job.install_gh()
-    assert "Posted by gh" in job.comment("By gh.\n")
     job.install_cml()
     assert "Posted by cml" in job.comment("By CML.\n")
     assert [body.partition("\n")[0] for body in job.host.bodies()] == ["By CML."]
-
-
-@pytest.mark.parametrize("other", ["gh", "the API"])
-def test_comment_that_cml_posted_is_edited_by_another(job: Job, other: str) -> None:
-    job.install_cml()
-    assert "Posted by cml" in job.comment("By CML.\n")
     (job.folder / "bin" / "cml").unlink()
-    if other == "gh":
-        job.install_gh()
-    assert f"Posted by {other} " in job.comment("By another.\n")
-    assert [body.partition("\n")[0] for body in job.host.bodies()] == ["By another."]
+    assert "Posted by the API" in job.comment("By the API again.\n")
+    assert [body.partition("\n")[0] for body in job.host.bodies()] == ["By the API again."]
 
 
 def test_failed_run_takes_the_place_of_an_earlier_report(job: Job, way: str) -> None:
@@ -219,11 +203,10 @@ def test_home_is_left_alone(job: Job) -> None:
     assert not home.exists() and settings.read_bytes() == before
 
 
-def test_cml_that_crashes_is_replaced_by_gh(job: Job) -> None:
+def test_cml_that_crashes_is_replaced_by_the_api(job: Job) -> None:
     job.install_stand_in(code=1)
-    job.install_gh()
     printed = job.comment()
-    assert "::notice::gh posted the comment, since cml: exit code 1" in printed
+    assert "::notice::the API posted the comment, since cml: exit code 1" in printed
     assert len(job.host.bodies()) == 1
 
 
@@ -233,13 +216,12 @@ def test_another_program_named_cml_is_not_used(job: Job) -> None:
     assert len(job.host.bodies()) == 1
 
 
-def test_comment_beyond_those_that_cml_looks_at_is_edited_by_another(job: Job) -> None:
+def test_comment_beyond_those_that_cml_looks_at_is_edited_by_the_api(job: Job) -> None:
     record = job.install_stand_in()
-    job.install_gh()
     for number in range(30):
         job.host.say(f"Comment {number}")
     job.host.say(signed("Old.\n"), USER)
-    assert "Posted by gh" in job.comment()
+    assert "Posted by the API" in job.comment()
     assert not record.exists() and len(job.host.bodies()) == 31
     assert job.host.bodies()[30].startswith(TEXT)
 

@@ -15,6 +15,8 @@ from shop import features
 
 from machinery.pipeline.model import examples
 
+from machinery.pipeline.model import examples
+
 Row = Callable[..., dict[str, Any]]
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from machinery.pipeline.files import UserError
+
 from .comment import comment
 from .job import running
 

@@ -1,123 +1,153 @@
-"""comment: a Markdown file in; the job's summary and one comment of the pull request out.
+"""comment: a Markdown file in; the job's summary, and one comment on the pull request, out.
 
-CML posts it. What CML cannot do (it is missing, or refused, or would take another comment for
-ours) GitHub's own `gh` does, and else the API itself. Each is asked only where it edits our comment
-and no other. When none can, the job goes on: the summary has the text already.
+CML posts it. Where CML is missing, fails, or would edit a comment that is not ours, the API of the
+code host does. When neither can, the job goes on: the summary has the text already. Comments are
+told apart by CML's watermark, which anybody can write: only what the job's own token has written is
+ours.
 """
 
-import time
-from collections.abc import Callable
+import os
+import re
+import subprocess
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from machinery.pipeline.files import UserError, write_text
 from machinery.versions import git
-from . import tools, watermark
-from .conversation import Conversation
-from .host import FailedError
+
+from .host import Comment, FailedError, Host
 from .job import Job
 
 # Characters of a comment. GitHub takes 65,536, the watermark included.
-LONGEST = {"github": 65_000, "gitlab": 900_000}
-PAUSES = (2.0, 8.0)  # seconds before a tool that met a passing refusal is tried again
+MAX_LENGTH = {"github": 65_000, "gitlab": 900_000}
 CUT = "\n\n… the rest is too long for a comment; the job's summary or artifact has it all.\n"
-
-Way = Callable[[Job, str], None]
+TIMEOUT = 180  # seconds for CML
+# Comments that CML looks at: one page, of GitHub's oldest, of GitLab's newest.
+SEEN_BY_CML = {"github": 30, "gitlab": 20}
+# All that CML learns of the job, beside the token.
+PASSED_ON = {
+    *("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SYSTEMROOT", "PATHEXT", "TEMP", "TMP", "TMPDIR"),
+}
 
 
 def comment(file: Path, job: Job) -> None:
     """Publish the file, or that there is none; print where it went.
 
-    Raises UserError only for a file that is not readable.
+    Raises:
+        UserError: only for a file that is not readable.
     """
     if job.cancelled:
         print("Nothing is posted: the job was cancelled.")
         return
     if not file.exists():
-        write_text(_no_report(job), file)
+        commit = git.resolve("HEAD")
+        write_text(
+            f"**No report** for {commit}: the run failed, see [its log]({job.page}).\n", file
+        )
     text = _read(file)
     job.summarize(text)
+    kept = f"the job's {'summary' if job.summary else 'artifact'} has the text ({file})"
     if job.number is None:
-        job.tell("notice", f"this job belongs to no pull request; {_kept(job, file)}")
+        job.tell("notice", f"this job belongs to no pull request; {kept}")
     elif not job.token:
-        job.tell("warning", f"no comment: the job has no token to write with; {_kept(job, file)}")
+        job.tell("warning", f"no comment: the job has no token to write with; {kept}")
     else:
-        _post(job, text, file)
-
-
-def _post(job: Job, text: str, file: Path) -> None:
-    ways: dict[str, Way] = {"cml": _by_cml, "gh": _by_gh, "the API": _by_api}
-    if job.host == "gitlab":
-        del ways["gh"]
-    failures = []
-    for name, way in ways.items():
         try:
-            _patiently(way, job, _short(text, LONGEST[job.host]))
+            tool = _post(job, _short(text, MAX_LENGTH[job.host]))
         except FailedError as error:
-            failures.append(f"{name}: {error}")
-            continue
-        print(f"Posted by {name} on pull request {job.number} of {job.repository}.")
-        if failures:
-            job.tell("notice", f"{name} posted the comment, since {'; '.join(failures)}")
-        return
-    job.tell("warning", f"no comment ({'; '.join(failures)}); {_kept(job, file)}")
+            job.tell("warning", f"no comment ({error}); {kept}")
+        else:
+            print(f"Posted by {tool} on pull request {job.number} of {job.repository}.")
 
 
-def _patiently(way: Way, job: Job, text: str) -> None:
-    """Post, and again a little later where the refusal may pass: CML and gh never retry."""
-    for pause in PAUSES:
-        try:
-            return way(job, text)
-        except tools.PassingError:
-            time.sleep(pause)
-    return way(job, text)
+def _post(job: Job, text: str) -> str:
+    """Post the text and say by what. Raises FailedError."""
+    host = Host(job)
+    comments, title = host.comments(), _title()
+    try:
+        if not seen_alone_by_cml(job.host, comments, title):
+            raise FailedError("it would edit another comment than ours, or not find ours")
+        _by_cml(job, text, title)
+        return "cml"
+    except FailedError as why:
+        host.write(signed(text, git.resolve("HEAD"), title), ours(comments, title))
+        job.tell("notice", f"the API posted the comment, since cml: {why}")
+        return "the API"
 
 
-def _by_cml(job: Job, text: str) -> None:
+def _by_cml(job: Job, text: str, title: str) -> None:
     """Let CML edit or add the comment, in a home of its own: it makes git trust every folder."""
-    if not watermark.in_reach_of_cml(job, Conversation(job).comments()):
-        raise FailedError("it would not find our comment among so many, or edit a reply to it")
     with TemporaryDirectory() as home:
-        tools.require_cml(Path(home))
         body = Path(home) / "comment.md"
         body.write_text(text, encoding="utf-8", newline="\n")
-        words = ["comment", "update", "--publish=false", "--watermark-title", watermark.title()]
+        # Python's index has an unrelated program of that name.
+        if "--watermark-title" not in _cml(job, home, "comment", "update", "--help"):
+            raise FailedError("the program of that name is not https://cml.dev")
+        words = ["comment", "update", "--publish=false", "--watermark-title", title]
         words += ["--target", f"pr/{job.number}", "--driver", job.host]
-        words += ["--repo", f"{job.server}/{job.repository}", str(body)]
-        tools.run(job, Path(home), "cml", *words, REPO_TOKEN=job.token)
+        _cml(job, home, *words, "--repo", f"{job.server}/{job.repository}", str(body))
 
 
-def _by_gh(job: Job, text: str) -> None:
-    """Let gh edit this token's last comment, where that is ours or there is none; else add one."""
-    place = [str(job.number), "--repo", f"{job.server.partition('://')[2]}/{job.repository}"]
-    comments = Conversation(job).comments()
-    ours = watermark.ours(comments)
-    last = next((each for each in reversed(comments) if each.mine), None)
-    if ours and ours != last:
-        raise FailedError("it would edit another comment, the last one of this token")
-    with TemporaryDirectory() as home:
-        body = Path(home) / "comment.md"
-        body.write_text(_signed(text), encoding="utf-8", newline="\n")
-        words = ["pr", "comment", *place, "--body-file", str(body)]
-        if ours == last:
-            words += ["--edit-last", "--create-if-none"]
-        tokens = {"GH_TOKEN": job.token, "GH_ENTERPRISE_TOKEN": job.token}
-        settings = {"GH_CONFIG_DIR": home, "GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1"}
-        tools.run(job, Path(home), "gh", *words, **tokens, **settings)
+def _cml(job: Job, home: str, *words: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name.upper() in PASSED_ON}
+    environment |= {"HOME": home, "USERPROFILE": home, "ITERATIVE_DO_NOT_TRACK": "1"}
+    environment |= {"NO_COLOR": "1", "REPO_TOKEN": job.token}
+    try:
+        done = subprocess.run(
+            ["cml", *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise FailedError(f"no answer within {TIMEOUT} seconds") from None
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise FailedError("it is not installed" if missing else str(error)) from error
+    if done.returncode:
+        raise FailedError(f"exit code {done.returncode}")
+    return done.stdout
 
 
-def _by_api(job: Job, text: str) -> None:
-    conversation = Conversation(job)
-    conversation.write(_signed(text), watermark.ours(conversation.comments()))
+def _title() -> str:
+    """What our watermark says, by the name of the project; nothing need be installed for it."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return f"{project['name']} report"
 
 
-def _signed(text: str) -> str:
-    return watermark.signed(text, git.resolve("HEAD"))
+def signed(text: str, commit: str, title: str) -> str:
+    """The text as CML would post it for this commit (its src/watermark.js)."""
+    return f'{text}\n\n![](https://cml.dev/watermark.png#{commit} "CML watermark {title}")'
 
 
-def _no_report(job: Job) -> str:
-    """What takes the place of the report of an earlier commit, which says nothing of this one."""
-    return f"**No report** for {git.resolve('HEAD')}: the run failed, see [its log]({job.page}).\n"
+def ours(comments: Sequence[Comment], title: str) -> Comment | None:
+    """Our first comment that ends with the watermark; a reply that quotes it does not."""
+    last = re.compile(rf"(?:.*\n)?{_watermark(title)}\s*", re.DOTALL)
+    return next((each for each in comments if each.mine and last.fullmatch(each.body)), None)
+
+
+def seen_alone_by_cml(host: str, comments: Sequence[Comment], title: str) -> bool:
+    """Whether `cml comment update` would edit ours, or add one where there is none.
+
+    It takes a comment with the watermark anywhere in it: the last of GitHub's first page, the
+    oldest of GitLab's newest. That may be somebody else's, and a later page is never read.
+    """
+    seen = SEEN_BY_CML[host]
+    page = comments[:seen][::-1] if host == "github" else comments[-seen:]
+    taken = next((each for each in page if re.search(_watermark(title), each.body)), None)
+    return taken == ours(comments, title)
+
+
+def _watermark(title: str) -> str:
+    address = r"https://cml\.dev/watermark\.png#[0-9a-fA-F]+"
+    return rf'!\[\]\({address} "CML watermark {re.escape(title)}"\)'
 
 
 def _short(text: str, longest: int) -> str:
@@ -125,11 +155,6 @@ def _short(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
     return text[: longest - len(CUT)].rpartition("\n")[0] + CUT
-
-
-def _kept(job: Job, file: Path) -> str:
-    where = "the job's summary has the text" if job.summary else "the job's artifact has the text"
-    return f"{where} ({file})"
 
 
 def _read(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""distribution: a released version in; all that serves its model, in one archive, out.
+"""distribution: a released version in; an archive with all that serves its model out.
 
 The bytes of the archive depend on the version alone: no clock, no user, one order.
 """
@@ -11,9 +11,18 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from machinery.pipeline.files import UserError, replace
-from machinery.pipeline.paths import CONTRACT, DATA_QUALITY, EXAMPLES, GATE, METRICS, MODEL, MODEL_CARD, MODEL_INFO
 from machinery.comparison.side import Side
+from machinery.pipeline.files import UserError, replace
+from machinery.pipeline.paths import (
+    CONTRACT,
+    DATA_QUALITY,
+    EXAMPLES,
+    GATE,
+    METRICS,
+    MODEL,
+    MODEL_CARD,
+    MODEL_INFO,
+)
 from machinery.versions import clone, doctor, git, registry
 from machinery.versions.checking import Check, WrongError, some
 from machinery.versions.history import Snapshot
@@ -66,12 +75,12 @@ def _files(version: str, commit: str) -> dict[str, bytes]:
     needed = [path.as_posix() for path in IN_GIT]
     if absent := [path for path in needed if texts[path] is None]:
         raise UserError(f"{version} lacks {some(absent)}; release a commit with a whole run")
-    found = {path: text for path, text in texts.items() if text is not None}
-    found[MODEL.as_posix()] = model(version).read_bytes()
+    files = {path: text for path, text in texts.items() if text is not None}
+    files[MODEL.as_posix()] = model(version).read_bytes()
     moment = datetime.fromtimestamp(int(git.run("log", "-1", "--format=%ct", commit)), UTC)
     about = {"version": version, "commit": commit, "date": moment.isoformat()}
-    found["version.json"] = (json.dumps(about, indent=2) + "\n").encode()
-    return found
+    files["version.json"] = (json.dumps(about, indent=2) + "\n").encode()
+    return files
 
 
 def _archive(stem: str, files: dict[str, bytes], seconds: int) -> bytes:
@@ -113,8 +122,8 @@ def _remote() -> str:
 
 def _model(version: str) -> str:
     info = json.loads(Snapshot(registry.find(version).commit).read(MODEL_INFO.as_posix()) or b"{}")
-    found = sha256(model(version).read_bytes()).hexdigest()
-    if found != info.get("sha256"):
-        what = f"{MODEL} has the sha256 {found}, and {MODEL_INFO} says {info.get('sha256')}"
+    actual = sha256(model(version).read_bytes()).hexdigest()
+    if actual != info.get("sha256"):
+        what = f"{MODEL} has the sha256 {actual}, and {MODEL_INFO} says {info.get('sha256')}"
         raise WrongError(what, "dvc repro, commit, dvc push, and release another version")
-    return f"sha256 {found[:12]}… as recorded"
+    return f"sha256 {actual[:12]}… as recorded"

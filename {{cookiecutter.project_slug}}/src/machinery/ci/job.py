@@ -61,7 +61,7 @@ def running(environment: Mapping[str, str] = os.environ) -> Job:
     if environment.get("GITLAB_CI"):
         return _gitlab(environment)
     raise UserError(
-        "this is no job of GitHub Actions or GitLab CI; 'report' shows the same text here"
+        "this is not a job of GitHub Actions or GitLab CI; 'report' shows the same text here"
     )
 
 

@@ -1,33 +1,32 @@
-"""reproduce: a pull request's checkout without data in; what it made stale run, pushed, committed.
+"""reproduce: runs what a pull request made stale, pushes the data, and commits the record.
 
 Nothing else runs: stages that are as recorded stay without their data, and a training that somebody
-has pushed is taken from the remote's run cache. So a dial turned in the browser gets its metrics.
+has pushed is taken from the remote's run cache. So a parameter edited in the browser gets its
+metrics.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import re
 
 from machinery.pipeline.files import CheckError, UserError
 from machinery.versions import clone, git, storage
 from machinery.versions.checking import some
-from .credentials import git_with_token, remote
+
 from .job import Job
+from .shell import dvc, dvc_output, git_with_token, remote
 
 MESSAGE = "Reproduce the pipeline"
 BY_HAND = "'dvc pull --run-cache && dvc repro' takes this run from the remote, then commit and push"
 
 
 class UnreachableError(CheckError):
-    """The data cannot be had: one sentence with why."""
+    """The data cannot be reached: one sentence with the reason."""
 
 
 def reproduce(job: Job) -> None:
     """Run what is stale; push its data, then the commit that records it to the branch.
 
-    A token that may not push is a warning: the report tells of this run all the same. So is data
-    that a fork's job cannot reach: the report tells of the run that was committed.
+    A token that may not push is a warning: the report is about this run all the same. So is data
+    that a fork's job cannot reach: the report is about the run that was committed.
     """
     if changed := git.changes():
         raise UserError(f"not committed: {some(changed)}; only a clean checkout is reproduced")
@@ -39,7 +38,7 @@ def reproduce(job: Job) -> None:
         job.tell("warning", f"nothing was run, since a fork's job may not have the data: {error}")
         return
     if not git.changes():
-        print("dvc.lock is fresh: nothing was to be recorded.")
+        print("dvc.lock is fresh: there is nothing to record.")
         return
     _commit()
     if not _push_data(job):
@@ -64,25 +63,26 @@ def _run() -> None:
         print(f"Stale: {some(stale)}", flush=True)
         if inputs := _inputs({*stale}):
             _pull(inputs)
-        _dvc("repro", "--pull", "--allow-missing")
+        dvc("repro", "--pull", "--allow-missing")
 
 
 def _pull(inputs: list[str]) -> None:
     try:
-        _dvc("pull", "--allow-missing", *inputs)
+        dvc("pull", "--allow-missing", *inputs)
     except CheckError as error:
         raise UnreachableError(str(error)) from None
 
 
 def _inputs(stale: set[str]) -> list[str]:
-    """The stages that will not run, but are read by stale ones or by those that follow them."""
-    with storage.opened("the pipeline cannot be read") as repo:
-        graph = repo.index.graph  # from each stage to those that it reads
-        running = {stage for stage in graph if stage.addressing in stale}
-        while later := {each for stage in running for each in graph.predecessors(stage)} - running:
-            running |= later
-        read = {each for stage in running for each in graph.successors(stage)}
-        return sorted(stage.addressing for stage in read - running)
+    """The stages that will not run, but are read by stale ones or by those that follow them.
+
+    `dvc dag --dot` draws an edge from each stage to those that read it.
+    """
+    edges = re.findall(r'^"(.+)" -> "(.+)";$', dvc_output("dag", "--dot"), re.MULTILINE)
+    running = set(stale)
+    while later := {reader for stage, reader in edges if stage in running} - running:
+        running |= later
+    return sorted({stage for stage, reader in edges if reader in running} - running)
 
 
 def _commit() -> None:
@@ -93,7 +93,7 @@ def _commit() -> None:
 
 def _push_data(job: Job) -> bool:
     try:
-        _dvc("push", "--run-cache")
+        dvc("push", "--run-cache")
     except UserError:
         job.tell("warning", "the data of this run is not pushed: this job may not write the remote")
         return False
@@ -110,11 +110,3 @@ def _push_commit(job: Job) -> None:
         job.tell("warning", f"{why}; {BY_HAND}")
     else:
         print(f"Pushed dvc.lock and the reports to {job.branch}.")
-
-
-def _dvc(*words: str) -> None:
-    """Run DVC as a command, so that its progress is seen; its stages find this Python."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [sys.executable, "-m", "dvc", *words]
-    if subprocess.run(command, env=os.environ | {"PATH": path}, check=False).returncode:
-        raise CheckError(f"'dvc {words[0]}' failed, see above")

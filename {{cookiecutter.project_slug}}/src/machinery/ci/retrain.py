@@ -1,32 +1,31 @@
-"""retrain: a later end of the data window in; a branch with the run on it, and its report, out.
+"""retrain: a later end of the data window in; a branch with its run, and the report, out.
 
 No clock decides: the new end is given, or counted from the end that params.yaml has.
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from machinery.pipeline.data import contract
 from machinery.pipeline import params
+from machinery.pipeline.data import contract
 from machinery.pipeline.files import CheckError, UserError, read_table, write_text
 from machinery.pipeline.params import Gate
 from machinery.pipeline.paths import PARAMS, RAW
 from machinery.versions import clone, git, hashes, storage
 from machinery.versions.checking import some
-from . import window
 
-NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # of pre-commit and DVC: this is a whole run already
+from . import window
+from .shell import dvc
+
 RUN = ("repro", "--pull", "--allow-missing")
 
 
 class NothingToDo(Exception):  # noqa: N818
-    """Why there is nothing to retrain on."""
+    """The reason why there is nothing to retrain on."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ def retrain(planned: Retraining) -> None:
     """
     with _undone_on_failure():
         _move(PARAMS.read_text(encoding="utf-8"), planned.end)
-        _dvc(*RUN)
+        dvc(*RUN)
         _commit(planned)
-        _dvc("push")
+        dvc("push")
 
 
 def report(made: Retraining, command: str) -> str:
@@ -86,7 +85,7 @@ def _base() -> str:
 
 def _refuse_unsaved() -> None:
     if changed := git.changes():
-        raise UserError(f"not committed: {some(changed)}; commit it, or put it aside (git stash)")
+        raise UserError(f"not committed: {some(changed)}; commit it, or git stash")
 
 
 def _end(text: str, end: datetime | None, months: int) -> datetime:
@@ -105,15 +104,15 @@ def _end(text: str, end: datetime | None, months: int) -> datetime:
 
 
 def _move(text: str, end: datetime) -> None:
-    """Write the new end, read the source anew, and see that the window is full."""
+    """Write the new end, run ingest, and check that the window is full."""
     before = _recorded(RAW)
     write_text(window.moved(text, end), PARAMS)
-    _dvc(*RUN, "ingest")
+    dvc(*RUN, "ingest")
     if _recorded(RAW) == before:
         raise NothingToDo(f"data/source has no row between the window and {window.name(end)}")
     column = contract.load().time
     if not RAW.exists():
-        _dvc("pull", RAW.as_posix())
+        dvc("pull", RAW.as_posix())
     newest = read_table(RAW, [str(column)])[column].max()
     if newest + timedelta(days=params.load(Gate).max_age_days) < end:
         reach = f"data/source reaches {newest}, and the window would end at {window.name(end)}"
@@ -122,15 +121,14 @@ def _move(text: str, end: datetime) -> None:
 
 def _recorded(path: Path) -> str | None:
     """The hash of an output in dvc.lock."""
-    found = {file.path: file.hash for file in hashes.recorded()}
-    return found.get(path.as_posix())
+    return {file.path: file.hash for file in hashes.recorded()}.get(path.as_posix())
 
 
 def _commit(planned: Retraining) -> None:
     """All that the run wrote, on the branch; the tree was clean before."""
-    git.run(*NO_HOOKS, "checkout", "--quiet", "-B", planned.branch)
+    git.run(*git.NO_HOOKS, "checkout", "--quiet", "-B", planned.branch)
     git.run("add", "--all")
-    git.run(*NO_HOOKS, "commit", "--quiet", "--message", planned.title)
+    git.run(*git.NO_HOOKS, "commit", "--quiet", "--message", planned.title)
 
 
 @contextmanager
@@ -140,15 +138,6 @@ def _undone_on_failure() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        git.run(*NO_HOOKS, "checkout", "--quiet", "--force", here)
+        git.run(*git.NO_HOOKS, "checkout", "--quiet", "--force", here)
         storage.checkout(allow_missing=True)
         raise
-
-
-def _dvc(*words: str) -> None:
-    """Run DVC as a command, so that its progress is seen; its stages find this Python."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(command, env=os.environ | {"PATH": path}, check=False)
-    if done.returncode:
-        raise CheckError(f"'dvc {' '.join(words)}' failed, see above; the checkout is as it was")
