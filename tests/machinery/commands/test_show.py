@@ -7,6 +7,7 @@ import pytest
 from machinery.commands.cli import app
 from machinery.pipeline.files import write_json
 from machinery.pipeline.paths import GATE, METRICS, MODEL_INFO, SELECTION
+from shop.project import Shop
 from typer.testing import CliRunner
 
 
@@ -26,23 +27,23 @@ def write_gate(*, passed: bool) -> None:
 
 @pytest.mark.usefixtures("reports")
 def test_show_prints_the_model_its_metrics_and_the_gate() -> None:
-    result = CliRunner().invoke(app, ["show"])
+    result = CliRunner().invoke(app, ["show"], obj=Shop())
     assert result.exit_code == 0
     for text in ("few-linear is the best", "roc_auc", "0.68", "The gate passed"):
         assert text in result.output
 
 
 @pytest.mark.usefixtures("reports")
-def test_show_exits_with_1_when_the_gate_said_no() -> None:
+def test_show_exits_with_1_when_the_gate_failed() -> None:
     write_gate(passed=False)
-    result = CliRunner().invoke(app, ["show"])
+    result = CliRunner().invoke(app, ["show"], obj=Shop())
     assert result.exit_code == 1
-    assert "The gate said no" in result.output
+    assert "The gate failed" in result.output
 
 
 @pytest.mark.usefixtures("reports")
 def test_show_json_is_one_document() -> None:
-    result = CliRunner().invoke(app, ["show", "--json"])
+    result = CliRunner().invoke(app, ["show", "--json"], obj=Shop())
     assert json.loads(result.output)["metrics"]["roc_auc"]["value"] == 0.7
 
 
@@ -50,6 +51,6 @@ def test_show_before_any_run_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["show"])
+    result = CliRunner().invoke(app, ["show"], obj=Shop())
     assert result.exit_code == 2
     assert "run 'dvc repro' to make it" in result.output

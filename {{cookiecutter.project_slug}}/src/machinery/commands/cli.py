@@ -1,14 +1,30 @@
-"""cli: the command line of the project, for what dvc and git do not do themselves."""
+"""cli: the command line of a project, for what dvc and git do not do themselves."""
 
+import io
 import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from . import ci, delivery, lineage, log, look, predict, report, serve, versions
 from machinery.pipeline.files import UserError
 from machinery.pipeline.project import Project
+
+# The commands of each module are there while its room is: a project may delete rooms.
+ROOMS = {
+    "look": "versions",
+    "predict": "bulk",
+    "report": "comparison",
+    "serve": "serving",
+    "log": "serving",
+    "versions": "versions",
+    "lineage": "versions",
+    "ci": "ci",
+    "delivery": "ci",
+}
 
 
 class Commands(TyperGroup):
@@ -17,6 +33,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command."""
         try:
+            refuse_other_checkout(ctx.obj)
             return super().invoke(ctx)
         except UserError as error:
             print(error, file=sys.stderr)
@@ -29,10 +46,28 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for module in (look, predict, report, serve, log, versions, lineage, ci, delivery):
-    app.add_typer(module.app)
+for module, room in ROOMS.items():
+    if find_spec(f"machinery.{room}"):
+        app.add_typer(import_module(f".{module}", __package__).app)
+
+
+def refuse_other_checkout(project: Project) -> None:
+    """Refuse to run the code of one checkout in the folder of another.
+
+    Raises:
+        UserError: naming both.
+    """
+    here, running = Path("src", project.package), Path(str(sys.modules[project.package].__file__))
+    if here.is_dir() and not here.samefile(running.parent):
+        raise UserError(
+            f"this command runs the code of {running.parent}, not of this folder: "
+            "type 'make setup && source .venv/bin/activate' here"
+        )
 
 
 def run(project: Project) -> None:
     """Run the command that the user typed."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows `?`
     app(obj=project)

@@ -59,6 +59,7 @@ def verify(
 ) -> None:
     """Check that the version checked out is whole, and may be published. Changes nothing."""
     from machinery.ci.distribution import checks
+
     from .findings import passed
 
     raise typer.Exit(0 if passed(checks(version), as_json=as_json) else 1)

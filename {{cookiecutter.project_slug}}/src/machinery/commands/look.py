@@ -38,6 +38,7 @@ def doctor(
     """Check this checkout, and say what to type where something is wrong. Changes nothing."""
     from machinery.versions import clone
     from machinery.versions import doctor as here
+
     from .findings import passed
 
     checks = clone.checks(with_remote=not without_remote) if without_data else here.CHECKS
@@ -51,9 +52,7 @@ def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, An
     console.print(f"\n[bold]{candidate}[/bold]: {why}\n")
     console.print(_metrics(metrics))
     console.print(_gate(gate))
-    verdict = (
-        "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate failed.[/red]"
-    )
+    verdict = "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate failed.[/red]"
     console.print(f"{verdict} Read on in {MODEL_CARD}, or draw the curves with 'dvc plots show'.\n")
 
 

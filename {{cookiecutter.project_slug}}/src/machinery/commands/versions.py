@@ -51,7 +51,9 @@ def releases(
     elif rows:
         _print_releases(rows)
     else:
-        print("There is no release here: 'release v1.0.0' makes one, 'git fetch --tags' brings others.")
+        print(
+            "There is no release here: 'release v1.0.0' makes one, 'git fetch --tags' brings others."
+        )
 
 
 @app.command(epilog="Example: rollback v1.1.0 --stage production")

@@ -1,0 +1,55 @@
+"""Rooms that a project does not need: each is deleted, and the rest stays green."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import TEMPLATE, BakedProject
+
+pytestmark = pytest.mark.slow
+
+GUIDE = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs/guide/rooms.md"
+SERVICE = ["deploy", "Dockerfile", ".dockerignore", ".env.example", "docs/guide/serving.md"]
+ROOMS = {
+    "serving": (["src/machinery/serving", "requirements-serve.lock", *SERVICE], {"serve", "log"}),
+    "bulk": (["src/machinery/bulk"], {"predict"}),
+    "ci": (
+        ["src/machinery/ci", ".github", ".gitlab-ci.yml"],
+        {"reproduce", "retrain", "verify", "distribution", "publish"},
+    ),
+    "github": ([".github"], set()),
+    "gitlab": ([".gitlab-ci.yml"], set()),
+    "deploy": (["deploy", "Dockerfile", ".dockerignore"], set()),
+    "bridges": (["src/machinery/bridges"], set()),
+}
+
+
+def commands(project: BakedProject) -> set[str]:
+    shown = project.run("flight-delays", "--help", COLUMNS="100", NO_COLOR="1").stdout
+    return set(re.findall(r"^\W*([a-z]+)  ", shown, re.MULTILINE))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_deleted_and_the_rest_stays_green(
+    small: BakedProject, tmp_path: Path, room: str
+) -> None:
+    copy = small.copy(tmp_path / small.path.name)
+    before, (paths, gone) = commands(copy), ROOMS[room]
+    for name in paths:
+        path = copy.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    copy.run("git", "add", "--all")
+    copy.run("git", "commit", "--quiet", "--message", f"Without {room}")  # with all hooks
+    assert commands(copy) == before - gone
+    copy.run("make", "check", "test")
+    copy.run("flight-delays", "show")
+    assert "up to date" in copy.run("dvc", "status").stdout
+
+
+def test_the_guide_names_what_goes_together() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    for paths, _ in ROOMS.values():
+        for path in paths:
+            assert f"`{path}`" in text or f"`{path}/`" in text, path
