@@ -16,7 +16,7 @@ EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
 NO_HOOKS = ("git", "-c", "core.hooksPath=/dev/null")
 # All tests and hooks run in test_standards.py.
 BRIEFLY = {
-    "PYTEST_ADDOPTS": "tests/unit/test_params.py",
+    "PYTEST_ADDOPTS": "tests/test_candidates.py",
     "SKIP": "ruff-check,ruff-format,mypy,import-linter,codespell,detect-secrets",
 }
 Line = tuple[str, str, str]  # workflow, job, command
@@ -117,12 +117,12 @@ class Shared:
     def push(self, *words: str) -> None:
         self.own.run("git", "push", "--quiet", "--no-verify", "origin", *words)
 
-    def turn_a_dial(self, branch: str) -> None:
+    def change_a_parameter(self, branch: str) -> None:
         """Somebody edits params.yaml in the browser, on a branch, and runs nothing."""
         browser = self.checkout("browser")
         params = browser.path / "params.yaml"
         text = params.read_text(encoding="utf-8")
         params.write_text(re.sub(r"\bC: \S+", "C: 0.01", text, count=1), encoding="utf-8")
-        browser.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Turn a dial")
+        browser.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Change a parameter")
         place = f"HEAD:refs/heads/{branch}"
         browser.run("git", "push", "--quiet", "--no-verify", "origin", place)

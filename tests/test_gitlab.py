@@ -110,7 +110,7 @@ def test_check_is_green(shared: Shared) -> None:
 def test_report_comes_as_a_comment_and_its_record_to_the_branch(
     shared: Shared, host: CodeHost
 ) -> None:
-    shared.turn_a_dial("dial")
+    shared.change_a_parameter("dial")
     clone = shared.checkout("report", "dial")
     address = f"{host.url}/{REPOSITORY}.git"  # the job's own origin takes no pushes on GitLab
     clone.run("git", "config", f"url.{shared.origin}.insteadOf", address)
@@ -125,7 +125,7 @@ def test_report_comes_as_a_comment_and_its_record_to_the_branch(
     assert "train.hyperparameters.linear.C" in body and "Against `origin/main (" in body
     origin = ("git", "--git-dir", shared.origin)
     log = clone.run(*origin, "log", "--format=%s", "main..dial").stdout.splitlines()
-    assert log == ["Reproduce the pipeline", "Turn a dial"]
+    assert log == ["Reproduce the pipeline", "Change a parameter"]
 
 
 def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
@@ -133,9 +133,9 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
 ) -> None:
     ours = host.say(signed("**Better**: roc_auc\n"), USER)
     clone = shared.checkout("broken")
-    gate = clone.path / "src/machinery/pipeline/stages/gate.py"
-    gate.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
-    clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the gate")
+    module = clone.path / "src/flight_delays/candidates.py"
+    module.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
+    clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the candidates")
     variables = host.gitlab_environment() | MERGE_REQUEST | {"REPO_TOKEN": TOKEN}
     done = job(clone, "report", **variables)
     assert done.returncode != 0 and "a broken stage" in done.stdout

@@ -29,7 +29,7 @@ RESULTS = {"dvc.lock", "metrics.json", "models/model.json", "reports/gate.json"}
 def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """A branch on which somebody has edited params.yaml in the browser, and run nothing."""
     shared = Shared(small, tmp_path_factory.mktemp("shared"))
-    shared.turn_a_dial(BRANCH)
+    shared.change_a_parameter(BRANCH)
     return shared
 
 
@@ -73,7 +73,7 @@ def test_record_of_the_run_comes_back_to_the_branch(
     clone, _ = first
     origin = ("git", "--git-dir", shared.origin)
     log = clone.run(*origin, "log", "--format=%s", f"main..{BRANCH}").stdout.splitlines()
-    assert log == ["Reproduce the pipeline", "Turn a dial"]
+    assert log == ["Reproduce the pipeline", "Change a parameter"]
     changed = clone.run(*origin, "diff", "--name-only", f"{BRANCH}~", BRANCH).stdout.splitlines()
     assert RESULTS & {*changed} >= {"dvc.lock", "metrics.json"}
     assert not [name for name in changed if name.endswith((".parquet", ".onnx"))]
@@ -94,7 +94,7 @@ def test_fresh_branch_runs_nothing_and_edits_the_comment(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
 ) -> None:
     said = run(shared.checkout("second", BRANCH), "report", host)
-    assert "Running stage" not in said and "nothing was to be recorded" in said
+    assert "Running stage" not in said and "there is nothing to record" in said
     assert len(host.bodies()) == 1
 
 
@@ -114,9 +114,9 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
 ) -> None:
     clone = shared.checkout("broken", BRANCH)
-    gate = clone.path / "src/machinery/pipeline/stages/gate.py"
-    gate.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
-    clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the gate")
+    module = clone.path / "src/flight_delays/candidates.py"
+    module.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
+    clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the candidates")
     told = host.environment(tmp_path, BRANCH)
     code, said = run_workflow(clone, "report.yml", VALUES, "report", **told)
     assert code != 0 and "a broken stage" in said
@@ -167,7 +167,7 @@ def test_fork_that_cannot_reach_the_data_has_a_report_of_what_is_in_git(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
 ) -> None:
     clone = shared.checkout("far", BRANCH)
-    clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the dial is turned, and nothing run
+    clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the parameter is changed, and nothing run
     for name, value in {"url": "s3://bucket/data", "endpointurl": "http://127.0.0.1:9"}.items():
         clone.run("dvc", "remote", "modify", "--local", "storage", name, value)
     said, summary = fork(clone, host, tmp_path)

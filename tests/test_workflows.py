@@ -111,10 +111,10 @@ def test_the_first_build_of_a_fresh_project_is_green_and_honest(
     project: BakedProject, tmp_path: Path
 ) -> None:
     clone = Shared(project, tmp_path).checkout("ci")
-    without_data = BRIEFLY | {"PYTEST_ADDOPTS": "tests/data tests/model tests/pipeline"}
+    without_data = BRIEFLY | {"PYTEST_ADDOPTS": "tests/test_data.py tests/test_model.py"}
     code, said = run(clone, "check.yml", {**NOBODY, WITHOUT_REMOTE: "false"}, **without_data)
     assert code == 0, said
-    assert re.search(r"^SKIPPED .* tests/model/test_behaviour.py:\d+: no model here", said, re.M)
+    assert re.search(r"^SKIPPED .* tests/test_model.py:\d+: no model here", said, re.M)
     assert "no run is committed, so there is nothing to check yet: dvc repro" in said
 
 
