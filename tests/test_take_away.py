@@ -11,7 +11,7 @@ from conftest import TEMPLATE, BakedProject
 pytestmark = pytest.mark.slow
 
 GUIDE = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs/guide/rooms.md"
-SERVICE = ["deploy", "Dockerfile", ".dockerignore", ".env.example", "docs/guide/serving.md"]
+SERVICE = ["deploy", "Dockerfile", ".dockerignore", ".env.example"]
 ROOMS = {
     "serving": (["src/machinery/serving", "requirements-serve.lock", *SERVICE], {"serve", "log"}),
     "bulk": (["src/machinery/bulk"], {"predict"}),
@@ -33,13 +33,18 @@ def commands(project: BakedProject) -> set[str]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_is_deleted_and_the_rest_stays_green(
-    small: BakedProject, tmp_path: Path, room: str
+    reproduced: BakedProject, tmp_path: Path, room: str
 ) -> None:
-    copy = small.copy(tmp_path / small.path.name)
+    copy = reproduced.copy(tmp_path / reproduced.path.name)
     before, (paths, gone) = commands(copy), ROOMS[room]
     for name in paths:
         path = copy.path / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if room == "serving":  # its ways in, of the project's own __main__.py
+        main = copy.path / "src/flight_delays/__main__.py"
+        text = main.read_text(encoding="utf-8")
+        text = re.sub(r"def (service|handler)\(.*?\n\n\n", "", text, flags=re.DOTALL)
+        main.write_text(text.replace("from typing import Any\n\n", ""), encoding="utf-8")
     copy.run("git", "add", "--all")
     copy.run("git", "commit", "--quiet", "--message", f"Without {room}")  # with all hooks
     assert commands(copy) == before - gone

@@ -1,6 +1,6 @@
 """The data: what lies in data/source keeps the contract, up to the quarantine's limit."""
 
-import pandas as pd
+import pyarrow as pa
 import pytest
 
 from machinery.pipeline.data import contract as contracts
@@ -14,16 +14,16 @@ pytestmark = pytest.mark.skipif(not SOURCE.exists(), reason="data/source is not 
 
 
 @pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
+def table() -> pa.Table:
     params = load(Ingest)
     return ingest.ingest(ingest.read(source, params), params.until, contracts.load())
 
 
-def test_the_source_keeps_the_contract(table: pd.DataFrame) -> None:
+def test_the_source_keeps_the_contract(table: pa.Table) -> None:
     until, contract = load(Ingest).until, contracts.load()
     assert len(validate.validate(table, until, contract, load(Validate)).valid) > 0
 
 
-def test_the_target_has_every_class(table: pd.DataFrame) -> None:
+def test_the_target_has_every_class(table: pa.Table) -> None:
     contract = contracts.load()
-    contract.require_classes(table[contract.target])
+    contract.require_classes(table[contract.target].to_pandas())
