@@ -1,5 +1,6 @@
 """building: a candidate of the project in; an unfitted scikit-learn pipeline out."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,7 +54,20 @@ def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str
     estimator.set_params(**hyperparameters)
     if "random_state" in names:
         estimator.set_params(random_state=seed)
-    try:
-        estimator._validate_params()  # what fit would say, an hour earlier
-    except ValueError as error:
-        raise UserError(f"{key}: {error}") from None
+    _try(estimator, key)
+
+
+def _try(estimator: Any, key: str) -> None:
+    """Fit a copy on four rows, which shows an impossible hyperparameter before hours of fitting.
+
+    What else goes wrong may be for want of rows, and shows in the real fit.
+    """
+    from sklearn.base import clone
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            clone(estimator).fit([[0.0], [1.0], [0.0], [1.0]], [0, 1, 0, 1])
+        except Exception as error:
+            if type(error).__name__ == "InvalidParameterError":
+                raise UserError(f"{key}: {error}") from None

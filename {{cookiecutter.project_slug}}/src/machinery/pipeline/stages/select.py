@@ -9,8 +9,8 @@ from hashlib import sha256
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from machinery.pipeline import params
-from machinery.pipeline.data import contract
+from machinery.pipeline import params as sections
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, read_json, read_table, replace, write_json
 from machinery.pipeline.model import conformal
@@ -102,21 +102,21 @@ def prune(names: list[str]) -> None:
 
 def main(_: Project) -> None:
     """Read, call, write."""
-    dials, data = params.load(Select), contract.load()
-    names = params.load(Train).candidates()
+    params, contract = sections.load(Select), contracts.load()
+    names = sections.load(Train).candidates()
     prune(names)
-    metrics.require(dials.headline, data.task)
+    metrics.require(params.headline, contract.task)
     reports = {name: read_json(CANDIDATES / f"{name}.json") for name in names}
-    selection = select(list(reports.values()), dials.headline)
+    selection = select(list(reports.values()), params.headline)
     path = CANDIDATES / f"{selection['candidate']}.onnx"
     out_of_fold = read_table(path.with_suffix(".parquet"))
     window = {}
-    if data.time is not None:
-        times = out_of_fold[data.time]
+    if contract.time is not None:
+        times = out_of_fold[contract.time]
         window = {"until": str(times.max())}
     replace(MODEL, lambda part: shutil.copyfile(path, part))
-    info = describe(reports[selection["candidate"]], data, window)
-    info |= calibrate(out_of_fold, data, dials.coverage)
+    info = describe(reports[selection["candidate"]], contract, window)
+    info |= calibrate(out_of_fold, contract, params.coverage)
     info |= {"sha256": sha256(MODEL.read_bytes()).hexdigest()}
     write_json(info, MODEL_INFO)
     write_json(selection, SELECTION)

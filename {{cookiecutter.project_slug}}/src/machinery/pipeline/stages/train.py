@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from machinery.pipeline import params
-from machinery.pipeline.data import contract
+from machinery.pipeline import params as sections
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, missing, read_table, write_json, write_table
 from machinery.pipeline.model import model_file as model
@@ -227,17 +227,17 @@ def checked_parity(
 
 def main(project: Project, feature_set: str, name: str) -> None:
     """Read, call, write."""
-    dials, data = params.load(Train), contract.load()
+    params, contract = sections.load(Train), contracts.load()
     where = f"params.yaml: train.features.{feature_set}"
-    kinds = kinds_of(dials.features[feature_set], TRAIN_FEATURES, where)
-    table = read_table(TRAIN_FEATURES, [*data.row_columns, data.target, *kinds])
-    trained = train(
-        table, kinds, data, project.candidates().CANDIDATES, name, params.load(Split).by, dials
-    )
+    kinds = kinds_of(params.features[feature_set], TRAIN_FEATURES, where)
+    table = read_table(TRAIN_FEATURES, [*contract.row_columns, contract.target, *kinds])
+    candidates, by = project.candidates().CANDIDATES, sections.load(Split).by
+    trained = train(table, kinds, contract, candidates, name, by, params)
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)
-    parity = checked_parity(trained.pipeline, path, table[list(kinds)], table[data.target], dials)
+    rows, target = table[list(kinds)], table[contract.target]
+    parity = checked_parity(trained.pipeline, path, rows, target, params)
     write_table(trained.out_of_fold, path.with_suffix(".parquet"))
     report = {
         "candidate": path.stem,
