@@ -22,22 +22,22 @@ from flights_kedro import nodes
 
 def main() -> None:
     """From the source files to the model card; no table between two stages is written."""
-    dials = read_yaml(PARAMS)
-    valid, _, quality = nodes.validate(nodes.ingest(dials), dials)
-    train, test, leakage = nodes.split(valid, dials)
+    parameters = read_yaml(PARAMS)
+    valid, _, quality = nodes.validate(nodes.ingest(parameters), parameters)
+    train, test, leakage = nodes.split(valid, parameters)
     learn, score = nodes.featurize(train, test)
     trained = {
-        f"{features}-{name}": nodes.train(learn, dials, features, name)
-        for name in parse(Train, dials).models
-        for features in parse(Train, dials).feature_sets
+        f"{features}-{name}": nodes.train(learn, parameters, features, name)
+        for name in parse(Train, parameters).models
+        for features in parse(Train, parameters).feature_sets
     }
     reports = tuple(report for report, _ in trained.values())
-    selection = nodes.select_stage.select(list(reports), dials["select"]["headline"])
+    selection = nodes.select_stage.select(list(reports), parameters["select"]["headline"])
     held_out = trained[selection["candidate"]][1]
-    info = nodes.describe(selection, reports, held_out, dials)
-    metrics, slices, plots, predictions = nodes.evaluate(score, test, info, selection, dials)
-    gate = nodes.gate(metrics, slices, selection, info, leakage, quality, dials)
-    nodes.card(dials, test, info, selection, metrics, slices, gate, leakage, quality)
+    info = nodes.describe(selection, reports, held_out, parameters)
+    metrics, slices, plots, predictions = nodes.evaluate(score, test, info, selection, parameters)
+    gate = nodes.gate(metrics, slices, selection, info, leakage, quality, parameters)
+    nodes.card(parameters, test, info, selection, metrics, slices, gate, leakage, quality)
 
     write_table(predictions, PREDICTIONS)
     documents = {

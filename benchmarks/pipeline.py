@@ -158,24 +158,24 @@ def repro_on(bench: Bench, size: str) -> None:
 
     work = {
         "dvc repro": cold,
-        "dvc repro, one dial changed": changed,
+        "dvc repro, one parameter changed": changed,
         "one process": in_one,
         "kedro, our functions": in_kedro,
         "kedro, as people write it": as_people_write_it,
     }
     runs = alternate(work, bench.repeats)
     show(f"{size} rows", FIGURES, [medians(name, each) for name, each in runs.items()])
-    bench.run(ours, "dvc", "repro")  # back from the changed dial, out of DVC's run cache
+    bench.run(ours, "dvc", "repro")  # back from the changed parameter, out of DVC's run cache
     same_figures([ours / "metrics.json", plain / "metrics.json", peer / "data/metrics.json"])
     print("ROC AUC", headline(ours), "and, as people write it,", headline(people, "data", "data"))
-    dvc, dial, one, kedro, written = runs.values()
+    dvc, change, one, kedro, written = runs.values()
     compare(
         [
             ("dvc repro / one process", dvc, one, "<= 1.4 on 337k"),
             ("kedro, our functions / dvc repro", kedro, dvc, "> 1"),
-            ("the same, one dial changed", kedro, dial, "> 1"),
+            ("the same, one parameter changed", kedro, change, "> 1"),
             ("kedro, as people write it / dvc repro", written, dvc, "> 1"),
-            ("the same, one dial changed", written, dial, "> 1"),
+            ("the same, one parameter changed", written, change, "> 1"),
         ]
     )
 

@@ -15,21 +15,23 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from features import make_features
-from flight_delays import candidates
+from flight_delays.candidates import CANDIDATES
+from machinery.pipeline.model.building import build
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 project, out = Path(sys.argv[1]), Path(sys.argv[2])
 info = json.loads((project / "models/model.json").read_text())
-dials = yaml.safe_load((project / "params.yaml").read_text())["train"]
+params = yaml.safe_load((project / "params.yaml").read_text())["train"]
 kinds = info["features"]
-model = candidates.build(
+model = build(
     info["model"],
+    CANDIDATES,
     task="classification",
     numeric=[name for name, kind in kinds.items() if kind == "number"],
     categorical=[name for name, kind in kinds.items() if kind == "string"],
-    hyperparameters=dials["hyperparameters"][info["model"]],
-    seed=dials["seed"],
+    hyperparameters=params["hyperparameters"][info["model"]],
+    seed=params["seed"],
 )
 table = pd.read_parquet(project / "data/features/train.parquet")
 model.fit(table[[*kinds]], table[info["target"]])

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from flight_delays import candidates, features, source
+from machinery.pipeline import params
 from machinery.pipeline.data import contract
 from machinery.pipeline.model import model_file as model
-from machinery.pipeline import params
-from flight_delays import source
 from machinery.pipeline.data.catalogue import Catalogue, listing, page
 from machinery.pipeline.files import read_table, write_text
 from machinery.pipeline.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
@@ -30,62 +31,71 @@ from machinery.pipeline.stages import split as split_stage
 from machinery.pipeline.stages import train as train_stage
 from machinery.pipeline.stages import validate as validate_stage
 
-Dials = Mapping[str, Any]
+Parameters = Mapping[str, Any]
 Report = dict[str, Any]
 Table = pd.DataFrame
 
 
-def ingest(parameters: Dials) -> Table:
+def pandas(table: pa.Table) -> Table:
+    """The table as the stages that follow read it from Parquet."""
+    return table.to_pandas()
+
+
+def ingest(parameters: Parameters) -> pa.Table:
     """The raw table of the data window."""
-    dials = params.parse(Ingest, parameters)
-    table = source.read(SOURCE, until=dials.until, **dials.source)  # type: ignore[arg-type]
-    return ingest_stage.ingest(table, dials.until, contract.load())
+    section = params.parse(Ingest, parameters)
+    table = source.read(SOURCE, until=section.until, **section.source)  # type: ignore[arg-type]
+    return ingest_stage.ingest(table, section.until, contract.load())
 
 
-def validate(raw: Table, parameters: Dials) -> tuple[Table, Table, Report]:
+def validate(raw: pa.Table, parameters: Parameters) -> tuple[Table, Table, Report]:
     """The valid rows, the others, and the report on both."""
     until = params.parse(Ingest, parameters).until
-    dials = params.parse(Validate, parameters)
-    return tuple(validate_stage.validate(raw, until, contract.load(), dials))
+    section = params.parse(Validate, parameters)
+    done = validate_stage.validate(raw, until, contract.load(), section)
+    return pandas(done.valid), pandas(done.quarantine), done.report
 
 
-def split(valid: Table, parameters: Dials) -> tuple[Table, Table, list[Report]]:
+def split(valid: Table, parameters: Parameters) -> tuple[Table, Table, list[Report]]:
     """Training and test table, and the leakage probes."""
-    dials, data = params.parse(Split, parameters), contract.load()
-    parts = split_stage.split(valid, params.parse(Ingest, parameters).until, data, dials)
-    probes = split_stage.probe(parts, Catalogue(data), dials.leakage, dials.seed)
+    section, data = params.parse(Split, parameters), contract.load()
+    parts = split_stage.split(valid, params.parse(Ingest, parameters).until, data, section)
+    probes = split_stage.probe(parts, Catalogue(data, features), section.leakage, section.seed)
     return *parts, [vars(each) | {"passed": each.passed} for each in probes]
 
 
 def featurize(train: Table, test: Table) -> tuple[Table, Table]:
     """The features of both; the catalogue page is written beside."""
-    catalogue = Catalogue(contract.load())
+    catalogue = Catalogue(contract.load(), features)
     write_text(page(catalogue), CATALOGUE)
-    learn, score = (featurize_stage.featurize(part, catalogue) for part in (train, test))
+    parts = (pa.Table.from_pandas(part, preserve_index=False) for part in (train, test))
+    learn, score = (pandas(featurize_stage.featurize(part, catalogue)) for part in parts)
     return learn, score
 
 
-def train(features: Table, parameters: Dials, feature_set: str, name: str) -> tuple[Report, Table]:
+def train(table: Table, parameters: Parameters, feature_set: str, name: str) -> tuple[Report, Table]:
     """The scores of one candidate and its held-out predictions; its model file is written."""
-    dials, data = params.parse(Train, parameters), contract.load()
-    chosen = features[dials.features[feature_set]]
+    section, data = params.parse(Train, parameters), contract.load()
+    chosen = table[section.features[feature_set]]
     numbers = chosen.dtypes == np.float32
     kinds: dict[str, model.Kind] = {
         feature: "number" if numbers[feature] else "string" for feature in chosen
     }
     by = params.parse(Split, parameters).by
-    trained = train_stage.train(features, kinds, data, name, by, dials)
+    trained = train_stage.train(
+        table, kinds, data, candidates.CANDIDATES, name, by, section
+    )
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)
-    target = features[data.target]
-    parity = train_stage.checked_parity(trained.pipeline, path, chosen, target, dials)
+    target = table[data.target]
+    parity = train_stage.checked_parity(trained.pipeline, path, chosen, target, section)
     report = {
         "candidate": path.stem,
         "feature_set": feature_set,
         "model": name,
         "features": kinds,
-        "rows": len(features),
+        "rows": len(table),
         "folds": trained.scores,
         "parity": parity,
         "bytes": path.stat().st_size,
@@ -93,7 +103,7 @@ def train(features: Table, parameters: Dials, feature_set: str, name: str) -> tu
     return report, trained.out_of_fold
 
 
-def select(parameters: Dials, *reports: Report) -> tuple[Report, Report]:
+def select(parameters: Parameters, *reports: Report) -> tuple[Report, Report]:
     """The model's description and the selection; of the held-out tables only one is read."""
     headline = params.parse(Select, parameters).headline
     selection = select_stage.select(list(reports), headline)
@@ -102,7 +112,7 @@ def select(parameters: Dials, *reports: Report) -> tuple[Report, Report]:
 
 
 def describe(
-    selection: Report, reports: tuple[Report, ...], held_out: Table, parameters: Dials
+    selection: Report, reports: tuple[Report, ...], held_out: Table, parameters: Parameters
 ) -> Report:
     """The selected model file, put in its place, and what its use needs."""
     data = contract.load()
@@ -117,23 +127,23 @@ def describe(
 
 
 def evaluate(
-    features: Table, test: Table, info: Report, selection: Report, parameters: Dials
+    table: Table, test: Table, info: Report, selection: Report, parameters: Parameters
 ) -> tuple[Report, list[Report], Report, Table]:
     """Metrics, slices, plots, and the predictions row by row."""
-    dials, data = params.parse(Evaluate, parameters), contract.load()
+    section, data = params.parse(Evaluate, parameters), contract.load()
     headline = params.parse(Select, parameters).headline
-    target = data.encode(features[data.target])
+    target = data.encode(table[data.target])
     models = [model.Model(path) for path in (MODEL, CANDIDATES / f"{selection['baseline']}.onnx")]
-    scored, simplest = (each.predict(features[list(each.features)]) for each in models)
+    scored, simplest = (each.predict(table[list(each.features)]) for each in models)
 
-    metrics = evaluate_stage.evaluate(target, scored, simplest, info, headline, dials)
-    slices = evaluate_stage.slices(test[dials.slices], target, scored, info, headline, dials)
-    plots: Report = dict(evaluate_stage.plots(target, scored, info, dials))
+    metrics = evaluate_stage.evaluate(target, scored, simplest, info, headline, section)
+    slices = evaluate_stage.slices(test[section.slices], target, scored, info, headline, section)
+    plots: Report = dict(evaluate_stage.plots(target, scored, info, section))
     plots["importance"] = evaluate_stage.importance(
-        models[0], features, target, info, headline, dials
+        models[0], table, target, info, headline, section
     )
-    found = evaluate_stage.predictions(features, scored, info, data)
-    return metrics, slices, plots, found.assign(**{each: test[each] for each in dials.slices})
+    found = evaluate_stage.predictions(table, scored, info, data)
+    return metrics, slices, plots, found.assign(**{each: test[each] for each in section.slices})
 
 
 def gate(
@@ -143,7 +153,7 @@ def gate(
     info: Report,
     leakage: list[Report],
     quality: Report,
-    parameters: Dials,
+    parameters: Parameters,
 ) -> Report:
     """The verdict."""
     sliced = params.parse(Evaluate, parameters).slices
@@ -153,7 +163,7 @@ def gate(
 
 
 def card(
-    parameters: Dials,
+    parameters: Parameters,
     test: Table,
     info: Report,
     selection: Report,
@@ -173,8 +183,8 @@ def card(
         "gate": gate,
         "leakage": leakage,
         "quality": quality,
-        "features": listing(Catalogue(data)),
+        "features": listing(Catalogue(data, features)),
         "tested": card_stage.span(test, data.time),
     }
-    dials, until = params.parse(Card, parameters), params.parse(Ingest, parameters).until
-    write_text(card_stage.card(reports, data, until, dials), MODEL_CARD)
+    section, until = params.parse(Card, parameters), params.parse(Ingest, parameters).until
+    write_text(card_stage.card(reports, data, until, section), MODEL_CARD)
