@@ -271,6 +271,7 @@ def application(service: Service) -> Starlette:
         settings=service.settings,
         telemetry=service.telemetry,
         paths={*gets, *posts},
+        posts={*posts},
         guarded={name for name, path in paths.items() if path.guarded},
     )
     app = Starlette(

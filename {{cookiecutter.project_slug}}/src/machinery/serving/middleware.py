@@ -47,10 +47,11 @@ class Gate:
         settings: Settings,
         telemetry: Telemetry,
         paths: Container[str],
+        posts: Container[str],
         guarded: Container[str],
     ) -> None:
         self._app, self._settings, self._telemetry = app, settings, telemetry
-        self._paths, self._guarded = paths, guarded
+        self._paths, self._posts, self._guarded = paths, posts, guarded
         self._keys = [sha256(key.get_secret_value().encode()).digest() for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +63,7 @@ class Gate:
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
-        is_post = scope["method"] == "POST"
+        is_post = scope["method"] == "POST" and scope["path"] in self._posts
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -111,7 +112,7 @@ class Gate:
         if not is_post:
             return
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if path in self._guarded and kind != b"application/json":
+        if kind != b"application/json":
             raise RequestError(415, "The body must be JSON; send 'Content-Type: application/json'")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise RequestError(415, "The body must not be compressed; send it as it is")

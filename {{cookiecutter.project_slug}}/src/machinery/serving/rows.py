@@ -233,7 +233,11 @@ def feedback_columns(contract: Contract) -> dict[str, Column]:
 
 def _described(column: Column) -> Meta:
     unit = f", in {column.unit}" if column.unit else ""
-    return Meta(description=f"{column.description}{unit}")
+    description = f"{column.description}{unit}"
+    if column.type != "integer":
+        return Meta(description=description)
+    kinds = ["integer", "null"] if column.nullable else "integer"  # not any float
+    return Meta(description=description, extra_json_schema={"type": kinds})
 
 
 def _type(column: Column) -> Any:
