@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -290,22 +289,6 @@ def test_pipelined_requests_are_answered_in_their_order(attacked: Attacked) -> N
     mixed = post(body) + post(b"[]") + post(body, key="k") + post(body)
     assert [status for status, _ in say(server, mixed, 4)] == [200, 422, 401, 200]
     assert_right(server, good)
-
-
-def test_a_request_that_asks_for_another_protocol_keeps_its_body(attacked: Attacked) -> None:
-    server, good = attacked  # Java's HttpClient asks for h2c with every request
-    body = json.dumps(good["row"]).encode()
-    more = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAA"
-    data = post(body, more=more)
-    assert [status for status, _ in say(server, data + post(body), 2)] == [200, 200]
-    with connect(server) as connection:  # in parts
-        for part in (data[:30], data[30:-50], data[-50:]):
-            connection.sendall(part)
-            time.sleep(0.02)
-        ((status, found),) = heard(connection, 1)
-    assert (status, found["predictions"][0]["probability"].keys()) == (200, {"false", "true"})
-    websocket = more.replace("h2c", "websocket")
-    assert say(server, post(b"[]", more=websocket), 1)[0][0] == 422
 
 
 def memory(server: Server) -> float:

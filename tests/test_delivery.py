@@ -349,6 +349,10 @@ def test_the_proxy_keeps_slow_and_large_requests_off_the_service(small: BakedPro
     for name in ("client_header_timeout", "client_body_timeout", "send_timeout"):
         assert given[name] == f"{settings['TIMEOUT_SECONDS']}s"
     assert given["proxy_request_buffering"] == given["proxy_buffering"] == "on"
+    # Offers of h2c, as Java's HttpClient makes them, end here: uvicorn would lose the body.
+    assert given["proxy_http_version"] == "1.1"
+    assert 'proxy_set_header Connection "";' in text(small, "deploy/nginx.conf")
+    assert "Upgrade" not in text(small, "deploy/nginx.conf")
     assert {"limit_conn", "keepalive_timeout", "large_client_header_buffers"} <= given.keys()
     compose = yaml.safe_load(text(small, "deploy/compose.yaml"))["services"]
     assert "ports" not in compose["service"]  # clients reach the proxy alone
