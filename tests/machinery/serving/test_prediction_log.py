@@ -22,6 +22,7 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
 from machinery.serving.log import PredictionLog
 from machinery.serving.log_files import compact, read
+from shop.project import Shop
 from typer.testing import CliRunner
 
 from machinery.pipeline.data import contract as contracts
@@ -309,7 +310,7 @@ def test_the_command_says_what_it_did(log: PredictionLog, tmp_path: Path) -> Non
     answer(log)
     (path,) = (tmp_path / "log").glob("*.jsonl")
     path.rename(path.with_name("2026-01-01" + path.name[10:]))
-    done = CliRunner().invoke(app, ["log", "compact", str(tmp_path / "log")])
+    done = CliRunner().invoke(app, ["log", "compact", str(tmp_path / "log")], obj=Shop())
     assert (done.exit_code, done.output) == (0, "2 rows in 1 Parquet files\n")
 
 

@@ -15,8 +15,6 @@ from shop import features
 
 from machinery.pipeline.model import examples
 
-from machinery.pipeline.model import examples
-
 Row = Callable[..., dict[str, Any]]
 
 
