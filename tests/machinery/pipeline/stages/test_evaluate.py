@@ -100,7 +100,7 @@ def test_curves_stand_ready_for_the_plots() -> None:
     plots = stage.plots(TARGET, probabilities(1.0), INFO, settings())
     assert {"fpr", "tpr"} < plots["roc"][0].keys()
     assert sum(cell["rows"] for cell in plots["confusion"]) == ROWS
-    assert plots["confusion"][1]["outcome"] == "false taken for true"
+    assert plots["confusion"][1]["outcome"] == "false predicted as true"
 
 
 def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from machinery.pipeline import params
+from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, read_json, read_table, write_json, write_table
@@ -45,7 +45,7 @@ def evaluate(
     baseline: np.ndarray,
     info: dict[str, Any],
     headline: str,
-    settings: Evaluate,
+    params: Evaluate,
     groups: np.ndarray | None = None,
 ) -> Figures:
     """Every metric of the test rows as value, low and high.
@@ -53,12 +53,12 @@ def evaluate(
     `gain_over_baseline` is by how much the headline metric is better than the baseline's on the
     very same rows (more is better, whatever the metric).
     """
-    bound, first = (_scorers(target, each, info, settings) for each in (prediction, baseline))
+    bound, first = (_scorers(target, each, info, params) for each in (prediction, baseline))
     better, worse = bound[headline], first[headline]
     if not metrics.greater_is_better(headline):
         better, worse = worse, better
     bound["gain_over_baseline"] = difference(better, worse)
-    return _intervals(bound, len(target), settings, groups)
+    return _intervals(bound, len(target), params, groups)
 
 
 def slices(
@@ -67,29 +67,29 @@ def slices(
     prediction: np.ndarray,
     info: dict[str, Any],
     headline: str,
-    settings: Evaluate,
+    params: Evaluate,
     groups: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """The headline metric of each value of each slice column, with its interval if it has one."""
     found = []
-    for column in settings.slices:
-        for value, rows in by_value(table[column], settings.slice_min_rows):
-            scorer = _scorers(target[rows], prediction[rows], info, settings)[headline]
+    for column in params.slices:
+        for value, rows in by_value(table[column], params.slice_min_rows):
+            scorer = _scorers(target[rows], prediction[rows], info, params)[headline]
             within = None if groups is None else codes(groups[rows])
-            figures = _intervals({headline: scorer}, len(rows), settings, within)[headline]
+            figures = _intervals({headline: scorer}, len(rows), params, within)[headline]
             found.append({"column": column, "slice": value, "rows": len(rows), **figures})
     return found
 
 
 def plots(
-    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], settings: Evaluate
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
 ) -> dict[str, list[dict[str, Any]]]:
     """The points of each plot in dvc.yaml; none where the task has no such curve."""
     if prediction.ndim == 1:
         return {
             **{name: [] for name in ("roc", "precision_recall", "calibration", "confusion")},
-            "actual": curves.actual_curve(target, prediction, settings.bins),
-            "residuals": curves.residuals(target, prediction, 2 * settings.bins),
+            "actual": curves.actual_curve(target, prediction, params.bins),
+            "residuals": curves.residuals(target, prediction, 2 * params.bins),
         }
     top = metrics.top_label(target, prediction)
     predicted = metrics.decide(prediction, rule(info).threshold)
@@ -104,9 +104,9 @@ def plots(
     return {
         "roc": by_class(curves.roc_curve),
         "precision_recall": by_class(curves.precision_recall_curve),
-        "calibration": curves.calibration_curve(*top, settings.bins, settings.level),
+        "calibration": curves.calibration_curve(*top, params.bins, params.level),
         "confusion": [
-            {**cell, "outcome": f"{cell['actual']} taken for {cell['predicted']}"}
+            {**cell, "outcome": f"{cell['actual']} predicted as {cell['predicted']}"}
             for cell in curves.confusion(target, predicted, info["classes"])
         ],
     }
@@ -118,20 +118,20 @@ def importance(
     target: np.ndarray,
     info: dict[str, Any],
     headline: str,
-    settings: Evaluate,
+    params: Evaluate,
 ) -> list[dict[str, Any]]:
     """By how much the headline metric worsens when one feature is shuffled (Breiman 2001).
 
     Correlated features share importance, so that none of them may show it.
     """
-    random = np.random.default_rng(settings.seed)
-    rows = np.sort(random.permutation(len(table))[: settings.importance.rows])
+    random = np.random.default_rng(params.seed)
+    rows = np.sort(random.permutation(len(table))[: params.importance.rows])
     once = np.ones((1, len(rows)))
     columns = {name: table[name].to_numpy()[rows] for name in model.features}
     sign = 1 if metrics.greater_is_better(headline) else -1
 
     def score(columns: dict[str, np.ndarray]) -> float:
-        bound = _scorers(target[rows], model.predict(columns), info, settings)
+        bound = _scorers(target[rows], model.predict(columns), info, params)
         return float(bound[headline](once)[0])
 
     intact = score(columns)
@@ -139,7 +139,7 @@ def importance(
     for name in track(columns, "importance", len(columns)):
         drops = [
             sign * (intact - score(columns | {name: random.permutation(columns[name])}))
-            for _ in range(settings.importance.repeats)
+            for _ in range(params.importance.repeats)
         ]
         found.append({"feature": name, "importance": float(np.mean(drops))})
     return sorted(found, key=lambda line: (-line["importance"], line["feature"]))
@@ -163,21 +163,21 @@ def predictions(
 
 
 def _scorers(
-    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], settings: Evaluate
+    target: np.ndarray, prediction: np.ndarray, info: dict[str, Any], params: Evaluate
 ) -> dict[str, Scorer]:
-    promised = info["coverage"], settings.bins
+    promised = info["coverage"], params.bins
     return evaluation.scorers(info["task"], target, prediction, rule(info), *promised)
 
 
 def _intervals(
-    bound: dict[str, Scorer], rows: int, settings: Evaluate, groups: np.ndarray | None = None
+    bound: dict[str, Scorer], rows: int, params: Evaluate, groups: np.ndarray | None = None
 ) -> Figures:
     intervals = bootstrap(
         bound,
         rows,
-        samples=settings.samples,
-        level=settings.level,
-        seed=settings.seed,
+        samples=params.samples,
+        level=params.level,
+        seed=params.seed,
         groups=groups,
         watch=lambda batches, total: track(batches, f"bootstrap of {rows} rows", total),
     )
@@ -186,26 +186,26 @@ def _intervals(
 
 def main(project: Project) -> None:
     """Read, call, write."""
-    settings, contract = params.load(Evaluate), contracts.load()
-    headline, info, model = params.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
-    if unknown := [name for name in settings.slices if name not in contract.columns]:
+    params, contract = sections.load(Evaluate), contracts.load()
+    headline, info, model = sections.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
+    if unknown := [name for name in params.slices if name not in contract.columns]:
         raise UserError(f"evaluate.slices names {unknown[0]}, which is not in contract.yaml")
     table = read_table(TEST_FEATURES)
-    raw = read_table(TEST, dict.fromkeys([*contract.known_before(), *settings.slices]))
+    raw = read_table(TEST, dict.fromkeys([*contract.known_before(), *params.slices]))
     target = contract.encode(table[contract.target])
     first = Model(CANDIDATES / f"{read_json(SELECTION)['baseline']}.onnx")
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
     names = (contract.group, contract.time)
     alike = (None if name is None else table[name].to_numpy() for name in names)
-    _, groups = units(params.load(Split).by, *alike)
+    _, groups = units(sections.load(Split).by, *alike)
 
-    write_json(evaluate(target, prediction, baseline, info, headline, settings, groups), METRICS)
-    write_json(slices(raw, target, prediction, info, headline, settings, groups), SLICES)
-    for name, points in plots(target, prediction, info, settings).items():
+    write_json(evaluate(target, prediction, baseline, info, headline, params, groups), METRICS)
+    write_json(slices(raw, target, prediction, info, headline, params, groups), SLICES)
+    for name, points in plots(target, prediction, info, params).items():
         write_json(points, PLOTS / f"{name}.json")
-    ranking = importance(model, table, target, info, headline, settings)
+    ranking = importance(model, table, target, info, headline, params)
     write_json(ranking, PLOTS / "importance.json")
     rows = predictions(table, prediction, info, contract)
-    new = [name for name in settings.slices if name not in rows]
+    new = [name for name in params.slices if name not in rows]
     write_table(rows.assign(**{name: raw[name] for name in new}), PREDICTIONS)
     write_json(examples.make(raw, prediction, Service(project.features())), EXAMPLES)

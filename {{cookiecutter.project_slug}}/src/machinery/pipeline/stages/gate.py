@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
 
-from machinery.pipeline import params
+from machinery.pipeline import params as sections
 from machinery.pipeline.files import read_json, write_json
 from machinery.pipeline.params import Evaluate, Gate, Select
 from machinery.pipeline.paths import (
@@ -66,7 +66,7 @@ def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
 def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Check]:
     gain, value = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]["value"]
     over = f"{evidence.selection['baseline']}, the first candidate,"
-    why = f"the whole interval of the gain in {headline} over {over} lies above the limit"
+    why = f"lower end of the interval of the gain in {headline} over {over}"
     if gain["low"] is None:
         why = f"the gain in {headline} over {over} has no interval; test on more groups or rows"
     yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
@@ -112,12 +112,12 @@ def _badness(value: float | None, more: bool) -> float:
 def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
     if "calibration_error" in evidence.metrics:
         error = evidence.metrics["calibration_error"]["value"]
-        why = "how far probabilities are from what happens"
+        why = "calibration error of the predicted probabilities"
         passed = at_most(error, limits.calibration)
         yield Check("calibration", error, limits.calibration, passed, why)
     share, nominal = evidence.metrics["coverage"]["value"], evidence.model["coverage"]
     least = nominal - limits.coverage_margin
-    why = f"prediction sets or intervals promise {nominal:g}"
+    why = f"empirical coverage of prediction sets or intervals; nominal {nominal:g}"
     yield Check("coverage", share, least, at_least(share, least), why)
 
 
@@ -140,7 +140,7 @@ def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
         age = freshness["age_days"]
         why = "days from the newest row to the end of the data window"
         if age is None:
-            why = "ingest.until is null, so nothing tells how old the newest row is; set it"
+            why = "ingest.until is null, so the freshness of the newest row is unknown; set it"
         passed = at_most(age, limits.max_age_days)
         yield Check("freshness", age, limits.max_age_days, passed, why)
 
@@ -148,7 +148,7 @@ def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
 def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
     """Columns that a probe calls leaked but that are allowed; others would have stopped `split`."""
     reasons = {probe["column"]: probe["allowed"] for probe in probes if probe["allowed"]}
-    why = "columns that look leaked, and that split.leakage.allow lets pass"
+    why = "columns that look leaked and that split.leakage.allow allows"
     if reasons:
         why += f": {'; '.join(f'{name}, {reason}' for name, reason in sorted(reasons.items()))}"
     return Check("leakage", len(reasons), limit, at_most(len(reasons), limit), why)
@@ -176,7 +176,7 @@ def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
     if rises:
         name = max(rises, key=rises.__getitem__)
         rise = max(0.0, rises[name])
-        why = f"{name} has the largest rise of missing values from the reference window to now"
+        why = f"{name} has the largest rise of missing values since the reference window"
         yield Check("missing_values", rise, limit, at_most(rise, limit), why)
 
 
@@ -194,7 +194,7 @@ def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
     if moves:
         name = max(moves, key=moves.__getitem__)
         move = max(0.0, moves[name])
-        why = f"{name}, moved most from the reference window to now"
+        why = f"{name}, changed most since the reference window"
         yield Check("category_shares", move, limit, at_most(move, limit), why)
 
 
@@ -217,10 +217,10 @@ def main(_: Project) -> None:
     evidence = Evidence(
         metrics=read_json(METRICS),
         slices=read_json(SLICES),
-        sliced=params.load(Evaluate).slices,
+        sliced=sections.load(Evaluate).slices,
         selection=read_json(SELECTION),
         model=read_json(MODEL_INFO),
         leakage=read_json(LEAKAGE),
         quality=read_json(DATA_QUALITY),
     )
-    write_json(gate(evidence, params.load(Select).headline, params.load(Gate)), GATE)
+    write_json(gate(evidence, sections.load(Select).headline, sections.load(Gate)), GATE)
