@@ -1,6 +1,7 @@
 """cli: the command line of a project, for what dvc and git do not do themselves."""
 
 import io
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -67,6 +68,7 @@ def refuse_other_checkout(project: Project) -> None:
 
 def run(project: Project) -> None:
     """Run the command that the user typed."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports home otherwise
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows `?`

@@ -1,6 +1,5 @@
 """serve: the command that answers requests online."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -19,7 +18,6 @@ def serve(
     ] = False,
 ) -> None:
     """Answer requests with the model of this folder, until Ctrl-C. Settings: see .env.example."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports home otherwise
     from machinery.serving import server, settings
 
     options = {"host": host, "port": port, "workers": workers, "demo": demo or None}
