@@ -18,11 +18,11 @@ QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_ur
 # What the project imports or runs; its own package and command must not hide them.
 TAKEN = """
     awslambdaric botocore check_jsonschema codespell detect_secrets dotenv dvc dvc_data dvc_s3
-    editables fastapi git gto hatchling httptools httpx hypothesis import_linter jinja2 machinery
+    editables git gto hatchling httptools httpx hypothesis import_linter jinja2 machinery
     mangum mapie matplotlib msgspec mypy nbstripout numpy onnx onnxruntime packaging
     pandas pandas_stubs pathspec pip pre_commit pre_commit_hooks prometheus_client protobuf
     pyarrow pydantic pydantic_settings pytest python pyyaml rich ruamel ruamel_yaml_clib ruff s3fs
-    scikit_learn scipy scipy_stubs skl2onnx sklearn starlette structlog tests typer types_pyyaml uv
+    scikit_learn scipy scipy_stubs skl2onnx sklearn starlette tests typer types_pyyaml uv
     uvicorn uvloop yaml yamllint zizmor
 """
 LONGEST_SLUG = 50
