@@ -1,224 +1,174 @@
 """document: every report in; reports/index.html out, one file that needs no other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.params import Card
-from . import origins, results
-from .html import Html, breakable, facts, join, number, precise, tag
-from .words import column_owners, plainly, title, window
+from machinery.pipeline.statistics import metrics
+
+from . import figures, words
+from .figures import MOST, Estimate, Figure
+from .render import precise, render
 
 Reports = Mapping[str, Any]
 
-STYLE = Path(__file__).with_name("style.css")
-# Nothing is loaded and nothing runs, whatever somebody's text may say.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-LINKS = {
-    "model_card.md": "model card, the same as text",
-    "features.md": "feature catalogue",
-    "gate.json": "gate",
-    "data_quality.json": "data quality",
-    "leakage.json": "leakage probes",
-    "../metrics.json": "metrics",
-    "../params.yaml": "parameters",
-    "../contract.yaml": "contract of the data",
-    "../dvc.yaml": "pipeline",
-    "../docs/runbook.md": "runbook: alerts, rollback, retraining",
-    "../docs/canvas.md": "ML canvas",
-}
-
-
-class Section(NamedTuple):
-    """A section with its anchor."""
-
-    anchor: str
-    title: str
-    body: Html
-
 
 def page(
-    reports: Reports, contract: Contract, until: datetime | None, params: Card, level: float
+    reports: Reports, contract: Contract, until: datetime | None, card: Card, level: float
 ) -> str:
     """The page. Deterministic: it depends on its arguments alone.
 
     Args:
         reports: the documents of the card (see stages/card.py), and `plots` and `features`.
         contract: the contract of the data.
-        until: the end of the data window, None where it takes all there is.
-        params: what only people can say.
+        until: the end of the data window, None for no cut-off.
+        card: what only people can say.
         level: of the confidence intervals.
     """
-    shown = _sections(reports, contract, params, level)
-    name = f"Model report: {contract.target}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", name),
-        tag("style", Html(STYLE.read_text(encoding="utf-8"))),
-    )
-    body = tag(
-        "body",
-        tag("a", "To the figures", class_="skip", href="#gate"),
-        _header(reports, contract, until, level),
-        _navigation(shown),
-        tag("main", *(_section(each) for each in shown)),
-        tag("footer", "Written by the stage card of the pipeline. This file loads nothing."),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".replace("><", ">\n<")
-
-
-def _sections(reports: Reports, contract: Contract, params: Card, level: float) -> list[Section]:
-    """What there is to show, in the order of the page."""
-    model, plots, headline = reports["model"], reports["plots"], reports["selection"]["headline"]
-    unit = _unit(contract)
-    ranking = plots.get("importance", ())
-    whole = reports["metrics"][headline]["value"]
-    sections = [
-        ("gate", "Gate", results.gate(reports["gate"])),
-        ("metrics", "Metrics", results.measured(reports["metrics"], headline, level, unit)),
-        ("curves", "Curves", results.curves(plots, model, unit)),
-        ("slices", "Slices", results.slices(reports["slices"], headline, whole)),
-        ("importance", "Importance", origins.importance(ranking, headline)),
-        ("candidates", "Candidates", origins.candidates(reports["selection"])),
-        ("data", "Data quality", origins.data(reports["quality"], reports["leakage"])),
-        ("features", "Features", origins.features(reports["features"], model, ranking)),
-        ("card", "Model card", _card(reports, contract, params)),
-        ("versions", "Versions", _versions(model, reports["command"])),
-    ]
-    return [Section(anchor, name, body) for anchor, name, body in sections if body is not None]
-
-
-def _header(reports: Reports, contract: Contract, until: datetime | None, level: float) -> Html:
-    model = reports["model"]
-    described = contract.columns[contract.target].description
-    tiles = [
-        ("Candidate", breakable(model["candidate"])),
-        ("Features", number(len(model["features"]))),
-        ("Training rows", number(model["trained_on"]["rows"])),
-        ("Test rows", number(reports["tested"]["rows"])),
-        ("Data", window(until)),
-        ("Model file", f"{number(model['bytes'] / 1000)} kB"),
-    ]
-    return tag(
-        "header",
-        tag("p", f"{reports['command']} · model report · {model['task']}", class_="eyebrow"),
-        tag("h1", contract.target),
-        tag("p", described, class_="lead"),
-        _verdict(reports, level, _unit(contract)),
-        tag("div", facts(tiles), class_="at-a-glance"),
+    headline, columns = reports["selection"]["headline"], reports["quality"]["columns"]
+    overall, target = reports["metrics"][headline]["value"], contract.columns[contract.target]
+    unit = f" {target.unit}" if target.unit and contract.task == "regression" else ""
+    used = [each for each in reports["features"] if each["name"] in reports["model"]["features"]]
+    return render(
+        "report.html.jinja",
+        **reports,
+        headline=headline,
+        contract=contract,
+        described=target.description,
+        spoken=card,
+        level=level,
+        unit=unit,
+        words=words,
+        window=words.window(until),
+        greater_is_better=metrics.greater_is_better,
+        curves=_curves(reports["plots"], reports["metrics"], unit),
+        sliced=_slices(reports["slices"], headline, overall),
+        worse=_worse(reports["slices"], headline, overall),
+        ranked=_importance(reports["plots"].get("importance", ()), headline),
+        compared=_candidates(reports["selection"]),
+        drift=_drift(columns),
+        missing=_missing(columns),
+        column_owners=words.column_owners(used, contract),
     )
 
 
-def _verdict(reports: Reports, level: float, unit: str) -> Html:
-    """The gate's word and the headline metric, before all else."""
-    gate, headline = reports["gate"], reports["selection"]["headline"]
-    found, gain = reports["metrics"][headline], reports["metrics"]["gain_over_baseline"]
-    limits = f"{precise(found['low'])} to {precise(found['high'])}"
-    refused = [plainly(each["name"]).lower() for each in gate["checks"] if not each["passed"]]
-    total = len(gate["checks"])
-    said = f"All {total} checks hold."
-    if refused:
-        said = f"{len(refused)} of {total} checks refuse it: {', '.join(refused)}."
-    over = reports["selection"]["baseline"]
-    better = f"{precise(gain['value'])}{unit} better than {over}, the baseline"
-    return tag(
-        "div",
-        tag("div", "✓" if gate["passed"] else "✕", class_="sign", aria_hidden="true"),
-        tag(
-            "div",
-            tag("h2", "The gate passed" if gate["passed"] else "The gate said no"),
-            tag("p", said),
+def _curves(plots: Reports, measured: Reports, unit: str) -> list[Figure]:
+    points = {name: plots.get(name, ()) for name in ("roc", "precision_recall", "calibration")}
+    mean = " (mean over classes)" if len({each["class"] for each in points["roc"]}) > 1 else ""
+
+    def area(metric: str) -> str:
+        """That of metrics.json: the curve that is drawn is thinned, and its area differs a bit."""
+        value = measured.get(metric, {}).get("value")
+        return f"{words.title(metric)} {precise(value)}{mean}."
+
+    rates = ("fpr", "tpr", "false positive rate", "true positive rate")
+    both = ("recall", "precision", "recall", "precision")
+    pr, title = points["precision_recall"], "Precision-recall curve"
+    bins, middle = "in bins of equal count", "Mean and middle 80 % of the actual values"
+    drawn = (
+        figures.curves(points["roc"], "roc", "ROC curve", rates, area("roc_auc")),
+        figures.curves(pr, "recall", title, both, area("average_precision")),
+        figures.agreement(points["calibration"], "bins", "Calibration", f"With intervals, {bins}"),
+        figures.agreement(
+            plots.get("actual", ()), "actual", "Actual vs predicted", f"{middle}, {bins}", unit
         ),
-        tag(
-            "div",
-            tag("span", title(headline)),
-            tag("strong", precise(found["value"]), tag("small", unit) if unit else None),
-            tag("span", f"{level:.0%} interval {limits}"),
-            tag("span", better),
-            class_="headline",
-        ),
-        class_=f"verdict {'passed' if gate['passed'] else 'refused'}",
+        figures.residuals(plots.get("residuals", ()), unit),
     )
+    return [figure for figure in drawn if figure]
 
 
-def _navigation(sections: list[Section]) -> Html:
-    links = (tag("li", tag("a", each.title, href=f"#{each.anchor}")) for each in sections)
-    return tag("nav", tag("ul", *links), aria_label="Sections")
+def _slices(slices: Sequence[Reports], headline: str, overall: float | None) -> list[Figure]:
+    """A figure for each column, all on one scale."""
+    sign = 1 if metrics.greater_is_better(headline) else -1
+    known = {
+        column: _estimates(
+            (str(each["slice"]), each) for each in slices if each["column"] == column
+        )
+        for column in dict.fromkeys(each["column"] for each in slices)
+    }
+    points = [end for lines in known.values() for line in lines for end in (line.low, line.high)]
+    edge = 0.04 * (max(points) - min(points)) if points else 0
+    ends = (min(points) - edge, max(points) + edge) if points else None
+    drawn = []
+    for place, (column, lines) in enumerate(known.items()):
+        worst = sorted(lines, key=lambda line: sign * line.value)[:MOST]
+        some = f" (worst {MOST} of {len(lines)})" if len(worst) < len(lines) else ""
+        shown, title = [line for line in lines if line in worst], f"By {column}{some}"
+        name, note = f"slice-{place}", words.title(headline)
+        drawn.append(figures.estimates(shown, name, title, note, overall, ends))
+    return [figure for figure in drawn if figure]
 
 
-def _section(section: Section) -> Html:
-    head = tag("h2", section.title, id=f"{section.anchor}-head")
-    labelled = f"{section.anchor}-head"
-    return tag("section", head, section.body, id=section.anchor, aria_labelledby=labelled)
+def _worse(slices: Sequence[Reports], headline: str, overall: float | None) -> str:
+    """Which slices are worse than the overall value beyond their interval."""
+    sign, end = (1, "high") if metrics.greater_is_better(headline) else (-1, "low")
+    best = {f"{each['column']} {each['slice']}": each[end] for each in slices}
+    known = {name: value for name, value in best.items() if None not in (value, overall)}
+    worse = [name for name, value in known.items() if sign * value < sign * (overall or 0)]
+    text = "No slice is worse than overall (dotted) beyond its interval."
+    if worse:
+        text = f"Worse than overall (dotted) beyond their interval: {', '.join(worse)}."
+    if unknown := [name for name, value in best.items() if value is None]:
+        text += f" Too few groups or cases for an interval: {', '.join(unknown)}."
+    return text
 
 
-def _card(reports: Reports, contract: Contract, params: Card) -> Html:
-    """The words of people, and who answers for what."""
-    model = reports["model"]
-    used = [each for each in reports["features"] if each["name"] in model["features"]]
-    before = len(contract.known_before())
-    return join(
-        [
-            tag(
-                "div",
-                tag("div", tag("h3", "Meant for"), tag("p", params.intended_use)),
-                tag("div", tag("h3", "Not meant for"), tag("p", params.out_of_scope)),
-                class_="halves",
-            ),
-            tag("h3", "Known limits"),
-            tag("ul", *(tag("li", limit) for limit in params.limits), class_="plain"),
-            tag("h3", "Facts"),
-            _listed(
-                [
-                    ("Target", contract.target),
-                    ("Columns", f"{len(contract.columns)}, {before} known before the prediction"),
-                    ("Contract", f"version {contract.version}"),
-                    ("Owners of its columns", column_owners(used, contract)),
-                    ("Promised coverage", f"{model['coverage']:.0%}"),
-                    ("Model file", tag("code", f"models/model.onnx, sha256 {model['sha256']}")),
-                ]
-            ),
-        ]
-    )
+def _importance(ranking: Sequence[Reports], headline: str) -> Figure | None:
+    known = [each for each in ranking if each["importance"] is not None]
+    lines = [Estimate(each["feature"], each["importance"]) for each in known[:MOST]]
+    title = f"First {len(lines)} of {len(known)} features"
+    return figures.estimates(lines, "ranked", title, f"How much worse {words.title(headline)} gets")
 
 
-def _versions(model: Reports, command: str) -> Html:
-    """Commands and files beside this page that tell more."""
-    commands = [
-        (f"{command} releases", "the released versions, with their metrics"),
-        (f"{command} lineage --sha256 {model['sha256'][:8]}", "what this model was made from"),
-        (f"{command} rollback VERSION", "brings a released version back, and proves it"),
-        ("dvc checkout", "the same bytes, after git checkout of the commit of this page"),
-        ("dvc repro --force", "makes them again"),
+def _candidates(selection: Reports) -> Figure | None:
+    lines = []
+    for each in selection["candidates"]:
+        mean, error = each["mean"], each["standard_error"]
+        if mean is not None and error is not None:
+            chosen = each["candidate"] == selection["candidate"]
+            lines.append(Estimate(each["candidate"], mean, mean - error, mean + error, chosen))
+    note = f"{words.title(selection['headline'])}, mean over folds ± standard error"
+    return figures.estimates(lines[-MOST:], "compared", "Simplest first", note)
+
+
+def _drift(columns: Reports) -> list[tuple[str, Reports]] | None:
+    """The statistics whose intervals in both windows are apart, the farthest first.
+
+    None where there is no newest window.
+    """
+    both = [
+        (_gap(windows), f"{column}, {name}", windows)
+        for column, values in columns.items()
+        for name, windows in values.items()
+        if "newest" in windows
     ]
-    return join(
-        [
-            _listed([(tag("code", typed), told) for typed, told in commands], "commands"),
-            tag("h3", "Files"),
-            tag(
-                "ul",
-                *(
-                    tag("li", tag("a", path.rpartition("/")[2], href=path), f" – {told}")
-                    for path, told in LINKS.items()
-                ),
-                class_="plain",
-            ),
-        ]
-    )
+    apart = [each for each in both if each[0] > 0 and not each[1].endswith(", missing")]
+    apart.sort(key=lambda each: (-each[0], each[1]))
+    return [each[1:] for each in apart] if both else None
 
 
-def _listed(pairs: list[tuple[Any, Any]], kind: str = "") -> Html:
-    return tag("div", facts(pairs), class_=f"list-box {kind}".strip())
+def _gap(windows: Reports) -> float:
+    """How far the intervals of the windows lie apart, in widths of both; at most 0 if they meet."""
+    old, new = windows["reference"], windows["newest"]
+    if None in (*old.values(), *new.values()):
+        return 0.0
+    apart = max(float(new["low"] - old["high"]), float(old["low"] - new["high"]))
+    return apart / ((old["high"] - old["low"] + new["high"] - new["low"]) or 1)
 
 
-def _unit(contract: Contract) -> str:
-    """The unit of the target, to be put behind a figure."""
-    unit = contract.columns[contract.target].unit
-    return f" {unit}" if unit and contract.task == "regression" else ""
+def _missing(columns: Reports) -> Figure | None:
+    """Missing values of the columns that have some, in the newest window if there is one."""
+    windows = ((name, values["missing"]) for name, values in columns.items())
+    lines = _estimates((name, each.get("newest", each["reference"])) for name, each in windows)
+    some = sorted((line for line in lines if line.value), key=lambda line: -line.value)
+    note = "Share of rows without a value, in the newest rows"
+    return figures.estimates(some[:MOST], "missing", "By column", note)
+
+
+def _estimates(lines: Iterable[tuple[str, Reports]]) -> list[Any]:
+    """Those that have an interval."""
+    keys = ("value", "low", "high")
+    known = ((label, [line[key] for key in keys]) for label, line in lines)
+    return [Estimate(label, *values) for label, values in known if None not in values]

@@ -1,229 +1,212 @@
-"""figures: rows of the reports in; plots out, each with a text that tells its figures."""
+"""figures: rows of the reports in; Matplotlib's SVG out, with a text alternative.
 
-from collections.abc import Mapping, Sequence
+Lines and text take the page's colour (currentColor), series have colours that show on light and on
+dark. The bytes depend on the rows alone: no date, no random id, no setting of the user's.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .html import Html, number, printable
-from .svg import ACCENT, BACK, INK, LINE, MUTED, SERIES, Size, draw
+from markupsafe import Markup
+
+from .render import interval, number
+from .words import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Rows = Sequence[Mapping[str, Any]]
 
-LABEL = 24  # letters that fit beside a plot; the table below it has the whole name
-LETTER = 6.4  # pixels a letter
+RC = Path(__file__).with_name("figures.mplstyle")
+ACCENT, *_ = SERIES = ("#4a86bd", "#c26a1b", "#3f936d", "#b65f96", "#8474c4", "#8f7d2c")
 DASHES = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)))
-AT = (0.1, 0.2, 0.5)  # where a curve is told in words
+FAINT: dict[str, Any] = {"color": "black", "linewidth": 1, "linestyle": (0, (2, 3))}
+MOST = 20  # lines of a figure; the table beside it has all
+LABEL = 24  # letters that fit beside a line
+LETTER = 6.4  # pixels a letter
+NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+GEOMETRY = re.compile(r'\b(?:d|x|y|width|height|points|transform)="[^"]*"')
+DECIMALS = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
+IDENTIFIER = re.compile(r'( id="|url\(#|href="#)')
+
+
+class Figure(NamedTuple):
+    """A figure of the page: `name` is unique there, `text` says what the picture shows."""
+
+    name: str
+    title: str
+    note: str
+    text: str
+    svg: Markup
+    height: int
+    width: int = 330
 
 
 class Estimate(NamedTuple):
-    """A line of a plot of intervals."""
+    """A line of a figure of intervals."""
 
     label: str
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     chosen: bool = True
 
 
-def roc(points: Rows) -> Html | None:
-    """One ROC curve a class, over the diagonal of chance."""
-    told = "At a false positive rate of {}, the share of positives found is {}."
-    return _curves(points, ("fpr", "tpr"), "ROC curve", told, ("false positives", "found"))
+def draw(
+    paint: "Callable[[Axes], object]", name: str, title: str, note: str, text: str, lines: int = 0
+) -> Figure:
+    """The figure that `paint` makes of empty axes, with room for `lines` or else nearly square."""
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+
+    drawn = Figure(name, title, note, text, Markup(), 32 + 24 * lines if lines else 290)
+    file = StringIO()
+    with matplotlib.rc_context(fname=RC), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a letter that DejaVu lacks: the reader's font has it
+        canvas = Canvas(figsize=(drawn.width / 72, drawn.height / 72))
+        axes = canvas.add_axes((0, 0, 1, 1))
+        paint(axes)
+        longest = max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
+        left, bottom, right = (14 + LETTER * longest, 28, 18) if lines else (48, 42, 12)
+        width, height = drawn.width - left - right, drawn.height - bottom - 8
+        box = (
+            left / drawn.width,
+            bottom / drawn.height,
+            width / drawn.width,
+            height / drawn.height,
+        )
+        axes.set_position(box)
+        canvas.savefig(file, format="svg", metadata=NO_METADATA)
+    document = file.getvalue()
+    body = document[document.index('<g id="figure_1">') :].rpartition("</svg>")[0]
+    body = IDENTIFIER.sub(rf"\g<1>{name}-", body.replace("#000000", "currentColor"))
+    body = GEOMETRY.sub(lambda found: DECIMALS.sub(_short, found[0]), body)
+    return drawn._replace(svg=Markup(body))
 
 
-def precision_recall(points: Rows) -> Html | None:
-    """One precision-recall curve a class."""
-    told = "Where a share of {} is found, the precision is {}."
-    title, axes = "Precision and recall", ("found (recall)", "right (precision)")
-    return _curves(points, ("recall", "precision"), title, told, axes)
+def _short(digits: re.Match[str]) -> str:
+    return f"{round(float(digits[0]), 2) + 0:g}"
 
 
-def calibration(points: Rows) -> Html | None:
-    """Predicted probability and observed share, with its interval, in bins of equal count."""
-    if not points:
-        return None
-    most = max(max(point["high"], point["predicted"]) for point in points) * 1.05
+def curves(points: Rows, name: str, title: str, names: Sequence[str], note: str) -> Figure | None:
+    """A curve for each class, of more than six the lowest six.
+
+    Args:
+        points: with class, x and y.
+        name: of the figure.
+        title: of the figure.
+        names: of x and y in the points, then on the axes.
+        note: on the area under the curves.
+    """
+    from numpy import trapezoid
+
+    x, y, across, up = names
+    lines: dict[str, tuple[list[float], list[float]]] = {}
+    for point in points:
+        xs, ys = lines.setdefault(str(point["class"]), ([], []))
+        xs.append(point[x])
+        ys.append(point[y])
+    lowest = sorted(sorted(lines, key=lambda c: trapezoid(*lines[c][::-1]))[: len(SERIES)])
 
     def paint(axes: "Axes") -> None:
-        axes.plot([0, most], [0, most], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        _whiskers(axes, points, "observed")
-        axes.set(xlim=(0, most), ylim=(0, most))
-        axes.set(xlabel="predicted probability", ylabel="observed share")
+        for label, colour, dash in zip(lowest, SERIES, DASHES, strict=False):
+            shown = f"\u200b{_cut(label)}"  # a label that begins with _ would be left out
+            axes.plot(*lines[label], color=colour, linestyle=dash, linewidth=2, label=shown)
+        if name == "roc":
+            axes.plot([0, 1], [0, 1], **FAINT)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=across, ylabel=up)
+        if len(lines) > 1:
+            axes.legend(loc="lower right" if name == "roc" else "lower left")
 
-    told = "; ".join(
-        f"predicted {number(point['predicted'])}, observed {number(point['observed'])} "
-        f"({number(point['low'])} to {number(point['high'])})"
-        for point in points
-    )
-    note = "with intervals, in bins of equal count"
-    return draw(paint, "calibration", "Calibration", f"In bins of equal count: {told}.", note=note)
+    if len(lowest) < len(lines):
+        title += f" (lowest {len(lowest)} of {len(lines)} classes)"
+    text = f"{note} Drawn: {', '.join(map(printable, lowest))}."
+    return draw(paint, name, title, note, text) if lines else None
 
 
-def actual(points: Rows, unit: str) -> Html | None:
-    """Mean prediction and the spread of what came, in bins of equal count, of a regression."""
+def agreement(points: Rows, name: str, title: str, note: str, unit: str = "") -> Figure | None:
+    """Predicted against observed (or actual) values in bins, with intervals, over the diagonal."""
+    points = [point for point in points if None not in point.values()]
     if not points:
         return None
-    ends = [point[key] for point in points for key in ("predicted", "low", "high")]
-    low, high = min(ends), max(ends)
+    key = "actual" if "actual" in points[0] else "observed"
+    xs, ys, lows, highs = ([p[end] for p in points] for end in ("predicted", key, "low", "high"))
+    ends = [min(xs + lows), max(xs + highs)]
 
     def paint(axes: "Axes") -> None:
-        axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        _whiskers(axes, points, "actual")
-        axes.set(xlabel=f"predicted{unit}", ylabel=f"actual{unit}")
+        axes.plot(ends, ends, **FAINT)
+        axes.vlines(xs, lows, highs, color=ACCENT, linewidth=2)
+        axes.plot(xs, ys, "o-", color=ACCENT, linewidth=1)
+        names = ("predicted probability", "observed share")
+        if key == "actual":
+            names = (f"predicted{unit}", f"actual{unit}")
+        axes.set(xlabel=names[0], ylabel=names[1])
 
-    told = "; ".join(
-        f"predicted {number(point['predicted'])}, actual {number(point['actual'])} "
-        f"({number(point['low'])} to {number(point['high'])})"
-        for point in points
+    text = "; ".join(
+        f"predicted {number(p['predicted'])}, {key} {number(p[key])} ({interval(p)})"
+        for p in points
     )
-    note = "mean of what came, and its middle 80%, in bins of equal count"
-    return draw(paint, "actual", "Predicted and actual", f"{note}: {told}.", note=note)
+    return draw(paint, name, title, note, f"{note}: {text}.")
 
 
-def residuals(points: Rows, unit: str) -> Html | None:
-    """How often the prediction was how far off, of a regression."""
+def residuals(points: Rows, unit: str) -> Figure | None:
+    """A histogram of actual minus predicted values."""
     if not points:
         return None
 
     def paint(axes: "Axes") -> None:
         edges = [point["from"] for point in points]
-        widths = [point["to"] - point["from"] for point in points]
-        rows = [point["rows"] for point in points]
-        axes.bar(edges, rows, widths, align="edge", color=ACCENT, edgecolor=BACK, linewidth=0.8)
-        axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        axes.grid(visible=False, axis="x")
+        widths = [0.94 * (point["to"] - point["from"]) for point in points]
+        axes.bar(edges, [point["rows"] for point in points], widths, align="edge", color=ACCENT)
+        axes.axvline(0, **FAINT)
         axes.set(xlabel=f"actual − predicted{unit}", ylabel="rows")
 
-    told = "; ".join(
-        f"{number(point['from'])} to {number(point['to'])}: {number(point['rows'])} rows"
-        for point in points
+    text = "; ".join(
+        f"{number(p['from'])} to {number(p['to'])}: {number(p['rows'])} rows" for p in points
     )
-    return draw(paint, "residuals", "Residuals", f"Actual minus predicted, {told}.")
+    note = "Actual minus predicted"
+    return draw(paint, "residuals", "Residuals", note, f"{note}: {text}.")
 
 
 def estimates(
-    rows: Sequence[Estimate],
+    lines: Sequence[Estimate],
     name: str,
     title: str,
-    axis: str,
-    whole: float | None = None,
-    span: tuple[float, float] | None = None,
-) -> Html | None:
-    """A line for each estimate with its interval; `whole` is drawn as a line through all."""
-    if not rows:
-        return None
-    labels, size = _labelled([row.label for row in rows])
-
-    def paint(axes: "Axes") -> None:
-        if whole is not None:
-            axes.axvline(whole, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        for place, row in enumerate(rows):
-            colour = ACCENT if row.chosen else MUTED
-            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
-            axes.plot(row.value, place, marker="o", markersize=6, color=colour)
-        if span is not None:
-            axes.set_xlim(*span)
-        _list(axes, labels)
-
-    told = "; ".join(
-        f"{printable(row.label)} {number(row.value)} ({number(row.low)} to {number(row.high)})"
-        for row in rows
-    )
-    return draw(paint, name, title, f"{axis}: {told}.", size, axis)
-
-
-def bars(rows: Sequence[tuple[str, float]], name: str, title: str, axis: str) -> Html | None:
-    """A bar for each figure."""
-    if not rows:
-        return None
-    labels, size = _labelled([label for label, _ in rows])
-
-    def paint(axes: "Axes") -> None:
-        axes.barh(range(len(rows)), [value for _, value in rows], 0.62, color=ACCENT)
-        axes.axvline(0, color=MUTED, linewidth=0.8)
-        _list(axes, labels)
-
-    told = "; ".join(f"{printable(label)} {number(value)}" for label, value in rows)
-    return draw(paint, name, title, f"{axis}: {told}.", size, axis)
-
-
-def _curves(
-    points: Rows, keys: tuple[str, str], title: str, told: str, names: tuple[str, str]
-) -> Html | None:
-    """The curves of the classes, of more than six the six that are lowest."""
-    lines = _by_class(points, keys)
+    note: str,
+    overall: float | None = None,
+    ends: tuple[float, float] | None = None,
+) -> Figure | None:
+    """A line for each estimate, over its interval or from 0; `overall` is dotted through all."""
     if not lines:
         return None
-    worst = sorted(sorted(lines, key=lambda label: _area(lines[label]))[: len(SERIES)])
-    style = list(zip(worst, SERIES, DASHES, strict=False))
 
     def paint(axes: "Axes") -> None:
-        if keys[0] == "fpr":
-            axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        for label, colour, dash in style:
-            shown = f"\u200b{_short(label)}"  # a label that begins with _ would be left out
-            axes.plot(*lines[label], color=colour, linestyle=dash, linewidth=2, label=shown)
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=names[0], ylabel=names[1])
-        if len(lines) > 1:
-            axes.legend(loc="lower right" if keys[0] == "fpr" else "lower left")
+        if overall is not None:
+            axes.axvline(overall, **FAINT)
+        for place, (_, value, low, high, chosen) in enumerate(lines):
+            look: Any = {"color": ACCENT if chosen else "black", "alpha": 1 if chosen else 0.5}
+            span: Any = [0, value] if low is None else [low, high]
+            axes.plot(span, [place, place], linewidth=2, **look)
+            axes.plot(value, place, marker="o", markersize=6, **look)
+        if ends is not None and ends[0] < ends[1]:
+            axes.set_xlim(*ends)
+        axes.set_yticks(range(len(lines)), [_cut(line.label) for line in lines])
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.locator_params(axis="x", nbins=5)
 
-    some = "" if len(worst) == len(lines) else f" (the lowest {len(worst)} of {len(lines)} classes)"
-    words = [
-        f"{printable(label)}: area {number(_area(lines[label]))}. "
-        + " ".join(told.format(x, number(_at(lines[label], x))) for x in AT)
-        for label in worst
-    ]
-    return draw(paint, keys[1], f"{title}{some}", " ".join(words))
-
-
-def _by_class(points: Rows, keys: tuple[str, str]) -> dict[str, tuple[list[float], list[float]]]:
-    lines: dict[str, tuple[list[float], list[float]]] = {}
-    for point in points:
-        across, up = lines.setdefault(str(point["class"]), ([], []))
-        across.append(point[keys[0]])
-        up.append(point[keys[1]])
-    return lines
+    text = "; ".join(
+        f"{printable(line.label)} {number(line.value)}"
+        + ("" if line.low is None else f" ({interval(line._asdict())})")
+        for line in lines
+    )
+    return draw(paint, name, title, note, f"{note}: {text}.", len(lines))
 
 
-def _area(line: tuple[list[float], list[float]]) -> float:
-    """The area under the drawn line, by trapezoids."""
-    steps = zip(*line, line[0][1:], line[1][1:], strict=False)
-    return sum((right - left) * (low + high) / 2 for left, low, right, high in steps)
-
-
-def _at(line: tuple[list[float], list[float]], x: float) -> float:
-    """The height of the drawn line at x: of its last corner there or before."""
-    return [up for across, up in zip(*line, strict=True) if across <= x][-1]
-
-
-def _whiskers(axes: "Axes", points: Rows, key: str) -> None:
-    across = [point["predicted"] for point in points]
-    lows, highs = ([point[end] for point in points] for end in ("low", "high"))
-    axes.vlines(across, lows, highs, color=ACCENT, linewidth=2)
-    axes.plot(across, [point[key] for point in points], color=ACCENT, linewidth=1, alpha=0.5)
-    axes.plot(across, [point[key] for point in points], "o", color=ACCENT, markersize=6)
-
-
-def _list(axes: "Axes", labels: Sequence[str]) -> None:
-    """Labels beside the lines of the plot, the first on top."""
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-    axes.spines["bottom"].set_color(LINE)
-    axes.locator_params(axis="x", nbins=5)
-
-
-def _labelled(labels: Sequence[str]) -> tuple[list[str], Size]:
-    """The labels as they are shown, and a plot with room for them."""
-    shown = [_short(label) for label in labels]
-    left = 14 + LETTER * max(map(len, shown))
-    return shown, Size(height=32 + 24 * len(shown), left=left, right=18, top=4, bottom=28)
-
-
-def _short(label: str, most: int = LABEL) -> str:
+def _cut(label: str) -> str:
     text = printable(label)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"

@@ -1,80 +1,80 @@
-"""words: names and reports in; what the model card and the page both say of them, out."""
+"""words: what the model card and the page call things."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from machinery.pipeline.data.contract import Contract
-from .html import printable
 
 Reports = Mapping[str, Any]
 
 METRICS = {
-    "roc_auc": ("ROC AUC", "Chance that a positive outranks a negative; 0.5 is guessing"),
-    "average_precision": ("Average precision", "Share of the found that is right, over all depths"),
-    "log_loss": ("Log loss", "Surprise at what came, in nats"),
+    "roc_auc": ("ROC AUC", "Chance that a positive ranks above a negative; 0.5 is random"),
+    "average_precision": ("Average precision", "Area under the precision-recall curve"),
+    "log_loss": ("Log loss", "Cross-entropy; lower is better"),
     "brier_score": ("Brier score", "Mean squared error of the probabilities"),
-    "balanced_accuracy": ("Balanced accuracy", "Share decided rightly, each class counting alike"),
-    "calibration_error": ("Calibration error", "How far probabilities are from what happens"),
-    "mean_absolute_error": ("Mean absolute error", "How far off a prediction is, on average"),
-    "root_mean_squared_error": ("Root mean squared error", "The same, large errors weighing more"),
+    "balanced_accuracy": ("Balanced accuracy", "Mean recall over classes"),
+    "calibration_error": ("Calibration error", "Debiased: 0 where chance explains the whole gap"),
+    "mean_absolute_error": ("Mean absolute error", "Mean of |actual − predicted|"),
+    "root_mean_squared_error": ("RMSE", "Root of the mean squared error"),
     "r2": ("R²", "Share of the target's variance that is explained"),
-    "mean_pinball_loss": ("Mean pinball loss", "Error of the intervals' ends, as quantiles"),
-    "coverage": ("Coverage", "Share of prediction sets or intervals that hold the truth"),
-    "gain_over_baseline": (
-        "Gain over the baseline",
-        "By how much the headline metric is better than the first candidate's",
-    ),
+    "mean_pinball_loss": ("Mean pinball loss", "Quantile loss of the prediction intervals' ends"),
+    "coverage": ("Empirical coverage", "Share of sets or intervals that contain the true value"),
+    "gain_over_baseline": ("Gain over the baseline", "In the headline metric, on the same rows"),
 }
 RESAMPLED = (
-    "Intervals are a bootstrap's, which draws whole groups where rows belong to groups, "
-    "whole days where time splits (ten or more), else rows."
+    "Bootstrap intervals: whole groups are resampled where the contract names a group, "
+    "whole days for a time split, rows otherwise."
 )
 TARGET_UNIT = {"mean_absolute_error", "root_mean_squared_error", "mean_pinball_loss"}
 
 
+def printable(value: Any) -> str:
+    """Text on one line, without characters that control a terminal, a browser or a parser."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
 def title(metric: str) -> str:
-    """How people call the metric."""
+    """The name of a metric."""
     return METRICS.get(metric, (plainly(metric), ""))[0]
 
 
 def meaning(metric: str) -> str:
-    """What the metric tells, in a line."""
+    """What the metric is, in a line."""
     return METRICS.get(metric, ("", ""))[1]
 
 
+def plainly(name: str) -> str:
+    """A name with underscores as words."""
+    words = printable(name).replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
 def window(until: datetime | None) -> str:
-    """Which rows of the source the model knows of."""
+    """Which rows of the source the data window holds."""
     if until is None:
-        return "all there is"
+        return "no cut-off"
     return f"rows before {until:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
 
 
-def exceptions(probes: Iterable[Reports]) -> list[Reports]:
-    """The leakage probes that found something and were let pass, with the reason."""
-    return [probe for probe in probes if probe["allowed"]]
-
-
-def nothing_found(probes: Sequence[Reports]) -> str:
-    """Of leakage probes without an exception."""
-    return f"{len(probes)} probes found nothing, and no exception is stated."
+def verdict(gate: Reports) -> str:
+    """Whether the gate passed, and which checks failed."""
+    failed = [plainly(check["name"]).lower() for check in gate["checks"] if not check["passed"]]
+    total = len(gate["checks"])
+    if not failed:
+        return f"{total} of {total} checks passed."
+    return f"{len(failed)} of {total} checks failed: {', '.join(failed)}."
 
 
 def owners(features: Iterable[Reports]) -> dict[str, list[str]]:
-    """Who answers for which of these features."""
-    found: dict[str, list[str]] = {}
-    for each in features:
-        found.setdefault(each["owner"], []).append(each["name"])
-    return dict(sorted(found.items()))
+    """The features of each owner."""
+    names: dict[str, list[str]] = {}
+    for feature in features:
+        names.setdefault(feature["owner"], []).append(feature["name"])
+    return dict(sorted(names.items()))
 
 
 def column_owners(features: Iterable[Reports], contract: Contract) -> str:
-    """Who answers for the columns that these features are made from."""
-    columns = {column for each in features for column in each["columns"]}
+    """The owners of the columns that these features are made from."""
+    columns = {column for feature in features for column in feature["columns"]}
     return ", ".join(sorted({contract.columns[name].owner for name in columns}))
-
-
-def plainly(name: str) -> str:
-    """A name of the reports as words."""
-    words = printable(name).replace("_", " ")
-    return words[:1].upper() + words[1:]

@@ -1,18 +1,32 @@
 """card: every report in; the model card and the page out, filled from the run."""
 
+import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from machinery.pipeline.data import contract
 from machinery.pipeline import params
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import read_json, read_table, write_text
 from machinery.pipeline.markdown import cell, estimate, table
+from machinery.pipeline.page import words
 from machinery.pipeline.page.document import page
-from machinery.pipeline.page.words import RESAMPLED, column_owners, exceptions, nothing_found, owners, window
 from machinery.pipeline.params import Card, Evaluate, Ingest
-from machinery.pipeline.paths import DATA_QUALITY, FEATURES, GATE, LEAKAGE, METRICS, MODEL_CARD, MODEL_INFO, PAGE, PLOTS, SELECTION, SLICES, TEST
-
+from machinery.pipeline.paths import (
+    DATA_QUALITY,
+    FEATURES,
+    GATE,
+    LEAKAGE,
+    METRICS,
+    MODEL_CARD,
+    MODEL_INFO,
+    PAGE,
+    PLOT_CACHE,
+    PLOTS,
+    SELECTION,
+    SLICES,
+    TEST,
+)
 from machinery.pipeline.project import Project
 
 if TYPE_CHECKING:
@@ -21,19 +35,18 @@ if TYPE_CHECKING:
 Reports = dict[str, Any]
 
 
-def card(reports: Reports, contract: Contract, until: datetime | None, params: Card) -> str:
+def card(reports: Reports, contract: Contract, until: datetime | None, spoken: Card) -> str:
     """The model card (Mitchell et al. 2019, arXiv:1810.03993) as Markdown.
 
     Args:
         reports: the documents `model`, `selection`, `metrics`, `slices`, `gate`, `leakage`,
             `quality` and `features`, as the stages wrote them, and `tested` (see `span`).
         contract: the contract of the data.
-        until: the end of the data window, None where it takes all there is.
-        params: what only people can say.
+        until: the end of the data window, None for no cut-off.
+        spoken: what only people can say.
     """
     sections = {
-        f"Model card: {contract.target}": _summary(reports),
-        "Use": _use(params),
+        "Use": _use(spoken),
         "Data": _data(reports, contract, until),
         "Metrics on the test table": _metrics(reports["metrics"]),
         "Slices": _slices(reports["slices"]),
@@ -43,25 +56,24 @@ def card(reports: Reports, contract: Contract, until: datetime | None, params: C
         "Features and their owners": _owners(reports, contract),
         "Reproduce": _reproduce(reports["model"]),
     }
-    first, *rest = sections.items()
-    pages = [f"# {first[0]}\n\n{first[1]}", *(f"## {name}\n\n{text}" for name, text in rest)]
-    return "\n\n".join(pages) + "\n"
+    parts = [f"# Model card: {contract.target}\n\n{_summary(reports)}"]
+    parts += [f"## {name}\n\n{text}" for name, text in sections.items()]
+    return "\n\n".join(parts) + "\n"
 
 
 def _summary(reports: Reports) -> str:
     model, gate = reports["model"], reports["gate"]
-    refused = [check["name"] for check in gate["checks"] if not check["passed"]]
-    verdict = "passed" if gate["passed"] else f"**said no** ({', '.join(refused)})"
+    verdict = "passed" if gate["passed"] else "**failed**"
     return (
         f"A {model['task']} of `{model['target']}` by the candidate `{model['candidate']}`, "
-        f"on {len(model['features'])} features. The gate {verdict}."
+        f"on {len(model['features'])} features. The gate {verdict}. {words.verdict(gate)}"
     )
 
 
-def _use(params: Card) -> str:
-    limits = "\n".join(f"- {limit}" for limit in params.limits)
+def _use(spoken: Card) -> str:
+    limits = "\n".join(f"- {limit}" for limit in spoken.limits)
     return (
-        f"Meant for: {params.intended_use}\n\nNot meant for: {params.out_of_scope}\n\n"
+        f"Intended use: {spoken.intended_use}\n\nOut of scope: {spoken.out_of_scope}\n\n"
         f"Known limits:\n\n{limits}"
     )
 
@@ -69,7 +81,7 @@ def _use(params: Card) -> str:
 def _data(reports: Reports, contract: Contract, until: datetime | None) -> str:
     quality, model = reports["quality"], reports["model"]
     rows = [
-        ["data window", window(until)],
+        ["data window", words.window(until)],
         ["rows", quality["rows"]],
         ["quarantined", estimate(quality["quarantined"])],
         ["training rows", _span(model["trained_on"])],
@@ -84,35 +96,36 @@ def _data(reports: Reports, contract: Contract, until: datetime | None) -> str:
 
 
 def _span(part: Reports) -> str:
-    """How many rows, and their times where the contract has a time."""
+    """How many rows, and their times if the contract has a time."""
     ends = [f"{name} {part[name]}" for name in ("from", "until") if name in part]
     return ", ".join([str(part["rows"]), *ends])
 
 
-def _metrics(figures: Reports) -> str:
-    rows = [[name, estimate(interval)] for name, interval in figures.items()]
-    return f"{table(['metric', 'value (confidence interval)'], rows)}\n\n{RESAMPLED}"
+def _metrics(metrics: Reports) -> str:
+    rows = [[name, estimate(line), words.meaning(name)] for name, line in metrics.items()]
+    header = ["metric", "value (confidence interval)", "what it is"]
+    return f"{table(header, rows)}\n\n{words.RESAMPLED}"
 
 
 def _slices(slices: list[Reports]) -> str:
     if not slices:
-        return "None is named in `evaluate.slices`, or none has enough rows."
-    rows = [[each["column"], each["slice"], each["rows"], estimate(each)] for each in slices]
+        return "`evaluate.slices` names no column, or no slice has enough rows."
+    rows = [[line["column"], line["slice"], line["rows"], estimate(line)] for line in slices]
     return table(["column", "slice", "rows", "headline metric"], rows)
 
 
 def _gate(gate: Reports) -> str:
     rows = [
-        [each["name"], "yes" if each["passed"] else "NO", each["value"], each["limit"], each["why"]]
-        for each in gate["checks"]
+        [line["name"], "yes" if line["passed"] else "NO", line["value"], line["limit"], line["why"]]
+        for line in gate["checks"]
     ]
-    return table(["check", "passed", "figure", "limit", "what it is"], rows)
+    return table(["check", "passed", "value", "limit", "what it is"], rows)
 
 
 def _candidates(selection: Reports) -> str:
     rows = [
-        [each["candidate"], each["mean"], each["standard_error"], each["features"]]
-        for each in selection["candidates"]
+        [line["candidate"], line["mean"], line["standard_error"], line["features"]]
+        for line in selection["candidates"]
     ]
     header = ["candidate", f"{selection['headline']} (mean of folds)", "standard error", "features"]
     why = f"{selection['why']}. The baseline is the first, {selection['baseline']}."
@@ -120,22 +133,22 @@ def _candidates(selection: Reports) -> str:
 
 
 def _leakage(probes: list[Reports]) -> str:
-    let_pass = exceptions(probes)
-    if not let_pass:
-        return nothing_found(probes)
-    rows = [[each["column"], each["name"], each["value"], each["allowed"]] for each in let_pass]
-    header = ["column", "probe", "figure", "why it may pass"]
+    allowed = [probe for probe in probes if probe["allowed"]]
+    if not allowed:
+        return f"None of {len(probes)} leakage probes fired, and no exception is stated."
+    rows = [[line["column"], line["name"], line["value"], line["allowed"]] for line in allowed]
+    header = ["column", "probe", "value", "why it is allowed"]
     return f"Exceptions stated in `split.leakage.allow`:\n\n{table(header, rows)}"
 
 
 def _owners(reports: Reports, contract: Contract) -> str:
-    used = [each for each in reports["features"] if each["name"] in reports["model"]["features"]]
-    rows = [[owner, ", ".join(names)] for owner, names in owners(used).items()]
+    used = [line for line in reports["features"] if line["name"] in reports["model"]["features"]]
+    rows = [[owner, ", ".join(names)] for owner, names in words.owners(used).items()]
     return (
-        f"{table(['who answers', 'features'], rows)}\n\n"
+        f"{table(['owner', 'features'], rows)}\n\n"
         "Each is documented in [features.md](features.md). "
-        f"Who answers for the columns that they are made from: "
-        f"{cell(column_owners(used, contract))}."
+        f"Owners of the columns that they are made from: "
+        f"{cell(words.column_owners(used, contract))}."
     )
 
 
@@ -146,15 +159,16 @@ def _reproduce(model: Reports) -> str:
     )
 
 
-def span(table: "pd.DataFrame", time: str | None) -> dict[str, Any]:
+def span(rows: "pd.DataFrame", time: str | None) -> dict[str, Any]:
     """How many rows, and the first and the last time."""
-    times = {} if time is None else {"from": table[time].min(), "until": table[time].max()}
-    return {"rows": len(table), **{name: str(moment) for name, moment in times.items()}}
+    times = {} if time is None else {"from": rows[time].min(), "until": rows[time].max()}
+    return {"rows": len(rows), **{name: str(moment) for name, moment in times.items()}}
 
 
 def main(project: Project) -> None:
     """Read, call, write."""
-    data, words, level = contract.load(), params.load(Card), params.load(Evaluate).level
+    os.environ.setdefault("MPLCONFIGDIR", str(PLOT_CACHE))  # Matplotlib writes there, not at home
+    contract, spoken, until = contracts.load(), params.load(Card), params.load(Ingest).until
     reports = {
         "model": read_json(MODEL_INFO),
         "selection": read_json(SELECTION),
@@ -164,10 +178,9 @@ def main(project: Project) -> None:
         "leakage": read_json(LEAKAGE),
         "quality": read_json(DATA_QUALITY),
         "features": read_json(FEATURES),
-        "tested": span(read_table(TEST, data.row_columns), data.time),
+        "tested": span(read_table(TEST, contract.row_columns), contract.time),
         "command": project.command,
         "plots": {path.stem: read_json(path) for path in sorted(PLOTS.glob("*.json"))},
     }
-    until = params.load(Ingest).until
-    write_text(card(reports, data, until, words), MODEL_CARD)
-    write_text(page(reports, data, until, words, level), PAGE)
+    write_text(card(reports, contract, until, spoken), MODEL_CARD)
+    write_text(page(reports, contract, until, spoken, params.load(Evaluate).level), PAGE)

@@ -55,11 +55,11 @@ def test_the_card_tells_figures_limits_and_how_to_reproduce(
     reports: dict[str, Any], contract: Contract, words: Card
 ) -> None:
     text = card(reports, contract, datetime(2013, 8, 1), words)
-    assert "The gate passed" in text
+    assert "The gate passed. 1 of 1 checks passed." in text
     assert "| data window | rows before 2013-08-01 |" in text
     assert "| test rows | 20, from 2013-07-01 06:00:00, until 2013-07-31 22:00:00 |" in text
     assert "The baseline is the first, few-prior." in text
-    assert "| roc_auc | 0.7 (0.65 to 0.75) |" in text
+    assert "| roc_auc | 0.7 (0.65 to 0.75) | Chance that" in text
     assert "| colour | red | 40 |" in text
     assert "- small" in text
     assert "dvc checkout" in text
@@ -72,7 +72,7 @@ def test_the_card_shows_a_refusal_and_a_leak_that_was_let_pass(
     reports["gate"]["passed"] = reports["gate"]["checks"][0]["passed"] = False
     reports["leakage"][0] |= {"value": 1.0, "allowed": "the fleet is fixed"}
     text = card(reports, contract, datetime(2013, 8, 1), words)
-    assert "**said no** (floor)" in text
+    assert "The gate **failed**. 1 of 1 checks failed: floor." in text
     assert "| size | identifier | 1 | the fleet is fixed |" in text
 
 
@@ -80,7 +80,7 @@ def test_the_owners_are_those_of_the_features_of_the_model(
     reports: dict[str, Any], contract: Contract, words: Card
 ) -> None:
     text = card(reports, contract, None, words)
-    assert "| data window | all there is |" in text
+    assert "| data window | no cut-off |" in text
     assert "| a team | length |" in text
     assert "nobody" not in text
 

@@ -1,0 +1,64 @@
+"""render: a template and what it names in; HTML out, in which all text is escaped."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from .words import meaning, plainly, printable, title
+
+TEMPLATES = Path(__file__).with_name("templates")
+STYLE = Path(__file__).with_name("style.css")
+
+
+def render(template: str, **context: Any) -> str:
+    """The template filled in. A name that the context lacks is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters = (breakable, interval, meaning, number, plainly, precise, title)
+    environment.filters |= {each.__name__: each for each in filters}
+    style = Markup(STYLE.read_text(encoding="utf-8"))
+    return environment.get_template(template).render(context, style=style)
+
+
+def number(value: float | None) -> str:
+    """A number for people: three significant digits, thousands separated by commas."""
+    if value is None:
+        return "–"
+    whole = isinstance(value, int) or abs(value) >= 1000
+    return (f"{value:,.0f}" if whole else f"{value:.3g}").replace("-", "−")
+
+
+def precise(value: float | None) -> str:
+    """A measured value: like `number`, but with zeros at the end, which are significant."""
+    if not value or isinstance(value, int) or abs(value) >= 1000:
+        return number(value)
+    return f"{value:#.3g}".rstrip(".").replace("-", "−")
+
+
+def interval(estimate: Mapping[str, Any]) -> str:
+    """Both ends of a confidence interval."""
+    if estimate["low"] is None or estimate["high"] is None:
+        return "no interval"
+    return f"{precise(estimate['low'])} to {precise(estimate['high'])}"
+
+
+def breakable(text: Any) -> Markup:
+    """A name that may wrap after its underscores, dashes, dots and slashes."""
+    return Markup(re.sub(r"([_./-])", r"\1<wbr>", str(escape(printable(text)))))
+
+
+def _shown(value: Any) -> Any:
+    if value is None:
+        return "–"
+    return value if isinstance(value, Markup) else printable(value)
