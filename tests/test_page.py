@@ -1,5 +1,6 @@
 """The page of reports in a real Chromium: off the network, on a phone, in the dark, on paper."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -174,6 +175,32 @@ def test_wide_tables_scroll_in_their_own_box(browser: Browser, report: Path) -> 
         )
         assert any(wide for wide, *_ in boxes)
         assert all(flow == "auto" and place == 0 and label for _, flow, place, label in boxes)
+
+
+@needs_chromium
+def test_long_names_many_classes_and_unknown_values_fit_a_phone(
+    browser: Browser, small: BakedProject, tmp_path: Path
+) -> None:
+    copy = small.copy(tmp_path / small.path.name)
+    long, unknown = "long" * 15, {"value": None, "low": None, "high": None}
+    names = [f"{long}{place}" for place in range(8)]
+    pairs = [(actual, guess) for actual in names for guess in names]
+    cells = [{"actual": one, "predicted": two, "rows": 1} for one, two in pairs]
+    (copy.path / "reports/plots/confusion.json").write_text(json.dumps(cells), encoding="utf-8")
+    changes: dict[str, Any] = {"models/model.json": {"classes": names}}
+    slices = [{"column": long, "slice": name, "rows": 9, **unknown} for name in names]
+    line = {"mean": None, "standard_error": None, "features": 1, "bytes": 1}
+    candidates = [{"candidate": name, **line} for name in names]
+    changes["reports/selection.json"] = {"candidates": candidates, "candidate": names[0]}
+    for path, change in changes.items():
+        document = json.loads((copy.path / path).read_text(encoding="utf-8"))
+        (copy.path / path).write_text(json.dumps(document | change), encoding="utf-8")
+    (copy.path / "reports/slices.json").write_text(json.dumps(slices), encoding="utf-8")
+    copy.run("python", "-m", copy.path.name, "card")
+    report = copy.path / "reports/index.html"
+    with Visit(browser, report, viewport={"width": PHONE, "height": 844}) as visit:
+        assert visit.says("document.documentElement.scrollWidth <= innerWidth")
+        assert visit.page.get_by_text(f"Actual {names[7]}").count() == 1
 
 
 @needs_chromium

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.markdown import cell, table
-from machinery.pipeline.params import Card, parse
+from machinery.pipeline.params import Card
 from machinery.pipeline.stages.card import card
 
 INTERVAL = {"value": 0.7, "low": 0.65, "high": 0.75}
@@ -45,16 +45,13 @@ def reports() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def words() -> Card:
-    section = {"intended_use": "trying", "out_of_scope": "all else", "limits": ["small"]}
-    return parse(Card, {"card": section})
+SPOKEN = Card(intended_use="trying", out_of_scope="all else", limits=["small"])
 
 
 def test_the_card_tells_figures_limits_and_how_to_reproduce(
-    reports: dict[str, Any], contract: Contract, words: Card
+    reports: dict[str, Any], contract: Contract
 ) -> None:
-    text = card(reports, contract, datetime(2013, 8, 1), words)
+    text = card(reports, contract, datetime(2013, 8, 1), SPOKEN)
     assert "The gate passed. 1 of 1 checks passed." in text
     assert "| data window | rows before 2013-08-01 |" in text
     assert "| test rows | 20, from 2013-07-01 06:00:00, until 2013-07-31 22:00:00 |" in text
@@ -66,30 +63,31 @@ def test_the_card_tells_figures_limits_and_how_to_reproduce(
     assert "no exception is stated" in text
 
 
-def test_the_card_shows_a_refusal_and_a_leak_that_was_let_pass(
-    reports: dict[str, Any], contract: Contract, words: Card
+def test_the_card_shows_a_failure_and_an_allowed_leak(
+    reports: dict[str, Any], contract: Contract
 ) -> None:
     reports["gate"]["passed"] = reports["gate"]["checks"][0]["passed"] = False
     reports["leakage"][0] |= {"value": 1.0, "allowed": "the fleet is fixed"}
-    text = card(reports, contract, datetime(2013, 8, 1), words)
+    text = card(reports, contract, datetime(2013, 8, 1), SPOKEN)
     assert "The gate **failed**. 1 of 1 checks failed: floor." in text
     assert "| size | identifier | 1 | the fleet is fixed |" in text
 
 
 def test_the_owners_are_those_of_the_features_of_the_model(
-    reports: dict[str, Any], contract: Contract, words: Card
+    reports: dict[str, Any], contract: Contract
 ) -> None:
-    text = card(reports, contract, None, words)
+    text = card(reports, contract, None, SPOKEN)
     assert "| data window | no cut-off |" in text
     assert "| a team | length |" in text
     assert "nobody" not in text
 
 
-def test_a_slice_without_an_interval_says_so(
-    reports: dict[str, Any], contract: Contract, words: Card
-) -> None:
+def test_a_slice_without_an_interval_says_so(reports: dict[str, Any], contract: Contract) -> None:
     reports["slices"][0] |= {"low": None, "high": None}
-    assert "| colour | red | 40 | 0.7 (no interval) |" in card(reports, contract, None, words)
+    reports["metrics"]["roc_auc"] = {"value": None, "low": None, "high": None}
+    text = card(reports, contract, None, SPOKEN)
+    assert "| colour | red | 40 | 0.7 (no interval) |" in text
+    assert "| roc_auc | – (no interval) |" in text
 
 
 def test_hostile_text_stays_in_its_cell() -> None:
