@@ -65,10 +65,10 @@ def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
 
 def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Check]:
     gain, value = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]["value"]
-    over = f"{evidence.selection['baseline']}, the first candidate,"
+    over = f"{evidence.selection['baseline']}, the first candidate"
     why = f"lower end of the interval of the gain in {headline} over {over}"
     if gain["low"] is None:
-        why = f"the gain in {headline} over {over} has no interval; test on more groups or rows"
+        why = f"the gain in {headline} over {over}, has no interval; test on more groups or rows"
     yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
 
     more = metrics.greater_is_better(headline)
