@@ -106,7 +106,8 @@ def test_a_teammate_gets_the_bytes_without_running_anything(
 def test_the_declared_plots_are_drawn(reproduced: BakedProject, tmp_path: Path) -> None:
     reproduced.run("dvc", "plots", "show", "--out", tmp_path / "plots")
     page = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
-    for title in ("ROC curve", "Precision and recall", "Calibration", "Confusion", "Importance"):
+    titles = ("ROC curve", "Precision-recall curve", "Calibration", "Confusion matrix")
+    for title in (*titles, "Permutation importance"):
         assert title in page
 
 
