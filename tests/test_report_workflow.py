@@ -167,7 +167,9 @@ def test_fork_that_cannot_reach_the_data_has_a_report_of_what_is_in_git(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost, tmp_path: Path
 ) -> None:
     clone = shared.checkout("far", BRANCH)
-    clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the parameter is changed, and nothing run
+    clone.run(
+        "git", "reset", "--quiet", "--hard", "HEAD~"
+    )  # the parameter is changed, and nothing run
     for name, value in {"url": "s3://bucket/data", "endpointurl": "http://127.0.0.1:9"}.items():
         clone.run("dvc", "remote", "modify", "--local", "storage", name, value)
     said, summary = fork(clone, host, tmp_path)

@@ -1,5 +1,7 @@
 """A small contract that stands for any: a key, a time, a number, a category, what comes after."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +54,34 @@ def shop_source(tmp_path: Path) -> Path:
     (source / "machinery").symlink_to(machinery)
     (source / "shop").symlink_to(here / "shop")
     return source
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three models: `shop`, `other` of the same contract, and `days`, a regression."""
+    from shop.model_folder import write_model
+
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder / "shop")
+    write_model(folder / "other", strength=0.01)
+    write_model(folder / "days", "regression")
+    return folder
+
+
+@pytest.fixture
+def shop(models: Path, tmp_path: Path) -> Path:
+    """The folder of a model that says whether a parcel will be late; the test may change it."""
+    shutil.copytree(models / "shop", tmp_path / "shop")
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def row() -> Callable[..., dict[str, Any]]:
+    """Make a row that is valid, with changes; one to `...` leaves the field out."""
+
+    def changed(**changes: Any) -> dict[str, Any]:
+        row = {"id": "x", "at": "2026-01-02T08:00:00", "weight": 20.0}
+        row |= {"colour": "red", "town": "Aa"}
+        return {name: value for name, value in {**row, **changes}.items() if value is not ...}
+
+    return changed

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from machinery.commands.cli import app
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
-from machinery.serving.log import PredictionLog
+from machinery.serving.log import STANDARD_OUTPUT, PredictionLog
 from machinery.serving.log_files import compact, read
 from shop.project import Shop
 from typer.testing import CliRunner
@@ -78,10 +77,8 @@ def test_each_request_is_one_line_behind_what_its_columns_are(
 ) -> None:
     assert answer(log)
     assert log.feedback([("r", 1, True)])
-    types, model, answers, outcome = lines(tmp_path / "log")
-    assert types["raw"]["at"] == "datetime"
-    assert (types["target"], types["classes"]) == ("boolean", ["false", "true"])
-    assert model["features"] == {"size": "number", "colour": "string"}
+    model, answers, outcome = lines(tmp_path / "log")
+    assert (model["raw"]["at"], model["classes"]) == ("datetime", ["false", "true"])
     assert (answers["request_id"], answers["role"], answers["model_version"]) == (
         "r",
         "champion",
@@ -197,30 +194,35 @@ def test_a_torn_last_line_is_counted_and_named(
     path.write_bytes(path.read_bytes() + b'{"line":"answers","time":"2026')
     assert read(tmp_path / "log").num_rows == 2
     assert f"{path}: 1 lines cannot be read" in caplog.text
-    assert compact(tmp_path / "log", TOMORROW) == (2, 1, [path])
-    assert not path.exists()
+    kept = path.with_suffix(".damaged")
+    assert compact(tmp_path / "log", TOMORROW) == (2, 1, [kept])
+    assert (path.exists(), kept.exists()) == (False, True)
 
 
-def test_a_file_with_a_damaged_line_is_kept(log: PredictionLog, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("good", "bad", "left"), [('"r"', '"r', ["s"] * 2), ('"model"', '"x"', [])]
+)
+def test_lines_that_are_damaged_or_whose_columns_are_unknown_are_left_out(
+    log: PredictionLog, tmp_path: Path, good: str, bad: str, left: list[str]
+) -> None:
     answer(log)
     answer(log, "s")
+    log.feedback([("s", 0, True)])
     (path,) = (tmp_path / "log").glob("*.jsonl")
-    path.write_bytes(path.read_bytes().replace(b'"r"', b'"r', 1))
-    assert compact(tmp_path / "log", TOMORROW).damaged == [path]
-    assert path.with_suffix(".damaged").exists()
-    assert read(tmp_path / "log")["request_id"].to_pylist() == ["s", "s"]
+    path.write_text(path.read_text().replace(good, bad, 1))
+    done = compact(tmp_path / "log", TOMORROW)
+    assert (done.rows, len(done.damaged)) == (len(left) + 1, 1)
+    if left:
+        assert read(tmp_path / "log")["request_id"].to_pylist() == left
 
 
-def test_a_damaged_parquet_file_is_left_out_by_name(
-    log: PredictionLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_parquet_file_is_named(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
     compact(tmp_path / "log", TOMORROW)
     (path,) = (tmp_path / "log").rglob("*.parquet")
-    shutil.copy(path, path.with_name("another.0.parquet"))
     path.write_bytes(b"PAR1")
-    assert read(tmp_path / "log").num_rows == 2
-    assert f"{path} is left out" in caplog.text
+    with pytest.raises(UserError, match=f"{path} is not a readable Parquet file"):
+        read(tmp_path / "log")
 
 
 @pytest.mark.parametrize("how", ["moved away", "removed"])
@@ -297,12 +299,11 @@ def test_a_column_that_changes_its_type_is_named(log: PredictionLog, tmp_path: P
 def test_many_rows_are_compacted_in_batches(
     log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_files, "BATCH_ROWS", 5)
+    monkeypatch.setattr(log_files, "BATCH_BYTES", 500)
     for number in range(10):
         answer(log, f"r{number}")
-    assert compact(tmp_path / "log", TOMORROW) == (20, 1, [])
-    (path,) = (tmp_path / "log").rglob("*.parquet")
-    assert pq.ParquetFile(path).num_row_groups > 1
+    done = compact(tmp_path / "log", TOMORROW)
+    assert (done.rows, done.files > 3) == (20, True)
     assert read(tmp_path / "log").num_rows == 20
 
 
@@ -322,3 +323,14 @@ def test_values_that_json_cannot_hold_are_null(tmp_path: Path, document: dict[st
     (row,) = read(tmp_path / "log").to_pylist()
     assert np.isnan([row["prediction"], row["low"]]).all()
     assert row["high"] == 1
+
+
+def test_a_log_on_standard_output_has_the_same_lines(
+    contract: Contract, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = PredictionLog(STANDARD_OUTPUT, contract, lambda *_: None)
+    assert answer(log)
+    assert answer(log, "s")
+    log.close()
+    printed = [json.loads(line)["line"] for line in capfd.readouterr().out.splitlines()]
+    assert printed == ["model", "answers", "answers"]

@@ -129,11 +129,10 @@ def test_a_wrong_value_is_refused_by_its_name(
         (b"[1]", 422, "Row 0: each row must be an object"),
         (b"[" * 100_000, 422, "Row 0: each row must be an object"),
         (b'{"a":' * 100_000, 422, "a is not a field of a row"),
-        (b'{"weight": NaN}', 400, "weight is not a finite number"),
-        (b'{"weight": -Infinity}', 400, "weight is not a finite number"),
+        (b'{"weight": NaN}', 400, "The body is not valid JSON"),
+        (b'{"weight": 1e400}', 422, "weight must be a number"),
         (b'{"town": "\xff"}', 400, "The body is not valid JSON"),
         (b'{"town": "\\ud800"}', 400, "The body is not valid JSON"),
-        (b'{"\\ud800": NaN}', 400, "? is not a finite number"),
         (b" " * 100 + b"[1]", 422, "Row 0: each row must be an object"),
         (b'{"x` - at `$[' + b"9" * 5000 + b']": 1}', 422, "x` - at `$[999"),
     ],
@@ -143,19 +142,6 @@ def test_a_body_that_is_no_row_is_refused(
 ) -> None:
     refused = serve().post("/predict", content=body, headers=JSON)
     assert (refused.status_code, refused.json()["error"][: len(words)]) == (status, words)
-
-
-@pytest.mark.parametrize(
-    "twin", ['"weight": 1', '"weight": null', '"w\\u0065ight": 1', '"town": "\\u003a: \\" :"']
-)
-def test_a_field_that_comes_twice_is_refused(serve: Serve, row: Row, twin: str) -> None:
-    name = "town" if "town" in twin else "weight"
-    body = json.dumps(row())[:-1] + f", {twin}}}"
-    refused = serve().post("/predict", content=body, headers=JSON)
-    assert (refused.status_code, refused.json()["error"]) == (
-        400,
-        f"{name} is given twice in one row",
-    )
 
 
 def test_a_name_that_a_client_made_up_is_cut_short(serve: Serve, row: Row) -> None:
@@ -169,8 +155,8 @@ def test_an_integer_may_be_written_with_a_point(serve: Serve, row: Row) -> None:
     client = serve()
     rows = [row(pieces=3), row(pieces=3.0), row(pieces=None)]
     assert client.post("/predict", json=rows).status_code == 200
-    (read,) = client.service.rows.read(json.dumps(row(pieces=3.0)).encode())
-    assert [type(value) for value in read if value == 3] == [int]
+    read = client.service.rows.read(json.dumps(rows).encode())["pieces"]
+    assert [type(value) for value in read] == [int, int, type(None)]
 
 
 def test_too_much_is_refused(serve: Serve, row: Row) -> None:

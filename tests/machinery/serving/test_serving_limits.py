@@ -151,22 +151,6 @@ def post(row: Any) -> bytes:
     return HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def test_pipelined_requests_are_answered_in_their_order(service: Services, row: Row) -> None:
-    async def talk(port: int) -> list[bytes]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        bad = post(row(colour="green"))
-        writer.write((post(row()) + bad) * 20)
-        statuses = []
-        for _ in range(40):
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
-            statuses.append(head.split()[1])
-        writer.close()
-        return statuses
-
-    assert over_uvicorn(application(service()), talk) == [b"200", b"422"] * 20
-
-
 def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceback(
     service: Services, row: Row, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -25,4 +25,4 @@ def compact(
     done = log_files.compact(folder)
     print(f"{done.rows} rows in {done.files} Parquet files")
     for path in done.damaged:
-        print(f"{path} had lines that cannot be read; they are left out")
+        print(f"{path} is kept, since some of its lines cannot be read; the others are compacted")

@@ -1,4 +1,4 @@
-"""app: settings in; the service as an ASGI application, its model open and its log at hand, out."""
+"""app: the service as an ASGI application."""
 
 import asyncio
 import gc
@@ -19,32 +19,30 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from machinery.pipeline.data import contract as contracts
-from machinery.pipeline.files import UserError, first_line, read_yaml
+from machinery.pipeline.files import UserError, read_yaml
 from machinery.pipeline.model.answers import Answers
 from machinery.pipeline.paths import CONTRACT
 from machinery.pipeline.project import Project
 
 from . import replies
 from .explain import shapley
-from .log import Columns, PredictionLog
+from .log import PredictionLog
 from .middleware import LOGGER, Gate, problem
-from .openapi import Path, document, page
-from .rows import Reader, RequestError, feedback_columns, shown
+from .openapi import Endpoint, document, page
+from .rows import Columns, Reader, RequestError, feedback_columns, shown
 from .served import Place, Served
 from .settings import Settings
 from .telemetry import Telemetry
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-GC_THRESHOLD = 10_000  # objects; the rows of requests are many and hardly ever in cycles
+GC_THRESHOLD = 10_000  # objects; the rows of a request are many, and not in cycles
 
 
 class Service:
     """The models, the readers of bodies and the log, and what answers each path."""
 
-    def __init__(
-        self, features: ModuleType, settings: Settings, log: type[PredictionLog] = PredictionLog
-    ) -> None:
-        """Open the model and the prediction log, which is a `log`.
+    def __init__(self, features: ModuleType, settings: Settings) -> None:
+        """Open the model and the prediction log.
 
         Raises:
             UserError: when there is no model in the folder.
@@ -52,29 +50,24 @@ class Service:
         self.settings = settings
         path = settings.model_folder / CONTRACT
         self.contract = contract = contracts.parse(read_yaml(path), path)
-        self.telemetry = telemetry = Telemetry()
-
-        def place(role: str, folder: Any, commit: str | None = None) -> Place:
-            count = partial(telemetry.model, role)
-            threads, version = settings.threads, settings.version
-            return Place(features, folder, version, threads, contract, count, commit)
-
-        self.champion = place("champion", settings.model_folder, settings.commit)
-        shadow = settings.shadow_folder
-        self.shadow = None if shadow is None else place("shadow", shadow)
+        self.telemetry = Telemetry()
+        models = features, contract, settings, self.telemetry.models
+        self.champion = Place("champion", settings.model_folder, *models)
+        folder = settings.shadow_folder
+        self.shadow = None if folder is None else Place("shadow", folder, *models)
         folder = settings.prediction_log
-        self.log = None if folder is None else log(folder, contract, telemetry.logged)
-        columns, known = contract.columns, contract.known_before()
-        before = {name: columns[name] for name in known}
-        self.rows = Reader(before, settings.max_rows, columns.keys() - before.keys())
+        count = self.telemetry.logged
+        self.log = None if folder is None else PredictionLog(folder, contract, count)
+        columns = {name: contract.columns[name] for name in contract.known_before()}
+        self.rows = Reader(columns, settings.max_rows, contract.columns.keys() - columns.keys())
         self.outcomes = Reader(feedback_columns(contract), settings.max_rows, name="Feedback")
         self._replies = replies.Replies(contract)
         self._explaining = asyncio.Semaphore(1)
 
     async def predict(self, request: Request) -> Response:
-        """Answer one row or many; a challenger scores them, too, once they are answered."""
+        """Answer one row or many; a challenger scores them after the answer is sent."""
         request_id = request.state.request_id
-        columns = self.rows.columns(self.rows.read(await request.body()))
+        columns = self.rows.read(await request.body())
         model = self.champion.model
         answers = self._score(request_id, columns, model, "champion")
         self._count(answers)
@@ -87,13 +80,12 @@ class Service:
     async def _challenge(self, request_id: str, columns: Columns, model: Served) -> None:
         try:
             self._score(request_id, columns, model, "shadow")
-        except Exception as error:
+        except Exception:
             self.telemetry.shadow_errors.inc()
-            fields = {"request_id": request_id, "reason": first_line(error)}
-            LOGGER.error("shadow failed", extra={"fields": fields})
+            LOGGER.exception("shadow failed", extra={"fields": {"request_id": request_id}})
 
     def _score(self, request_id: str, columns: Columns, model: Served, role: str) -> Answers:
-        """Score rows, and log them before anybody is answered."""
+        """Score rows and log them, before the answer is sent."""
         scorer = model.scorer
         raw = scorer.arrays({name: columns[name] for name in scorer.columns})
         with np.errstate(all="ignore"):  # a number too large is infinite, as in training
@@ -110,14 +102,15 @@ class Service:
         if answers.decision is not None:
             for code, count in enumerate(np.bincount(answers.decision).tolist()):
                 if count:
-                    self.telemetry.predicted(self.contract.class_names[code], count)
+                    name = self.contract.class_names[code]
+                    self.telemetry.predictions.labels(name).inc(count)
 
     async def explain(self, request: Request) -> Response:
         """Say what each feature contributes to the answer to one row."""
-        rows, model = self.rows.read(await request.body()), self.champion.model
-        if len(rows) != 1:
+        columns, model = self.rows.read(await request.body()), self.champion.model
+        if any(len(values) != 1 for values in columns.values()):
             raise RequestError(422, "Only one row is explained at a time; give one")
-        scorer, columns = model.scorer, self.rows.columns(rows)
+        scorer = model.scorer
         features = scorer.features(scorer.arrays({name: columns[name] for name in scorer.columns}))
         decision, names, code = scorer.score(features).decision, self.contract.class_names, None
         if decision is not None:
@@ -131,15 +124,16 @@ class Service:
             async with asyncio.timeout(self.settings.timeout_seconds), self._explaining:
                 values = await asyncio.to_thread(shapley, output, features, model.background)
         except TimeoutError:
-            raise RequestError(503, "Explanations take too long just now; try again") from None
+            raise RequestError(503, "Explanations take too long at the moment; try again") from None
         of = self.contract.target if code is None else f"probability of {names[code]}"
         return _json(replies.explanation(request.state.request_id, model, of, values))
 
     async def feedback(self, request: Request) -> Response:
         """Log the true outcomes of rows answered before."""
         if self.log is None:
-            raise RequestError(503, "No prediction log is kept here, so feedback has no place")
-        rows = self.outcomes.read(await request.body())
+            raise RequestError(503, "No prediction log is kept here, so feedback cannot be stored")
+        columns = self.outcomes.read(await request.body())
+        rows = [*zip(*columns.values(), strict=True)]
         if not self.log.feedback([(of, row or 0, outcome) for of, row, outcome in rows]):
             raise RequestError(503, "The log cannot be written; send the feedback again later")
         return _json(replies.Accepted(len(rows), request.state.request_id))
@@ -149,14 +143,14 @@ class Service:
         return _json({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """Answer whether the model answers its stored examples."""
+        """Say whether the model reproduces its stored examples."""
         model = self.champion.model
         try:
             model.check()
         except UserError as error:
-            self.telemetry.ready(is_ready=False)
+            self.telemetry.ready.set(0)
             return _json({"status": "not ready", "error": str(error)}, 503)
-        self.telemetry.ready(is_ready=True)
+        self.telemetry.ready.set(1)
         return _json({"status": "ready", "model_version": model.version})
 
     async def about(self, request: Request) -> Response:
@@ -170,30 +164,21 @@ class Service:
         page = self.telemetry.page(self.champion.model.trained_until)
         return Response(page, media_type=PROMETHEUS)
 
-    def described(self) -> dict[str, Path]:
-        """The paths as the OpenAPI document has them."""
-        row, most = self.rows.type, self.settings.max_rows
-        return {
-            "/predict": Path(
-                "post", "Predict one row or a list of rows", row, self._replies.type, rows=most
-            ),
-            "/explain": Path(
-                "post", "What each feature contributes to one answer", row, replies.Explained
-            ),
-            "/feedback": Path(
-                "post",
-                "Log true outcomes, for training",
-                self.outcomes.type,
-                replies.Accepted,
-                rows=most,
-            ),
-            "/health": Path("get", "Alive", guarded=False),
-            "/ready": Path(
-                "get", "A model is open and answers its examples", guarded=False, refusals="503"
-            ),
-            "/model": Path("get", "Version, data, metrics, gate", refusals="401"),
-            "/metrics": Path("get", "Prometheus metrics", gives="text/plain", guarded=False),
-        }
+    def endpoints(self) -> list[Endpoint]:
+        """What the service answers, but for the paths that describe this."""
+        most, row, outcome = self.settings.max_rows, self.rows.type, self.outcomes.type
+        predictions, get = self._replies.type, partial(Endpoint, "GET")
+        post = partial(Endpoint, "POST")
+        about = "What each feature contributes to one answer"
+        return [
+            post("/predict", self.predict, "Predict one row or a list", row, predictions, most),
+            post("/explain", self.explain, about, row, replies.Explained),
+            post("/feedback", self.feedback, "Log true outcomes", outcome, replies.Accepted, most),
+            get("/health", self.health, "Alive", guarded=False),
+            get("/ready", self.ready, "200 when the model works, else 503", guarded=False),
+            get("/model", self.about, "Version, data, metrics, gate"),
+            get("/metrics", self.metrics, "For Prometheus", gives="text/plain", guarded=False),
+        ]
 
     async def watch(self) -> None:
         """Look for new models until cancelled."""
@@ -209,24 +194,22 @@ class Service:
             self.log.close()
 
 
-def make(
-    project: Project, settings: Settings, log: type[PredictionLog] = PredictionLog
-) -> Starlette:
+def make(project: Project, settings: Settings) -> Starlette:
     """The application of a project.
 
     Raises:
         UserError: when there is no model in the folder.
     """
-    return application(Service(project.features(), settings, log))
+    return application(Service(project.features(), settings))
 
 
 def application(service: Service) -> Starlette:
-    """The application, whose start and end are the service's."""
+    """The application, which starts and stops the service."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         gc.collect()
-        gc.freeze()  # what is there by now stays: the collector need not look at it again
+        gc.freeze()  # objects that exist by now stay: the collector can skip them
         gc.set_threshold(GC_THRESHOLD)
         watching = asyncio.create_task(service.watch())
         yield
@@ -235,61 +218,36 @@ def application(service: Service) -> Starlette:
             await watching
         service.close()
 
-    paths, contract = service.described(), service.contract
-    described = document(
-        f"Predictions of {contract.target}",
-        str(contract.version),
-        paths,
-        replies.Problem,
-        keys=bool(service.settings.api_keys),
+    endpoints = [*service.endpoints(), *_descriptions(service)]
+    app = Starlette(
+        routes=[Route(each.path, each.answer, methods=[each.method]) for each in endpoints],
+        middleware=[Middleware(Gate, service.settings, service.telemetry, endpoints)],
+        exception_handlers={HTTPException: _refuse_path},
+        lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a redirect would repeat whatever Host was sent
+    return app
+
+
+def _descriptions(service: Service) -> list[Endpoint]:
+    """The OpenAPI document of the service, and its page."""
+    contract, keys = service.contract, bool(service.settings.api_keys)
+    title, version = f"Predictions of {contract.target}", str(contract.version)
+    described = document(title, version, service.endpoints(), replies.Problem, keys=keys)
     example = service.champion.model.examples.rows[0]
     described["components"]["schemas"]["Row"]["examples"] = [example]
     text, html = msgspec.json.encode(described), page(described)
 
     async def openapi(request: Request) -> Response:
-        return Response(text, media_type="application/json")
+        return _json(text)
 
     async def docs(request: Request) -> Response:
         return HTMLResponse(html)
 
-    gets = {
-        "/health": service.health,
-        "/ready": service.ready,
-        "/model": service.about,
-        "/metrics": service.metrics,
-        "/openapi.json": openapi,
-        "/docs": docs,
-    }
-    posts = {
-        "/predict": service.predict,
-        "/explain": service.explain,
-        "/feedback": service.feedback,
-    }
-    gate = Middleware(
-        Gate,
-        settings=service.settings,
-        telemetry=service.telemetry,
-        paths={*gets, *posts},
-        posts={*posts},
-        guarded={name for name, path in paths.items() if path.guarded},
-    )
-    app = Starlette(
-        routes=[
-            *(Route(path, answer, methods=["POST"]) for path, answer in posts.items()),
-            *(Route(path, answer, methods=["GET"]) for path, answer in gets.items()),
-        ],
-        middleware=[gate],
-        exception_handlers={RequestError: _refuse, HTTPException: _refuse_path},
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False  # a redirect would be made of whatever Host was sent
-    return app
-
-
-def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return problem(error, request.state.request_id)
+    return [
+        Endpoint("GET", "/openapi.json", openapi, "This document", guarded=False),
+        Endpoint("GET", "/docs", docs, "A page of it", guarded=False),
+    ]
 
 
 def _refuse_path(request: Request, error: Exception) -> Response:

@@ -1,13 +1,18 @@
-"""openapi: the types of requests and replies in; the OpenAPI document, and a page of it, out."""
+"""openapi: the endpoints of the service in; the OpenAPI document, and a page of it, out."""
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from html import escape
+from string import Template
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
 JSON = "application/json"
 REFUSALS = {
-    "400": "Not valid JSON, or a field given twice",
+    "400": "Not valid JSON",
     "401": "API key missing or wrong",
     "408": "The body came too slowly",
     "413": "Body too large, or too many rows",
@@ -17,37 +22,33 @@ REFUSALS = {
     "503": "Not ready; see Retry-After",
 }
 REF = "#/components/schemas/{name}"
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "pre{background:#8882;padding:.75rem;overflow:auto}"
-)
+PAGE = Template("""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>$title</title>
+<style>
+body {font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem}
+pre {background: #8882; padding: .75rem; overflow: auto}
+</style></head><body><h1>$title</h1>
+<p>Machine-readable: <a href="openapi.json">openapi.json</a></p>$parts</body></html>""")
 
 
-class Path:
-    """One path of the service: its method, what it takes and what it gives."""
+@dataclass(frozen=True)
+class Endpoint:
+    """One path of the service: what answers it, what it takes and what it gives."""
 
-    def __init__(
-        self,
-        method: str,
-        about: str,
-        takes: Any = None,
-        gives: Any = None,
-        *,
-        rows: int = 0,
-        guarded: bool = True,
-        refusals: str = "",
-    ) -> None:
-        """`rows` is how many rows a list may hold, none where only one object is taken."""
-        self.method, self.about, self.takes, self.gives = method, about, takes, gives
-        self.rows, self.guarded = rows, guarded
-        self.refusals = [*REFUSALS] if method == "post" else refusals.split()
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+    about: str
+    takes: Any = None
+    gives: Any = None
+    max_rows: int = 0  # of a list; 0 where only one object is taken
+    guarded: bool = True  # needs an API key
 
 
 def document(
-    title: str, version: str, paths: dict[str, Path], problem: Any, *, keys: bool
+    title: str, version: str, endpoints: Sequence[Endpoint], problem: Any, *, keys: bool
 ) -> dict[str, Any]:
     """The document; `keys` says whether the service asks for an API key."""
-    types = [each for path in paths.values() for each in (path.takes, path.gives)]
+    types = [each for endpoint in endpoints for each in (endpoint.takes, endpoint.gives)]
     types = [each for each in types if each is not None and not isinstance(each, str)]
     _, schemas = msgspec.json.schema_components([*types, problem], ref_template=REF)
     components: dict[str, Any] = {"schemas": schemas}
@@ -57,22 +58,23 @@ def document(
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": {
-            name: {path.method: _operation(path, problem, keys=keys)}
-            for name, path in paths.items()
+            each.path: {each.method.lower(): _operation(each, problem, keys=keys)}
+            for each in endpoints
         },
         "components": components,
     }
 
 
-def _operation(path: Path, problem: Any, *, keys: bool) -> dict[str, Any]:
-    guarded = keys and path.guarded
-    refusals = {each for each in path.refusals if guarded or each != "401"}
-    responses = {"200": {"description": "The answer", **_content(path.gives)}}
-    for status in sorted(refusals):
-        responses[status] = {"description": REFUSALS[status], **_content(problem)}
-    operation: dict[str, Any] = {"summary": path.about, "responses": responses}
-    if path.takes is not None:
-        operation["requestBody"] = {"required": True, **_content(path.takes, path.rows)}
+def _operation(endpoint: Endpoint, problem: Any, *, keys: bool) -> dict[str, Any]:
+    guarded = keys and endpoint.guarded
+    responses = {"200": {"description": "The answer", **_content(endpoint.gives)}}
+    for status, reason in REFUSALS.items():
+        if guarded if status == "401" else endpoint.takes is not None:
+            responses[status] = {"description": reason, **_content(problem)}
+    operation: dict[str, Any] = {"summary": endpoint.about, "responses": responses}
+    if endpoint.takes is not None:
+        body = _content(endpoint.takes, endpoint.max_rows)
+        operation["requestBody"] = {"required": True, **body}
     return operation | ({"security": [{"key": []}]} if guarded else {})
 
 
@@ -86,18 +88,13 @@ def _content(kind: Any, rows: int = 0) -> dict[str, Any]:
 
 def page(document: dict[str, Any]) -> str:
     """A plain page of the document, which loads nothing from anywhere."""
-    title = escape(document["info"]["title"])
-    parts = [f"<h1>{title}</h1><p>Machine-readable: <a href='openapi.json'>openapi.json</a></p>"]
-    for name, methods in document["paths"].items():
-        for method, operation in methods.items():
-            parts.append(f"<h2>{method.upper()} {escape(name)}</h2>")
-            key = " Needs an API key." if "security" in operation else ""
-            parts.append(f"<p>{escape(operation['summary'])}.{key}</p><dl>")
-            for status, response in operation["responses"].items():
-                parts.append(f"<dt>{status}</dt><dd>{escape(response['description'])}</dd>")
-            parts.append("</dl>")
-    for name, schema in document["components"]["schemas"].items():
-        text = msgspec.json.format(msgspec.json.encode(schema)).decode()
-        parts.append(f"<h2>{escape(name)}</h2><pre>{escape(text)}</pre>")
-    head = f"<meta charset='utf-8'><title>{title}</title><style>{STYLE}</style>"
-    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
+    sections = [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    parts = []
+    for heading, content in [*sections, *document["components"]["schemas"].items()]:
+        text = msgspec.json.format(msgspec.json.encode(content)).decode()
+        parts.append(f"<h2>{escape(heading)}</h2><pre>{escape(text)}</pre>")
+    return PAGE.substitute(title=escape(document["info"]["title"]), parts="".join(parts))

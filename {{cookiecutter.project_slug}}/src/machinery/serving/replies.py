@@ -12,7 +12,6 @@ from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.model.answers import Answers
 
 from .explain import Explanation
-from .rows import ESCAPED
 from .served import Served
 
 
@@ -58,13 +57,12 @@ class Replies:
         self._names = contract.class_names
         row: Any = Interval
         if contract.task == "classification":
-            self._probability = _by_class(self._names)
             kind: Any = Literal[tuple(self._names)]
             self._decided = row = msgspec.defstruct(
                 "Decided",
                 [
                     ("prediction", kind),
-                    ("probability", self._probability or dict[str, float]),
+                    ("probability", dict[str, float]),
                     ("set", Annotated[list[kind], Meta(description="Prediction set")]),
                 ],
                 gc=False,
@@ -93,18 +91,16 @@ class Replies:
         return msgspec.json.encode(reply)
 
     def _rows(self, answers: Answers) -> Iterable[msgspec.Struct]:
-        """An object for each row, made column by column, which takes a third of the time."""
+        """An object for each row."""
         if answers.decision is None or answers.members is None:
             ends = np.column_stack([answers.low, answers.high]).tolist()  # type: ignore[list-item]
             return map(Interval, answers.prediction.tolist(), ends)
         members = [*map(tuple, answers.members.tolist())]
         sets = {each: [*compress(self._names, each)] for each in {*members}}
-        columns = answers.prediction.T.tolist()
-        make = self._probability or (lambda *row: dict(zip(self._names, row, strict=True)))
         return map(
             self._decided,
             map(self._names.__getitem__, answers.decision.tolist()),
-            map(make, *columns),
+            (dict(zip(self._names, row, strict=True)) for row in answers.prediction.tolist()),
             map(sets.__getitem__, members),
         )
 
@@ -116,12 +112,3 @@ def explanation(request_id: str, model: Served, of: str, values: Explanation) ->
     return msgspec.json.encode(
         Explained(of, values.output, values.base, contributions, method, model.version, request_id)
     )
-
-
-def _by_class(names: list[str]) -> type[msgspec.Struct] | None:
-    """A type with a number for each class; None where JSON would have to escape a name."""
-    if any(ESCAPED.search(name) for name in names):
-        return None
-    fields = [(f"c{at}", float) for at in range(len(names))]
-    rename = {f"c{at}": name for at, name in enumerate(names)}
-    return msgspec.defstruct("Probability", fields, rename=rename, gc=False)

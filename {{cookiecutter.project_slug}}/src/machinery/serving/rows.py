@@ -4,10 +4,8 @@ msgspec decodes and validates in one pass, by a type that is generated from the 
 type describes a row in the OpenAPI document.
 """
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from math import ceil, floor
 from typing import Annotated, Any, Literal, NoReturn
@@ -21,7 +19,6 @@ from machinery.pipeline.paths import CONTRACT
 
 MAX_STRING = 1000  # characters of one value
 MAX_SHOWN = 20  # values that an error names
-SMALL = 16_384  # bytes of a body in which a field given twice is looked for
 DATETIME = (  # without a time zone, so it is not a date-time of RFC 3339
     "^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
     "|02-(0[1-9]|1[0-9]|2[0-8]))|[12][0-9](0[48]|[2468][048]|[13579][26])-02-29)"
@@ -33,7 +30,7 @@ PLACE = re.compile(r".* - at `\$(?:\[(\d+)\])?(?:\.(.*))?`", re.DOTALL)
 FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 LIST = re.compile(rb"[ \t\r\n]*\[")
 
-Row = tuple[Any, ...]  # one value for each column, None where it was left out
+Columns = Mapping[str, Sequence[Any]]
 
 
 class RequestError(Exception):
@@ -48,7 +45,7 @@ class RequestError(Exception):
 
 
 def shown(text: str) -> str:
-    """A string that a client made up, as an answer may repeat it: not too long, and in UTF-8."""
+    """A string from a client, safe to repeat in an answer: not too long, and in UTF-8."""
     return text[:MAX_STRING].encode("utf-8", "replace").decode()
 
 
@@ -63,24 +60,21 @@ class Reader:
         name: str = "Row",
     ) -> None:
         """`name` is what the OpenAPI document calls a row."""
-        self.names, self._max_rows, self._after = list(columns), max_rows, frozenset(after)
+        self._names, self._max_rows, self._after = list(columns), max_rows, frozenset(after)
         self._expected = {name: expected(column) for name, column in columns.items()}
         self.type = row_type(name, columns)
         self._one = msgspec.json.Decoder(self.type)
         self._many = msgspec.json.Decoder(list[self.type])  # type: ignore[name-defined]
-        kinds = list(enumerate(columns.values()))
-        self._integers = [at for at, each in kinds if each.type == "integer"]
-        self._listed = [
-            (at, set(each.allowed))
-            for at, each in kinds
-            if isinstance(each.allowed, list) and each.type not in ("string", "category")
-        ]
+        self._integers = [name for name, each in columns.items() if each.type == "integer"]
+        self._checks: dict[str, Callable[[Any], bool]] = {}  # what a type cannot say
+        for name, column in columns.items():
+            if isinstance(column.allowed, list) and column.type not in ("string", "category"):
+                self._checks[name] = frozenset(column.allowed).__contains__
+            elif column.type == "integer":
+                self._checks[name] = _is_whole
 
-    def read(self, body: bytes) -> list[Row]:
-        """The rows in the body: one object, or a list of them.
-
-        A field that is given twice is refused in a body of up to 16 KiB; in a larger one, the last
-        value counts.
+    def read(self, body: bytes) -> Columns:
+        """The rows in the body, one object or a list of them, by column; None where left out.
 
         Raises:
             RequestError: 400 for what is not JSON, 413 for too many rows, 422 for a row that breaks
@@ -92,7 +86,6 @@ class Reader:
         except msgspec.ValidationError as error:
             self._refuse(str(error), many)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            check_fields(body)
             raise RequestError(400, f"The body is not valid JSON: {error}") from None
         if not decoded:
             raise RequestError(422, "The list holds no row; give at least one")
@@ -100,16 +93,15 @@ class Reader:
             raise RequestError(
                 413, f"The list holds {len(decoded)} rows; give at most {self._max_rows} at a time"
             )
-        if len(body) <= SMALL:
-            json.loads(body, object_pairs_hook=_unique)
-        rows = [*map(msgspec.structs.astuple, decoded)]
-        self._convert_integers(rows, many)
-        self._refuse_unlisted(rows, many)
-        return rows
-
-    def columns(self, rows: Iterable[Row]) -> dict[str, Sequence[Any]]:
-        """The rows by column."""
-        return dict(zip(self.names, zip(*rows, strict=True), strict=True))
+        values = zip(*map(msgspec.structs.astuple, decoded), strict=True)
+        columns: dict[str, Sequence[Any]] = dict(zip(self._names, values, strict=True))
+        for name, is_right in self._checks.items():
+            for row, value in enumerate(columns[name]):
+                if value is not None and not is_right(value):
+                    raise self._wrong(name, row if many else None)
+        for name in self._integers:
+            columns[name] = [None if value is None else int(value) for value in columns[name]]
+        return columns
 
     def _refuse(self, message: str, many: bool) -> NoReturn:
         """Turn msgspec's message into a sentence about the column and the row."""
@@ -142,51 +134,9 @@ class Reader:
         wanted = self._expected.get(name, "as contract.yaml says")
         return RequestError(422, f"{where}{name} must be {wanted}", name, row)
 
-    def _convert_integers(self, rows: list[Row], many: bool) -> None:
-        """Make 3.0 an integer, as JSON Schema has it, and pandas writes where there is a gap."""
-        for at in self._integers:
-            for place, row in enumerate(rows):
-                value = row[at]
-                if isinstance(value, float):
-                    if not value.is_integer():
-                        raise self._wrong(self.names[at], place if many else None)
-                    rows[place] = (*row[:at], int(value), *row[at + 1 :])
 
-    def _refuse_unlisted(self, rows: Sequence[Row], many: bool) -> None:
-        for at, allowed in self._listed:
-            for place, row in enumerate(rows):
-                if row[at] is not None and row[at] not in allowed:
-                    raise self._wrong(self.names[at], place if many else None)
-
-
-def check_fields(body: bytes) -> None:
-    """Name a field that is not finite or given twice, where msgspec says only that JSON is wrong.
-
-    Raises:
-        RequestError: 400, naming the field.
-    """
-    with suppress(ValueError, RecursionError):
-        json.loads(body, object_pairs_hook=_pairs, parse_constant=lambda _: _NotFinite)
-
-
-class _NotFinite:
-    """Stands for NaN or an infinity, which JSON does not have."""
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if value is _NotFinite or value in (float("inf"), float("-inf")):
-            raise RequestError(400, f"{shown(name)} is not a finite number; leave it out", name)
-        if name in fields:
-            raise RequestError(400, f"{shown(name)} is given twice in one row", name)
-        fields[name] = value
-    return fields
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    return fields if len(fields) == len(pairs) else _pairs(pairs)
+def _is_whole(value: float) -> bool:
+    return value == int(value)  # 3.0 is an integer in JSON Schema, and pandas writes it so
 
 
 def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[msgspec.Struct]:
@@ -218,17 +168,12 @@ def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[
 
 def feedback_columns(contract: Contract) -> dict[str, Column]:
     """The fields of feedback, described as columns are."""
-    plain = {"unit": None, "owner": "service", "known": "after"}
-    request_id = {"type": "string", "description": "The request_id of the answer"}
-    row = {"type": "integer", "description": "The row's place in the request, from 0"}
-    places = {"min": 0, "max": 2**31 - 1}
-    return {
-        "request_id": Column.model_validate(
-            plain | request_id | {"allowed": None, "nullable": False}
-        ),
-        "row": Column.model_validate(plain | row | {"allowed": places, "nullable": True}),
-        "outcome": contract.columns[contract.target],
-    }
+    plain: Any = {"unit": None, "owner": "service", "known": "after"}
+    about, place = "The request_id of the answer", "The row's place in the request, from 0"
+    places = Range(min=0, max=2**31 - 1)
+    request_id = Column(type="string", description=about, allowed=None, nullable=False, **plain)
+    row = Column(type="integer", description=place, allowed=places, nullable=True, **plain)
+    return {"request_id": request_id, "row": row, "outcome": contract.columns[contract.target]}
 
 
 def _described(column: Column) -> Meta:

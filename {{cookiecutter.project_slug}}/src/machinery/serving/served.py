@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from prometheus_client import Counter
 
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, first_line, read_json
@@ -27,18 +28,20 @@ from machinery.pipeline.paths import (
     VERSION,
 )
 
+from .settings import Settings
+
 WATCHED = (MODEL, MODEL_INFO, EXAMPLES, CONTRACT, METRICS, GATE, DATA_QUALITY, VERSION)
 TOLD = ("task", "target", "classes", "candidate", "features", "contract_version", "coverage")
 LOGGER = logging.getLogger(__name__)
 
-Signature = tuple[tuple[int, int, int] | None, ...]
+Signature = list[tuple[Path, int, int, int]]
 
 
 @dataclass(frozen=True)
 class Served:
-    """A model whose answers were checked, and what `/model` tells of it.
+    """A model whose answers were checked, and what `/model` says of it.
 
-    It reads nothing more of its folder, where another model may come to lie.
+    It reads nothing more from its folder, whose files may be replaced.
     """
 
     scorer: Scorer
@@ -60,40 +63,38 @@ class Served:
 class Place:
     """A folder and the model served from it; `look` swaps in a new one, if its answers are right.
 
-    A model that is swapped out stays with the requests that it is answering.
+    Requests under way keep the model that they began with.
     """
 
     def __init__(
         self,
-        features: ModuleType,
+        role: Literal["champion", "shadow"],
         folder: Path,
-        version: str,
-        threads: int,
+        features: ModuleType,
         contract: Contract,
-        count: Callable[[str], object],
-        commit: str | None = None,
+        settings: Settings,
+        models: Counter,
     ) -> None:
-        """Open the model that lies there now.
+        """Open the model of the folder, a checkout or an unpacked version.
 
         Args:
+            role: of the model.
+            folder: of the model.
             features: the module that makes the features.
-            folder: of a checkout or of an unpacked version.
-            version: what to call a model without version.json.
-            threads: for the model file.
             contract: that requests are read by.
-            count: is called with `swapped` or `refused` for each model that comes later.
-            commit: that the first model comes from, when no version.json says so.
+            settings: of the service.
+            models: counts each later model as `swapped` or `refused`.
 
         Raises:
-            UserError: when there is none, or it does not answer its stored examples.
+            UserError: when there is none, or it does not reproduce its stored examples.
         """
-        self._features, self._folder, self._contract = features, folder, contract
-        self._version, self._threads, self._count = version, threads, count
+        self._role, self._folder, self._features = role, folder, features
+        self._contract, self._settings, self._models = contract, settings, models
         self._seen = self._tried = signature(folder)
-        self.model = self._open(commit)
+        self.model = self._open(settings.commit if role == "champion" else None)
 
     async def look(self) -> None:
-        """Swap in the model that lies there, once its files rest and if it is not this one."""
+        """Swap in a new model, once its files have not changed since the last look."""
         now = signature(self._folder)
         rests, self._seen = now == self._seen, now
         if not rests or now == self._tried:
@@ -104,20 +105,20 @@ class Place:
             self.model = await asyncio.to_thread(self._open)
         except UserError as error:
             LOGGER.error("model refused", extra={"fields": {**fields, "reason": str(error)}})
-            self._count("refused")
+            self._models.labels(self._role, "refused").inc()
         else:
             fields["model_version"] = self.model.version
             LOGGER.info("model swapped", extra={"fields": fields})
-            self._count("swapped")
+            self._models.labels(self._role, "swapped").inc()
 
     def _open(self, commit: str | None = None) -> Served:
         folder = self._folder
         try:
-            scorer = Scorer(self._features, folder, self._threads)
+            scorer = Scorer(self._features, folder, self._settings.threads)
             stored = examples.read(folder)
             examples.check(scorer, stored)
             about = _about(scorer, folder, commit)
-            version = version_of(folder, scorer.info, self._version)
+            version = version_of(folder, scorer.info, self._settings.version)
         except UserError:
             raise
         except Exception as error:  # whatever a damaged file does, the old model goes on
@@ -158,15 +159,12 @@ def _read(path: Path) -> Any:
 
 def signature(folder: Path) -> Signature:
     """What changes when one of the model's files does: their times, sizes and inodes."""
-    return tuple(_stamp(folder / path) for path in WATCHED)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        file = path.stat()
-    except OSError:
-        return None
-    return file.st_mtime_ns, file.st_size, file.st_ino
+    stamps = []
+    for path in WATCHED:
+        with suppress(OSError):  # some files are optional, and any may be removed meanwhile
+            file = (folder / path).stat()
+            stamps.append((path, file.st_mtime_ns, file.st_size, file.st_ino))
+    return stamps
 
 
 def _request_schema(contract: Contract) -> Any:
