@@ -79,6 +79,7 @@ def test_each_request_is_one_line_behind_what_its_columns_are(
     assert log.feedback([("r", 1, True)])
     model, answers, outcome = lines(tmp_path / "log")
     assert (model["raw"]["at"], model["classes"]) == ("datetime", ["false", "true"])
+    assert model["features"] == {"size": "number", "colour": "string"}
     assert (answers["request_id"], answers["role"], answers["model_version"]) == (
         "r",
         "champion",
@@ -305,6 +306,14 @@ def test_many_rows_are_compacted_in_batches(
     done = compact(tmp_path / "log", TOMORROW)
     assert (done.rows, done.files > 3) == (20, True)
     assert read(tmp_path / "log").num_rows == 20
+
+
+def test_a_feature_that_is_missing_in_every_row_has_its_type(
+    log: PredictionLog, tmp_path: Path
+) -> None:
+    answer(log, features={"size": np.full(2, np.nan, np.float32)})
+    log.feedback([("r", 0, True)])
+    assert read(tmp_path / "log").schema.field("feature_size").type == pa.float32()
 
 
 def test_the_command_says_what_it_did(log: PredictionLog, tmp_path: Path) -> None:

@@ -31,10 +31,11 @@ LOGGER = logging.getLogger(__name__)
 
 
 class ModelLine(msgspec.Struct, tag="model", tag_field="line"):
-    """The columns of a model's answers: raw ones by type, and the names of the classes."""
+    """The columns of a model's answers, raw ones and features by type, and its classes."""
 
     model_version: str
     raw: Mapping[str, str]
+    features: Mapping[str, str]  # number or string
     classes: list[str]
 
 
@@ -105,7 +106,12 @@ class PredictionLog:
         arrays = {name: part.tolist() for name, part in vars(answers).items() if part is not None}
         lists = {name: values.tolist() for name, values in features.items()}
         line = Answered(now, request_id, role, model_version, raw, lists, arrays)
-        return self._append([line], now, len(answers.prediction), model_version)
+        kinds = {
+            name: "number" if values.dtype.kind == "f" else "string"
+            for name, values in features.items()
+        }
+        model = ModelLine(model_version, self._raw, kinds, self._classes)
+        return self._append([line], now, len(answers.prediction), model)
 
     def feedback(self, outcomes: Sequence[tuple[str, int, Any]]) -> bool:
         """Append true outcomes (request_id, row, outcome); False when they are lost."""
@@ -120,11 +126,13 @@ class PredictionLog:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _append(self, lines: list[Any], now: datetime, rows: int, model: str | None = None) -> bool:
+    def _append(
+        self, lines: list[Any], now: datetime, rows: int, model: ModelLine | None = None
+    ) -> bool:
         try:
             self._open(now.date().isoformat())
-            if model is not None and model not in self._models:
-                lines.insert(0, ModelLine(model, self._raw, self._classes))
+            if model is not None and model.model_version not in self._models:
+                lines.insert(0, model)
             self._write(ENCODER.encode_lines(lines))
         except (OSError, TypeError, msgspec.MsgspecError) as error:
             self._lost += rows
@@ -134,7 +142,7 @@ class PredictionLog:
             self._losing = True
             return False
         if model is not None:
-            self._models.add(model)
+            self._models.add(model.model_version)
         self._losing = False
         self._count(rows, 0)
         return True

@@ -25,6 +25,7 @@ from .log import Answered, Line, ModelLine, Outcome
 
 TIME = pa.timestamp("us", tz="UTC")
 KEY = ["request_id", "row"]
+FEATURES = {"number": pa.float32(), "string": pa.string()}
 ARRAYS = {"prediction": float, "decision": int, "members": bool, "low": float, "high": float}
 BATCH_BYTES = 50_000_000  # of lines, which become one Parquet file for each model
 MARGIN = timedelta(minutes=1)  # after midnight, until which a line of yesterday may be written
@@ -153,10 +154,8 @@ def _answers(records: list[Answered], model: ModelLine) -> pa.Table:
         if kind == "datetime":
             values = [each and datetime.fromisoformat(each) for each in values]
         columns[f"raw_{name}"] = pa.array(values, arrow_type(kind))
-    for name in records[0].features:
-        column = pa.array(joined("features", name))
-        is_number = pa.types.is_floating(column.type)
-        columns[f"feature_{name}"] = column.cast(pa.float32()) if is_number else column
+    for name, kind in model.features.items():
+        columns[f"feature_{name}"] = pa.array(joined("features", name), FEATURES[kind])
     names = records[0].answers
     answers = Answers(**{name: np.array(joined("answers", name), ARRAYS[name]) for name in names})
     return pa.table(columns | answer_columns(answers, model.classes))
