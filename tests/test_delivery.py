@@ -360,7 +360,7 @@ def test_the_proxy_keeps_slow_and_large_requests_off_the_service(small: BakedPro
     assert "./nginx.conf:/etc/nginx/nginx.conf:ro" in compose["proxy"]["volumes"]
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed here")
+@pytest.mark.needs("nginx")
 def test_nginx_finds_no_fault_in_its_configuration(small: BakedProject, tmp_path: Path) -> None:
     config = text(small, "deploy/nginx.conf").replace("server service:8000", "server 127.0.0.1:1")
     (tmp_path / "nginx.conf").write_text(config.replace("/tmp/", f"{tmp_path}/"), "utf-8")
