@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 MODEL = "models/model.onnx"
 TABLES = ("data/features/train.parquet", "data/features/test.parquet")
-URL = "../flight_delays"  # where the README says: the project's folder, or git's address
+URL = "../flight_delays"  # where the guide says: the project's folder, or git's address
 
 
 @pytest.fixture(scope="module")

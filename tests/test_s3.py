@@ -41,7 +41,7 @@ def bucket(server: s3.Server, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def here(small: BakedProject, server: s3.Server, bucket: str, tmp_path: Path) -> BakedProject:
-    """A reproduced project, moved to S3 as the README says, the keys in the environment."""
+    """A reproduced project, moved to S3 as the guide says, the keys in the environment."""
     copy = small.copy(tmp_path / "here")
     to_s3(copy, server, bucket)
     return BakedProject(copy.path, copy.environment | server.environment())
@@ -212,7 +212,7 @@ def test_the_doctor_reads_s3_and_says_what_to_do(here: BakedProject) -> None:
     wrong = here.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     found = doctor(BakedProject(here.path, wrong), "remote")
     assert not found["passed"]
-    assert found["remedy"] == "set the credentials (README.md, Data in S3)"
+    assert found["remedy"] == "set the credentials (docs/guide/s3.md)"
     address = ("dvc", "remote", "modify", "--local", "storage", "endpointurl")
     here.run(*address, "http://127.0.0.1:9")
     remedy = "start it, check the network, or dvc remote modify storage endpointurl URL"
@@ -284,8 +284,8 @@ def test_the_documented_rule_for_abandoned_uploads_is_accepted(
 ) -> None:
     if server.name == "rclone":
         pytest.skip("rclone's server has no lifecycle rules")
-    readme = (here.path / "README.md").read_text(encoding="utf-8")
-    (rule,) = re.findall(r"'(\{\"Rules\".*?\})'", readme, re.DOTALL)
+    guide = (here.path / "docs/guide/s3.md").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"'(\{\"Rules\".*?\})'", guide, re.DOTALL)
     put = (
         "import json, sys; from botocore.session import get_session; "
         "url, bucket, rule = sys.argv[1:]; "
