@@ -12,7 +12,7 @@ import yaml
 from machinery.comparison.rows import Rows
 from machinery.comparison.side import Side, champion, checkout, default_branch
 from machinery.pipeline.files import UserError
-from machinery.versions.hashes import md5_of
+from machinery.versions.storage import md5_of
 
 from machinery.comparison import champion as champions
 from machinery.pipeline.data import contract as contracts

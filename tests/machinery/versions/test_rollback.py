@@ -9,7 +9,7 @@ import pytest
 import yaml
 from machinery.versions.graph import File
 
-from machinery.versions import hashes
+from machinery.versions import storage
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def folder_hash() -> str:
-    digest = hashes.digest(Path("data"))
+    digest = storage.digest(Path("data"))
     assert digest is not None
     return digest
 
@@ -43,18 +43,9 @@ def test_a_changed_byte_changes_the_hash_of_the_folder(folder: Path) -> None:
     assert folder_hash() != before
 
 
-def test_what_is_as_recorded_is_no_mismatch(folder: Path) -> None:
+def test_what_is_not_as_recorded_comes_with_its_hash(folder: Path) -> None:
     right = hashlib.md5(b"b.txt", usedforsecurity=False).hexdigest()
-    assert hashes.mismatches([File("data/b.txt", right), File("data", folder_hash())]) == []
-
-
-def test_a_mismatch_says_what_was_expected_and_what_is(folder: Path) -> None:
-    wrong = hashes.mismatches([File("data/b.txt", "0" * 32), File("data/gone", "1" * 32)])
-    assert [each.path for each in wrong] == [Path("data/b.txt"), Path("data/gone")]
-    assert [each.expected for each in wrong] == ["0" * 32, "1" * 32]
-    assert [each.actual for each in wrong] == [hashes.md5_of(folder / "data/b.txt"), None]
-
-
-def test_a_file_where_a_folder_was_is_a_mismatch(folder: Path) -> None:
-    recorded = [File("data/b.txt", folder_hash())]
-    assert len(hashes.mismatches(recorded)) == 1
+    assert storage.changed([File("data/b.txt", right), File("data", folder_hash())]) == {}
+    wrong = [File("data/b.txt", "0" * 32), File("data/gone", "1" * 32), File("data/a", right)]
+    now = {"data/b.txt": right, "data/gone": None, "data/a": storage.digest(Path("data/a"))}
+    assert storage.changed(wrong) == now

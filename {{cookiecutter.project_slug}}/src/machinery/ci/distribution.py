@@ -23,7 +23,8 @@ from machinery.pipeline.paths import (
     MODEL_CARD,
     MODEL_INFO,
 )
-from machinery.versions import clone, doctor, git, registry
+from machinery.versions import doctor, git, registry
+from machinery.versions import remote as remotes
 from machinery.versions.checking import Check, WrongError, some
 from machinery.versions.history import Snapshot
 from machinery.versions.release import gate
@@ -41,7 +42,7 @@ def checks(version: str) -> list[Check]:
         Check("release", lambda: _release(version)),
         Check("checkout", lambda: _checkout(version), ("release",)),
         Check("gate", gate, ("checkout",)),
-        Check("pipeline", clone.pipeline, ("checkout",)),
+        Check("pipeline", doctor.fresh, ("checkout",)),
         Check("remote", _remote),
         Check("pushed", doctor.pushed, ("checkout", "remote")),
         Check("model", lambda: _model(version), ("release", "remote")),
@@ -114,9 +115,9 @@ def _checkout(version: str) -> str:
 
 
 def _remote() -> str:
-    if found := clone.folder_elsewhere():
+    if found := remotes.folder_elsewhere():
         name, folder = found
-        raise WrongError(f"{folder} is a folder on another machine", clone.MOVE.format(name))
+        raise WrongError(f"{folder} is a folder on another machine", remotes.MOVE.format(name))
     return doctor.remote()
 
 

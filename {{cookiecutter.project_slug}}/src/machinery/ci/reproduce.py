@@ -8,7 +8,8 @@ metrics.
 import re
 
 from machinery.pipeline.files import CheckError, UserError
-from machinery.versions import clone, git, storage
+from machinery.versions import git, storage
+from machinery.versions import remote as remotes
 from machinery.versions.checking import some
 
 from .job import Job
@@ -55,10 +56,10 @@ def _run() -> None:
     `dvc repro --pull` alone would take a folder that several stages fill for complete when the
     first of them has run.
     """
-    if found := clone.folder_elsewhere():
+    if found := remotes.folder_elsewhere():
         name, folder = found
         why = f"{folder} is a folder on another machine, and run and report need the data"
-        raise UnreachableError(f"{why}; {clone.MOVE.format(name)}")
+        raise UnreachableError(f"{why}; {remotes.MOVE.format(name)}")
     if stale := storage.changes(without_data=True):
         print(f"Stale: {some(stale)}", flush=True)
         if inputs := _inputs({*stale}):

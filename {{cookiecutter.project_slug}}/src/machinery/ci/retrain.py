@@ -15,7 +15,8 @@ from machinery.pipeline.data import contract
 from machinery.pipeline.files import CheckError, UserError, read_table, write_text
 from machinery.pipeline.params import Gate
 from machinery.pipeline.paths import PARAMS, RAW
-from machinery.versions import clone, git, hashes, storage
+from machinery.versions import git, storage
+from machinery.versions import remote as remotes
 from machinery.versions.checking import some
 
 from . import window
@@ -50,9 +51,9 @@ def plan(end: datetime | None, months: int) -> Retraining:
     base, start = _base(), git.resolve("HEAD")
     _refuse_unsaved()
     end = _end(PARAMS.read_text(encoding="utf-8"), end, months)
-    if found := clone.folder_elsewhere():
+    if found := remotes.folder_elsewhere():
         name, folder = found
-        raise CheckError(f"{folder} is a folder on another machine; {clone.MOVE.format(name)}")
+        raise CheckError(f"{folder} is a folder on another machine; {remotes.MOVE.format(name)}")
     return Retraining(base, start, end)
 
 
@@ -121,7 +122,7 @@ def _move(text: str, end: datetime) -> None:
 
 def _recorded(path: Path) -> str | None:
     """The hash of an output in dvc.lock."""
-    return {file.path: file.hash for file in hashes.recorded()}.get(path.as_posix())
+    return {file.path: file.hash for file in storage.recorded()}.get(path.as_posix())
 
 
 def _commit(planned: Retraining) -> None:

@@ -36,12 +36,12 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this checkout, and say what to type where something is wrong. Changes nothing."""
-    from machinery.versions import clone
-    from machinery.versions import doctor as here
+    from machinery.versions import doctor as every
 
     from .findings import passed
 
-    checks = clone.checks(with_remote=not without_remote) if without_data else here.CHECKS
+    clone = every.without_data(with_remote=not without_remote)
+    checks = clone if without_data else every.CHECKS
     raise typer.Exit(0 if passed(checks, as_json=as_json) else 1)
 
 

@@ -11,7 +11,7 @@ from machinery.pipeline.paths import CONTRACT, DATA_QUALITY, MODEL_INFO, TEST, T
 from machinery.pipeline.statistics.shift import LARGE, MODERATE, Shift, shift
 from machinery.versions import storage
 from machinery.versions.graph import File
-from machinery.versions.hashes import FOLDER
+from machinery.versions.storage import FOLDER
 
 from .side import Side
 

@@ -10,8 +10,8 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import CONTRACT, FEATURES, GATE, METRICS, MODEL_INFO, PARAMS
 from machinery.versions import git, storage
 from machinery.versions.graph import File, Stage
-from machinery.versions.hashes import FOLDER, md5_of
 from machinery.versions.history import LOCK, Snapshot, read_yaml
+from machinery.versions.storage import FOLDER, md5_of
 from machinery.versions.versions import SHORTEST, Version, read
 
 DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, FEATURES, METRICS, GATE)

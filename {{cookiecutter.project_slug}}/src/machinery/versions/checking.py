@@ -32,7 +32,7 @@ class SkippedError(UserError):
 
 
 class Check(NamedTuple):
-    """A check, and the checks without which it cannot be made."""
+    """A check, and the checks without which it cannot be made, where these are made at all."""
 
     name: str
     make: Callable[[], str]
@@ -62,7 +62,7 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
     """
     findings: dict[str, Finding] = {}
     for check in checks:
-        needed = [findings[need] for need in check.needs]
+        needed = [findings[need] for need in check.needs if need in findings]
         lacking = [each for each in needed if each.skipped or not each.passed]
         findings[check.name] = _unchecked(check, lacking[0]) if lacking else _checked(check)
         yield findings[check.name]

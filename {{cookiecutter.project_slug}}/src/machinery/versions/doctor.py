@@ -4,21 +4,23 @@ Nothing is changed. A check returns what it saw, or raises WrongError.
 """
 
 import shlex
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from machinery.pipeline.files import UserError, read_yaml
 from machinery.pipeline.paths import CANDIDATES
 
-from . import deps, edited, environment, git, hashes, manifest, storage
+from . import deps, edited, environment, git, manifest, storage
 from . import remote as remotes
-from .checking import Check, WrongError, restore, set_aside, some, words
-from .graph import File, within
+from .checking import Check, SkippedError, WrongError, restore, set_aside, some, words
+from .graph import within
 from .history import LOCK
 
 HOOKS = Path(".pre-commit-config.yaml")
 WRITTEN = (Path("data"), Path("models"), Path("reports"))
-PARTS = (".*.part", storage.UNFINISHED)  # of a stage, of DVC
+PARTS = (".*.part", f".{'?' * 22}.tmp")  # of a stage, of DVC
 
 
 def repository() -> str:
@@ -50,12 +52,15 @@ def _runs_pre_commit(hook: Path) -> bool:
     return hook.is_file() and "pre_commit" in hook.read_text(encoding="utf-8", errors="replace")
 
 
-def record() -> str:
-    """dvc.lock and the .dvc files can be read."""
+def record(*, optional: bool = False) -> str:
+    """dvc.lock and the .dvc files can be read; where it is optional, it may be absent."""
     if not Path(LOCK).exists():
+        if optional:
+            start = "dvc repro && git add . && git commit"
+            raise SkippedError("no run is committed, so there is nothing to check yet", start)
         raise WrongError(f"there is no {LOCK}: nothing was run yet", "dvc repro")
     try:
-        return f"{len(hashes.recorded())} outputs recorded"
+        return f"{len(storage.recorded())} outputs recorded"
     except UserError as error:
         place = Path(str(error).split()[0])
         again = f"{set_aside([place])} && dvc repro"
@@ -69,13 +74,13 @@ def dvc() -> str:
         version = metadata.version("dvc")
     except metadata.PackageNotFoundError:
         raise WrongError("not installed", "make setup && source .venv/bin/activate") from None
-    _recorded()
+    storage.outputs()
     return version
 
 
 def cached() -> str:
     """The cache holds what its names say, for all that is recorded here."""
-    places = {place for file in _kept_by_dvc() for place in storage.objects(file.hash)}
+    places = {place for file in storage.kept_by_dvc() for place in storage.objects(file.hash)}
     present = sorted(place for place in places if place.is_file())
     if wrong := [place for place in present if not storage.is_whole(place)]:
         raise WrongError(f"{len(wrong)} corrupted", f"{set_aside(wrong)} && dvc pull")
@@ -84,27 +89,28 @@ def cached() -> str:
 
 def files() -> str:
     """Every recorded file has the bytes that are recorded; each is read again."""
-    wrong = hashes.mismatches(_recorded())
+    wrong = storage.changed(storage.outputs())
     if not wrong:
         return "all as recorded, read byte by byte"
-    by_dvc = {Path(file.path) for file in _kept_by_dvc()}
-    by_git = [each.path for each in wrong if each.path not in by_dvc]
-    changed = [each.path for each in wrong if each.path in by_dvc and each.actual is not None]
-    missing = [each.path for each in wrong if each.path in by_dvc and each.actual is None]
-    commands = [set_aside(there)] if (there := [p for p in by_git + changed if p.exists()]) else []
+    by_dvc = {file.path for file in storage.kept_by_dvc()}
+    by_git = [Path(path) for path in wrong if path not in by_dvc]
+    missing = [path for path, now in wrong.items() if path in by_dvc and now is None]
+    differ = [path for path in wrong if path not in missing]
+    present = [Path(path) for path in differ if Path(path).exists()]
+    commands = [set_aside(present)] if present else []
     if by_git:  # a report is made again where the commit's is of another run
         recorded = not git.run("diff", "--name-only", "HEAD", "--", LOCK)
         commands.append(f"git checkout HEAD -- {words(by_git)}" if recorded else "dvc repro")
-    commands += ["dvc pull"] if changed or missing else []
-    said = [f"{some(missing, 1)} missing"] if missing else []
-    if differ := by_git + changed:
-        said.insert(0, f"{some(differ, 1)} changed (dvc repro, if you meant to)")
+    if by_dvc & wrong.keys():
+        commands.append("dvc pull")
+    said = [f"{some(differ, 1)} changed (dvc repro, if you meant to)"] if differ else []
+    said += [f"{some(missing, 1)} missing"] if missing else []
     raise WrongError(" and ".join(said), " && ".join(commands))
 
 
 def leftovers() -> str:
     """No half-written file, and no file of a candidate that the pipeline does not know."""
-    owned = {Path(file.path) for file in _recorded()}
+    owned = {Path(file.path) for file in storage.outputs()}
     parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
     parts.update(Path().glob(PARTS[0]))
     if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
@@ -119,12 +125,20 @@ def pipeline() -> str:
     return "up to date"
 
 
+def fresh() -> str:
+    """No stage would run, were all data here."""
+    if changed := storage.changes(without_data=True):
+        remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
+        raise WrongError(f"dvc.lock is stale at {some(changed, 1)}", remedy)
+    return "dvc.lock is fresh"
+
+
 def remote() -> str:
     """The default remote answers, and accepts the credentials."""
     name, url = remotes.default()
     if not url:
         raise WrongError("none is the default", "dvc remote add --default storage ../dvc-remote")
-    if "://" not in url and not Path(url).is_dir():
+    if remotes.folder_elsewhere():
         elsewhere = f"dvc remote modify --local {name} url FOLDER"
         raise WrongError(f"{url} is not a folder (if it is elsewhere: {elsewhere})", "dvc push")
     try:
@@ -134,50 +148,59 @@ def remote() -> str:
     return f"{url} answers"
 
 
+def remote_of_clone() -> str:
+    """The same where a remote may be a folder on another machine: that cannot be looked into."""
+    if away := remotes.folder_elsewhere():
+        name, folder = away
+        why = f"{folder} is a folder on another machine: what is in it cannot be seen from here"
+        raise SkippedError(why, remotes.MOVE.format(name))
+    return remote()
+
+
+def no_remote() -> str:
+    """The remote is not to be asked."""
+    raise SkippedError("no secret is given to the code of a fork")
+
+
 def pushed() -> str:
     """All that is recorded is in the remote."""
     absent = remotes.lacking()
     if not absent:
         return "all is in the remote"
     # Of a folder whose list is in the remote, `dvc push` takes all files to be there.
-    there = [file.path for file in _kept_by_dvc() if file.path not in absent]
+    there = [file.path for file in storage.kept_by_dvc() if file.path not in absent]
     inside = [name for name in absent if any(within(name, path) for path in there)]
     again = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
     commands = ["mkdir again", *again, "rm -r again", "git reset -q -- again"] if again else []
     raise WrongError(f"{some(absent, 1)} not in the remote", " && ".join([*commands, "dvc push"]))
 
 
-def _recorded() -> list[File]:
-    """What dvc.lock records of the pipeline as it is, without candidates that are no more."""
-    paths = storage.owned()
-    return [file for file in hashes.recorded() if file.path in paths]
-
-
-def _kept_by_dvc() -> list[File]:
-    """The recorded files whose bytes DVC keeps; git keeps the others."""
-    return hashes.kept_by_dvc(_recorded(), set(git.run("ls-files", "-z").split("\0")))
-
-
-BASICS = (
+CHECKS = (
     Check("git", repository),
     Check("python", environment.python, ("git",)),
     Check("packages", environment.packages, ("git",)),
-)
-TEXTS = (
+    Check("hooks", hooks, ("git",)),
+    Check("lock", record, ("git",)),
     Check("params", edited.check),
     Check("machinery", manifest.check, ("git",)),
     Check("deps", deps.check, ("git",)),
-)
-CHECKS = (
-    *BASICS,
-    Check("hooks", hooks, ("git",)),
-    Check("lock", record, ("git",)),
-    *TEXTS,
     Check("dvc", dvc, ("lock",)),
     Check("cache", cached, ("dvc",)),
     Check("files", files, ("dvc",)),
     Check("leftovers", leftovers, ("dvc",)),
-    Check("pipeline", pipeline, ("files",)),
+    Check("pipeline", pipeline, ("dvc", "files")),
     Check("remote", remote, ("dvc",)),
     Check("pushed", pushed, ("remote",)),
 )
+WITH_DATA = ("hooks", "cache", "files", "leftovers")
+
+
+def without_data(*, with_remote: bool = True) -> list[Check]:
+    """What a CI job asks of its clone: it needs git and the remote, not the data."""
+    instead: dict[str, Callable[[], str]] = {
+        "lock": partial(record, optional=True),
+        "pipeline": fresh,
+        "remote": remote_of_clone if with_remote else no_remote,
+    }
+    left = [check for check in CHECKS if check.name not in WITH_DATA]
+    return [check._replace(make=instead.get(check.name, check.make)) for check in left]

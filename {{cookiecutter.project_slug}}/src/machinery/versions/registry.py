@@ -7,7 +7,6 @@ artifacts get` agree with what is said here.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,16 @@ from . import git
 ARTIFACT = "model"
 VERSION = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 STAGE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?")
-FORMAT = "%(refname:strip=2) %(objectname) %(*objectname) %(creatordate:iso-strict)"
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag, its commit and its date with time zone."""
+    """A released version: its commit, its date with time zone, and the stages that it has now."""
 
     name: str
     commit: str
     date: str
+    stages: list[str]
 
 
 def parse(version: str) -> tuple[int, int, int]:
@@ -46,11 +45,17 @@ def check_stage(stage: str | None) -> None:
 
 def versions() -> dict[str, Tag]:
     """The released versions: tagged, registered and not deprecated. The newest first."""
-    tags = _tags()
-    released = [tags[each["version"]] for each in _registered() if each["version"] in tags]
-    released = [tag for tag in released if VERSION.fullmatch(tag.name)]
-    released.sort(key=lambda tag: (datetime.fromisoformat(tag.date), parse(tag.name)), reverse=True)
-    return {tag.name: tag for tag in released}
+    from gto import api
+    from gto.exceptions import ArtifactNotFound
+
+    try:
+        rows = api.show(".", ARTIFACT, registered_only=True)
+    except ArtifactNotFound:  # nothing was ever registered
+        return {}
+    tagged = {*git.tags()}
+    released = [r for r in rows if r["version"] in tagged and VERSION.fullmatch(r["version"])]
+    released.sort(key=lambda row: (row["created_at"], parse(row["version"])), reverse=True)
+    return {row["version"]: _tag(row) for row in released}
 
 
 def find(version: str) -> Tag:
@@ -61,11 +66,6 @@ def find(version: str) -> Tag:
         names = f"known are {', '.join(known)}" if known else "none is registered"
         raise UserError(f"there is no release {version}; {names} ('git fetch --tags' brings more)")
     return known[version]
-
-
-def stages() -> dict[str, str]:
-    """The version that each stage is assigned to now."""
-    return {stage["stage"]: each["version"] for each in _registered() for stage in each["stages"]}
 
 
 def is_declared() -> bool:
@@ -84,7 +84,7 @@ def assign(stage: str, version: str, message: str) -> list[str]:
     """Assign the stage to a registered version; return the new tags, none if it had the stage."""
     from gto import api
 
-    if stages().get(stage) == find(version).name:
+    if stage in find(version).stages:
         return []
     return _new(
         lambda: api.assign(
@@ -109,19 +109,6 @@ def _new(write: Callable[[], object]) -> list[str]:
     return sorted(set(git.tags()) - before)
 
 
-def _registered() -> list[dict[str, Any]]:
-    """What `gto show model` shows: the versions that count, with their stages."""
-    from gto import api
-    from gto.exceptions import ArtifactNotFound
-
-    try:
-        return list(api.show(".", ARTIFACT, registered_only=True))
-    except ArtifactNotFound:  # nothing was ever registered
-        return []
-
-
-def _tags() -> dict[str, Tag]:
-    """All annotated tags by name; GTO ignores others as well."""
-    lines = git.run("for-each-ref", f"--format={FORMAT}", "refs/tags").splitlines()
-    parts = (line.split(" ") for line in lines)
-    return {name: Tag(name, commit, date) for name, _, commit, date in parts if commit}
+def _tag(row: dict[str, Any]) -> Tag:
+    stages = sorted(stage["stage"] for stage in row["stages"])
+    return Tag(row["version"], row["commit_hexsha"], row["created_at"].isoformat(), stages)

@@ -9,7 +9,7 @@ from typing import Any
 from machinery.pipeline.files import CheckError, UserError, read_json
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD
 
-from . import deps, git, registry, remote, storage
+from . import deps, doctor, git, registry
 from .checking import WrongError, some
 from .notes import Facts, facts, notes
 
@@ -53,7 +53,8 @@ def release(version: str, stage: str | None = None) -> Release:
 def refusals(version: str) -> Iterator[WrongError]:
     """All that is against releasing what is checked out as this version."""
     tags: list[Callable[[], object]] = [partial(_released, version), partial(_published, version)]
-    for check in (*tags, _commit, _declared, gate, _tree, _pipeline, _remote):
+    here = (_commit, _declared, gate, _tree, doctor.pipeline, doctor.pushed, deps.check)
+    for check in (*tags, *here):
         try:
             check()
         except WrongError as wrong:
@@ -61,8 +62,6 @@ def refusals(version: str) -> Iterator[WrongError]:
         except UserError as error:
             reason, _, remedy = str(error).partition("; ")
             yield WrongError(reason, remedy or "fix that, or restore it with 'git checkout'")
-    for sentence in deps.missing():
-        yield WrongError(*sentence.rsplit("; ", 1))
 
 
 def _tags_of(version: str) -> set[str]:
@@ -124,17 +123,6 @@ def _tree() -> None:
         raise WrongError(f"not committed: {some(changed)}", "commit these files, or remove them")
 
 
-def _pipeline() -> None:
-    if stages := storage.changes():
-        remedy = "run 'dvc repro' ('dvc pull' first, in a fresh clone) and commit"
-        raise WrongError(f"dvc.lock is stale at {some(stages)}", remedy)
-
-
-def _remote() -> None:
-    if lacking := remote.lacking():
-        raise WrongError(f"the remote lacks {some(lacking)}", "run 'dvc push'")
-
-
 def _last_before(version: str) -> str | None:
     """The highest version below this one: a squash merge leaves it out of HEAD's ancestors."""
     lower = (each for each in registry.versions() if registry.parse(each) < registry.parse(version))
@@ -169,11 +157,10 @@ def push_command(tags: list[str], *, branch: bool = True) -> str:
 
 def releases() -> list[dict[str, Any]]:
     """Every release: version, stages, date, commit and headline metric; the newest first."""
-    stages = registry.stages()
     return [
         {
             "version": tag.name,
-            "stages": sorted(stage for stage, name in stages.items() if name == tag.name),
+            "stages": tag.stages,
             "date": tag.date,
             "commit": tag.commit,
             **_headline(facts(tag.commit)),

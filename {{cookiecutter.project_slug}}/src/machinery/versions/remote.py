@@ -1,6 +1,8 @@
 """remote: what DVC's default remote lacks, or why it does not answer and what to type."""
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ from .checking import WrongError
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
+MOVE = "move it to S3: dvc remote modify {} url s3://bucket/prefix (README.md, Data in S3)"
 NO_BUCKET = "bucket {} does not exist"
 REFUSED = "access.?key|credential|denied|forbidden|permission|signature"
 UNREACHED = "connect|endpoint|resolve|time.?out"
@@ -27,6 +30,13 @@ def default() -> tuple[str, str]:
     """Name and address of the default remote; both are empty where there is none."""
     with storage.opened("the project cannot be opened") as repo:
         return _default(repo)
+
+
+def folder_elsewhere() -> tuple[str, str] | None:
+    """Name and folder of the default remote, if it is a folder that is not on this machine."""
+    name, url = default()
+    away = url and "://" not in url and not Path(url).is_dir()
+    return (name, os.path.relpath(url)) if away else None
 
 
 def lacking() -> list[str]:

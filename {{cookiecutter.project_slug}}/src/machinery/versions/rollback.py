@@ -5,7 +5,7 @@ the checkout as it was.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -15,10 +15,8 @@ from typing import Any
 from machinery.pipeline.files import CheckError, UserError
 
 from . import git, registry, storage
-from .checking import some
+from .checking import set_aside, some
 from .graph import File
-from .hashes import kept_by_dvc, mismatches, recorded
-from .history import LOCK
 from .notes import facts
 from .release import push_command
 
@@ -49,22 +47,22 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     """
     registry.check_stage(stage)
     commit, here = registry.find(version).commit, git.branch() or git.resolve("HEAD")
-    _refuse(git.changes(untracked=False), "commit it, or set it aside with 'git stash'")
-    leaving = kept_by_dvc(recorded() if Path(LOCK).is_file() else [], git.files("HEAD"))
-    outputs, in_git = recorded(commit), git.files(commit)
-    coming = kept_by_dvc(outputs, in_git)
+    _refuse(git.changes(untracked=False), "not committed", "commit it, or use 'git stash'")
+    leaving = [file for file in storage.kept_by_dvc() if Path(file.path).exists()]
+    _refuse(storage.changed(leaving), "not committed", "doctor says how to keep or restore it")
+    unsaved = [f.path for f in leaving if not all(map(storage.is_whole, storage.objects(f.hash)))]
+    _refuse(unsaved, "not in the cache, or corrupted there", "doctor and 'dvc commit' put it right")
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
+    new = [f.path for f in storage.recorded(commit) if not os.path.lexists(f.path)]
+    branch = _free_branch(version)
     try:
-        _prepare(version, commit, leaving, coming)
-        new = [p for p in {*in_git, *(f.path for f in coming)} if not os.path.lexists(p)]
-        branch = _free_branch(version)
-        with _returning(here, branch, coming, new):
+        storage.fetch(commit)
+        with _returning(here, branch, new):
             words = ("--quiet", "--no-overwrite-ignore", "-b", branch, commit)
             git.run(*git.NO_HOOKS, "checkout", *words)
-            owned = storage.checkout(file.path for file in leaving)
-            restored = [file for file in outputs if file.path in owned]
-            if wrong := [each.path for each in mismatches(restored)]:
-                raise CheckError(f"{version}: {some(wrong)} did not come back as recorded")
+            storage.checkout(file.path for file in leaving)
+            restored = storage.outputs()
+            _verify(version, restored)
             tags = registry.assign(stage, version, f"Back to {version}") if stage else []
     except StrandedError:
         raise
@@ -83,28 +81,20 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     )
 
 
-def _refuse(names: list[str], remedy: str) -> None:
-    if names:
-        raise CheckError(f"{some(names)}: not committed, and a rollback would lose it; {remedy}")
+def _refuse(names: Iterable[str], why: str, remedy: str) -> None:
+    if names := list(names):
+        raise CheckError(f"{some(names)}: {why}, and a rollback would lose it; {remedy}")
 
 
-def _prepare(version: str, commit: str, leaving: list[File], coming: list[File]) -> None:
-    """Have all that leaves and all that comes in the cache, before anything is touched."""
-    changed = [str(each.path) for each in mismatches(leaving) if each.actual is not None]
-    _refuse(changed, "doctor says how to keep or restore it")
-    storage.save(leaving)
-    if not storage.lacking(coming):
+def _verify(version: str, files: list[File]) -> None:
+    """Raises CheckError, with the command that removes corrupted objects from the cache."""
+    wrong = storage.changed(files)
+    if not wrong:
         return
-    owned = storage.owned(commit)
-    wanted = storage.lacking([file for file in coming if file.path in owned])
-    if wanted:
-        for place in [place for file in wanted for place in storage.objects(file.hash)]:
-            if not storage.is_whole(place):
-                place.unlink(missing_ok=True)  # corrupted: DVC would take it for the data
-        storage.fetch(commit)
-    if gone := [file.path for file in storage.lacking(wanted)]:
-        lost = f"neither the cache nor the remote holds {some(gone)} whole"
-        raise CheckError(f"{version} cannot be restored: {lost}")
+    places = {p for file in files if file.path in wrong for p in storage.objects(file.hash)}
+    bad = [place for place in sorted(places) if place.is_file() and not storage.is_whole(place)]
+    remedy = f"; corrupted in the cache, so type '{set_aside(bad)}' and try again" if bad else ""
+    raise CheckError(f"{version}: {some(wrong)} did not come back as recorded{remedy}")
 
 
 def _free_branch(version: str) -> str:
@@ -115,7 +105,7 @@ def _free_branch(version: str) -> str:
 
 
 @contextmanager
-def _returning(here: str, branch: str, coming: list[File], new: list[str]) -> Iterator[None]:
+def _returning(here: str, branch: str, new: list[str]) -> Iterator[None]:
     """Go back where it came from, data included, when anything fails or is interrupted.
 
     Nothing had been changed there before, so nothing is lost. `new` is what the version brings to
@@ -128,8 +118,7 @@ def _returning(here: str, branch: str, coming: list[File], new: list[str]) -> It
             git.run(*git.NO_HOOKS, "checkout", "--quiet", "--force", here)
             if git.run("branch", "--list", branch):
                 git.run("branch", "--quiet", "-D", branch)
-            storage.tidy(coming)
-            storage.checkout(new, allow_missing=True)
+            storage.checkout(new)
         except (UserError, KeyboardInterrupt) as second:
             way = f"'git checkout --force {here} && dvc checkout' leads back"
             why = f"{_said(error)}; the way back failed, too ({_said(second)})"

@@ -1,32 +1,39 @@
-"""storage: what DVC keeps of the checkout in; what is stale, missing or restored out.
+"""storage: what DVC records and keeps of the checkout in; what is stale, changed or restored out.
 
 DVC is called as a library, not as a command: its start costs as much as a checkout. Whatever it
-raises becomes a UserError with DVC's own sentence.
+raises becomes a UserError with DVC's own sentence. The hashes are DVC's: the md5 of a file; of a
+folder, the md5 of the list of its files, with `.dir` at the end
+(https://doc.dvc.org/user-guide/project-structure/internal-files).
 """
 
+import hashlib
 import json
-import shutil
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from machinery.pipeline.files import UserError, replace
+from machinery.pipeline.files import UserError
 
+from . import git
 from .checking import some
 from .graph import File, Graph
-from .hashes import FOLDER, files_of, ignore_rules, listing, md5_of
 from .versions import read
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 CACHE = Path(".dvc/cache")  # where no setting says otherwise
-UNFINISHED = f".{'?' * 22}.tmp"  # as DVC calls a file until it is whole
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+FOLDER = ".dir"
 ABSENT = ("deleted", "not in cache")
 MISSING = "is missing"
 NEW = f"its record in dvc.lock {MISSING}"
+
+md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 @contextmanager
@@ -97,19 +104,66 @@ def _things(entries: list[Any], graph: Graph | None = None) -> Iterator[str]:
                 yield f"{path} {MISSING}"
 
 
-def owned(revision: str | None = None) -> set[str]:
-    """The outputs that the pipeline has in the checkout, or at a revision.
+def recorded(revision: str | None = None) -> list[File]:
+    """Every output that DVC records at a revision, or in the checkout: in its cache or in git."""
+    outs = {out.path: out for stage in read(revision).graph.stages for out in stage.outs}
+    return [out for out in outs.values() if MD5.fullmatch(out.hash)]
+
+
+def outputs() -> list[File]:
+    """What is recorded of the outputs that the pipeline of the checkout has.
 
     dvc.lock records more: DVC never removes candidates that the params no longer name.
     """
     with opened("the pipeline cannot be read") as repo:
-        for _ in repo.brancher(revs=[revision] if revision else None, workspace=False):
-            return _outputs(repo)
-    return set()
+        paths = {repo.fs.relpath(out.fs_path, repo.root_dir) for out in repo.index.outs}
+    return [file for file in recorded() if file.path in paths]
 
 
-def _outputs(repo: "Repo") -> set[str]:
-    return {repo.fs.relpath(out.fs_path, repo.root_dir) for out in repo.index.outs}
+def kept_by_dvc() -> list[File]:
+    """The outputs of the checkout whose bytes are in DVC's cache; git keeps the others."""
+    in_git = set(git.run("ls-files", "-z").split("\0"))
+    in_git |= {parent.as_posix() for name in in_git for parent in PurePosixPath(name).parents}
+    return [file for file in outputs() if file.path not in in_git]
+
+
+def changed(files: list[File]) -> dict[str, str | None]:
+    """The files of the checkout that are not as recorded, each with its hash, None where absent."""
+    digests = {file: digest(Path(file.path)) for file in files}
+    return {file.path: now for file, now in digests.items() if now != file.hash}
+
+
+def digest(path: Path) -> str | None:
+    """DVC's hash of a file or folder of the checkout; None where nothing is."""
+    if not path.is_dir():
+        return md5_of(path) if path.is_file() else None
+    files = [
+        {"md5": md5_of(file), "relpath": file.relative_to(path).as_posix()}
+        for file in files_of(path)
+    ]
+    listing = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
+    return md5(listing.encode()).hexdigest() + FOLDER
+
+
+def md5_of(path: Path) -> str:
+    """The md5 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, md5).hexdigest()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files that DVC counts to the folder: all below it but what .dvcignore names.
+
+    Links are followed, since DVC may link to its cache.
+    """
+    from pathspec import GitIgnoreSpec
+
+    rules = Path(".dvcignore")
+    lines = rules.read_text(encoding="utf-8").splitlines() if rules.is_file() else []
+    ignored = GitIgnoreSpec.from_lines(lines).match_file
+    places = os.walk(folder, followlinks=True)
+    files = (Path(place, name) for place, _, names in places for name in names)
+    return [file for file in files if not ignored(file.as_posix())]
 
 
 def cached(md5: str) -> Path:
@@ -139,39 +193,11 @@ def is_whole(place: Path) -> bool:
     return place.is_file() and md5_of(place) == place.parent.name + place.stem
 
 
-def lacking(files: list[File]) -> list[File]:
-    """What the cache does not hold whole."""
-    return [file for file in files if not all(map(is_whole, objects(file.hash)))]
-
-
-def save(files: Iterable[File]) -> None:
-    """Put outputs of the checkout, which are as recorded, into the cache where it lacks them."""
-    for file in files:
-        path = Path(file.path)
-        if path.is_dir():
-            text = listing(path)
-            for entry in json.loads(text):
-                _save(entry["md5"], path / entry["relpath"])
-            _save(file.hash, text)
-        elif path.is_file():
-            _save(file.hash, path)
-
-
-def _save(md5: str, source: Path | bytes) -> None:
-    def write(part: Path) -> None:
-        shutil.copyfile(source, part) if isinstance(source, Path) else part.write_bytes(source)
-
-    place = cached(md5)
-    if not is_whole(place):
-        replace(place, write)
-        place.chmod(0o444)  # as DVC does
-
-
 def fetch(commit: str, path: str | None = None) -> None:
     """Bring what a commit records into the cache, from today's remote with its credentials.
 
     All of it, or one path. The commit's own settings may name a remote that is no more, and DVC
-    would look for a relative folder from nowhere. Corrupted objects are replaced.
+    would look for a relative folder from nowhere.
     """
     with opened("the remote cannot be read") as repo:
         settings = {name: repo.config[name] for name in ("core", "remote")}
@@ -198,36 +224,22 @@ def members(path: str, revision: str | None, md5: str) -> dict[str, str]:
     return files
 
 
-def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> set[str]:
-    """Bring the pipeline's outputs from the cache into their place (`dvc checkout`); name them.
+def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> None:
+    """Bring the pipeline's outputs from the cache into their place (`dvc checkout`).
 
     What is leaving and none of them is removed: DVC hashes a folder with all that is in it.
     """
-    from dvc.repo import lock_repo
-
-    # Under one lock DVC reads the pipeline once; it would for `_outputs`, and again for `checkout`.
-    with opened("dvc checkout fails") as repo, lock_repo(repo):
-        outputs = _outputs(repo)
-        remove(path for path in leaving if path not in outputs)
+    remove(set(leaving) - {file.path for file in outputs()})
+    with opened("dvc checkout fails") as repo:
         repo.checkout(allow_missing=allow_missing)
-        return outputs
-
-
-def tidy(files: list[File]) -> None:
-    """Remove the unfinished files that a `dvc checkout` of these leaves when it is interrupted."""
-    for path in {Path(file.path) for file in files}:
-        left = path.rglob(UNFINISHED) if path.is_dir() else path.parent.glob(UNFINISHED)
-        remove(each.as_posix() for each in list(left))
 
 
 def remove(paths: Iterable[str]) -> None:
     """Remove outputs from the checkout; the cache keeps them. What .dvcignore names stays."""
-    ignored = ignore_rules()
     for path in map(Path, paths):
-        within = [file for file in files_of(path) if not ignored(file.as_posix())]
         folders = sorted((folder for folder in path.rglob("*") if folder.is_dir()), reverse=True)
         try:
-            for file in within if path.is_dir() else [path]:
+            for file in files_of(path) if path.is_dir() else [path]:
                 file.unlink(missing_ok=True)
             for folder in [*folders, path] if path.is_dir() else ():
                 if not any(folder.iterdir()):
