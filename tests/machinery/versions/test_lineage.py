@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machinery.pipeline.files import parse_yaml
 from machinery.versions.graph import Graph, parse
-from machinery.versions.history import Commit, facts_of, last_changes, read_yaml
-from machinery.versions.lineage import Lineage, Node
+from machinery.versions.history import Commit, facts_of, last_changes
+from machinery.versions.lineage import Lineage
 from machinery.versions.versions import Version, locate
 
 from machinery.versions import drawing
@@ -58,11 +59,11 @@ def found(graph: Graph, path: str = "model.onnx") -> Lineage:
     file = graph.find(path)
     assert file
     steps = graph.trace(file)
-    nodes = [Node(step.file, step.stages, step.reads, COMMIT, "e5") for step in steps]
+    commits = {step.file.path: COMMIT for step in steps}
     lock = json.dumps({"stages": stages()}).encode()
     tracked = {path: json.dumps(entry).encode() for path, entry in SOURCE.items()}
     version = Version("c" * 40, "c" * 40, ("v1.0.0",), lock, tracked)
-    return Lineage(version, path, tuple(nodes))
+    return Lineage(version, path, steps, commits, {COMMIT: "e5"})
 
 
 def test_the_chain_goes_through_the_candidate_that_was_copied_and_ends_at_the_source() -> None:
@@ -276,4 +277,4 @@ def test_a_version_stands_for_the_tag_of_its_release() -> None:
 def test_a_small_number_is_what_dvc_wrote_and_no_text() -> None:
     text = b"gate: {parity: 1e-05, rise: .2, quoted: '1e-05', hash: 1e5f}"
     expected = {"parity": 0.00001, "rise": 0.2, "quoted": "1e-05", "hash": "1e5f"}
-    assert read_yaml(text, "dvc.lock")["gate"] == expected
+    assert parse_yaml(text, "dvc.lock")["gate"] == expected

@@ -3,11 +3,12 @@
 import json
 import textwrap
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, parse_yaml
 from machinery.pipeline.paths import CONTRACT, MODEL
 
 app = typer.Typer()
@@ -68,31 +69,34 @@ def _impact(version: Any, path: str, *, as_json: bool) -> None:
     from machinery.versions import drawing
     from machinery.versions.lineage import impact
 
-    reached = impact(version, path)
+    path = Path(path).as_posix()
+    folder, stages = impact(version, path)
     if as_json:
-        _print_json(drawing.impact_document(reached))
+        made = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in stages]
+        counts_as = asdict(folder) if folder else None
+        said = {"path": path, "counts_as": counts_as, "stages": made}
+        _print_json(drawing.described(version) | said)
         return
     lines = [f"What was made from {path} in {drawing.heading(version)}"]
-    if reached.folder:
-        lines.append(f"It counts as {reached.folder.path}, which DVC keeps as a whole.")
-    _print([*lines, "", *(drawing.impact_table(reached) if reached.stages else ["Nothing."])])
+    if folder:
+        lines.append(f"It counts as {folder.path}, which DVC keeps as a whole.")
+    _print([*lines, "", *drawing.impact_table(stages)])
 
 
 def _events(version: Any, path: str | None, project: str) -> list[dict[str, Any]]:
     """The events of each run that led to the path; without one, of each run of the version."""
     from machinery.bridges.openlineage import Run, events
-    from machinery.versions.history import read_yaml
     from machinery.versions.lineage import lineage, runs
     from machinery.versions.versions import environments
 
     graph = version.graph
-    led = {s.name for node in lineage(version, path).nodes for s in node.stages} if path else None
+    led = {s.name for step in lineage(version, path).steps for s in step.stages} if path else None
     stages = [s for s in graph.ordered if s.command and (led is None or s.name in led)]
     commits = runs(version, stages)
     if missing := [stage.name for stage in stages if commits.get(stage.name) is None]:
         raise UserError(f"the run of {missing[0]} has no time: it is not committed")
     locks = environments(version, commits.values())
-    contract = read_yaml(version.snapshot.read(CONTRACT.as_posix()) or b"{}", str(CONTRACT))
+    contract = parse_yaml(version.snapshot.read(CONTRACT.as_posix()) or b"{}", str(CONTRACT))
     return [
         event
         for stage in stages

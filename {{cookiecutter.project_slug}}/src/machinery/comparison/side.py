@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, parse_yaml
 from machinery.pipeline.paths import CONTRACT, FEATURES, GATE, METRICS, MODEL_INFO, PARAMS
 from machinery.versions import git, storage
 from machinery.versions.graph import File, Stage
-from machinery.versions.history import LOCK, Snapshot, read_yaml
+from machinery.versions.history import LOCK, Snapshot
 from machinery.versions.storage import FOLDER, md5_of
 from machinery.versions.versions import SHORTEST, Version, read
 
@@ -91,7 +91,7 @@ class Side:
 
 def _parsed(path: Path, text: bytes) -> Any:
     try:
-        return json.loads(text) if path.suffix == ".json" else read_yaml(text, str(path))
+        return json.loads(text) if path.suffix == ".json" else parse_yaml(text, str(path))
     except ValueError as error:
         raise UserError(f"{path} is not readable JSON: {error}") from error
 

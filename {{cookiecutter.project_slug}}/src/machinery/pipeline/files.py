@@ -1,7 +1,9 @@
 """files: reads tables and documents, and writes them whole or not at all."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SIGNIFICANT_DIGITS = 6
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
 class UserError(Exception):
@@ -70,17 +73,38 @@ def write_json(document: Any, path: Path) -> None:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The YAML mapping in the file."""
+    try:
+        return parse_yaml(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise missing(path) from None
+
+
+def parse_yaml(text: bytes, place: str) -> dict[str, Any]:
+    """The YAML mapping. Raises UserError with the place where it is not one."""
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise missing(path) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
+        document = yaml.load(text, _yaml_loader())
+    except yaml.YAMLError as error:
+        raise UserError(f"{place} is not readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
-        raise UserError(f"{path} holds no 'name: value' lines; restore it with git checkout")
+        raise UserError(f"{place} holds no 'name: value' lines; restore it with git checkout")
     return document
+
+
+@cache
+def _yaml_loader() -> Any:
+    """PyYAML's loader, in C where it has one, that reads 1e-05 as a number.
+
+    DVC reads and writes YAML 1.2, where that is a number; in YAML 1.1 it is a string.
+    """
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, [*"+-0123456789"])
+    return Loader
 
 
 def write_text(text: str, path: Path) -> None:

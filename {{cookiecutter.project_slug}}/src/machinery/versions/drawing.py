@@ -1,14 +1,15 @@
 """drawing: a lineage in; a document, a Mermaid graph or tables for people out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from machinery.pipeline.markdown import cell, estimate
+from machinery.pipeline.paths import MODEL
 
-from .graph import File, Graph, Stage
+from .graph import File, Graph, Stage, Step
 from .history import Commit
-from .lineage import Impact, Lineage, Node
+from .lineage import Lineage
 from .notes import flat
 from .versions import ENVIRONMENT, Sighting, Version
 
@@ -20,65 +21,58 @@ ESCAPES = {ord(character): f"#{ord(character)};" for character in '"#&<>`\\%'}
 def document(lineage: Lineage) -> dict[str, Any]:
     """All of it for a program; hashes are whole."""
     return {
-        **_version(lineage.version),
+        **described(lineage.version),
         "path": lineage.path,
-        "nodes": [_node(node, lineage.version.graph) for node in lineage.nodes],
+        "nodes": [_node(lineage, step) for step in lineage.steps],
     }
-
-
-def impact_document(impact: Impact) -> dict[str, Any]:
-    """What was made from the path, for a program."""
-    stages = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in impact.stages]
-    folder = asdict(impact.folder) if impact.folder else None
-    said = {"path": impact.path, "counts_as": folder, "stages": stages}
-    return _version(impact.version) | said
 
 
 def mermaid(lineage: Lineage) -> str:
     """A flowchart from the sources to the file, for pages that draw Mermaid."""
-    ids = {node.file.path: f"file{index}" for index, node in enumerate(lineage.nodes)}
+    ids = {step.file.path: f"file{index}" for index, step in enumerate(lineage.steps)}
     lines = ["flowchart TD"]
-    for node in reversed(lineage.nodes):
-        here = ids[node.file.path]
-        lines.append(f"  {here}[({_label(node.file.path, node.file.hash[:DIGITS])})]")
-        if any(stage.command for stage in node.stages):
-            lines.append(f"  by_{here}([{_label(_makers(node), _when(node.commit))}]) --> {here}")
-            lines += (f"  {ids[path]} --> by_{here}" for path in node.reads)
+    for step in reversed(lineage.steps):
+        file, here = step.file, ids[step.file.path]
+        lines.append(f"  {here}[({_label(file.path, file.hash[:DIGITS])})]")
+        if any(stage.command for stage in step.stages):
+            made = _label(_makers(step), _when(lineage.commits[file.path]))
+            lines.append(f"  by_{here}([{made}]) --> {here}")
+            lines += (f"  {ids[path]} --> by_{here}" for path in step.reads)
     return "\n".join(lines)
 
 
 def table(lineage: Lineage) -> Iterator[str]:
     """Two lines for each file, the newest first; then model, environments and stages."""
-    width = max(len(node.file.path) for node in lineage.nodes)
-    for node in lineage.nodes:
-        file, commit = node.file, node.commit
-        yield f"{_row(file, width)}  {_makers(node)}"
+    width = max(len(step.file.path) for step in lineage.steps)
+    for step in lineage.steps:
+        commit = lineage.commits[step.file.path]
+        yield f"{row(step.file, width)}  {_makers(step)}"
         yield f"    {_when(commit)}" + (f"  {commit.author}: {commit.subject}" if commit else "")
     yield ""
-    for node in lineage.nodes:
-        if node.sha256:
-            yield f"sha256 of {node.file.path}  {node.sha256}"
-        for name, interval in (node.metrics or {}).items():
+    if MODEL.as_posix() in lineage.commits:
+        yield f"sha256 of {MODEL}  {cell(lineage.sha256)}"
+        for name, interval in (lineage.metrics or {}).items():
             yield f"{name:20}  {estimate(interval)}"
-    for environment in dict.fromkeys(node.environment for node in lineage.nodes):
+    commits = lineage.commits.values()
+    for environment in dict.fromkeys(lineage.environments[commit] for commit in commits):
         yield f"{ENVIRONMENT:20}  {cell(environment)}"
     yield ""
-    stages = {stage.name: stage for node in lineage.nodes for stage in node.stages}
+    stages = {stage.name: stage for step in lineage.steps for stage in step.stages}
     for stage in (stage for stage in stages.values() if stage.command):
         code = [dep.path for dep in lineage.version.graph.code(stage)]
         params = [f"{k}={v}" for file in stage.params.values() for k, v in flat(file)]
         yield "  ".join([stage.name, *code, *params])
 
 
-def impact_table(impact: Impact) -> Iterator[str]:
-    """A line for each file that was made from the path, in the order of the runs."""
-    files = [(out, stage.name) for stage in impact.stages for out in stage.outs]
+def impact_table(stages: Iterable[Stage]) -> list[str]:
+    """A line for each file that the stages made, in the order of their runs."""
+    files = [(out, stage.name) for stage in stages for out in stage.outs]
     width = max((len(file.path) for file, _ in files), default=0)
-    for file, stage in files:
-        yield f"{_row(file, width)}  by {stage}"
+    return [f"{row(file, width)}  by {name}" for file, name in files] or ["Nothing."]
 
 
-def _row(file: File, width: int) -> str:
+def row(file: File, width: int) -> str:
+    """Path, hash and size in columns."""
     return f"{file.path:{width}}  {file.hash[:DIGITS]:{DIGITS}}  {_size(file):>7}"
 
 
@@ -101,19 +95,21 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _version(version: Version) -> dict[str, Any]:
+def described(version: Version) -> dict[str, Any]:
+    """Which version it is, for a program."""
     return {"revision": version.revision, "base": version.base, "tags": list(version.tags)}
 
 
-def _node(node: Node, graph: Graph) -> dict[str, Any]:
+def _node(lineage: Lineage, step: Step) -> dict[str, Any]:
+    commit, model = lineage.commits[step.file.path], step.file.path == MODEL.as_posix()
     return {
-        **asdict(node.file),
-        "sha256": node.sha256,
-        "made_by": [_stage(stage, graph) for stage in node.stages],
-        "made_from": list(node.reads),
-        "commit": asdict(node.commit) if node.commit else None,
-        "environment": {"file": ENVIRONMENT, "sha256": node.environment},
-        "metrics": node.metrics,
+        **asdict(step.file),
+        "sha256": lineage.sha256 if model else None,
+        "made_by": [_stage(stage, lineage.version.graph) for stage in step.stages],
+        "made_from": list(step.reads),
+        "commit": asdict(commit) if commit else None,
+        "environment": {"file": ENVIRONMENT, "sha256": lineage.environments[commit]},
+        "metrics": lineage.metrics if model else None,
     }
 
 
@@ -127,11 +123,11 @@ def _stage(stage: Stage, graph: Graph) -> dict[str, Any]:
     }
 
 
-def _makers(node: Node) -> str:
+def _makers(step: Step) -> str:
     """Who made the file, in words: `by select`, `by train (8 stages)`, `from data/source.dvc`."""
-    if not node.stages:
+    if not step.stages:
         return "in git"
-    first, *others = node.stages
+    first, *others = step.stages
     name = f"{first.name.partition('@')[0]} ({len(others) + 1} stages)" if others else first.name
     origins = "".join(f" from {dep.path}" for dep in first.deps if first.command is None)
     return f"by {name}{origins}"

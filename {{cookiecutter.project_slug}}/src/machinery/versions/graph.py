@@ -77,21 +77,18 @@ class Graph:
 
     def trace(self, file: File) -> tuple[Step, ...]:
         """What the file was made from, directly or not: each step before those that it read."""
-        steps: dict[str, Step] = {}
+        steps: list[Step] = []
 
         def visit(file: File) -> None:
-            if file.path in steps:
-                return
-            stages = self.makers(file.path)
-            reads = {read.path: read for stage in stages for read in self._read_for(stage, file)}
-            step = Step(file, stages, tuple(reads))
-            steps[file.path] = step
-            for read in reads.values():
-                visit(read)
-            steps[file.path] = steps.pop(file.path)  # after all that it comes from
+            if all(step.file.path != file.path for step in steps):
+                stages = self.makers(file.path)
+                reads = {r.path: r for stage in stages for r in self._read_for(stage, file)}
+                for read in reads.values():
+                    visit(read)
+                steps.append(Step(file, stages, tuple(reads)))
 
         visit(file)
-        return tuple(reversed(steps.values()))
+        return tuple(reversed(steps))
 
     def impact(self, path: str) -> tuple[Stage, ...]:
         """The stages that read this path or what was made from it, in the order of their runs."""

@@ -2,21 +2,18 @@
 
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, parse_yaml
 
 from . import git
 from .graph import parse
 
 LOCK = "dvc.lock"
 FORMAT = "%x00".join(("%H", "%P", "%an", "%aI", "%s"))
-EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 Fact = tuple[str, str]  # a path and its hash, or a stage and all that dvc.lock says of its run
 
@@ -95,7 +92,7 @@ def last_changes(
 
 def facts_of(files: Mapping[str, bytes]) -> frozenset[Fact]:
     """All that dvc.lock and .dvc files record: each path with its hash, each stage with its run."""
-    documents = {path: read_yaml(text, path) for path, text in files.items()}
+    documents = {path: parse_yaml(text, path) for path, text in files.items()}
     lock = documents.pop(LOCK, {})
     graph = parse(lock, documents)
     recorded = ((f.path, f.hash) for s in graph.stages for f in (*s.outs, *s.deps) if f.hash)
@@ -112,36 +109,7 @@ def commits_with(text: str, path: str) -> list[Commit]:
     """The commits, on any branch or tag, that brought the text into the file; newest first."""
     changed = [commit for commit, _ in _log("--all", f"-S{text}", "--", path)]
     files = blobs([f"{commit.sha}:./{path}" for commit in changed])
-    wanted = text.encode()
-    return [c for c, file in zip(changed, files, strict=True) if file and wanted in file]
-
-
-def read_yaml(text: bytes, place: str) -> dict[str, Any]:
-    """The YAML mapping. Raises UserError with the place where it is not one."""
-    import yaml
-
-    try:
-        document = yaml.load(text, _loader())
-    except yaml.YAMLError as error:
-        raise UserError(f"{place} is not readable YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):
-        raise UserError(f"{place} holds no 'name: value' lines; restore it with git checkout")
-    return document
-
-
-@cache
-def _loader() -> Any:
-    """PyYAML's loader, in C where it has one, that reads 1e-05 as a number.
-
-    DVC writes YAML 1.2, where that is a number; in YAML 1.1 it is a string.
-    """
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        pass
-
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, [*"+-0123456789"])
-    return Loader
+    return [c for c, file in zip(changed, files, strict=True) if text.encode() in (file or b"")]
 
 
 def _log(*words: str) -> Iterator[tuple[Commit, list[str]]]:

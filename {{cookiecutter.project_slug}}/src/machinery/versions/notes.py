@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from machinery.pipeline.files import parse_yaml
 from machinery.pipeline.markdown import estimate, table
 from machinery.pipeline.paths import DATA_QUALITY, METRICS, MODEL_INFO, PARAMS
 
-from .history import Snapshot, read_yaml
+from .history import Snapshot
 
 Facts = dict[str, dict[str, Any]]  # params, metrics, model and quality: what their files hold
 
@@ -18,7 +19,7 @@ def facts(revision: str) -> Facts:
         [path.as_posix() for path in (PARAMS, METRICS, MODEL_INFO, DATA_QUALITY)]
     )
     parsed = [json.loads(text) if text else {} for text in reports]
-    document = read_yaml(params, PARAMS.as_posix()) if params else {}
+    document = parse_yaml(params, PARAMS.as_posix()) if params else {}
     return dict(zip(("params", "metrics", "model", "quality"), (document, *parsed), strict=True))
 
 

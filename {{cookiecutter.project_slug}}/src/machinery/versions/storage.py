@@ -204,24 +204,17 @@ def fetch(commit: str, path: str | None = None) -> None:
         repo.fetch(path and [path], revs=[commit], workspace=False, config=settings)
 
 
-def listed(md5: str) -> dict[str, str] | None:
-    """The files of a folder and their hashes; None where the cache lacks the list."""
-    place = cached(md5)
-    if not place.is_file():
-        return None
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(place.read_bytes())}
-
-
 def members(path: str, revision: str | None, md5: str) -> dict[str, str]:
     """The files of a folder and their hashes. The remote is asked for this list, for no file."""
-    files = listed(md5)
-    if files is None:
+    if (place := cached(md5)).is_file():
+        entries, name = json.loads(place.read_bytes()), "relpath"
+    else:
         with opened("the remote cannot be read") as repo:
             entries = repo.ls(".", path, rev=revision, recursive=True, dvc_only=True)
-        files = {entry["path"]: entry["md5"] for entry in entries}
-    if not files:
+        name = "path"
+    if not entries:
         raise UserError(f"neither the cache nor the remote holds the list of files of {path}")
-    return files
+    return {entry[name]: entry["md5"] for entry in entries}
 
 
 def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> None:

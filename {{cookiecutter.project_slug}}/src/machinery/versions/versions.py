@@ -7,12 +7,12 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, parse_yaml
 from machinery.pipeline.paths import MODEL_INFO
 
 from . import git
 from .graph import Graph, parse
-from .history import LOCK, Commit, Snapshot, blobs, commits_with, read_yaml
+from .history import LOCK, Commit, Snapshot, blobs, commits_with
 
 ENVIRONMENT = "requirements.lock"
 SHORTEST = 8  # digits that a hash may be cut to
@@ -36,9 +36,9 @@ class Version:
     @cached_property
     def graph(self) -> Graph:
         """What was made from what."""
-        tracked = {path: read_yaml(text, path) for path, text in self.tracked.items()}
+        tracked = {path: parse_yaml(text, path) for path, text in self.tracked.items()}
         try:
-            return parse(read_yaml(self.lock, LOCK), tracked)
+            return parse(parse_yaml(self.lock, LOCK), tracked)
         except (AttributeError, KeyError, TypeError):
             remedy = "restore it with git checkout, or run 'dvc repro'"
             raise UserError(f"{LOCK} {self} is not a lock that DVC wrote; {remedy}") from None
