@@ -72,7 +72,7 @@ def model(version: str) -> Path:
 
 def _files(version: str, commit: str) -> dict[str, bytes]:
     paths = [path.as_posix() for path in (*IN_GIT, *OPTIONAL)]
-    texts = dict(zip(paths, Snapshot(commit).read_all(paths), strict=True))
+    texts = {path: Snapshot(commit).read(path) for path in paths}
     needed = [path.as_posix() for path in IN_GIT]
     if absent := [path for path in needed if texts[path] is None]:
         raise UserError(f"{version} lacks {some(absent)}; release a commit with a whole run")

@@ -32,8 +32,8 @@ class Side:
     @cached_property
     def documents(self) -> dict[Path, Any]:
         """Those of DOCUMENTS that are there, parsed."""
-        texts = self.version.snapshot.read_all([path.as_posix() for path in DOCUMENTS])
-        return {path: _parsed(path, t) for path, t in zip(DOCUMENTS, texts, strict=True) if t}
+        texts = {path: self.version.snapshot.read(path.as_posix()) for path in DOCUMENTS}
+        return {path: _parsed(path, text) for path, text in texts.items() if text}
 
     def document(self, path: Path) -> Any:
         """A document. Raises UserError where it is not there."""

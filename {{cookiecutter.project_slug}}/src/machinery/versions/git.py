@@ -49,10 +49,12 @@ def resolve(revision: str) -> str:
         raise UserError(f"git knows no revision '{revision}'; 'git tag' lists the tags") from None
 
 
-def read(*words: str, cwd: Path | None = None, given: bytes = b"") -> bytes:
-    """The bytes that git prints; `given` is its standard input."""
+def read(*words: str, cwd: Path | None = None) -> bytes:
+    """The bytes that git prints. Raises UserError with git's own sentence."""
     try:
-        done = subprocess.run(["git", *words], cwd=cwd, input=given, capture_output=True)
+        done = subprocess.run(
+            ["git", *words], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True
+        )
     except FileNotFoundError:
         raise UserError("git is not installed, and versions need it") from None
     if done.returncode:

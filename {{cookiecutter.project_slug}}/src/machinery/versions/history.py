@@ -1,6 +1,5 @@
 """history: a revision in; its files, and the commits that last changed what they record, out."""
 
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,13 +35,12 @@ class Snapshot:
 
     def read(self, path: str) -> bytes | None:
         """The file, or None when it is not there."""
-        return self.read_all([path])[0]
-
-    def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
-        """The files, in order, each None when it is not there."""
-        if self.revision is not None:
-            return blobs([f"{self.revision}:./{path}" for path in paths])
-        return [Path(path).read_bytes() if Path(path).is_file() else None for path in paths]
+        if self.revision is None:
+            return Path(path).read_bytes() if Path(path).is_file() else None
+        try:
+            return git.read("cat-file", "blob", f"{self.revision}:./{path}")
+        except UserError:
+            return None
 
     def tracked(self) -> list[str]:
         """The paths of the .dvc files."""
@@ -51,13 +49,6 @@ class Snapshot:
         else:
             listed = git.run("ls-tree", "-r", "-z", "--name-only", self.revision)
         return sorted(path for path in listed.split("\0") if path.endswith(".dvc"))
-
-
-def blobs(names: Sequence[str]) -> list[bytes | None]:
-    """The files that names such as `v1.0.0:./dvc.lock` stand for; None for what is no file."""
-    asked = "".join(f"{name}\n" for name in names).encode()
-    stream = io.BytesIO(git.read("cat-file", "--batch", given=asked))
-    return [_blob(stream) for _ in names]
 
 
 def last_changes(
@@ -69,14 +60,13 @@ def last_changes(
     """
     changes: dict[Fact, Commit | None] = dict.fromkeys(facts)
     history = list(_log(revision, "--", LOCK, *tracked))
-    paths = [LOCK, *tracked]
-    texts = iter(blobs([f"{commit.sha}:./{path}" for commit, _ in history for path in paths]))
-    files = {commit.sha: {path: next(texts) for path in paths} for commit, _ in history}
+    own = {commit.sha for commit, _ in history}
 
     @cache
     def at(sha: str) -> frozenset[Fact]:
+        files = {path: Snapshot(sha).read(path) for path in (LOCK, *tracked) if sha in own}
         try:
-            return facts_of({path: text for path, text in files.get(sha, {}).items() if text})
+            return facts_of({path: text for path, text in files.items() if text})
         except (UserError, AttributeError, KeyError, TypeError):
             return frozenset()  # somebody once committed a conflict
 
@@ -107,9 +97,8 @@ def last_commit(revision: str, path: str) -> Commit | None:
 
 def commits_with(text: str, path: str) -> list[Commit]:
     """The commits, on any branch or tag, that brought the text into the file; newest first."""
-    changed = [commit for commit, _ in _log("--all", f"-S{text}", "--", path)]
-    files = blobs([f"{commit.sha}:./{path}" for commit in changed])
-    return [c for c, file in zip(changed, files, strict=True) if text.encode() in (file or b"")]
+    changed = (commit for commit, _ in _log("--all", f"-S{text}", "--", path))
+    return [c for c in changed if text.encode() in (Snapshot(c.sha).read(path) or b"")]
 
 
 def _log(*words: str) -> Iterator[tuple[Commit, list[str]]]:
@@ -118,12 +107,3 @@ def _log(*words: str) -> Iterator[tuple[Commit, list[str]]]:
     fields = git.run("log", *form, *words).split("\0")
     for sha, parents, author, date, subject in zip(*[iter(fields)] * 5, strict=False):
         yield Commit(sha, author, date, subject), parents.split()
-
-
-def _blob(stream: io.BytesIO) -> bytes | None:
-    *_, kind, size = stream.readline().split()
-    if size == b"missing":
-        return None
-    content = stream.read(int(size))
-    stream.readline()
-    return content if kind == b"blob" else None

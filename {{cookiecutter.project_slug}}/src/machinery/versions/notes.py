@@ -15,12 +15,11 @@ Facts = dict[str, dict[str, Any]]  # params, metrics, model and quality: what th
 
 def facts(revision: str) -> Facts:
     """What a revision's files say; nothing where it lacks one."""
-    params, *reports = Snapshot(revision).read_all(
-        [path.as_posix() for path in (PARAMS, METRICS, MODEL_INFO, DATA_QUALITY)]
-    )
-    parsed = [json.loads(text) if text else {} for text in reports]
-    document = parse_yaml(params, PARAMS.as_posix()) if params else {}
-    return dict(zip(("params", "metrics", "model", "quality"), (document, *parsed), strict=True))
+    paths = (PARAMS, METRICS, MODEL_INFO, DATA_QUALITY)
+    params, *reports = (Snapshot(revision).read(path.as_posix()) for path in paths)
+    documents = [parse_yaml(params, PARAMS.as_posix()) if params else {}]
+    documents += [json.loads(text) if text else {} for text in reports]
+    return dict(zip(("params", "metrics", "model", "quality"), documents, strict=True))
 
 
 def notes(

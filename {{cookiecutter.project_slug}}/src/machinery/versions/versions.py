@@ -12,7 +12,7 @@ from machinery.pipeline.paths import MODEL_INFO
 
 from . import git
 from .graph import Graph, parse
-from .history import LOCK, Commit, Snapshot, blobs, commits_with
+from .history import LOCK, Commit, Snapshot, commits_with
 
 ENVIRONMENT = "requirements.lock"
 SHORTEST = 8  # digits that a hash may be cut to
@@ -70,9 +70,9 @@ def read(revision: str | None = None) -> Version:
         place = f"at {revision}" if revision else "here"
         raise UserError(f"there is no {LOCK} {place}: the pipeline was not run and committed")
     names = snapshot.tracked()
-    files = zip(names, snapshot.read_all(names), strict=True)
+    files = {name: text for name in names if (text := snapshot.read(name))}
     tags = git.run("tag", "--points-at", base).splitlines()
-    return Version(snapshot.revision, base, tuple(tags), lock, {n: f for n, f in files if f})
+    return Version(snapshot.revision, base, tuple(tags), lock, files)
 
 
 def locate(what: str | None) -> tuple[Version, str | None]:
@@ -99,7 +99,7 @@ def sightings(digits: str) -> Sighting:
         raise UserError(f"'{digits}' is not a sha256: {SHORTEST} to 64 of the digits 0-9 and a-f")
     path = MODEL_INFO.as_posix()
     commits = commits_with(f'"sha256": "{digits}', path)
-    texts = blobs([f"{commit.sha}:./{path}" for commit in commits])
+    texts = [Snapshot(commit.sha).read(path) for commit in commits]
     hashes = {json.loads(text)["sha256"] for text in texts if text}
     if len(hashes) > 1:
         raise UserError(f"{len(hashes)} models have a sha256 that begins with {digits}; give more")
@@ -107,21 +107,18 @@ def sightings(digits: str) -> Sighting:
         shallow = git.run("rev-parse", "--is-shallow-repository") == "true"
         older = "; 'git fetch --unshallow' brings older commits" if shallow else ""
         raise UserError(f"no commit's {path} records the sha256 {digits}{older}")
-    tags = git.tags()
-    held = zip(tags, blobs([f"refs/tags/{tag}:./{path}" for tag in tags]), strict=True)
     value = hashes.pop()
-    return Sighting(value, tuple(commits), tuple(t for t, text in held if value in str(text)))
+    tags = [tag for tag in git.tags() if value in str(Snapshot(f"refs/tags/{tag}").read(path))]
+    return Sighting(value, tuple(commits), tuple(tags))
 
 
 def environments(
     version: Version, commits: Iterable[Commit | None]
 ) -> dict[Commit | None, str | None]:
     """The sha256 of requirements.lock at each commit; for None, of the version's own."""
-    named = list({commit: None for commit in commits if commit})
-    texts = blobs([f"{commit.sha}:./{ENVIRONMENT}" for commit in named])
-    own = version.snapshot.read(ENVIRONMENT)
-    locks = zip([None, *named], [own, *texts], strict=True)
-    return {c: sha256(text).hexdigest() if text is not None else None for c, text in locks}
+    places = {c: Snapshot(c.sha) if c else version.snapshot for c in {*commits}}
+    texts = {commit: place.read(ENVIRONMENT) for commit, place in places.items()}
+    return {c: None if text is None else sha256(text).hexdigest() for c, text in texts.items()}
 
 
 def _resolve(revision: str) -> str:
