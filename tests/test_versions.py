@@ -258,7 +258,7 @@ REFUSALS: dict[str, tuple[Change, str]] = {
         make_stale,
         "train@schedule-prior and 1 more changed since the last run: dvc repro",
     ),
-    "new source": (append("data/source/x.csv", "x"), "ingest and 1 more changed since the last run"),
+    "new source": (append("data/source/x.csv", "x"), "ingest and 1 more changed since"),
     "not pushed": (
         take_from_the_remote("models/model.onnx"),
         "models/candidates/schedule-linear.onnx and 1 more not in the remote: dvc push",
@@ -540,11 +540,24 @@ def assert_untouched(project: BakedProject, released: Released) -> None:
     assert "rollback" not in project.run("git", "branch").stdout
 
 
-def test_a_flipped_byte_in_the_cache_leads_back_and_to_a_command_that_helps(
+def test_a_flipped_byte_in_the_cache_is_fetched_anew(
     copy: BakedProject, released: Released
 ) -> None:
     md5 = output_of(copy, "v1.0.0", "data/raw.parquet")
     flip(in_cache(copy, md5))
+    rollback(copy, "v1.0.0")
+    assert hashes(copy) == released.hashes["v1.0.0"]
+    assert hashlib.md5(in_cache(copy, md5).read_bytes()).hexdigest() == md5
+
+
+def test_a_flipped_byte_that_dvc_does_not_see_leads_back_and_to_a_command_that_helps(
+    copy: BakedProject, released: Released
+) -> None:
+    rollback(copy, "v1.0.0")  # DVC has now hashed the object, and trusts its size and time
+    copy.run("git", "checkout", "--quiet", "main")
+    copy.run("git", "branch", "--quiet", "-D", "rollback/v1.0.0")
+    copy.run("dvc", "checkout")
+    flip(in_cache(copy, output_of(copy, "v1.0.0", "data/raw.parquet")))
     said = rollback(copy, "v1.0.0", code=1)
     assert "data/raw.parquet did not come back as recorded" in said
     assert_untouched(copy, released)
