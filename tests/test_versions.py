@@ -573,7 +573,7 @@ def test_bytes_that_are_nowhere_leave_everything_as_it_was(
     in_cache(copy, md5).unlink()
     in_remote(copy, md5).unlink()
     said = rollback(copy, "v1.0.0", code=1)
-    assert "the remote cannot be read: " in said
+    assert "data/train.parquet" in said
     assert f"{branch(copy)} is checked out as before" in said
     assert_untouched(copy, released)
 
@@ -662,12 +662,19 @@ def stop_in_the_middle(project: BakedProject, number: signal.Signals) -> None:
     assert run.returncode != 0
 
 
+def tidy(project: BakedProject) -> None:
+    """Remove, as the doctor says, the file that DVC had not finished."""
+    if "leftovers" in wrong(project):
+        follow(project, "leftovers")
+
+
 def test_ctrl_c_while_data_is_moved_leads_back_to_every_byte(many: BakedProject) -> None:
     before = hashes(many)
     stop_in_the_middle(many, signal.SIGINT)
     assert branch(many) == "main"
     assert "rollback" not in many.run("git", "branch").stdout
     assert many.run("git", "status", "--porcelain").stdout == ""
+    tidy(many)
     assert hashes(many) == before
 
 
@@ -678,8 +685,7 @@ def test_a_rollback_that_was_killed_while_data_is_moved_is_undone_as_the_runbook
     stop_in_the_middle(many, signal.SIGKILL)
     assert branch(many) == "rollback/v1.2.0"
     many.run("sh", "-c", recipe(many, "A rollback was killed"))
-    if "leftovers" in wrong(many):
-        follow(many, "leftovers")  # a file that DVC had not finished
+    tidy(many)
     assert wrong(many) == ["pushed"]  # these many files never were
     assert branch(many) == "main"
     assert hashes(many) == before

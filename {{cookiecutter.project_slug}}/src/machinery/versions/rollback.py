@@ -118,7 +118,7 @@ def _returning(here: str, branch: str, new: list[str]) -> Iterator[None]:
             git.run(*git.NO_HOOKS, "checkout", "--quiet", "--force", here)
             if git.run("branch", "--list", branch):
                 git.run("branch", "--quiet", "-D", branch)
-            storage.checkout(new, allow_missing=True, force=True)  # half-written files go, too
+            storage.checkout(new, allow_missing=True)
         except (UserError, KeyboardInterrupt) as second:
             way = f"'git checkout --force {here} && dvc checkout' leads back"
             why = f"{_said(error)}; the way back failed, too ({_said(second)})"

@@ -217,17 +217,14 @@ def members(path: str, revision: str | None, md5: str) -> dict[str, str]:
     return {entry[name]: entry["md5"] for entry in entries}
 
 
-def checkout(
-    leaving: Iterable[str] = (), *, allow_missing: bool = False, force: bool = False
-) -> None:
+def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> None:
     """Bring the pipeline's outputs from the cache into their place (`dvc checkout`).
 
     What is leaving and none of them is removed: DVC hashes a folder with all that is in it.
-    With force, so is what lies in the outputs and not in the cache.
     """
     remove(set(leaving) - {file.path for file in outputs()})
     with opened("dvc checkout fails") as repo:
-        repo.checkout(allow_missing=allow_missing, force=force)
+        repo.checkout(allow_missing=allow_missing)
 
 
 def remove(paths: Iterable[str]) -> None:
