@@ -20,11 +20,6 @@ def changes(*, untracked: bool = True) -> list[str]:
     return [entry[3:] for entry in lines.split("\0") if entry]
 
 
-def files(revision: str) -> set[str]:
-    """The paths of all files that git keeps at the revision."""
-    return {*run("ls-tree", "-r", "-z", "--name-only", resolve(revision)).split("\0")} - {""}
-
-
 def tags() -> list[str]:
     """The names of all tags, the newest first."""
     return run("tag", "--list", "--sort=-creatordate").splitlines()
