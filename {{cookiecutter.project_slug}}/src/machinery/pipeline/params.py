@@ -14,6 +14,7 @@ from pydantic import (
 
 from .files import UserError, read_yaml
 from .paths import PARAMS
+from .validation import sentences
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -182,20 +183,5 @@ def parse(section: type[S], document: Mapping[str, Any]) -> S:
     try:
         return section.model_validate(document[name] or {})
     except ValidationError as error:
-        faults = "; ".join(_fault(name, fault) for fault in error.errors())
+        faults = sentences(error.errors(), name, "parameter")
         raise UserError(f"{PARAMS}: {faults}") from None
-
-
-def _fault(section: str, fault: Any) -> str:
-    place = ".".join([section, *map(str, fault["loc"])])
-    match fault["type"]:
-        case "missing":
-            return f"{place} is missing; add it"
-        case "extra_forbidden":
-            return f"{place} is not a known parameter; remove it or fix its name"
-        case "timezone_naive":
-            return f"{place} is {fault['input']}; take the time zone off, as the data has none"
-        case "value_error":
-            return f"{section}.{fault['ctx']['error']}"
-        case _:
-            return f"{place} is {fault['input']!r}; {fault['msg'].lower()}"

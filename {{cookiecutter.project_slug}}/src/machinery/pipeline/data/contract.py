@@ -4,10 +4,19 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from machinery.pipeline.files import UserError, read_yaml
 from machinery.pipeline.paths import CONTRACT
+from machinery.pipeline.validation import sentences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +40,12 @@ class Range(BaseModel):
         return f"{low} to {high}"
 
 
+Allowed = Annotated[
+    Annotated[list[Value], Tag("list")] | Annotated[Range, Tag("Range")],
+    Discriminator(lambda given: "list" if isinstance(given, list) else "Range"),
+]
+
+
 def _refuse_wrong_values(allowed: list[Value], kind: str) -> None:
     if not allowed:
         raise ValueError("'allowed' is an empty list; name the values, or write null for any")
@@ -47,7 +62,7 @@ class Column(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     type: Literal["string", "category", "integer", "number", "boolean", "datetime"]
     unit: str | None
-    allowed: list[Value] | Range | None
+    allowed: Allowed | None
     nullable: bool
     description: Text
     owner: Text
@@ -201,25 +216,4 @@ def parse(document: dict[str, Any], path: Path = CONTRACT) -> Contract:
     try:
         return Contract.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(fault) for fault in error.errors() if not _is_other_form(fault)]
-        raise UserError(f"{path}: {'; '.join(faults)}") from None
-
-
-def _is_other_form(fault: Any) -> bool:
-    """Whether the fault is about the form of `allowed` (list or range) that was not meant."""
-    meant = "Range" if isinstance(fault["input"], dict) else "list"
-    forms = {"model_type": "Range", "list_type": "list"}
-    return forms.get(fault["type"], meant) != meant
-
-
-def _fault(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"] if "[" not in str(part) and part != "Range")
-    match fault["type"]:
-        case "missing":
-            return f"{place} is missing; add it"
-        case "extra_forbidden":
-            return f"{place} is not a known key; remove it or mend its name"
-        case "value_error":
-            return f"{place}: {fault['ctx']['error']}".removeprefix(": ")
-        case _:
-            return f"{place} is {fault['input']!r}; {fault['msg'].lower()}"
+        raise UserError(f"{path}: {sentences(error.errors())}") from None
