@@ -77,8 +77,8 @@ class OneFeature:
 
     @property
     def features(self) -> dict[str, Feature]:
-        kind = "number" if self.values.dtype.kind == "f" else "string"
-        return {"it": Feature("it", "", "", "", kind, (), (self.source,))}  # type: ignore[arg-type]
+        type = "float32" if self.values.dtype.kind == "f" else "string"
+        return {"it": Feature("it", "", "", type, "", (), (self.source,))}  # type: ignore[arg-type]
 
     def compute(self, columns: Any) -> dict[str, np.ndarray]:
         return {"it": self.values}

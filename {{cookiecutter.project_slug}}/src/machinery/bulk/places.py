@@ -1,6 +1,5 @@
 """places: paths and s3:// addresses in; the files there, read and written alike, out."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,6 @@ import pyarrow.fs as fs
 from machinery.pipeline.files import UserError, first_line
 
 S3 = "s3://"
-COPY_BYTES = 10_000_000
 
 
 class Place(NamedTuple):
@@ -36,18 +34,14 @@ class Place(NamedTuple):
         """What is there, and how large it is."""
         return self.system.get_file_info(self.path)
 
-    @property
-    def identity(self) -> str:
-        """The same for every way to write the place."""
-        return str(self) if self.remote else str(Path(self.path).resolve())
-
     def beside(self, name: str) -> "Place":
         """The file of that name in the same folder."""
         return self._replace(path=str(PurePosixPath(self.path).with_name(name)))
 
-    def within(self, name: str) -> "Place":
-        """The file of that name in this folder."""
-        return self._replace(path=f"{self.path}/{name}")
+    def is_within(self, other: "Place") -> bool:
+        """Whether this is the other place, or in it, however both are written."""
+        here, there = (Path("/" if each.remote else "", each.path).resolve() for each in (self, other))
+        return self.remote == other.remote and here.is_relative_to(there)
 
     def files(self, *, hidden: bool = False) -> "list[Place]":
         """The file, or all files in the folder, sorted; without those whose name has . or _ first.
@@ -57,12 +51,11 @@ class Place(NamedTuple):
         if self.info.type == fs.FileType.File:
             return [self]
         selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
-        top = PurePosixPath(self.path)
         return [
             self._replace(path=each.path)
             for each in sorted(self.system.get_file_info(selector), key=lambda each: each.path)
             if each.type == fs.FileType.File
-            and (hidden or not _is_hidden(PurePosixPath(each.path).relative_to(top)))
+            and (hidden or not _is_hidden(each.path, self.path))
         ]
 
 
@@ -117,14 +110,11 @@ def move(source: Path, target: Place, aside: Path) -> None:
             Path(target.path).replace(aside)
         source.replace(target.path)
         return
-    files = [source] if source.is_file() else sorted(source.iterdir(), reverse=True)
-    places = [target if each is source else target.within(each.name) for each in files]
-    stale = {each.path for each in target.files(hidden=True)} - {each.path for each in places}
-    for file, there in zip(files, places, strict=True):
-        with file.open("rb") as given, target.system.open_output_stream(there.path) as taken:
-            shutil.copyfileobj(given, taken, COPY_BYTES)
-    for path in sorted(stale):
-        target.system.delete_file(path)
+    old = target.files(hidden=True)
+    fs.copy_files(str(source), target.path, destination_filesystem=target.system, use_threads=False)
+    for place in old:
+        if source.is_dir() and not (source / place.name).exists():
+            place.system.delete_file(place.path)
 
 
 def remove(target: Place) -> None:
@@ -152,5 +142,6 @@ def reported(*texts: str) -> Iterator[None]:
         raise UserError(f"{what}; {cure}, and run again") from error
 
 
-def _is_hidden(path: PurePosixPath) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
+def _is_hidden(path: str, folder: str) -> bool:
+    parts = PurePosixPath(path).relative_to(folder).parts
+    return any(part.startswith((".", "_")) for part in parts)

@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -15,14 +15,12 @@ from typing import Any, NamedTuple
 from machinery.pipeline.files import CheckError, times
 from machinery.pipeline.model import examples
 from machinery.pipeline.model.scoring import Scorer, version_of
-from machinery.pipeline.progress import watched
+from machinery.pipeline.progress import bar
 
 from .places import place, reported, work_folder
 from .rows import Predicted, RowScorer
 from .source import Batch, Source
 from .target import Target, Writer
-
-PART_ROWS = 1_000_000
 
 
 class Options(NamedTuple):
@@ -33,7 +31,6 @@ class Options(NamedTuple):
     missing: tuple[str, ...] = ()
     force: bool = False
     threads: int = 2
-    part_rows: int = PART_ROWS
 
 
 def predict(features: ModuleType, source: str, target: str, options: Options) -> dict[str, Any]:
@@ -54,7 +51,6 @@ def predict(features: ModuleType, source: str, target: str, options: Options) ->
             counts = _write(rows, score, output, folder, options)
             output.finish_bad(folder, counts["bad"])
             total, bad = counts.pop("rows"), counts.pop("bad")
-            total = rows.size if rows.kind == "parquet" else total
             if bad > options.max_bad * total:
                 reasons = "; ".join(f"{why}, {times(count)}" for why, count in counts.items())
                 raise CheckError(
@@ -87,20 +83,15 @@ def _write(
 ) -> Counter[str]:
     """Write all rows below the folder; the counts of rows, of bad ones, and of each violation."""
     counts: Counter[str] = Counter(rows=0, bad=0)
-    part_rows = options.part_rows if output.folder else None
-    with (
-        Writer(folder / "good", output.kind, score.schema, part_rows) as good,
-        Writer(folder / "bad", output.kind, score.bad_schema) as bad,
-        _progress(rows.place.name, rows.size) as advance,
-    ):
+    good = Writer(folder / "good", output.kind, score.schema, folder=output.folder)
+    bad = Writer(folder / "bad", output.kind, score.bad_schema)
+    with closing(good), closing(bad), bar(rows.place.name, rows.size) as advance:
         for batch, predicted in in_order(score, rows.batches(), options.threads):
             good.write(predicted.good)
             bad.write(predicted.bad)
             count = len(predicted.good) + len(predicted.bad)
             counts.update(predicted.counts, rows=count, bad=len(predicted.bad))
-            advance(batch.done, counts["rows"])
-            if rows.kind == "parquet" and counts["bad"] > options.max_bad * rows.size:
-                break  # whatever comes, they are too many
+            advance(batch.done)
     return counts
 
 
@@ -117,22 +108,3 @@ def in_order(
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
-
-
-@contextmanager
-def _progress(what: str, size: int) -> Iterator[Callable[[int, int], None]]:
-    """At a terminal a bar, rows a second and the time left; the block says how far it is."""
-    if not watched():
-        yield lambda done, rows: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    texts = [TextColumn(f"{{task.{each}}}") for each in ("description", "fields[rate]")]
-    columns = (texts[0], BarColumn(), texts[1], TimeRemainingColumn())
-    start = time.perf_counter()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=size, rate="")
-        yield lambda done, rows: bar.update(
-            task, completed=done, rate=f"{rows / (time.perf_counter() - start):,.0f} rows/s"
-        )

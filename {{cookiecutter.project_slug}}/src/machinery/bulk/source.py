@@ -1,15 +1,12 @@
 """source: Parquet or CSV files in; their rows in batches out, in one pass."""
 
-import csv
-import io
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from machinery.pipeline.files import UserError, first_line
@@ -21,7 +18,6 @@ BLOCK_BYTES = 8_000_000  # of CSV, which becomes one batch
 KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 SHOWN = 200  # characters of a line that is no row
 SEPARATORS = ";\t|"
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Malformed(NamedTuple):
@@ -59,58 +55,28 @@ class Source:
         if not self.files:
             raise UserError(f"{place} is missing or an empty folder; name a Parquet or CSV file")
         self.kind = _kind(self.files)
-        self.schema = self._schema(self.files[0])
-        self.size = sum(self._extent(each) for each in self.files)
+        self.schema = schema(self.files[0], self.kind)
+        self.size = sum(_extent(file, self.kind) for file in self.files)
         for name, count in Counter(self.schema.names).items():
             if count > 1:
                 raise UserError(f"{place} has two columns {name}; rename one")
 
-    def refuse_nested(self) -> None:
-        """Refuse columns that CSV cannot hold.
-
-        Raises:
-            UserError: naming the first.
-        """
-        for field in self.schema:
-            if pa.types.is_nested(field.type):
-                raise UserError(
-                    f"{self.place}: {field.name} is {field.type}, which CSV cannot hold; "
-                    "write Parquet, or drop the column"
-                )
-
     def batches(self) -> Iterator[Batch]:
         """The batches of all files, one after another."""
         read = self._of_parquet if self.kind == "parquet" else self._of_csv
-        before = 0
+        before = done = 0
         for file in self.files:
-            size = file.info.size
-            self._refuse_other_columns(file)
-            with _readable(file):
-                for batch in read(file):
-                    yield batch._replace(done=before + batch.done)
-            if file.info.size != size:
-                raise UserError(f"{file} was changed while it was read; run again")
-            before += self._extent(file)
-
-    def _schema(self, file: Place) -> pa.Schema:
-        with _readable(file):
-            if self.kind == "parquet":
-                with _parquet(file) as parquet:
-                    return parquet.schema_arrow.remove_metadata()
-            return pa.schema([(name, pa.string()) for name in header(file)])
-
-    def _extent(self, file: Place) -> int:
-        if self.kind == "csv":
-            return int(file.info.size)
-        with _readable(file), _parquet(file) as parquet:
-            return int(parquet.metadata.num_rows)
+            for batch in read(file):
+                done = before + batch.done
+                yield batch._replace(table=self._conform(batch.table, file), done=done)
+            before = done
 
     def _of_parquet(self, file: Place) -> Iterator[Batch]:
         row = 0
         with _parquet(file) as parquet:
             for batch in parquet.iter_batches(BATCH_ROWS):
                 first, row = row + 1, row + len(batch)
-                table = self._conform(pa.Table.from_batches([batch]), file)
+                table = pa.Table.from_batches([batch])
                 yield Batch(str(file), table, range(first, row + 1), [], row)
 
     def _of_csv(self, file: Place) -> Iterator[Batch]:
@@ -122,39 +88,24 @@ class Source:
             return "skip"
 
         row = 0
-        with file.system.open_input_file(file.path) as raw:
-            reader = arrow_csv.open_csv(
-                pa.CompressedInputStream(raw, "gzip") if _is_packed(file) else raw,
-                arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-                arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
-                arrow_csv.ConvertOptions(  # what a value is, and whether it is right: row by row
-                    column_types=dict.fromkeys(self.schema.names, pa.string()),
-                    null_values=[""],
-                    strings_can_be_null=True,
-                ),
-            )
+        with _csv(file, self.schema.names, note) as (reader, position):
             for batch in reader:
                 numbers = _numbers(len(batch), row, malformed)
                 row = numbers[-1] if len(numbers) else row
                 here = [each for each in malformed if each.row <= row]
                 del malformed[: len(here)]
-                table = self._conform(pa.Table.from_batches([batch]), file)
-                yield Batch(str(file), table, numbers, here, raw.tell())
+                table = pa.Table.from_batches([batch])
+                yield Batch(str(file), table, numbers, here, position())
             if malformed:
-                yield Batch(str(file), self.schema.empty_table(), [], malformed, raw.tell())
-
-    def _refuse_other_columns(self, file: Place) -> None:
-        wanted, names = {*self.schema.names}, {*self._schema(file).names}
-        if wanted != names:
-            what = (
-                f"lacks {min(wanted - names)}" if wanted - names else f"has {min(names - wanted)}"
-            )
-            raise UserError(f"{file} {what}, unlike {self.files[0]}; predict them apart")
+                yield Batch(str(file), self.schema.empty_table(), [], malformed, position())
 
     def _conform(self, table: pa.Table, file: Place) -> pa.Table:
         """The table with the columns and types of the first file."""
         if table.schema.equals(self.schema):
             return table.replace_schema_metadata(None)
+        if others := sorted({*table.schema.names} ^ {*self.schema.names}):
+            where = f"{file} and {self.files[0]}"
+            raise UserError(f"only one of {where} has the column {others[0]}; predict them apart")
         try:
             return table.select(self.schema.names).cast(self.schema)
         except pa.ArrowException as error:
@@ -164,26 +115,27 @@ class Source:
             ) from error
 
 
-def header(file: Place) -> list[str]:
-    """The names of the columns of a CSV file.
+def schema(file: Place, kind: str) -> pa.Schema:
+    """The columns of a file; those of CSV are strings.
 
     Raises:
-        UserError: when it is empty, or is no CSV in UTF-8 with commas.
+        UserError: when it is not readable.
     """
-    with file.system.open_input_file(file.path) as raw:
-        stream = pa.CompressedInputStream(raw, "gzip") if _is_packed(file) else raw
-        start = stream.read(BLOCK_BYTES)
-    if start.startswith(UTF_16):
-        raise UserError(f"{file} is UTF-16; save it as CSV in UTF-8")
-    text = start.decode("utf-8-sig", errors="ignore")
-    if named := re.match(r'"?sep=(.)"?\r?\n', text):
-        raise UserError(f"{file} begins with the line sep={named[1]}; remove it, and use commas")
-    for names in csv.reader(io.StringIO(text, newline="")):
-        if len(names) == 1 and (used := [each for each in SEPARATORS if each in names[0]]):
-            raise UserError(f"{file} is separated by {used[0]!r}; save it with commas")
-        if names:
-            return names
-    raise UserError(f"{file} is not readable: it is empty")
+    if kind == "parquet":
+        with _parquet(file) as parquet:
+            return parquet.schema_arrow.remove_metadata()
+    with _csv(file) as (reader, _):
+        names = reader.schema.names
+    if len(names) == 1 and (used := [each for each in SEPARATORS if each in names[0]]):
+        raise UserError(f"{file} is separated by {used[0]!r}; save it with commas")
+    return pa.schema([(name, pa.string()) for name in names])
+
+
+def _extent(file: Place, kind: str) -> int:
+    if kind == "csv":
+        return int(file.info.size)
+    with _parquet(file) as parquet:
+        return int(parquet.metadata.num_rows)
 
 
 def _kind(files: list[Place]) -> str:
@@ -199,21 +151,41 @@ def _kind(files: list[Place]) -> str:
 
 
 @contextmanager
-def _readable(file: Place) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowException, csv.Error) as error:
-        raise UserError(f"{file} is not readable: {first_line(error)}") from error
-
-
-@contextmanager
 def _parquet(file: Place) -> Iterator[pq.ParquetFile]:
-    with file.system.open_input_file(file.path) as raw, pq.ParquetFile(raw) as parquet:
+    with (
+        _readable(file),
+        file.system.open_input_file(file.path) as raw,
+        pq.ParquetFile(raw) as parquet,
+    ):
         yield parquet
 
 
-def _is_packed(file: Place) -> bool:
-    return file.name.lower().endswith(".gz")
+@contextmanager
+def _csv(
+    file: Place, names: Collection[str] = (), malformed: Callable[[Any], str] = lambda row: "skip"
+) -> Iterator[tuple[csv.CSVStreamingReader, Callable[[], int]]]:
+    """A reader of the file, and how many of its bytes are read; the named columns are strings."""
+    with _readable(file), file.system.open_input_file(file.path) as raw:
+        packed = file.name.lower().endswith(".gz")
+        reader = csv.open_csv(
+            pa.CompressedInputStream(raw, "gzip") if packed else raw,
+            csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            csv.ParseOptions(newlines_in_values=True, invalid_row_handler=malformed),
+            csv.ConvertOptions(  # what a value is, and whether it is right: row by row
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+        yield reader, raw.tell
+
+
+@contextmanager
+def _readable(file: Place) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise UserError(f"{file} is not readable: {first_line(error)}") from error
 
 
 def _numbers(rows: int, before: int, malformed: list[Malformed]) -> range | list[int]:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -19,20 +19,32 @@ def watched() -> bool:
     return sys.stderr.isatty() and not in_ci
 
 
-def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
-    """The items, with a progress bar on standard error when that is a terminal."""
+@contextmanager
+def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, when that is a terminal: call what is given with what is done."""
     if not watched():
-        return items
-    from rich.progress import track as bar
+        yield lambda done: None
+        return
+    from rich.progress import Progress
 
-    return bar(items, description=what, total=total, console=_console(), transient=True)
+    with Progress(console=_console(), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done, refresh=True)
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """The items, with a bar of how many are done."""
+    with bar(what, total) as advance:
+        for done, item in enumerate(items, start=1):
+            yield item
+            advance(done)
 
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
     """Count the seconds of the work within on standard error, when that is a terminal.
 
-    Progress bars of `track` stand below that line.
+    Progress bars stand below that line.
     """
     if not watched():
         yield

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from inspect import Parameter, isfunction, signature
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -16,10 +16,8 @@ from .columns import Arrays, example
 from .contract import Contract
 from .tags import tags_of
 
-Kind = Literal["number", "string"]
+Type = Literal["float32", "string"]
 Function = Callable[..., np.ndarray]
-
-TYPES = {"number": "float32", "string": "string"}
 
 
 @dataclass(frozen=True)
@@ -27,16 +25,16 @@ class Feature:
     """One feature: its docstring, its owner, and the raw columns that it is made from.
 
     `unit` is empty where there is none, which its tag has to say. `parents` are the features and
-    columns that its function takes, `inputs` the columns behind them.
+    columns that its function takes, `columns` the columns behind them.
     """
 
     name: str
     meaning: str
-    owner: str
     unit: str
-    kind: Kind
+    type: Type
+    owner: str
     parents: tuple[str, ...]
-    inputs: tuple[str, ...]
+    columns: tuple[str, ...]
 
 
 class Catalogue:
@@ -74,9 +72,9 @@ class Catalogue:
             name: Feature(
                 name,
                 **_description(name, functions[name]),
-                kind=_kind(name, row[name]),
+                type=_type(name, row[name]),
                 parents=tuple(sorted(parents[name])),
-                inputs=tuple(sorted(columns[name])),
+                columns=tuple(sorted(columns[name])),
             )
             for name in sorted(ordered)
         }
@@ -188,29 +186,13 @@ def _description(name: str, function: Function) -> dict[str, str]:
     return {"meaning": meaning, "owner": owner, "unit": unit}
 
 
-def _kind(name: str, values: np.ndarray) -> Kind:
+def _type(name: str, values: np.ndarray) -> Type:
     dtype = getattr(values, "dtype", type(values).__name__)
     if dtype == np.float32:
-        return "number"
+        return "float32"
     if getattr(dtype, "kind", "") in ("O", "U", "T"):
         return "string"
     raise UserError(f"features.py: {name} gives {dtype}; give float32 numbers or strings")
-
-
-def listing(catalogue: Catalogue) -> list[dict[str, Any]]:
-    """The catalogue for programs: what it is, and what it is made from, feature by feature."""
-    return [
-        {
-            "name": each.name,
-            "meaning": each.meaning,
-            "unit": each.unit,
-            "type": TYPES[each.kind],
-            "owner": each.owner,
-            "parents": each.parents,
-            "columns": each.inputs,
-        }
-        for each in catalogue.features.values()
-    ]
 
 
 def page(catalogue: Catalogue) -> str:
@@ -221,8 +203,8 @@ def page(catalogue: Catalogue) -> str:
             each.name,
             each.meaning,
             each.unit or "none",
-            TYPES[each.kind],
-            ", ".join(each.inputs),
+            each.type,
+            ", ".join(each.columns),
             "before",
             each.owner,
         ]

@@ -154,14 +154,14 @@ def _reason(probe: Probe, reasons: Mapping[str, Mapping[str, str]]) -> str | Non
 def _identifier(name: str, values: np.ndarray, raw: Arrays, catalogue: Catalogue) -> Probe:
     """Whether a feature is made from what only names a row or a thing, or is such a name itself."""
     feature, columns = catalogue.features[name], catalogue.contract.columns
-    for each in feature.inputs:
+    for each in feature.columns:
         if columns[each].identifier or each == catalogue.contract.key:
             meaning = f"is made from the identifier {each}"
             return Probe("identifier", name, 1.0, DISTINCT_TEXTS, meaning)
-    if feature.kind == "string":
+    if feature.type == "string":
         distinct = len(set(values)) / len(values)
         return Probe("identifier", name, distinct, DISTINCT_TEXTS, "differs in nearly every row")
-    shares = (_distinct_numbers(raw[each]) for each in feature.inputs)
+    shares = (_distinct_numbers(raw[each]) for each in feature.columns)
     meaning = "is made from whole numbers that differ in nearly every row"
     return Probe("identifier", name, max(shares, default=0.0), DISTINCT_NUMBERS, meaning)
 

@@ -81,7 +81,7 @@ class Scorer:
 
     def _check_kinds(self) -> None:
         for name, kind in self.model.features.items():
-            made = self._catalogue.features[name].kind
+            made = "string" if self._catalogue.features[name].type == "string" else "number"
             if made != kind:
                 raise UserError(
                     f"features.py makes {name} a {made}, but {self.model.path} was trained "

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
-from machinery.pipeline.data.catalogue import Catalogue, listing, page
+from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.data.columns import arrays
 from machinery.pipeline.files import missing, replace, write_json, write_text
 from machinery.pipeline.params import Featurize
@@ -62,4 +62,4 @@ def main(project: Project) -> None:
     featurize_file(TRAIN, TRAIN_FEATURES, catalogue, batch_rows)
     featurize_file(TEST, TEST_FEATURES, catalogue, batch_rows)
     write_text(page(catalogue), CATALOGUE)
-    write_json(listing(catalogue), FEATURES)
+    write_json([vars(each) for each in catalogue.features.values()], FEATURES)

@@ -110,10 +110,7 @@ def main(_: Project) -> None:
     selection = select(list(reports.values()), params.headline)
     path = CANDIDATES / f"{selection['candidate']}.onnx"
     out_of_fold = read_table(path.with_suffix(".parquet"))
-    window = {}
-    if contract.time is not None:
-        times = out_of_fold[contract.time]
-        window = {"until": str(times.max())}
+    window = {} if contract.time is None else {"until": str(out_of_fold[contract.time].max())}
     replace(MODEL, lambda part: shutil.copyfile(path, part))
     info = describe(reports[selection["candidate"]], contract, window)
     info |= calibrate(out_of_fold, contract, params.coverage)

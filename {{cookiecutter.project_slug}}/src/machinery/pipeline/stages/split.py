@@ -31,9 +31,7 @@ def split(
         UserError: when a part would be empty, a class is never seen in training, or the contract
             lacks the column to split by.
     """
-    is_test = {"time": _by_time, "group": _by_group, "stratified": _stratified}[params.by](
-        table, until, contract, params
-    )
+    is_test = _is_test(table, until, contract, params)
     parts = table[~is_test].reset_index(drop=True), table[is_test].reset_index(drop=True)
     for name, part in zip(("training", "test"), parts, strict=True):
         if part.empty:
@@ -62,29 +60,24 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
     return probes
 
 
-def _by_time(
-    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
-) -> "pd.Series[bool]":
-    if contract.time is None:
-        raise UserError("split.by is time, but contract.yaml names no time column")
-    time = table[contract.time]
-    end = time.max() if until is None else until
-    return time >= end - timedelta(days=params.test_days)
-
-
-def _by_group(
-    table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
-) -> "pd.Series[bool]":
-    if contract.group is None:
-        raise UserError("split.by is group, but contract.yaml names no group column")
-    groups = np.sort(table[contract.group].unique())
-    shuffled = np.random.default_rng(params.seed).permutation(groups)
-    return table[contract.group].isin(shuffled[: round(params.test_share * len(groups))])
-
-
-def _stratified(
+def _is_test(
     table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
 ) -> Any:
+    """A mask of the test rows."""
+    if params.by == "stratified":
+        return _stratified(table, contract, params)
+    name = getattr(contract, params.by)
+    if name is None:
+        raise UserError(f"split.by is {params.by}, but contract.yaml names no {params.by} column")
+    if params.by == "time":
+        end = table[name].max() if until is None else until
+        return table[name] >= end - timedelta(days=params.test_days)
+    groups = np.sort(table[name].unique())
+    shuffled = np.random.default_rng(params.seed).permutation(groups)
+    return table[name].isin(shuffled[: round(params.test_share * len(groups))])
+
+
+def _stratified(table: "pd.DataFrame", contract: Contract, params: Split) -> np.ndarray:
     """So many rows of each class, or of each fifth of a number."""
     strata = contract.encode(table[contract.target])
     if contract.task == "regression":

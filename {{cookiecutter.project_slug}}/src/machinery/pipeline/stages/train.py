@@ -11,7 +11,7 @@ import numpy as np
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError, missing, read_table, write_json, write_table
+from machinery.pipeline.files import UserError, first_line, missing, read_table, write_json, write_table
 from machinery.pipeline.model import model_file as model
 from machinery.pipeline.model.building import Candidates, build
 from machinery.pipeline.params import Split, Train
@@ -66,10 +66,11 @@ def train(
         )
         return pipeline.fit(rows.iloc[chosen], target[chosen])
 
-    refuse_many(table, contract, by, params.folds)
-    parts = list(folds(table, contract, by, params))
-    refuse_empty(rows[numeric], [learned for learned, _ in parts])
-    refuse_one_class(target, [learned for learned, _ in parts], contract)
+    try:
+        parts = list(folds(table, contract, by, params))
+    except ValueError as error:
+        raise UserError(f"params.yaml: train.folds: {first_line(error)}") from None
+    refuse_unusable(rows[numeric], target, [learned for learned, _ in parts], contract)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         fits = pool.map(fit, [every, *(learned for learned, _ in parts)])
         pipeline, *fitted = track(fits, f"train {name}", len(parts) + 1)
@@ -81,54 +82,21 @@ def train(
     return Trained(pipeline, scores, _out_of_fold(table, parts, held_out, contract))
 
 
-def refuse_empty(rows: "pd.DataFrame", learned: list[np.ndarray]) -> None:
-    """Refuse to learn from a number that a fold does not have at all.
+def refuse_unusable(
+    rows: "pd.DataFrame", target: np.ndarray, learned: list[np.ndarray], contract: Contract
+) -> None:
+    """Refuse to learn from a number that a fold does not have at all, or from one class only.
 
     Raises:
-        UserError: naming the feature and the fold.
+        UserError: naming the feature or the class, and the fold.
     """
     for fold, chosen in enumerate(learned, start=1):
-        empty = rows.columns[rows.iloc[chosen].isna().all()]
-        if len(empty):
-            raise UserError(
-                f"{empty[0]} is missing in all {len(chosen)} rows that fold {fold} learns from; "
-                "take it out of train.features or use fewer train.folds"
-            )
-
-
-def refuse_one_class(target: np.ndarray, learned: list[np.ndarray], contract: Contract) -> None:
-    """Refuse to learn classes from rows that are all of one.
-
-    Raises:
-        UserError: naming the class and the fold.
-    """
-    for fold, chosen in enumerate(learned, start=1):
-        if contract.classes and len(found := np.unique(target[chosen])) == 1:
-            raise UserError(
-                f"{contract.target} is {contract.class_names[found[0]]} in all {len(chosen)} rows "
-                f"that fold {fold} learns from; use fewer train.folds or more rows"
-            )
-
-
-def refuse_many(table: "pd.DataFrame", contract: Contract, by: str, count: int) -> None:
-    """Refuse more folds than can be made of the table.
-
-    Raises:
-        UserError: naming what there are too few of.
-    """
-    most, what = len(table), "rows"
-    if by == "time":
-        most, what = len(table) - 1, "rows after the first"
-    elif by == "group":
-        most, what = table[contract.group].nunique(), f"values of {contract.group}"
-    elif contract.classes:
-        rows = table[contract.target].value_counts()
-        most, what = int(rows.min()), f"rows whose {contract.target} is {rows.idxmin()}"
-    if count > most:
-        raise UserError(
-            f"params.yaml: train.folds is {count}, but there are only {most} {what} to train on; "
-            "use fewer folds or more rows"
-        )
+        where = f"in all {len(chosen)} rows that fold {fold} learns from; use fewer train.folds"
+        if len(empty := rows.columns[rows.iloc[chosen].isna().all()]):
+            raise UserError(f"{empty[0]} is missing {where} or take it out of train.features")
+        if contract.classes and len(present := np.unique(target[chosen])) == 1:
+            only = contract.class_names[present[0]]
+            raise UserError(f"{contract.target} is {only} {where} or more rows")
 
 
 def folds(table: "pd.DataFrame", contract: Contract, by: str, params: Train) -> Iterator[Fold]:
