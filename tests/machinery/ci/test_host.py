@@ -1,4 +1,4 @@
-"""The code host's client: what is asked again, what is never added twice, and where tokens go."""
+"""The code host's client: what is told of a refusal, and where tokens go."""
 
 import json
 import threading
@@ -26,7 +26,9 @@ class Server(ThreadingHTTPServer):
 
     def host(self, kind: Any = "github", token: str = TOKEN) -> Host:
         address = f"http://127.0.0.1:{self.server_port}"
-        return Host(Job(kind, address, address, "team/shop", 7, token=token))
+        return Host(
+            Job(kind, address, address, "team/shop", 7, token=token, job_token="of-the-job")
+        )
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -54,10 +56,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A code host of this machine; nobody waits here."""
-    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
-    monkeypatch.delenv("CI_JOB_TOKEN", raising=False)
+def server() -> Iterator[Server]:
+    """A code host of this machine."""
     with Server(("127.0.0.1", 0), Handler) as server:
         server.answers, server.asked = [(200, {}, {"id": 1})], []
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -67,47 +67,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join(timeout=10)
 
 
-HANGS_UP: Answer = (0, {}, "")
-BROKEN: Answer = (502, {}, {"message": "Server Error"})
-TOO_MANY: Answer = (429, {"Retry-After": "0"}, {"message": "slow down"})
-LATER: Answer = (403, {"Retry-After": "0"}, {"message": "abuse"})
 FORBIDDEN: Answer = (403, {}, {"message": "Resource not accessible by integration"})
 
 
-@pytest.mark.parametrize("passing", [BROKEN, TOO_MANY, LATER, HANGS_UP])
-@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
-def test_what_may_pass_is_asked_again(server: Server, method: str, passing: Answer) -> None:
-    server.answers.insert(0, passing)
-    assert server.host().call(method, "pulls/1", {}) == {"id": 1}
-    assert len(server.asked) == 2
-
-
-@pytest.mark.parametrize("refused", [TOO_MANY, LATER])
-def test_what_was_not_added_is_added_later(server: Server, refused: Answer) -> None:
-    server.answers.insert(0, refused)
-    assert server.host().call("POST", "pulls", {}) == {"id": 1}
-
-
-@pytest.mark.parametrize("unclear", [BROKEN, HANGS_UP, (200, {}, b"no JSON")])
-def test_what_may_have_been_added_is_not_added_twice(server: Server, unclear: Answer) -> None:
-    server.answers.insert(0, unclear)
-    with pytest.raises(FailedError, match="POST http"):
-        server.host().call("POST", "pulls", {})
-    assert len(server.asked) == 1
-
-
-def test_a_refusal_is_told_in_the_words_of_the_host_and_not_asked_again(server: Server) -> None:
+def test_a_refusal_is_told_in_the_words_of_the_host(server: Server) -> None:
     server.answers = [FORBIDDEN]
     with pytest.raises(FailedError, match=r"with 403: .*not accessible by integration"):
         server.host().call("GET", "pulls")
     assert len(server.asked) == 1
-
-
-def test_a_host_that_stays_broken_is_given_up(server: Server) -> None:
-    server.answers = [BROKEN]
-    with pytest.raises(FailedError, match="with 502"):
-        server.host().call("GET", "pulls")
-    assert len(server.asked) == 3
 
 
 def test_a_host_that_is_silent_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,15 +82,6 @@ def test_a_host_that_is_silent_is_given_up(server: Server, monkeypatch: pytest.M
     server.shutdown()  # it takes the connection, and answers nothing
     with pytest.raises(FailedError, match="had no answer: .*timed out"):
         server.host().call("GET", "pulls")
-
-
-def test_no_pause_is_longer_than_the_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    waited: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", waited.append)
-    server.answers = [(429, {"Retry-After": "86400"}, ""), (429, {"Retry-After": "soon"}, "")]
-    with pytest.raises(FailedError, match="429"):
-        server.host().call("GET", "pulls")
-    assert waited == [module.MAX_PAUSE, 0.0]
 
 
 def test_what_is_not_there_is_none_or_said(server: Server) -> None:
@@ -148,9 +106,8 @@ def test_an_answer_without_a_body_is_nothing(server: Server) -> None:
     ],
 )
 def test_token_goes_with_the_request_and_into_no_message(
-    server: Server, monkeypatch: pytest.MonkeyPatch, kind: str, token: str, header: str, value: str
+    server: Server, kind: str, token: str, header: str, value: str
 ) -> None:
-    monkeypatch.setenv("CI_JOB_TOKEN", "of-the-job")
     server.answers = [(400, {}, {"message": f"bad credentials {token or 'of-the-job'}"})]
     with pytest.raises(FailedError, match=r"bad credentials \*\*\*"):
         server.host(kind, token).call("GET", "releases")

@@ -30,8 +30,7 @@ from machinery.versions.history import Snapshot
 from machinery.versions.release import gate
 from machinery.versions.versions import read
 
-IN_GIT = (MODEL_INFO, CONTRACT, METRICS, GATE, DATA_QUALITY, MODEL_CARD)
-OPTIONAL = (EXAMPLES,)  # older versions have none
+IN_GIT = (MODEL_INFO, CONTRACT, METRICS, GATE, DATA_QUALITY, MODEL_CARD, EXAMPLES)
 SUMS = "SHA256SUMS"
 
 
@@ -71,10 +70,9 @@ def model(version: str) -> Path:
 
 
 def _files(version: str, commit: str) -> dict[str, bytes]:
-    paths = [path.as_posix() for path in (*IN_GIT, *OPTIONAL)]
+    paths = [path.as_posix() for path in IN_GIT]
     texts = {path: Snapshot(commit).read(path) for path in paths}
-    needed = [path.as_posix() for path in IN_GIT]
-    if absent := [path for path in needed if texts[path] is None]:
+    if absent := [path for path in paths if texts[path] is None]:
         raise UserError(f"{version} lacks {some(absent)}; release a commit with a whole run")
     files = {path: text for path, text in texts.items() if text is not None}
     files[MODEL.as_posix()] = model(version).read_bytes()

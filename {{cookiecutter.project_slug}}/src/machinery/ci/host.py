@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -16,8 +15,6 @@ from machinery.pipeline.files import UserError, first_line
 from .job import Job, running
 
 TIMEOUT = 60.0  # seconds for one answer
-PAUSES = (1.0, 2.0, 4.0)  # seconds before a request is repeated, unless the host asks for more
-MAX_PAUSE = 60.0  # seconds, whatever Retry-After asks for
 PAGE = 100
 MAX_PAGES = 50
 # REST does not say which comments the token of a job has written.
@@ -66,8 +63,7 @@ class Host:
         """The document that answers a request.
 
         `path` is in the repository, or a whole address; `document` is JSON, or bytes as they are.
-        After "too many requests" or a fault of the server it is sent again; a POST that may have
-        been done is not.
+        Nothing is asked twice: who runs the job again takes what is done already.
 
         Raises:
             MissingError: for 404.
@@ -75,26 +71,17 @@ class Host:
         """
         address = path if "://" in path else f"{self.api}/{path}"
         address += f"?{urlencode(query)}" if query else ""
-        for pause in (*PAUSES, None):
-            try:
-                with urlopen(self._request(method, address, document), timeout=TIMEOUT) as answer:
-                    return json.loads(answer.read() or b"null")
-            except HTTPError as error:
-                with error:
-                    said = " ".join(error.read().decode("utf-8", "replace").split())[:300]
-                why = f"{method} {address} was answered with {error.code}: {said or error.reason}"
-                kind = MissingError if error.code == 404 else FailedError
-                asked = error.headers.get("Retry-After") or ""
-                limited = error.code == 429 or (error.code == 403 and bool(asked))
-                again = limited or (error.code >= 500 and method != "POST")
-                wait = float(asked) if asked.isdecimal() else pause
-            except (HTTPException, OSError, ValueError) as error:
-                why, kind = f"{method} {address} had no answer: {first_line(error)}", FailedError
-                again, wait = method != "POST", pause
-            if pause is None or not again:
-                break
-            time.sleep(min(wait or 0.0, MAX_PAUSE))
-        raise kind(self._hidden(why))
+        try:
+            with urlopen(self._request(method, address, document), timeout=TIMEOUT) as answer:
+                return json.loads(answer.read() or b"null")
+        except HTTPError as error:
+            with error:
+                said = " ".join(error.read().decode("utf-8", "replace").split())[:300]
+            why = f"{method} {address} was answered with {error.code}: {said or error.reason}"
+            kind = MissingError if error.code == 404 else FailedError
+        except (HTTPException, OSError, ValueError) as error:
+            why, kind = f"{method} {address} had no answer: {first_line(error)}", FailedError
+        raise kind(self.job.hidden(why))
 
     def find(self, path: str, **query: str | int) -> Any:
         """The document of a path; None where nothing is there."""
@@ -128,7 +115,7 @@ class Host:
             answer = self.call("POST", address, {"query": COMMENTS, "variables": place})
             if errors := answer.get("errors"):
                 said = "; ".join(str(error.get("message")) for error in errors)
-                raise FailedError(self._hidden(f"POST {address} was answered: {said}"))
+                raise FailedError(self.job.hidden(f"POST {address} was answered: {said}"))
             page = answer["data"]["repository"]["pullRequest"]["comments"]
             for each in page["nodes"]:
                 yield Comment(str(each["databaseId"]), each["body"], each["viewerDidAuthor"])
@@ -159,15 +146,8 @@ class Host:
         elif self.job.token:
             request.add_unredirected_header("PRIVATE-TOKEN", self.job.token)
         else:
-            request.add_unredirected_header("JOB-TOKEN", os.environ.get("CI_JOB_TOKEN", ""))
+            request.add_unredirected_header("JOB-TOKEN", self.job.job_token)
         return request
-
-    def _hidden(self, text: str) -> str:
-        """The text without a token, in case the host repeats one."""
-        for secret in filter(None, (self.job.token, os.environ.get("CI_JOB_TOKEN"))):
-            text = text.replace(secret, "***")
-        return text
-
 
 def host() -> Host | None:
     """The code host that runs this job; None on a laptop."""

@@ -27,6 +27,7 @@ class Job:
     number: int | None = None  # of the pull request
     branch: str = ""  # that it brings in, if it is of this repository and no fork; a user's text
     token: str = field(default="", repr=False)
+    job_token: str = field(default="", repr=False)  # of GitLab, which may publish and little else
     summary: Path | None = None  # what is appended here, GitHub shows on the job's page
     page: str = ""  # where its log is
     cancelled: bool = False
@@ -41,17 +42,15 @@ class Job:
 
     def summarize(self, text: str) -> None:
         """Append to what the job's page shows, where it shows something."""
-        if self.summary is None:
-            return
-        try:
+        if self.summary is not None:
             with self.summary.open("a", encoding="utf-8", newline="\n") as summary:
                 summary.write(text + "\n")
-        except OSError as error:
-            self.tell("warning", f"the job's summary cannot be written: {error}")
 
     def hidden(self, text: str) -> str:
-        """The text without the token."""
-        return text.replace(self.token, "***") if self.token else text
+        """The text without a token."""
+        for secret in filter(None, (self.token, self.job_token)):
+            text = text.replace(secret, "***")
+        return text
 
 
 def running(environment: Mapping[str, str] = os.environ) -> Job:
@@ -96,6 +95,7 @@ def _gitlab(environment: Mapping[str, str]) -> Job:
         number=_number(environment.get("CI_MERGE_REQUEST_IID")),
         branch=branch if source == here else "",
         token=_token(environment, "gitlab"),
+        job_token=environment.get("CI_JOB_TOKEN", ""),
         page=environment.get("CI_JOB_URL", ""),
         cancelled=environment.get("CI_JOB_STATUS") == "canceled",
     )

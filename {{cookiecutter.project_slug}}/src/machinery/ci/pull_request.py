@@ -1,7 +1,5 @@
 """pull_request: a retraining's branch and report in; one open pull or merge request for it out."""
 
-import sys
-
 from machinery.pipeline.files import CheckError
 from machinery.versions import git
 
@@ -17,11 +15,13 @@ def publish(made: Retraining, body: str) -> str:
     Outside a CI job the branch is pushed with the user's own credentials, and that is all.
     """
     where = host()
+    job = where.job if where else None
+    lease = f"--force-with-lease=refs/heads/{made.branch}:{_pushed(made, job)}"
+    place = f"HEAD:refs/heads/{made.branch}"
+    git_with_token(job, "push", "--no-verify", lease, remote(job), place)
     if where is None:
-        done = "Pushed" if _push(made, None) else "There is already"
-        return f"{done} {made.branch}; open its pull request, with the report as its text."
+        return f"Pushed {made.branch}; open its pull request, with the report as its text."
     where.job.summarize(body)
-    _push(made, where.job)
     return (_on_github if where.job.host == "github" else _on_gitlab)(made, where, body)
 
 
@@ -44,24 +44,6 @@ def _pushed(made: Retraining, job: Job | None) -> str:
             what = f"{made.branch} has commits of others, e.g. {sha[:10]}"
             raise CheckError(f"{what}; merge or delete that branch, then retrain again")
     return listed[0]
-
-
-def _push(made: Retraining, job: Job | None) -> bool:
-    """Push what is not there yet; return whether there was something."""
-    there = _pushed(made, job)
-    if there and _same(there, made):
-        print(f"{made.branch} is there already, with the same content", file=sys.stderr)
-        return False
-    lease = f"--force-with-lease=refs/heads/{made.branch}:{there}"
-    place = f"HEAD:refs/heads/{made.branch}"
-    git_with_token(job, "push", "--no-verify", lease, remote(job), place)
-    return True
-
-
-def _same(there: str, made: Retraining) -> bool:
-    """Whether a commit has the same files and starts from the same commit."""
-    trees = {git.run("rev-parse", f"{sha}^{{tree}}") for sha in (there, made.branch)}
-    return len(trees) == 1 and git.run("merge-base", there, made.start) == made.start
 
 
 def _on_github(made: Retraining, where: Host, body: str) -> str:

@@ -13,7 +13,7 @@ from machinery.versions import remote as remotes
 from machinery.versions.checking import some
 
 from .job import Job
-from .shell import dvc, dvc_output, git_with_token, remote
+from .shell import commit, dvc, dvc_output, git_with_token, remote, require_clean
 
 MESSAGE = "Reproduce the pipeline"
 BY_HAND = "'dvc pull --run-cache && dvc repro' takes this run from the remote, then commit and push"
@@ -29,8 +29,7 @@ def reproduce(job: Job) -> None:
     A token that may not push is a warning: the report is about this run all the same. So is data
     that a fork's job cannot reach: the report is about the run that was committed.
     """
-    if changed := git.changes():
-        raise UserError(f"not committed: {some(changed)}; only a clean checkout is reproduced")
+    require_clean()
     try:
         _run()
     except UnreachableError as error:
@@ -41,7 +40,7 @@ def reproduce(job: Job) -> None:
     if not git.changes():
         print("dvc.lock is fresh: there is nothing to record.")
         return
-    _commit()
+    commit(MESSAGE)
     if not _push_data(job):
         return
     if job.branch:
@@ -84,12 +83,6 @@ def _inputs(stale: set[str]) -> list[str]:
     while later := {reader for stage, reader in edges if stage in running} - running:
         running |= later
     return sorted({stage for stage, reader in edges if reader in running} - running)
-
-
-def _commit() -> None:
-    """All that the run wrote; the tree was clean before. Hooks were for people."""
-    git.run("add", "--all")
-    git.run("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--message", MESSAGE)
 
 
 def _push_data(job: Job) -> bool:

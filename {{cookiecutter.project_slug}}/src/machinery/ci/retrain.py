@@ -13,14 +13,14 @@ from pathlib import Path
 from machinery.pipeline import params
 from machinery.pipeline.data import contract
 from machinery.pipeline.files import CheckError, UserError, read_table, write_text
-from machinery.pipeline.params import Gate
+from machinery.pipeline.params import Gate, Ingest
 from machinery.pipeline.paths import PARAMS, RAW
 from machinery.versions import git, storage
 from machinery.versions import remote as remotes
 from machinery.versions.checking import some
 
 from . import window
-from .shell import dvc
+from .shell import commit, dvc, require_clean
 
 RUN = ("repro", "--pull", "--allow-missing")
 
@@ -49,8 +49,8 @@ class Retraining:
 def plan(end: datetime | None, months: int) -> Retraining:
     """The retraining of the branch that is checked out. Raises NothingToDo for no later window."""
     base, start = _base(), git.resolve("HEAD")
-    _refuse_unsaved()
-    end = _end(PARAMS.read_text(encoding="utf-8"), end, months)
+    require_clean()
+    end = _end(end, months)
     if found := remotes.folder_elsewhere():
         name, folder = found
         raise CheckError(f"{folder} is a folder on another machine; {remotes.MOVE.format(name)}")
@@ -65,16 +65,9 @@ def retrain(planned: Retraining) -> None:
     with _undone_on_failure():
         _move(PARAMS.read_text(encoding="utf-8"), planned.end)
         dvc(*RUN)
-        _commit(planned)
+        git.run(*git.NO_HOOKS, "checkout", "--quiet", "-B", planned.branch)
+        commit(planned.title)
         dvc("push")
-
-
-def report(made: Retraining, command: str) -> str:
-    """The report of the retrained model against the branch that it starts from."""
-    from machinery.comparison.judgement import judge
-    from machinery.comparison.text import text
-
-    return text(judge(made.start), command)
 
 
 def _base() -> str:
@@ -84,13 +77,8 @@ def _base() -> str:
     return base
 
 
-def _refuse_unsaved() -> None:
-    if changed := git.changes():
-        raise UserError(f"not committed: {some(changed)}; commit it, or git stash")
-
-
-def _end(text: str, end: datetime | None, months: int) -> datetime:
-    now = window.until(text)
+def _end(end: datetime | None, months: int) -> datetime:
+    now = params.load(Ingest).until
     if contract.load().time is None:
         raise NothingToDo("contract.yaml names no time column, so there is no window to move")
     if now is None and end is None:
@@ -123,13 +111,6 @@ def _move(text: str, end: datetime) -> None:
 def _recorded(path: Path) -> str | None:
     """The hash of an output in dvc.lock."""
     return {file.path: file.hash for file in storage.recorded()}.get(path.as_posix())
-
-
-def _commit(planned: Retraining) -> None:
-    """All that the run wrote, on the branch; the tree was clean before."""
-    git.run(*git.NO_HOOKS, "checkout", "--quiet", "-B", planned.branch)
-    git.run("add", "--all")
-    git.run(*git.NO_HOOKS, "commit", "--quiet", "--message", planned.title)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from machinery.pipeline.files import CheckError, UserError
 from machinery.versions import git
+from machinery.versions.checking import some
 
 from .job import Job
 
@@ -29,6 +30,18 @@ def dvc_output(*words: str) -> str:
     if done.returncode:
         raise CheckError(f"'dvc {' '.join(words)}' failed: {' '.join(done.stderr.split())}")
     return done.stdout
+
+
+def require_clean() -> None:
+    """Refuse a checkout with changes: all that a run writes is committed. Raises UserError."""
+    if changed := git.changes():
+        raise UserError(f"not committed: {some(changed)}; commit it, or git stash")
+
+
+def commit(message: str) -> None:
+    """Commit all that the run wrote; the tree was clean before. Hooks are for people."""
+    git.run("add", "--all")
+    git.run(*git.NO_HOOKS, "commit", "--quiet", "--message", message)
 
 
 def git_with_token(job: Job | None, *words: str) -> str:

@@ -6,13 +6,7 @@ from datetime import datetime
 import yaml
 
 from machinery.pipeline.files import UserError
-from machinery.pipeline.params import Ingest, parse
 from machinery.pipeline.paths import PARAMS
-
-
-def until(text: str) -> datetime | None:
-    """The end of the data window, `ingest.until`."""
-    return parse(Ingest, yaml.safe_load(text)).until
 
 
 def later(end: datetime, months: int) -> datetime:

@@ -37,6 +37,8 @@ def retrain(
     newer rows, it says so and changes nothing.
     """
     from machinery.ci import pull_request, retrain
+    from machinery.comparison.judgement import judge
+    from machinery.comparison.text import text
     from machinery.pipeline.files import write_text
 
     try:
@@ -46,7 +48,7 @@ def retrain(
     except retrain.NothingToDo as why:
         print(f"Nothing to retrain on: {why}.")
         return
-    body = retrain.report(made, ctx.obj.command)
+    body = text(judge(made.start), ctx.obj.command)
     write_text(body, output)
     print(body.partition("\n")[0])
     print(pull_request.publish(made, body))
