@@ -40,7 +40,9 @@ class Place(NamedTuple):
 
     def is_within(self, other: "Place") -> bool:
         """Whether this is the other place, or in it, however both are written."""
-        here, there = (Path("/" if each.remote else "", each.path).resolve() for each in (self, other))
+        here, there = (
+            Path("/" if each.remote else "", each.path).resolve() for each in (self, other)
+        )
         return self.remote == other.remote and here.is_relative_to(there)
 
     def files(self, *, hidden: bool = False) -> "list[Place]":
@@ -54,8 +56,7 @@ class Place(NamedTuple):
         return [
             self._replace(path=each.path)
             for each in sorted(self.system.get_file_info(selector), key=lambda each: each.path)
-            if each.type == fs.FileType.File
-            and (hidden or not _is_hidden(each.path, self.path))
+            if each.type == fs.FileType.File and (hidden or not _is_hidden(each.path, self.path))
         ]
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from machinery.pipeline.data import checks
 from machinery.pipeline.data.checks import Checked
-from machinery.pipeline.data.columns import arrow_type, arrays, whole
+from machinery.pipeline.data.columns import arrays, arrow_type, whole
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import answer_columns
 from machinery.pipeline.model.scoring import Scorer

@@ -70,13 +70,13 @@ class Target:
             raise UserError(f"{target} was not made by predict, so --force does not replace it")
 
     def _is_ours(self, target: Place, files: list[Place]) -> bool:
-        """Whether `predict` made a file (its last columns tell) or all of a folder (a mark does)."""
+        """Whether `predict` made it: a file's last columns tell, in a folder a mark does."""
         if target.info.type == FileType.File:
             try:
                 names = schema(target, self.kind).names
             except UserError:
                 return False
-            return names[-1:] == [VERSION] or names[-3:] == BAD.names
+            return bool(names[-1:] == [VERSION] or names[-3:] == BAD.names)
         others = [each.path for each in files if not PART.fullmatch(each.name)]
         return others == [f"{target.path}/{MARK}"]
 

@@ -149,6 +149,7 @@ class Host:
             request.add_unredirected_header("JOB-TOKEN", self.job.job_token)
         return request
 
+
 def host() -> Host | None:
     """The code host that runs this job; None on a laptop."""
     in_ci = os.environ.get("GITHUB_ACTIONS") or os.environ.get("GITLAB_CI")

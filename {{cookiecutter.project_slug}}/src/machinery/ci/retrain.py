@@ -17,7 +17,6 @@ from machinery.pipeline.params import Gate, Ingest
 from machinery.pipeline.paths import PARAMS, RAW
 from machinery.versions import git, storage
 from machinery.versions import remote as remotes
-from machinery.versions.checking import some
 
 from . import window
 from .shell import commit, dvc, require_clean

@@ -11,7 +11,14 @@ import numpy as np
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError, first_line, missing, read_table, write_json, write_table
+from machinery.pipeline.files import (
+    UserError,
+    first_line,
+    missing,
+    read_table,
+    write_json,
+    write_table,
+)
 from machinery.pipeline.model import model_file as model
 from machinery.pipeline.model.building import Candidates, build
 from machinery.pipeline.params import Split, Train
