@@ -49,8 +49,8 @@ check: .venv/installed ## Verify without changing anything: lint, format, types
 	.venv/bin/ruff check --config pyproject.toml $(LINTED)
 	.venv/bin/ruff format --config pyproject.toml --check $(LINTED)
 	.venv/bin/mypy
-	.venv/bin/mypy --explicit-package-bases '$(MACHINERY)'
-	cd '$(MACHINERY)/..' && $(CURDIR)/.venv/bin/lint-imports --no-logo --config $(CURDIR)/pyproject.toml
+	.venv/bin/mypy --package machinery
+	cd '$(MACHINERY)/..' && $(CURDIR)/.venv/bin/lint-imports --no-logo --no-cache --config $(CURDIR)/pyproject.toml
 
 lock: .venv/installed ## Pin the dependencies again: the template's, and those of the project it bakes
 	@rm -rf build/lock

@@ -61,6 +61,4 @@ def test_a_project_without_a_model_says_which_tests_it_skips(
     clone = demo.clone(tmp_path / demo.path.name)
     said = clone.run(".venv/bin/pytest", "tests/test_model.py").stdout
     skipped = r"^SKIPPED \[\d+\] tests/test_model.py:.*: no model here: dvc repro"
-    assert re.search(
-        r"^SKIPPED \[\d+\] tests/test_model.py:.*: no model here: dvc repro", said, re.M
-    ), said
+    assert re.search(skipped, said, re.M), said

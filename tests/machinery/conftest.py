@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machinery.pipeline.data.contract import Contract
 
 from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
 
 
 def column(kind: str, **changes: Any) -> dict[str, Any]:

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
+
+from machinery.bulk import run, source, target
 from machinery.bulk.run import Options
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import CheckError, UserError
 from machinery.pipeline.model.answers import Answers
-
-from machinery.bulk import run, source, target
-from machinery.pipeline.data import contract as contracts
 
 
 class TenthOfSize:
@@ -33,6 +33,9 @@ class TenthOfSize:
         share = np.nan_to_num(columns["size"] / 10, nan=0.5).astype(np.float32)
         both = np.stack([1 - share, share], axis=1)
         return Answers(both, decision=(share >= 0.5).astype(np.int64), members=both >= 0.5)
+
+
+CUT = gzip.compress(b"id,size,colour\na,1,red\n" * 99, mtime=0)[:-20]
 
 
 @pytest.fixture(autouse=True)
@@ -339,7 +342,11 @@ def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
         ("in.parquet", b"not Parquet at all", "is not readable"),
         ("in.csv", b"", "is not readable"),
         ("in.csv", b"id,size,colour\na,1,\xff\xfe\n", "is not readable"),
-        ("in.csv.gz", gzip.compress(b"id,size,colour\na,1,red\n" * 99, mtime=0)[:-20], "is not readable"),
+        (
+            "in.csv.gz",
+            gzip.compress(b"id,size,colour\na,1,red\n" * 99, mtime=0)[:-20],
+            "is not readable",
+        ),
         ("in.csv", b"id,size,size\na,1,2\n", "two columns size"),
         ("in.csv", "id,size,colour\na,1,red\n".encode("utf-16"), "is not readable"),
         ("in.csv", b"id;size;colour\na;1;red\n", "is separated by ';'; save it with commas"),

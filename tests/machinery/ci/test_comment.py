@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from machinery.ci.comment import ours, seen_alone_by_cml, signed
 from machinery.ci.host import Comment
 from machinery.ci.job import Job, running

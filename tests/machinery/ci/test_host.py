@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from machinery.ci.host import FailedError, Host, MissingError
-from machinery.ci.job import Job
 
 from machinery.ci import host as module
+from machinery.ci.host import FailedError, Host, MissingError
+from machinery.ci.job import Job
 
 TOKEN = "a-secret-of-the-job"
 PLACES = {"github": "/repos/team/shop", "gitlab": "/projects/team%2Fshop"}

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 import pytest
-from machinery.pipeline.files import UserError
 
 from machinery.ci import window
+from machinery.pipeline.files import UserError
 
 TEXT = """\
 # until: here is a comment

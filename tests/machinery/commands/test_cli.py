@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machinery.commands.cli import app
 from typer.main import get_command
+
+from machinery.commands.cli import app
 
 
 def every_command(group: Any) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
 from machinery.commands.cli import app
 from machinery.pipeline.files import write_json
 from machinery.pipeline.paths import GATE, METRICS, MODEL_INFO, SELECTION
 from shop.project import Shop
-from typer.testing import CliRunner
 
 
 @pytest.fixture

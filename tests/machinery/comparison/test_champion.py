@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from machinery.comparison.rows import Rows
-from machinery.comparison.side import Side, champion, checkout, default_branch
-from machinery.pipeline.files import UserError
-from machinery.versions.storage import md5_of
 
 from machinery.comparison import champion as champions
+from machinery.comparison.rows import Rows
+from machinery.comparison.side import Side, champion, checkout, default_branch
 from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.files import UserError
+from machinery.versions.storage import md5_of
 
 INFO = {
     "contract_version": 1,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from machinery.comparison.changes import sections
 from machinery.comparison.side import champion, checkout
 

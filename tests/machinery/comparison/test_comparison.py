@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from machinery.comparison.comparison import Comparison, Line, Scored, compare
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
-from machinery.pipeline.statistics.intervals import Interval
-from scipy import stats
-
 from machinery.pipeline.statistics import metrics
+from machinery.pipeline.statistics.intervals import Interval
 
 ROWS = 300
 SETTINGS = Report(level=0.9, samples=200, seed=1)

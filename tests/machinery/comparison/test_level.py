@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from machinery.comparison.comparison import Scored, compare
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
-from scipy import stats
 
 TRIALS, ROWS, EACH, LEVEL = 400, 600, 10, 0.9
 GROUPS = np.arange(ROWS) // EACH

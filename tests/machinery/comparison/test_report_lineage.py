@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from machinery.comparison.lineage import unpushed
 from machinery.versions.git import resolve
 

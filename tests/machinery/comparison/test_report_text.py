@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from machinery.comparison import tables
 from machinery.comparison.comparison import Comparison, Line, Slice
 from machinery.comparison.judgement import Judgement
 from machinery.comparison.text import LEFT_OUT, Part, fit, notes, verdict
+from machinery.pipeline import params
 from machinery.pipeline.paths import GATE, METRICS
 from machinery.pipeline.statistics.intervals import Interval
-
-from machinery.comparison import tables
-from machinery.pipeline import params
 
 HOSTILE = ["@all", "<script>alert(1)</script>", "a|b", "`@all`", "``", "a\n# b", "[x](http://y.z)"]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from machinery.pipeline.files import (
     UserError,
     read_json,

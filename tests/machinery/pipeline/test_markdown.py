@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from machinery.pipeline.markdown import code, fenced, number, plain, table
 
 HOSTILE = ["@all", "<script>alert(1)</script>", "a|b", "`@all`", "``", "a\n# b", "[x](http://y.z)"]

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from machinery.pipeline.files import UserError
 
 from machinery.pipeline import params
+from machinery.pipeline.files import UserError
 
 
 def train_section(**changes: Any) -> dict[str, Any]:

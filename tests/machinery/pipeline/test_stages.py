@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from machinery.pipeline.run import ENVIRONMENT
 
 PRINT = """

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from machinery.serving.explain import shapley
 
 Arrays = dict[str, np.ndarray]

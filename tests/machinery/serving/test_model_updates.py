@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
 from machinery.serving.log_files import read

@@ -4,6 +4,7 @@ import json
 from itertools import product
 
 import pytest
+
 from machinery.pipeline.data.contract import Column
 from machinery.pipeline.files import UserError
 from machinery.serving.rows import Reader

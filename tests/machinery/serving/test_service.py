@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+
 from machinery.pipeline.model.answers import Answers
 from machinery.pipeline.model.scoring import Scorer
 from machinery.serving.replies import Replies

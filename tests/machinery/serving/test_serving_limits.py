@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from machinery.serving.app import Service, application
 from starlette.applications import Starlette
+
+from machinery.serving.app import Service, application
 
 Services = Callable[..., Service]
 Row = Callable[..., dict[str, Any]]

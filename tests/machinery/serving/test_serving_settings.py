@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from machinery.pipeline.files import UserError
+from machinery.serving import settings as settings_module
 from machinery.serving.settings import Settings
 from machinery.serving.telemetry import set_up_logs
 from shop.project import Shop
-
-from machinery.serving import settings as settings_module
 
 Serve = Callable[..., Any]
 Row = Callable[..., dict[str, Any]]

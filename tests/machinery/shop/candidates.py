@@ -3,7 +3,6 @@
 import sys
 
 import numpy as np
-from machinery.pipeline.model.building import Candidates, Parts, Task
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -15,6 +14,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from machinery.pipeline.model.building import Candidates, Parts, Task
 
 
 def prior(task: Task) -> Parts:

@@ -1,6 +1,7 @@
 """features: a number, a time and a string."""
 
 import numpy as np
+
 from machinery.pipeline.data.tags import tag
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machinery.versions.checking import WrongError
 
 from machinery.versions import deps
+from machinery.versions.checking import WrongError
 
 PROJECT = """\
 class Shop:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from machinery.pipeline.files import UserError
 
 from machinery.pipeline.data import contract
+from machinery.pipeline.files import UserError
 from machinery.versions import edited
 
 PROJECT = next(Path(__file__).parents[3].glob("*/params.yaml")).parent

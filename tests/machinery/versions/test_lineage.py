@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from machinery.pipeline.files import parse_yaml
+from machinery.versions import drawing
 from machinery.versions.graph import Graph, parse
 from machinery.versions.history import Commit, facts_of, last_changes
 from machinery.versions.lineage import Lineage
 from machinery.versions.versions import Version, locate
-
-from machinery.versions import drawing
 
 SOURCE = {
     "data/source.dvc": {"outs": [{"md5": "50.dir", "size": 9, "nfiles": 2, "path": "source"}]}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from gto import api
-from machinery.pipeline.files import UserError
-from machinery.versions.checking import WrongError, some
-from machinery.versions.notes import Facts, flat, notes
 
+from machinery.pipeline.files import UserError
 from machinery.versions import git, registry, storage
 from machinery.versions import release as releasing
+from machinery.versions.checking import WrongError, some
+from machinery.versions.notes import Facts, flat, notes
 
 
 def interval(value: float) -> dict[str, float]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from machinery.versions.graph import File
 
 from machinery.versions import storage
+from machinery.versions.graph import File
 
 
 @pytest.fixture

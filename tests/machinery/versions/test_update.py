@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from machinery.pipeline.files import CheckError, UserError
-from machinery.versions.update import update
 
+from machinery.pipeline.files import CheckError, UserError
 from machinery.versions import git, manifest
+from machinery.versions.update import update
 
 MACHINERY = "src/machinery"
 

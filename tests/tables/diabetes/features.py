@@ -1,6 +1,7 @@
 """features: what a patient's measurements say, as NumPy arrays."""
 
 import numpy as np
+
 from machinery.pipeline.data.tags import tag
 
 Numbers = np.ndarray

@@ -1,6 +1,7 @@
 """features: what the wine's chemistry says, as NumPy arrays."""
 
 import numpy as np
+
 from machinery.pipeline.data.tags import tag
 
 Numbers = np.ndarray

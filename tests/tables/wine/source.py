@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
+
 from machinery.pipeline.files import read_table
 
 

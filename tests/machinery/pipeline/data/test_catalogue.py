@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tags import tag

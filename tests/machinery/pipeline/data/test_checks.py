@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from machinery.pipeline.data.checks import cast, castable, check, conform, examples
-from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError
 
 from machinery.pipeline.data import checks
 from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.checks import cast, castable, check, conform, examples
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError
 
 EMPTY = "is empty where the contract says nullable: false"
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+
 from machinery.pipeline.data.checks import cast
 from machinery.pipeline.data.columns import arrow_type, dtype, from_arrow, maker
 from machinery.pipeline.data.contract import Column

@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError
 
 from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data import leakage
 from machinery.pipeline.data.catalogue import Feature
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.leakage import Probe
 from machinery.pipeline.files import UserError
-
-from machinery.pipeline.data import contract as contracts
-from machinery.pipeline.data import leakage
 
 TARGET = np.tile([0, 0, 1], 100)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from machinery.pipeline.data.source import Kind, as_of, read_columns
 from machinery.pipeline.files import UserError, write_table
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.building import Task, build
 from shop.candidates import CANDIDATES

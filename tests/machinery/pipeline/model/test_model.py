@@ -9,10 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from machinery.pipeline.files import UserError
-from machinery.pipeline.model.building import build
-from machinery.pipeline.model.model_file import Kind, Model, check_parity, parity_rows, save
-from shop.candidates import CANDIDATES
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -20,7 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from machinery.pipeline.files import UserError
 from machinery.pipeline.model import model_file as model
+from machinery.pipeline.model.building import build
+from machinery.pipeline.model.model_file import Kind, Model, check_parity, parity_rows, save
+from shop.candidates import CANDIDATES
 
 FEATURES: dict[str, Kind] = {"temp": "number", "gust": "number", "origin": "string"}
 NUMERIC, CATEGORICAL = ["temp", "gust"], ["origin"]

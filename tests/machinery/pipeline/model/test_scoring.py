@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from machinery.pipeline.data.contract import Column
 from machinery.pipeline.files import UserError
+from machinery.pipeline.model import examples
 from machinery.pipeline.model.scoring import Scorer, maker
 from shop import features
-
-from machinery.pipeline.model import examples
 
 Row = Callable[..., dict[str, Any]]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import matplotlib
 import pytest
+
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.page.document import page
 from machinery.pipeline.page.render import number, precise
 from machinery.pipeline.params import Card
-
-from machinery.pipeline.data import contract as contracts
 
 INTERVAL = {"value": 0.7, "low": 0.65, "high": 0.75}
 UNKNOWN = {"value": None, "low": None, "high": None}

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.markdown import cell, table
 from machinery.pipeline.params import Card

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.params import Evaluate, parse
 
 from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.params import Evaluate, parse
 from machinery.pipeline.stages import evaluate as stage
 
 ROWS = 400

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from machinery.pipeline.data.catalogue import Catalogue
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tags import tag

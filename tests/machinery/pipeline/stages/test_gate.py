@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+
 from machinery.pipeline.params import Gate, parse
 from machinery.pipeline.stages.gate import Evidence, gate
 

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+
+from machinery.pipeline.data import checks
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.params import Ingest
-
-from machinery.pipeline.data import checks
 from machinery.pipeline.stages import ingest as stage
 
 

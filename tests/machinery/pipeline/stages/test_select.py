@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
-from machinery.pipeline.stages.select import calibrate, select
-
 from machinery.pipeline.stages import select as stage
+from machinery.pipeline.stages.select import calibrate, select
 
 
 def report(name: str, *scores: float | None, metric: str = "roc_auc") -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.params import Split, parse
 from machinery.pipeline.stages.split import split
-
-from machinery.pipeline.data import contract as contracts
 
 
 def params(**changes: Any) -> Split:

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.model.model_file import Kind
 from machinery.pipeline.params import Train, parse
 from machinery.pipeline.stages.train import Trained, folds, kinds_of, score, train
 from shop.candidates import CANDIDATES
-
-from machinery.pipeline.data import contract as contracts
 
 
 def params(**changes: Any) -> Train:

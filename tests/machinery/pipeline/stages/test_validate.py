@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from machinery.pipeline.data.checks import conform
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import CheckError

@@ -5,6 +5,9 @@ from math import isnan, nan
 
 import numpy as np
 import pytest
+from scipy import stats
+
+from machinery.pipeline.statistics import intervals
 from machinery.pipeline.statistics.intervals import (
     Interval,
     Scorer,
@@ -16,9 +19,6 @@ from machinery.pipeline.statistics.intervals import (
     wilson,
 )
 from machinery.pipeline.statistics.metrics import calibration_error, mean, roc_auc
-from scipy import stats
-
-from machinery.pipeline.statistics import intervals
 
 TRIALS = 400
 FEWEST = stats.binom.ppf(1e-3, TRIALS, 0.95)  # of 400 intervals at 95 %, 365 or more hit

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machinery.pipeline.files import UserError
-from machinery.pipeline.statistics.intervals import Scorer
 from sklearn import metrics as sklearn_metrics
 
+from machinery.pipeline.files import UserError
 from machinery.pipeline.statistics import metrics
+from machinery.pipeline.statistics.intervals import Scorer
 
 
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), steps=st.integers(1, 20))

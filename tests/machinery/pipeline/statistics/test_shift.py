@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from machinery.pipeline.statistics.shift import Shift, shift
 
 LEVEL = 0.95

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from machinery.pipeline.statistics.slices import MISSING, slices
 
 

@@ -7,7 +7,7 @@ from machinery.versions.checking import Check, examine
 
 
 def passed(checks: Iterable[Check], *, as_json: bool) -> bool:
-    """Make the checks; print each finding as it comes, or one JSON document of all; return whether all passed."""
+    """Print each finding as it comes, or one JSON document; return whether all passed."""
     findings = []
     for finding in examine(checks):
         findings.append(finding)

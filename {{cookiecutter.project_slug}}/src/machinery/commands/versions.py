@@ -52,7 +52,7 @@ def releases(
         _print_releases(rows)
     else:
         print(
-            "There is no release here: 'release v1.0.0' makes one, 'git fetch --tags' brings others."
+            "There is no release here: 'release v1.0.0' makes one, 'git fetch --tags' gets others."
         )
 
 
@@ -83,7 +83,7 @@ def rollback(
         print(f"Made the tag {', '.join(done.tags)}. Publish it:\n\n    {done.push}")
 
 
-@app.command(epilog="Example: update ../cookiecutter-reproducible-ml")
+@app.command(epilog="Example: update ../template")
 def update(
     source: Annotated[str, typer.Argument(help="The template's folder or git address.")],
     revision: Annotated[

@@ -1,8 +1,8 @@
 """forkserver: runs stages as forks of a process that has the libraries imported.
 
-A short stage spends most of its time importing scikit-learn and pandas: without this, `dvc repro` of
-the sample takes three times as long. The first stage starts a server, which imports them on another
-core and forks for every later stage. The server never imports a module of the project: each fork
+A short stage spends most of its time importing scikit-learn and pandas: without this, `dvc repro`
+of the sample takes three times as long. The first stage starts a server, which imports them on
+another core and forks for every later stage. The server never imports a project's module: each fork
 imports the project's code as it lies there at that moment. It ends when nobody has asked for a
 while. Without a server a stage imports for itself, and writes the same bytes.
 """
