@@ -344,7 +344,7 @@ def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
         ("in.csv", b"id,size,colour\na,1,\xff\xfe\n", "is not readable"),
         (
             "in.csv.gz",
-            gzip.compress(b"id,size,colour\na,1,red\n" * 99, mtime=0)[:-20],
+            CUT,
             "is not readable",
         ),
         ("in.csv", b"id,size,size\na,1,2\n", "two columns size"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from machinery.serving.app import Service, application
 from machinery.serving.settings import Settings
 from shop import features

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
+
 from machinery.commands.cli import app
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
+from machinery.serving import log_files
 from machinery.serving.log import STANDARD_OUTPUT, PredictionLog
 from machinery.serving.log_files import compact, read
 from shop.project import Shop
-from typer.testing import CliRunner
-
-from machinery.pipeline.data import contract as contracts
-from machinery.serving import log_files
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1, minutes=2)
 MEGABYTE = 1_000_000

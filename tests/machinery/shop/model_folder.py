@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+
+from machinery.pipeline.model import examples
 from machinery.pipeline.model.building import build
 from machinery.pipeline.model.model_file import save
 from machinery.pipeline.model.scoring import Scorer
-
-from machinery.pipeline.model import examples
 
 from . import features
 from .candidates import CANDIDATES
