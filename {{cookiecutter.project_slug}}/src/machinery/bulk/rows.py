@@ -21,7 +21,7 @@ VERSION = "model_version"
 
 
 class Predicted(NamedTuple):
-    """What came of a batch; `counts` has how often each violation occurs."""
+    """The result of a batch; `counts` says how often each violation occurs."""
 
     good: pa.Table
     bad: pa.Table

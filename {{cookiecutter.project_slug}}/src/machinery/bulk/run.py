@@ -98,7 +98,7 @@ def _write(
 def in_order(
     score: Callable[[Batch], Predicted], batches: Iterator[Batch], threads: int
 ) -> Iterator[tuple[Batch, Predicted]]:
-    """Batches and what came of them, in their order, several at a time."""
+    """Batches and their results, in order, several at a time."""
     waiting: deque[tuple[Batch, Future[Predicted]]] = deque()
     with ThreadPoolExecutor(threads, "score") as pool:
         for batch in batches:

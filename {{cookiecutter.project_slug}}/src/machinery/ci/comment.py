@@ -2,7 +2,7 @@
 
 CML posts it. Where CML is missing, fails, or would edit a comment that is not ours, the API of the
 code host does. When neither can, the job goes on: the summary has the text already. Comments are
-told apart by CML's watermark, which anybody can write: only what the job's own token has written is
+identified by CML's watermark, which anyone can write: only what the job's own token has written is
 ours.
 """
 

@@ -95,7 +95,7 @@ def _push_data(job: Job) -> bool:
 
 
 def _push_commit(job: Job) -> None:
-    """Push to the branch as it was checked out; what came later has a job of its own."""
+    """Push to the branch as it was checked out; later commits have jobs of their own."""
     place = f"HEAD:refs/heads/{job.branch}"
     try:
         git_with_token(job, "push", "--no-verify", remote(job), place)

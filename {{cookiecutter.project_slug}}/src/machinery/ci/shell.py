@@ -11,7 +11,7 @@ from machinery.versions.checking import some
 
 from .job import Job
 
-# Git asks it for the password: the token stands in no file, no address and no argument.
+# Git asks it for the password: the token is in no file, no address and no argument.
 HELPER = '!f() { echo username=oauth2; echo "password=$JOB_PASSWORD"; }; f'
 
 

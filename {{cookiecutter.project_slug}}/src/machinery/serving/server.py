@@ -40,7 +40,7 @@ def serve(project: Project, settings: Settings, given: Mapping[str, Any]) -> Non
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "proxy_headers": False,  # nobody here asks where a request comes from
+        "proxy_headers": False,  # the address of a client is not used
         "timeout_keep_alive": KEEP_ALIVE,
         "timeout_graceful_shutdown": ceil(settings.grace_seconds),
     }

@@ -1,6 +1,6 @@
 """deps: dvc.yaml and the code that its stages run in; the files that are missing from deps out.
 
-DVC does not follow imports: a module that stands in no `deps` can change, and `dvc repro` calls
+DVC does not follow imports: a module that is in no `deps` can change, and `dvc repro` calls
 the old model up to date. A stage runs the module of its name, the parts of the project that this
 one asks for (`project.features()`), and all that these import. Nothing is executed to find out.
 """

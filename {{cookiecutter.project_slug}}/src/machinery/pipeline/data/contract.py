@@ -57,7 +57,7 @@ def _refuse_wrong_values(allowed: list[Value], kind: str) -> None:
 
 
 class Column(BaseModel):
-    """One line of the catalogue: what the column is, who answers for it, when it is known."""
+    """One line of the catalogue: what the column is, who owns it, when it is known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     type: Literal["string", "category", "integer", "number", "boolean", "datetime"]
@@ -81,7 +81,7 @@ class Column(BaseModel):
 
     @property
     def dtype(self) -> Any:
-        """The one pandas dtype in which the column's values stand in the pipeline's tables."""
+        """The pandas dtype of the column in the pipeline's tables."""
         import numpy as np
         import pandas as pd
 
@@ -151,7 +151,7 @@ class Contract(BaseModel):
 
     @property
     def order(self) -> list[str]:
-        """The columns by which every table is sorted."""
+        """The columns that every table is sorted by."""
         return [self.key] if self.time is None else [self.time, self.key]
 
     def known_before(self) -> list[str]:

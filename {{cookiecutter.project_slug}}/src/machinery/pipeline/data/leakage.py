@@ -186,7 +186,7 @@ def _shared(name: str, column: str, train: "pd.Series[Any]", test: "pd.Series[An
     what = name.removesuffix(" in both parts")
     values, known = (pa.array(part, from_pandas=True) for part in (test, train))
     shared = is_in(values, value_set=known, skip_nulls=True).sum().as_py() or 0
-    return Probe(name, column, shared, 0, f"{what} stand in training and test")
+    return Probe(name, column, shared, 0, f"{what} are in training and test")
 
 
 def _contents(

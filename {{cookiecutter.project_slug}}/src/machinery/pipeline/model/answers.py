@@ -15,7 +15,7 @@ class Answers:
     """What the model says of n rows; what does not go with its task is None.
 
     `prediction` holds probabilities (n, classes), or values (n,). Of a classification, `decision`
-    are the codes of the classes decided for (n,), and `members` says which classes stand in each
+    are the codes of the classes decided for (n,), and `members` says which classes are in each
     prediction set (n, classes). Of a regression, `low` and `high` (n,) end the intervals.
     """
 

@@ -1,7 +1,7 @@
 """conformal: predictions of rows not trained on in; sets and intervals that cover, out.
 
 Split conformal prediction (Vovk et al. 2005; Angelopoulos & Bates 2021, arXiv:2107.07511): whatever
-the model, sets at the calibrated quantile hold the truth at the promised rate, as long as new rows
+the model, sets at the calibrated quantile contain the true value at the nominal rate, as long as new rows
 are like the calibration rows.
 """
 
@@ -22,7 +22,7 @@ def quantile(scores: np.ndarray, coverage: float) -> float:
 
 
 def sets(probability: np.ndarray, quantile: float) -> np.ndarray:
-    """Which classes stand in each row's prediction set: bool (n, k), at least the likeliest."""
+    """Which classes are in each row's prediction set: bool (n, k), at least the likeliest."""
     likeliest = probability == probability.max(axis=1, keepdims=True)
     return np.asarray(likeliest | (probability >= 1 - quantile))
 

@@ -1,7 +1,7 @@
 """examples: test rows in; the rows stored with a model, and what it must answer to them, out.
 
 Whoever opens the model checks these answers first: a model file and a features.py that do not
-belong together, or a library that computes otherwise, are found before they answer anybody.
+belong together, or a library that computes otherwise, are found before they answer a request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[
 
     Returns:
         `rows`, with the columns known before the prediction; `predictions`, probabilities or
-        values; `real`, how many rows are as they stand in the table (the first ones).
+        values; `real`, how many rows are as they are in the table (the first ones).
 
     Raises:
         UserError: when the scorer does not answer as the pipeline did.

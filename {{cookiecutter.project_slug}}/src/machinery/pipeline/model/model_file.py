@@ -1,7 +1,7 @@
 """model: a fitted pipeline in, an ONNX file out; and the scorer that reads it.
 
 The file holds the whole pipeline, from named features of shape (rows, 1) to one output: class
-probabilities or predicted values. Loading it runs nobody's code and needs no scikit-learn.
+probabilities or predicted values. Loading it runs no code and needs no scikit-learn.
 """
 
 import warnings
