@@ -1,8 +1,8 @@
 """conformal: predictions of rows not trained on in; sets and intervals that cover, out.
 
 Split conformal prediction (Vovk et al. 2005; Angelopoulos & Bates 2021, arXiv:2107.07511): whatever
-the model, sets at the calibrated quantile contain the true value at the nominal rate, as long as new rows
-are like the calibration rows.
+the model, sets at the calibrated quantile contain the true value at the nominal rate, as long as
+new rows are like the calibration rows.
 """
 
 import numpy as np
