@@ -19,7 +19,7 @@ QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_ur
 TAKEN = """
     awslambdaric botocore check_jsonschema codespell detect_secrets dotenv dvc dvc_data dvc_s3
     editables git gto hatchling httptools httpx hypothesis import_linter jinja2 machinery
-    mangum mapie matplotlib msgspec mypy nbstripout numpy onnx onnxruntime packaging
+    mangum markupsafe mapie matplotlib msgspec mypy nbstripout numpy onnx onnxruntime packaging
     pandas pandas_stubs pathspec pip pre_commit pre_commit_hooks prometheus_client protobuf
     pyarrow pydantic pydantic_settings pytest python pyyaml rich ruamel ruamel_yaml_clib ruff s3fs
     scikit_learn scipy scipy_stubs skl2onnx sklearn starlette tests typer types_pyyaml uv

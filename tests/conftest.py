@@ -193,7 +193,8 @@ def once(
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
     """Bake the default project and install it. Shared: copy it before changing it."""
-    return once(tmp_path_factory, "project", lambda folder: bake(folder).run("make", "setup"))
+    make = lambda folder: bake(folder).run("make", "setup")  # noqa: E731
+    return once(tmp_path_factory, "project", make).here()
 
 
 def commit(project: BakedProject, message: str) -> None:

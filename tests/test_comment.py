@@ -270,13 +270,6 @@ def test_token_that_may_nothing_is_a_warning_and_loses_nothing(job: Job, way: st
     assert job.summary == TEXT + "\n"
 
 
-def test_too_many_requests_are_made_again_when_the_host_says(job: Job, way: str) -> None:
-    job.host.fail(429, times=1, retry_after="1", fits=lambda request: not _writes(request))
-    job.host.fail(429, times=1, retry_after="1", fits=_writes)
-    assert "Posted by the API " in job.comment()  # which repeats, where CML gives up
-    assert len(job.host.bodies()) == 1
-
-
 def test_host_that_stays_broken_is_given_up(job: Job, way: str) -> None:
     job.host.fail(500, fits=_writes)
     assert "500" in job.comment()

@@ -244,7 +244,7 @@ def test_a_parameter_that_nobody_knows_though_dvc_has_nothing_to_do(work: BakedP
     edit(work, "params.yaml", "  folds: 4", "  fold: 4\n  folds: 4")
     assert "up to date" in work.run("dvc", "repro").stdout
     assert wrong(work) == ["params"]
-    found = "params.yaml: train.fold is not a known parameter; remove it or mend its name"
+    found = "params.yaml: train.fold is not a known parameter; remove it or fix its name"
     assert doctor(work)["params"]["found"] == found
 
 

@@ -18,29 +18,15 @@ from runner import BRIEFLY, NO_HOOKS, Shared, lines
 pytestmark = [pytest.mark.slow, pytest.mark.needs("gitlab-ci-local", "rsync")]
 PIPELINE = TEMPLATE / "{{cookiecutter.project_slug}}" / ".gitlab-ci.yml"
 SCRIPTS = ("before_script", "script", "after_script")
-KEEP_OPTIONS = """\
-#!/bin/sh
-i=0
-while [ "$i" -lt "${GIT_PUSH_OPTION_COUNT:-0}" ]; do
-  eval "printf '%s\\n' \\"\\$GIT_PUSH_OPTION_$i\\"" >> push-options
-  i=$((i + 1))
-done
-"""
 
 
 @pytest.fixture(scope="module")
 def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """A project released as v1.0.0, whose origin takes push options as GitLab does."""
+    """A project released as v1.0.0."""
     shared = Shared(small, tmp_path_factory.mktemp("gitlab"))
     said = shared.own.run("flight-delays", "release", "v1.0.0").stdout
     (push,) = re.findall(r"^    (git push .*)$", said, re.M)
     shared.own.run("sh", "-c", push.replace("git push", "git push --no-verify"))
-    config = ("git", "--git-dir", shared.origin, "config", "receive.advertisePushOptions", "true")
-    shared.own.run(*config)
-    hook = shared.origin / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text(KEEP_OPTIONS, encoding="utf-8")
-    hook.chmod(0o755)
     return shared
 
 
@@ -184,21 +170,19 @@ def test_reports_of_one_merge_request_are_not_made_at_once() -> None:
     assert group == "report-$CI_MERGE_REQUEST_IID"
 
 
-def test_retraining_opens_one_merge_request_with_the_report(shared: Shared) -> None:
+def test_retraining_opens_one_merge_request_with_the_report(shared: Shared, host: CodeHost) -> None:
     clone = shared.checkout("retrain")
-    done = job(clone, "retrain", CI_PIPELINE_SOURCE="schedule")
-    assert done.returncode == 0, done.stdout
-    assert "Pushed with a merge request from retrain/2013-09-01 to main." in done.stdout
-    clone.run(*NO_HOOKS, "checkout", "--quiet", "main")
-    done = job(clone, "retrain", CI_PIPELINE_SOURCE="schedule")
-    assert "There is already a merge request from retrain/2013-09-01 to main." in done.stdout
-    options = (shared.origin / "push-options").read_text(encoding="utf-8").splitlines()
-    created, target, title, description = options  # once
-    assert created == "merge_request.create"
-    assert target == "merge_request.target=main"
-    assert title == "merge_request.title=Retrain on data until 2013-09-01"
-    assert description.startswith("merge_request.description=**")
-    assert "\\n" in description  # GitLab's line ends
+    variables = host.gitlab_environment() | {"CI_JOB_TOKEN": TOKEN}
+    for done in ("Opened", "Updated"):
+        said = job(clone, "retrain", **variables | {"CI_PIPELINE_SOURCE": "schedule"})
+        assert said.returncode == 0, said.stdout
+        assert f"{done} {host.url}" in said.stdout
+        clone.run(*NO_HOOKS, "checkout", "--quiet", "main")
+    (request,) = host.pulls
+    assert request["source_branch"] == "retrain/2013-09-01"
+    assert request["target_branch"] == "main"
+    assert request["title"] == "Retrain on data until 2013-09-01"
+    assert request["description"].startswith("**")
 
 
 def test_a_tag_is_verified_packed_and_published(shared: Shared, host: CodeHost) -> None:

@@ -540,16 +540,6 @@ def assert_untouched(project: BakedProject, released: Released) -> None:
     assert "rollback" not in project.run("git", "branch").stdout
 
 
-def test_a_flipped_byte_in_the_cache_is_fetched_anew(
-    copy: BakedProject, released: Released
-) -> None:
-    md5 = output_of(copy, "v1.0.0", "data/raw.parquet")
-    flip(in_cache(copy, md5))
-    rollback(copy, "v1.0.0")
-    assert hashes(copy) == released.hashes["v1.0.0"]
-    assert hashlib.md5(in_cache(copy, md5).read_bytes()).hexdigest() == md5
-
-
 def test_a_flipped_byte_that_dvc_does_not_see_leads_back_and_to_a_command_that_helps(
     copy: BakedProject, released: Released
 ) -> None:

@@ -87,7 +87,7 @@ def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -
     table |= {"scheduled_departure": times(*["NaT"] * rows)}
     for name, values in catalogue.compute(table).items():
         assert len(values) == rows, name
-        if catalogue.features[name].kind == "number":
+        if catalogue.features[name].type == "float32":
             assert values.dtype == np.float32 and np.isnan(values).all(), name
         else:
             assert values.dtype == object and set(values) <= {"missing"}, name

@@ -13,19 +13,16 @@ class ThisProject(Project):
     """The three modules that are yours."""
 
     def source(self) -> ModuleType:
-        """Source files to one raw table."""
         from . import source
 
         return source
 
     def features(self) -> ModuleType:
-        """One function a feature."""
         from . import features
 
         return features
 
     def candidates(self) -> ModuleType:
-        """The models that compete."""
         from . import candidates
 
         return candidates

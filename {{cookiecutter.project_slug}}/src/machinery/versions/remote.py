@@ -14,13 +14,13 @@ from .checking import WrongError
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-MOVE = "move it to S3: dvc remote modify {} url s3://bucket/prefix (README.md, Data in S3)"
+MOVE = "move it to S3: dvc remote modify {} url s3://bucket/prefix (docs/guide/s3.md)"
 NO_BUCKET = "bucket {} does not exist"
 REFUSED = "access.?key|credential|denied|forbidden|permission|signature"
 UNREACHED = "connect|endpoint|resolve|time.?out"
 REMEDIES = (  # what a failure says, and what to type
     (NO_BUCKET.format(".*"), "create it, or dvc remote modify {} url s3://BUCKET/PREFIX"),
-    (REFUSED, "set the credentials (README.md, Data in S3)"),
+    (REFUSED, "set the credentials (docs/guide/s3.md)"),
     (UNREACHED, "start it, check the network, or dvc remote modify {} endpointurl URL"),
     ("", "dvc status --cloud --verbose, which tells more"),
 )
