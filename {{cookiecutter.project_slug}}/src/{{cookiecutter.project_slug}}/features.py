@@ -8,8 +8,7 @@ category is a Python string (dtype object), "missing" where there is none.
 
 No feature looks at other rows: what is learned from data is learned inside the model.
 
-The month is not a feature: trained on January to June, it says nothing about July. The hour of
-arrival and the age of the weather report added nothing when tried.
+The month is not a feature: trained on January to June, it says nothing about July.
 """
 # mypy: no-warn-return-any
 

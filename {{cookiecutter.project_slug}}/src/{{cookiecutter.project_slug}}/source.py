@@ -7,8 +7,7 @@ weather report that was available at that moment. A report is labelled with the 
 taken, mostly at minute 51, so it counts as available only `weather_delay_minutes` after its label.
 The join is in UTC, where no hour is missing or repeated when the clocks change.
 
-Cancelled and diverted flights have no arrival delay, so there is no outcome to learn: they are left
-out.
+Cancelled and diverted flights have no arrival delay, so no outcome to learn: they are left out.
 """
 
 from datetime import datetime, timedelta
