@@ -51,7 +51,7 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     leaving = [file for file in storage.kept_by_dvc() if Path(file.path).exists()]
     _refuse(storage.changed(leaving), "not committed", "doctor says how to keep or restore it")
     unsaved = [f.path for f in leaving if not all(map(storage.is_whole, storage.objects(f.hash)))]
-    _refuse(unsaved, "not in the cache, or corrupted there", "doctor and 'dvc commit' put it right")
+    _refuse(unsaved, "not in the cache, or corrupted there", "doctor says how to fix it")
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
     new = [f.path for f in storage.recorded(commit) if not os.path.lexists(f.path)]
     branch = _free_branch(version)
