@@ -17,7 +17,7 @@ from flight_delays import candidates, features, source
 from machinery.pipeline import params
 from machinery.pipeline.data import contract
 from machinery.pipeline.model import model_file as model
-from machinery.pipeline.data.catalogue import Catalogue, listing, page
+from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.files import read_table, write_text
 from machinery.pipeline.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
 from machinery.pipeline.paths import CANDIDATES, CATALOGUE, MODEL, MODEL_CARD, SOURCE
@@ -183,7 +183,7 @@ def card(
         "gate": gate,
         "leakage": leakage,
         "quality": quality,
-        "features": listing(Catalogue(data, features)),
+        "features": [vars(each) for each in Catalogue(data, features).features.values()],
         "tested": card_stage.span(test, data.time),
     }
     section, until = params.parse(Card, parameters), params.parse(Ingest, parameters).until
