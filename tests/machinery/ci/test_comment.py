@@ -139,3 +139,10 @@ def test_messages_are_one_line_without_the_token(capsys: pytest.CaptureFixture[s
     job = Job("github", "", "", "team/shop", token="secret")
     job.tell("warning", "no\n::error::secret 5 %\r\nx")
     assert capsys.readouterr().out == "::warning::no ::error::*** 5 %25 x\n"
+
+
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Job("github", "", "", "team/shop", summary=tmp_path).summarize("text")  # a folder
+    assert "::warning::the job's summary cannot be written" in capsys.readouterr().out

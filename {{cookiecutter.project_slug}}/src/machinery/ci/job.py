@@ -41,10 +41,14 @@ class Job:
             print(f"{level}: {line}")
 
     def summarize(self, text: str) -> None:
-        """Append to what the job's page shows, where it shows something."""
-        if self.summary is not None:
+        """Append to what the job's page shows; a summary that cannot be written fails no job."""
+        if self.summary is None:
+            return
+        try:
             with self.summary.open("a", encoding="utf-8", newline="\n") as summary:
                 summary.write(text + "\n")
+        except OSError as error:
+            self.tell("warning", f"the job's summary cannot be written: {error}")
 
     def hidden(self, text: str) -> str:
         """The text without a token."""
