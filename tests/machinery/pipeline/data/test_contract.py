@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -60,3 +61,19 @@ def test_a_number_that_never_changes_is_nothing_to_learn(document: dict[str, Any
 def test_rows_of_one_class_only_are_refused(contract: Contract) -> None:
     with pytest.raises(UserError, match="late is never True in 3 training rows"):
         contract.require_classes(pd.Series([False, False, False]))
+
+
+def test_columns_that_are_added_never_meet_those_of_the_contract(document: dict[str, Any]) -> None:
+    columns = document["columns"]
+    for name in ("fold", "prediction", "probability_true", "probability_true_"):
+        columns[name] = columns["size"]
+    contract = contracts.parse(document)
+    probability = np.array([[0.25, 0.75], [1.0, 0.0]])
+    table = pd.DataFrame({name: [1, 2] for name in columns}).assign(**contract.spread(probability))
+    assert table[list(columns)].eq([1, 2], axis="index").all(axis=None)
+    assert contract.added("fold") not in columns
+    assert contract.gather(table).tolist() == probability.tolist()
+
+
+def test_names_of_added_columns_are_plain_where_they_can_be(contract: Contract) -> None:
+    assert list(contract.spread(np.eye(2))) == ["probability_false", "probability_true"]

@@ -172,3 +172,14 @@ def test_a_number_is_predicted_with_its_interval(document: dict[str, Any]) -> No
     info = {"threshold": None, "conformal_quantile": 5.0}
     found = stage.predictions(table, np.array([12.0]), info, contract)
     assert found[["prediction", "low", "high"]].to_numpy().tolist() == [[12.0, 7.0, 17.0]]
+
+
+def test_a_target_called_as_the_end_of_an_interval_keeps_its_values(
+    document: dict[str, Any],
+) -> None:
+    document["columns"]["high"] = document["columns"]["delay"]
+    contract = contracts.parse(document | {"task": "regression", "target": "high"})
+    info = INFO | {"task": "regression", "threshold": None, "conformal_quantile": 2.0}
+    table = pd.DataFrame({"id": ["a"], "at": pd.NaT, "high": [10.0]})
+    (found,) = stage.predictions(table, np.array([3.0]), info, contract).to_dict("records")
+    assert (found["high"], found["prediction_"], found["low_"], found["high_"]) == (10, 3, 1, 5)

@@ -6,11 +6,14 @@ from math import isnan, nan
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
 
-from machinery.pipeline.statistics import intervals
+from machinery.pipeline.statistics import intervals, metrics
 from machinery.pipeline.statistics.intervals import (
+    Codes,
     Interval,
     Scorer,
+    Values,
     bootstrap,
     difference,
     mean_interval,
@@ -78,6 +81,50 @@ def test_bootstrap_covers_the_true_calibration_error_as_often_as_it_says(truth: 
         return estimate(calibration_error(happened, probability, 10), 500)
 
     assert covered(truth, [trial(seed) for seed in range(TRIALS)]) >= FEWEST
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+@pytest.mark.parametrize(("groups", "share"), [(10, 0.3), (31, 0.3), (31, 0.08)])
+def test_two_equal_models_rarely_differ_on_few_groups_of_unequal_size(
+    groups: int, share: float, metric: str
+) -> None:
+    """The effect of a group is in the target, and each model's own noise has a part by group."""
+
+    def called_different(seed: int) -> bool:
+        random = np.random.default_rng(seed)
+        group = np.repeat(np.arange(groups), random.integers(15, 80, groups))
+        signal = random.normal(size=len(group)) + np.log(share / (1 - share))
+        chance = expit(signal + random.normal(0, 0.7, groups)[group])
+        target = (random.random(len(group)) < chance).astype(np.int64)
+        one, two = (
+            classification(
+                target,
+                expit(
+                    signal
+                    + random.normal(0, 0.5, groups)[group]
+                    + random.normal(0, 0.7, len(group))
+                ),
+            )[metric]
+            for _ in range(2)
+        )
+        scorers = {"difference": difference(one, two)}
+        found = bootstrap(scorers, len(group), samples=400, level=0.95, seed=seed, groups=group)
+        return not found["difference"].low <= 0 <= found["difference"].high
+
+    count = sum(called_different(seed) for seed in range(TRIALS))
+    assert stats.binom.ppf(0.05, TRIALS, 0.03) <= count <= stats.binom.ppf(0.95, TRIALS, 0.07)
+
+
+@pytest.mark.parametrize("groups", [10, 31])
+def test_bootstrap_of_few_groups_covers_the_true_mean_as_often_as_it_says(groups: int) -> None:
+    def trial(seed: int) -> Interval:
+        random = np.random.default_rng(seed)
+        group = np.repeat(np.arange(groups), random.integers(15, 80, groups))
+        values = random.normal(0, 1, groups)[group] + random.normal(0, 1, len(group))
+        draws = {"samples": 400, "level": 0.95, "seed": seed, "groups": group}
+        return bootstrap({"it": mean(values)}, len(group), **draws)["it"]
+
+    assert 0.93 <= covered(0.0, [trial(seed) for seed in range(TRIALS)]) / TRIALS <= 0.97
 
 
 def test_bootstrap_of_a_mean_is_as_wide_as_theory_says() -> None:
@@ -162,6 +209,12 @@ def test_resamples_without_a_figure_are_left_out_until_they_are_most() -> None:
     assert estimate(roc_auc(positive, scores), 4) == (1.0, 1.0, 1.0)
     one_class = estimate(roc_auc(np.zeros(4, bool), scores), 4)
     assert one_class.as_dict() == {"value": None, "low": None, "high": None}
+
+
+def classification(target: Codes, probability: Values) -> dict[str, Scorer]:
+    return metrics.scorers(
+        "classification", target, np.column_stack([1 - probability, probability])
+    )
 
 
 def covered(truth: float, found: list[Interval]) -> int:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Text = Annotated[str, Field(min_length=1)]
 Value = bool | int | str
 
+ADDED = ("prediction", "low", "high", "fold", "model_version", "bad_file", "bad_row", "bad_reason")
+
 
 class Range(BaseModel):
     """The smallest and the largest value allowed, both included; null leaves an end open."""
@@ -167,18 +169,31 @@ class Contract(BaseModel):
         codes = {value: code for code, value in enumerate(self.classes)}
         return target.map(codes).to_numpy(dtype=np.int64)
 
+    def added(self, name: str) -> str:
+        """The name of a column that is added to those of the contract.
+
+        Underscores follow it, the same number on all of them, until the contract has none of them.
+        """
+        by_class = (f"{of}_{each}" for each in self.class_names for of in ("probability", "in_set"))
+        names, end = [*ADDED, *by_class], ""
+        while any(each + end in self.columns for each in names):
+            end += "_"
+        return name + end
+
     def spread(self, prediction: "np.ndarray") -> "dict[str, np.ndarray]":
         """Predictions as named columns: a probability for each class, or the value."""
         if self.task == "regression":
-            return {"prediction": prediction}
-        names = [f"probability_{name}" for name in self.class_names]
-        return dict(zip(names, prediction.T, strict=True))
+            return {self.added("prediction"): prediction}
+        return dict(zip(self._probabilities(), prediction.T, strict=True))
 
     def gather(self, table: "pd.DataFrame") -> "np.ndarray":
         """The predictions that `spread` put into the table: (n, classes), or (n,) values."""
         if self.task == "regression":
-            return table["prediction"].to_numpy()
-        return table[[f"probability_{name}" for name in self.class_names]].to_numpy()
+            return table[self.added("prediction")].to_numpy()
+        return table[self._probabilities()].to_numpy()
+
+    def _probabilities(self) -> list[str]:
+        return [self.added(f"probability_{name}") for name in self.class_names]
 
     def require_classes(self, target: "pd.Series[Any]") -> None:
         """Refuse to learn from rows in which a class never occurs, or a number never changes.

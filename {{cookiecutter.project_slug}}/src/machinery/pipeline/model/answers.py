@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from machinery.pipeline.statistics.metrics import decide
+
+from . import conformal
+from .decision import Rule
+
 if TYPE_CHECKING:  # the service does without it
     import pyarrow as pa
 
@@ -29,6 +34,18 @@ class Answers:
         """Those of some rows."""
         columns = (self.prediction, self.decision, self.members, self.low, self.high)
         return Answers(*(each if each is None else each[rows] for each in columns))  # type: ignore[arg-type]
+
+
+def answer(prediction: np.ndarray, rule: Rule) -> Answers:
+    """Probabilities (n, classes) or values (n,), with what the rule makes of them."""
+    if prediction.ndim == 1:
+        low, high = conformal.interval(prediction, rule.quantile)
+        return Answers(prediction, low=low, high=high)
+    return Answers(
+        prediction,
+        decision=decide(prediction, rule.threshold),
+        members=conformal.sets(prediction, rule.quantile),
+    )
 
 
 def answer_columns(answers: Answers, classes: Sequence[str]) -> "dict[str, pa.Array]":

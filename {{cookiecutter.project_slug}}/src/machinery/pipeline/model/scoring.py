@@ -17,10 +17,8 @@ from machinery.pipeline.data.catalogue import Catalogue
 from machinery.pipeline.data.columns import Arrays, maker
 from machinery.pipeline.files import UserError, read_json, read_yaml
 from machinery.pipeline.paths import CONTRACT, MODEL, MODEL_INFO, VERSION
-from machinery.pipeline.statistics.metrics import decide
 
-from . import conformal
-from .answers import Answers
+from .answers import Answers, answer
 from .decision import rule
 from .model_file import Model
 
@@ -69,15 +67,7 @@ class Scorer:
 
     def score(self, features: Mapping[str, np.ndarray]) -> Answers:
         """What the model says of each row of features."""
-        prediction = self.model.predict(features)
-        if self.contract.task == "regression":
-            low, high = conformal.interval(prediction, self._rule.quantile)
-            return Answers(prediction, low=low, high=high)
-        return Answers(
-            prediction,
-            decision=decide(prediction, self._rule.threshold),
-            members=conformal.sets(prediction, self._rule.quantile),
-        )
+        return answer(self.model.predict(features), self._rule)
 
     def _check_kinds(self) -> None:
         for name, kind in self.model.features.items():

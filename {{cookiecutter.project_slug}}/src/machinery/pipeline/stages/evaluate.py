@@ -9,7 +9,8 @@ from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, read_json, read_table, write_json, write_table
-from machinery.pipeline.model import conformal, evaluation, examples
+from machinery.pipeline.model import evaluation, examples
+from machinery.pipeline.model.answers import answer, answer_columns
 from machinery.pipeline.model.decision import rule
 from machinery.pipeline.model.model_file import Model
 from machinery.pipeline.model.scoring import Scorer as Service
@@ -149,17 +150,9 @@ def predictions(
     table: "pd.DataFrame", prediction: np.ndarray, info: dict[str, Any], contract: Contract
 ) -> "pd.DataFrame":
     """Row by row: key, target, prediction or probabilities, prediction set or interval."""
-    found = table[[*contract.row_columns, contract.target]].assign(**contract.spread(prediction))
-    threshold, quantile = rule(info)
-    if contract.task == "regression":
-        low, high = conformal.interval(prediction, quantile)
-        return found.assign(low=low, high=high)
-    decided = metrics.decide(prediction, threshold)
-    members = conformal.sets(prediction, quantile)
-    return found.assign(
-        prediction=np.array(contract.class_names, dtype=object)[decided],
-        **{f"in_set_{name}": members[:, code] for code, name in enumerate(contract.class_names)},
-    )
+    found = table[[*contract.row_columns, contract.target]]
+    columns = answer_columns(answer(prediction, rule(info)), contract.class_names)
+    return found.assign(**{contract.added(name): each for name, each in columns.items()})
 
 
 def _scorers(

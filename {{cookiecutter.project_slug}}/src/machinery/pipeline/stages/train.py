@@ -160,9 +160,9 @@ def _out_of_fold(
 ) -> "pd.DataFrame":
     held = np.concatenate([rows for _, rows in parts])
     number = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
-    columns = contract.spread(np.concatenate(predictions))
+    columns = {contract.added("fold"): number, **contract.spread(np.concatenate(predictions))}
     rows = table[[*contract.row_columns, contract.target]].iloc[held].reset_index(drop=True)
-    return rows.assign(fold=number, **columns).sort_values(contract.order, ignore_index=True)
+    return rows.assign(**columns).sort_values(contract.order, ignore_index=True)
 
 
 def kinds_of(names: list[str], path: Path, where: str) -> dict[str, model.Kind]:
