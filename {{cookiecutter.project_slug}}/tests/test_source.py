@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machinery.pipeline.files import UserError, write_table
+from machinery.pipeline.params import Ingest
+from machinery.pipeline.stages import ingest
 
+from {{cookiecutter.project_slug}} import source
 from {{cookiecutter.project_slug}}.source import read
 
 HOUR = timedelta(hours=1)
@@ -138,14 +141,14 @@ def test_the_window_ends_strictly_before_until_and_later_months_are_not_opened(
 
 def test_a_window_without_rows_is_refused(tmp_path: Path) -> None:
     month(tmp_path, "2013-01", [flight("2013-01-09T10:00")], [report("2013-01-09T05:00", 20.0)])
-    with pytest.raises(UserError, match="no month before 2013-01-01 00:00; move ingest.until"):
+    with pytest.raises(UserError, match="until in params.yaml is 2013-01-01 00:00:00, which is not"):
         read(tmp_path, **PARAMS | {"until": datetime(2013, 1, 1)})
     with pytest.raises(UserError, match="no completed flight before 2013-01-02 00:00"):
         read(tmp_path, **PARAMS | {"until": datetime(2013, 1, 2)})
 
 
 def test_a_folder_without_flights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere has no flights .*dvc checkout"):
+    with pytest.raises(UserError, match="nowhere has no files such as .*dvc checkout"):
         read(tmp_path / "nowhere", **PARAMS)
 
 
@@ -153,3 +156,11 @@ def test_a_month_without_weather_is_refused(tmp_path: Path) -> None:
     write_table(pd.DataFrame([flight("2013-01-01T10:00")]), tmp_path / "2013-01.parquet")
     with pytest.raises(UserError, match="weather.2013-01.parquet is missing"):
         read(tmp_path, **PARAMS)
+
+
+@pytest.mark.parametrize("name", ["hours_before_departure", "weather_delay_minutes"])
+@pytest.mark.parametrize("value", [-5, float("nan"), 1e300])
+def test_no_parameter_lets_the_future_in(name: str, value: float) -> None:
+    own = {key: each for key, each in PARAMS.items() if key != "until"} | {name: value}
+    with pytest.raises(UserError, match=f"ingest.source does not fit `read`.*{name}"):
+        ingest.read(source, Ingest(until=None, source=own))

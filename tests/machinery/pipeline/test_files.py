@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -53,17 +54,50 @@ def test_an_unreadable_table_is_named(tmp_path: Path, text: str) -> None:
         read_table(path)
 
 
-@pytest.mark.parametrize("read", [read_table, read_json, read_yaml])
-def test_a_missing_file_says_how_to_get_it(tmp_path: Path, read: object) -> None:
-    with pytest.raises(UserError, match="is missing; run 'dvc repro'"):
-        read(tmp_path / "absent")  # type: ignore[operator]
+@pytest.mark.parametrize(
+    ("read", "remedy"),
+    [(read_table, "run 'dvc repro'"), (read_json, "run 'dvc repro'"), (read_yaml, "restore it")],
+)
+def test_a_missing_file_says_how_to_get_it(tmp_path: Path, read: Any, remedy: str) -> None:
+    with pytest.raises(UserError, match=f"is missing; {remedy}"):
+        read(tmp_path / "absent")
 
 
-@pytest.mark.parametrize("text", ["a: [1", "just words", "\tb: 1"])
-def test_unreadable_yaml_is_one_sentence(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [1", "did not find expected"),
+        ("just words", "holds no 'name: value' lines"),
+        ("\tb: 1", "cannot start any token (line 1, column 1)"),
+        ("a: 1\nb: {c: 2, c: 3}", "c is there twice; keep one of them (line 2, column 4)"),
+        ("until: 2013-07-15", "2013-07-15 differs between versions of YAML; put it in quotes"),
+        ("until: 2013-07-15T10:00:00", "2013-07-15T10:00:00 differs"),
+        ("a: [no]", "no differs between versions of YAML"),
+        ("a: 010", "010 differs"),
+        ("a: 1:30", "1:30 differs"),
+        ("a: 1_000", "1_000 differs"),
+        ("a: *b", "undefined alias"),
+        ("a: " + "9" * 5000, "Exceeds the limit"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("a: \x00", "control characters are not allowed"),
+        ("a: &it [*it]", "Circular reference"),
+    ],
+)
+def test_unreadable_yaml_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(UserError) as caught:
         read_yaml(path)
     assert "params.yaml" in str(caught.value)
+    assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e5", 1e5), ("-0.5", -0.5), (".5", 0.5), ("0", 0), ("True", True), ("'no'", "no")],
+)
+def test_yaml_is_read_as_dvc_reads_it(tmp_path: Path, text: str, value: object) -> None:
+    (tmp_path / "params.yaml").write_text(f"base: &it {{a: 1}}\na: {text}\nb: {{<<: *it, a: 2}}")
+    found = read_yaml(tmp_path / "params.yaml")
+    assert (found["a"], found["b"]) == (value, {"a": 2})

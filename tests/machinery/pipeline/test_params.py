@@ -29,7 +29,7 @@ def test_candidates_are_listed_simplest_model_first() -> None:
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"featurise": {}}, "featurise is not a section; known are ingest, validate"),
+        ({"featurise": {}}, "has no section 'train'"),
         ({}, "has no section 'train'"),
         (train_section(folds=1), "train.folds is 1; input should be greater than or equal to 2"),
         (train_section(fold=1), "train.fold is not a known parameter"),
@@ -73,3 +73,28 @@ def test_leakage_probes_need_rows_and_exceptions_a_reason(
 def test_an_empty_section_names_all_that_is_missing() -> None:
     with pytest.raises(UserError, match=r"select\.headline is missing; add it; select\.coverage"):
         params.parse(params.Select, {"select": None})
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "sentence"),
+    [
+        (params.Ingest, {"until": "0001-01-01", "source": {}}, "ingest.until is '0001-01-01'"),
+        (params.Validate, {"window_days": 9e29}, "validate.window_days is 9e+29"),
+        (params.Validate, {"level": float("nan")}, "validate.level is nan"),
+        (params.Report, {"seed": -1}, "report.seed is -1"),
+        (params.Report, {"seed": 2**40}, "report.seed is 1099511627776"),
+        (params.Evaluate, {"bins": 10**9}, "evaluate.bins is 1000000000"),
+        (params.Gate, {"floor": float("nan")}, "gate.floor is nan; input should be a finite"),
+        (params.Gate, {"parity": float("inf")}, "gate.parity is inf; input should be a finite"),
+    ],
+)
+def test_every_parameter_has_a_range(
+    kind: type[params.Section], section: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        params.parse(kind, {kind.__name__.lower(): section})
+    assert sentence in str(caught.value)
+
+
+def test_sections_of_the_users_own_are_welcome() -> None:
+    assert params.parse(params.Train, train_section() | {"explore": {"bins": 5}}).folds == 2

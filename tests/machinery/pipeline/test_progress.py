@@ -67,4 +67,4 @@ def test_every_stage_shows_that_it_is_at_work(shop_source: Path) -> None:
     words, folder = ("-m", "shop", "gate"), shop_source.parent
     assert "gate \x1b[33m0:00:00" in at_a_terminal(*words, folder=folder)
     (quiet,) = at_a_terminal(*words, folder=folder, ci="true").splitlines()
-    assert quiet.startswith("gate: metrics.json is missing")
+    assert quiet.startswith("gate: params.yaml is missing")

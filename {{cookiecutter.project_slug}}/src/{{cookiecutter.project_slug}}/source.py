@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from machinery.pipeline.data.source import Kind, as_of, read_columns
+from machinery.pipeline.data.source import Hours, Kind, Minutes, as_of, monthly, read_columns
 from machinery.pipeline.files import UserError
 from machinery.pipeline.progress import track
 
 TIME_ZONE = "America/New_York"
 LATE_MINUTES = 15
-MONTH_FILE = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
 
 FLIGHTS: dict[str, Kind] = {
     "time_hour": "datetime with time zone",
@@ -60,9 +59,9 @@ def read(
     folder: Path,
     *,
     until: datetime | None,
-    hours_before_departure: float,
-    weather_delay_minutes: float,
-    weather_max_age_hours: float,
+    hours_before_departure: Hours,
+    weather_delay_minutes: Minutes,
+    weather_max_age_hours: Hours,
 ) -> pd.DataFrame:
     """The raw table of all completed flights that are scheduled before `until` (New York time).
 
@@ -76,7 +75,7 @@ def read(
     Raises:
         UserError: when a file or column is missing, unreadable, empty or of another type.
     """
-    months = _months(folder, until)
+    months = monthly(folder, until)
     tracked = track(months, f"read {folder}", len(months))
     flights = pd.concat([_flights(read_columns(path, FLIGHTS)) for path in tracked])
     if until is not None:
@@ -96,23 +95,6 @@ def read(
         max_age=timedelta(hours=weather_max_age_hours),
     )
     return pd.concat([flights.drop(columns="moment"), known], axis=1)
-
-
-def _months(folder: Path, until: datetime | None) -> list[Path]:
-    """The files of flights whose month begins before `until`, oldest first."""
-    paths = sorted(folder.glob(MONTH_FILE))
-    if not paths:
-        raise UserError(
-            f"{folder} has no flights (files such as 2013-01.parquet); "
-            f"restore them with 'dvc checkout {folder}.dvc' or 'dvc pull {folder}.dvc'"
-        )
-    if until is None:
-        return paths
-    last = f"{until - timedelta(microseconds=1):%Y-%m}"
-    months = [path for path in paths if path.stem <= last]
-    if not months:
-        raise UserError(f"{folder} has no month {_before(until)} past {paths[0].stem}")
-    return months
 
 
 def _flights(flights: pd.DataFrame) -> pd.DataFrame:

@@ -28,6 +28,9 @@ from machinery.pipeline.files import UserError
         (("size", "nullabel"), True, "columns.size.nullabel is not a known key"),
         (("late", "known"), "before", "the target late must be known: after"),
         (("at", "type"), "string", "the time column at must be a datetime"),
+        (("size", "allowed"), {"min": 9, "max": 0}, "columns.size.allowed: min 9 is above max 0"),
+        (("size", "allowed"), {"min": float("nan")}, "columns.size.allowed.min is nan"),
+        (("key",), None, "key: is null; name a column that no two rows share, or number the rows"),
         (("size", "owner"), "", "columns.size.owner is ''"),
     ],
 )

@@ -1,6 +1,6 @@
 """What a project reads its source with: columns checked, joins as of a moment."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machinery.pipeline.data.source import Kind, as_of, read_columns
+from machinery.pipeline.data.source import Kind, as_of, monthly, read_columns
 from machinery.pipeline.files import UserError, write_table
 
 HOUR = timedelta(hours=1)
@@ -92,3 +92,39 @@ def test_a_column_of_another_type_is_named(
     write_table(pd.DataFrame([PARCEL | {column: value}]), tmp_path / "a.parquet")
     with pytest.raises(UserError, match=f"a.parquet: column {column} is .*must be a {kind}"):
         read_columns(tmp_path / "a.parquet", COLUMNS)
+
+
+def test_an_age_below_zero_is_refused() -> None:
+    with pytest.raises(UserError, match="as_of has a max_age of -1 day"):
+        as_of(moments([0]), seen([0]), by="place", max_age=-HOUR)
+
+
+def months(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / f"{name}.parquet").touch()
+    return folder
+
+
+def test_months_are_those_that_begin_before_the_end_of_the_window(tmp_path: Path) -> None:
+    folder = months(tmp_path, "2013-02", "2012-12", "2013-01")
+    found = [path.stem for path in monthly(folder, datetime(2013, 2, 1))]
+    assert found == ["2012-12", "2013-01"]
+    assert len(monthly(folder, None)) == len(monthly(folder, datetime(2020, 1, 1))) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ((), "has no files such as 2013-01.parquet; restore it with 'dvc checkout"),
+        (("2013-01", "2013-03"), "2013-02.parquet is missing between others"),
+        (("2013-01", "2013-13"), "2013-13.parquet is not named as a month"),
+        (("2013-01", "2013-02 (1)"), "is not named as a month"),
+        (("2014-01",), "which is not after 2014-01, the first month"),
+    ],
+)
+def test_a_month_that_is_missing_or_misnamed_is_refused(
+    tmp_path: Path, names: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        monthly(months(tmp_path, *names), datetime(2013, 4, 1))
+    assert sentence in str(caught.value)

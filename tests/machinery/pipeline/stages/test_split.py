@@ -62,7 +62,6 @@ def test_the_seed_decides_which_rows_are_tested(contract: Contract) -> None:
     ("rows", "changes", "sentence"),
     [
         (8, {"test_days": 30}, "split.by time leaves no training row of 8"),
-        (8, {"by": "group"}, "contract.yaml names no group column"),
         (4, {"test_days": 1}, "late is never True in 3 training rows"),
     ],
 )

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from machinery.pipeline.files import UserError
 from machinery.pipeline.statistics import metrics
 from machinery.pipeline.statistics.intervals import Scorer
 
@@ -120,10 +119,13 @@ def test_unknown_metric_is_refused_with_the_known_ones() -> None:
         metrics.greater_is_better("auroc")
 
 
-def test_a_headline_that_is_not_a_metric_is_a_sentence() -> None:
-    metrics.require("roc_auc", "classification")
-    with pytest.raises(UserError, match="roc_acu is not a metric of a classification; use one of"):
-        metrics.require("roc_acu", "classification")
+@pytest.mark.parametrize(
+    ("headline", "remedy"), [("roc_acu", "use one of roc_auc, "), ("neg_log_loss", "use log_loss")]
+)
+def test_a_headline_that_is_not_a_metric_is_a_sentence(headline: str, remedy: str) -> None:
+    found = metrics.unknown(headline, "classification")
+    assert f"select.headline is {headline}, which is not a metric of a classification" in found
+    assert remedy in found
 
 
 def test_one_class_has_no_ranking_but_a_loss() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from machinery.pipeline import params
+from machinery.pipeline.data import agreement
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, read_table
 from machinery.pipeline.model.decision import rule
 from machinery.pipeline.params import Evaluate, Report, Select, Split
 from machinery.pipeline.paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS, TEST
-from machinery.pipeline.statistics import metrics
 from machinery.versions import git, storage
 
 from . import champion as champions
@@ -98,7 +98,7 @@ def judge(against: str | None = None) -> Judgement:
     if theirs is not None:
         lacks = f"{ours.version.base}..{theirs.version.base}"
         judged.behind = int(git.run("rev-list", "--count", lacks))
-    metrics.require(judged.headline, judged.contract.task)
+    agreement.require(document, judged.contract)
     try:
         judged.rows = Rows(read_table(ours.file(PREDICTIONS)), judged.contract)
         judged.predictions = {"challenger": judged.rows.prediction}

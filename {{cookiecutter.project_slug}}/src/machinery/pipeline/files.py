@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 SIGNIFICANT_DIGITS = 6
 EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+ALIKE = re.compile(  # booleans and numbers of YAML 1.1 that are the same in 1.2
+    r"(?i:true|false|[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?|[-+]?\.inf|\.nan)"
+)
 
 
 class UserError(Exception):
@@ -76,7 +79,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         return parse_yaml(path.read_bytes(), str(path))
     except FileNotFoundError:
-        raise missing(path) from None
+        raise UserError(f"{path} is missing; restore it with 'git checkout {path}'") from None
 
 
 def parse_yaml(text: bytes, place: str) -> dict[str, Any]:
@@ -85,8 +88,15 @@ def parse_yaml(text: bytes, place: str) -> dict[str, Any]:
 
     try:
         document = yaml.load(text, _yaml_loader())
-    except yaml.YAMLError as error:
+        json.dumps(document, skipkeys=True, default=str)  # refuses what is nested without end
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise UserError(f"{place} is not readable YAML: {error.problem}{where}") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{place} is not readable YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise UserError(f"{place} is not readable YAML: it is nested too deeply") from None
     if not isinstance(document, dict):
         raise UserError(f"{place} holds no 'name: value' lines; restore it with git checkout")
     return document
@@ -94,14 +104,31 @@ def parse_yaml(text: bytes, place: str) -> dict[str, Any]:
 
 @cache
 def _yaml_loader() -> Any:
-    """PyYAML's loader, in C where it has one, that reads 1e-05 as a number.
+    """PyYAML's loader, in C where it has one, of what YAML 1.1 and 1.2 read alike.
 
-    DVC reads and writes YAML 1.2, where that is a number; in YAML 1.1 it is a string.
+    PyYAML reads 1.1, DVC reads and writes 1.2: 1e-05 is a number, and what is a date, a boolean or
+    a number in one of them alone is refused. So is a key that is there twice.
     """
     import yaml
 
+    def refused(node: Any, fault: str) -> Exception:
+        return yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
+
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        pass
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for key in set(keys):
+                keys.remove(key)
+            if keys:
+                raise refused(node, f"{keys[0]} is there twice; keep one of them")
+            return super().construct_mapping(node, deep)
+
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            if kind in ("bool", "int", "float", "timestamp") and not ALIKE.fullmatch(node.value):
+                remedy = "put it in quotes, or write true, false or a plain number"
+                raise refused(node, f"{node.value} differs between versions of YAML; {remedy}")
+            return super().construct_object(node, deep)
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, [*"+-0123456789"])
     return Loader

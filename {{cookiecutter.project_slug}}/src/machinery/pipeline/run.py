@@ -21,12 +21,15 @@ ENVIRONMENT = {
 
 def run(project: Project, words: list[str]) -> int:
     """Run the stage; a user's mistake is one sentence and an exit code, never a traceback."""
-    from .files import UserError
+    from .data import agreement, contract
+    from .files import UserError, read_yaml
+    from .paths import PARAMS
     from .progress import busy
 
     name, *arguments = words
     try:
         with busy(" ".join(words)):
+            agreement.require(read_yaml(PARAMS), contract.load())
             stage = importlib.import_module(f"{__package__}.stages.{name}")
             stage.main(project, *arguments)
     except UserError as error:

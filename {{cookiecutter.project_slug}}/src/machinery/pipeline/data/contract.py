@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -31,9 +32,15 @@ ADDED = ("prediction", "low", "high", "fold", "model_version", "bad_file", "bad_
 class Range(BaseModel):
     """The smallest and the largest value allowed, both included; null leaves an end open."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     min: float | None = None
     max: float | None = None
+
+    @model_validator(mode="after")
+    def _some_value_is_allowed(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
 
     def __str__(self) -> str:
         """Both ends in words."""
@@ -108,6 +115,14 @@ class Contract(BaseModel):
     time: str | None
     group: str | None
     columns: dict[str, Column]
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _rows_have_a_key(cls, key: Any) -> Any:
+        if key is None:
+            remedy = "name a column that no two rows share, or number the rows in source.py"
+            raise ValueError(f"is null; {remedy}")
+        return key
 
     @model_validator(mode="after")
     def _roles_fit_their_columns(self) -> Self:

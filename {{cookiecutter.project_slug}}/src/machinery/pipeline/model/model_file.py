@@ -136,10 +136,10 @@ def parity_rows(table: "pd.DataFrame", rows: int, seed: int) -> "pd.DataFrame":
     at = np.arange(max(len(real), width))
     spoilt = random.random((len(at), width)) < SPOILT_SHARE
     spoilt[at, at % width] = True
-    copies = real.iloc[at % len(real)]
+    copies = real.iloc[at % len(real)].reset_index(drop=True)
     for name, lost in zip(table.columns, spoilt.T, strict=True):
         nothing = np.nan if pd.api.types.is_numeric_dtype(table[name]) else UNSEEN
-        copies = copies.assign(**{name: copies[name].mask(lost, nothing)})
+        copies[name] = copies[name].mask(lost, nothing)
     return pd.concat([real, copies], ignore_index=True)
 
 

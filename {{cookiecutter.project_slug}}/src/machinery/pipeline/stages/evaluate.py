@@ -8,7 +8,7 @@ import numpy as np
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError, read_json, read_table, write_json, write_table
+from machinery.pipeline.files import read_json, read_table, write_json, write_table
 from machinery.pipeline.model import evaluation, examples
 from machinery.pipeline.model.answers import answer, answer_columns
 from machinery.pipeline.model.decision import rule
@@ -181,8 +181,6 @@ def main(project: Project) -> None:
     """Read, call, write."""
     params, contract = sections.load(Evaluate), contracts.load()
     headline, info, model = sections.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
-    if unknown := [name for name in params.slices if name not in contract.columns]:
-        raise UserError(f"evaluate.slices names {unknown[0]}, which is not in contract.yaml")
     table = read_table(TEST_FEATURES)
     raw = read_table(TEST, dict.fromkeys([*contract.known_before(), *params.slices]))
     target = contract.encode(table[contract.target])
@@ -199,6 +197,7 @@ def main(project: Project) -> None:
     ranking = importance(model, table, target, info, headline, params)
     write_json(ranking, PLOTS / "importance.json")
     rows = predictions(table, prediction, info, contract)
-    new = [name for name in params.slices if name not in rows]
-    write_table(rows.assign(**{name: raw[name] for name in new}), PREDICTIONS)
+    for name in params.slices:
+        rows[name] = raw[name]
+    write_table(rows, PREDICTIONS)
     write_json(examples.make(raw, prediction, Service(project.features())), EXAMPLES)

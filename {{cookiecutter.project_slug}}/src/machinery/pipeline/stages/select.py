@@ -105,7 +105,6 @@ def main(_: Project) -> None:
     params, contract = sections.load(Select), contracts.load()
     names = sections.load(Train).candidates()
     prune(names)
-    metrics.require(params.headline, contract.task)
     reports = {name: read_json(CANDIDATES / f"{name}.json") for name in names}
     selection = select(list(reports.values()), params.headline)
     path = CANDIDATES / f"{selection['candidate']}.onnx"

@@ -67,8 +67,6 @@ def _is_test(
     if params.by == "stratified":
         return _stratified(table, contract, params)
     name = getattr(contract, params.by)
-    if name is None:
-        raise UserError(f"split.by is {params.by}, but contract.yaml names no {params.by} column")
     if params.by == "time":
         end = table[name].max() if until is None else until
         return table[name] >= end - timedelta(days=params.test_days)

@@ -11,8 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from machinery.pipeline.files import UserError
-
 from .intervals import Codes, Scorer, Values, Weights
 
 Task = Literal["classification", "regression"]
@@ -51,11 +49,11 @@ def greater_is_better(name: str) -> bool:
     return known[name]
 
 
-def require(name: str, task: Task) -> None:
-    """Refuse a `select.headline` that the task does not have."""
-    if name not in names(task):
-        known = ", ".join(names(task))
-        raise UserError(f"select.headline {name} is not a metric of a {task}; use one of {known}")
+def unknown(headline: str, task: Task) -> str:
+    """Why a `select.headline` is none of the task; scorers of scikit-learn are negated losses."""
+    loss = headline.removeprefix("neg_")
+    known = loss if loss in names(task) else f"one of {', '.join(names(task))}"
+    return f"select.headline is {headline}, which is not a metric of a {task}; use {known}"
 
 
 def scorers(

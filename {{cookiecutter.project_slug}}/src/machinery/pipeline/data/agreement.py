@@ -1,0 +1,39 @@
+"""agreement: params.yaml and the contract in; every place that is wrong out, all at once."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from machinery.pipeline.files import UserError
+from machinery.pipeline.params import SECTIONS, Evaluate, Section, Select, Split, parse
+from machinery.pipeline.paths import PARAMS
+from machinery.pipeline.statistics import metrics
+
+from .contract import Contract
+
+
+def require(document: Mapping[str, Any], contract: Contract) -> None:
+    """Refuse params that are wrong, or that do not fit the contract, before hours of training.
+
+    Raises:
+        UserError: naming every wrong place.
+    """
+    faults: list[str] = []
+    for kind in SECTIONS:
+        try:
+            faults += _misfits(parse(kind, document), contract)
+        except UserError as error:
+            faults.append(str(error).removeprefix(f"{PARAMS}: "))
+    if faults:
+        raise UserError(f"{PARAMS}: {'; '.join(faults)}")
+
+
+def _misfits(section: Section, contract: Contract) -> Iterator[str]:
+    match section:
+        case Split(by="time" | "group" as by) if getattr(contract, by) is None:
+            yield f"split.by is {by}, but contract.yaml names no {by} column"
+        case Select(headline=name) if name not in metrics.names(contract.task):
+            yield metrics.unknown(name, contract.task)
+        case Evaluate(slices=columns):
+            for name in columns:
+                if name not in contract.columns:
+                    yield f"evaluate.slices names {name}, which contract.yaml does not describe"
