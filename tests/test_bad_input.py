@@ -71,17 +71,29 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
         2,
         "params.yaml: ingest.untli is not a known parameter",
     ),
-    "an unknown section": (
+    "an hour of the future": (
         "ingest",
-        append("params.yaml", "\ntrian: {}\n"),
+        edit("params.yaml", ingest__source__hours_before_departure=-5),
         2,
-        "params.yaml: trian is not a section",
+        "hours_before_departure: input should be greater than or equal to 0",
+    ),
+    "a date without quotes": (
+        "ingest",
+        append("params.yaml", "\nexplore:\n  since: 2013-07-15\n"),
+        2,
+        "2013-07-15 differs between versions of YAML; put it in quotes",
+    ),
+    "a missing month": (
+        "ingest",
+        lambda project: (project.path / "data/source/2013-03.parquet").unlink(),
+        2,
+        "data/source/2013-03.parquet is missing between others",
     ),
     "a missing section": (
         "validate",
         edit("params.yaml", validate=None),
         2,
-        "params.yaml has no section 'validate'",
+        "params.yaml: section 'validate' is missing",
     ),
     "params that are no YAML": (
         "ingest",
@@ -129,7 +141,7 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
         "ingest",
         edit("params.yaml", ingest__until="2012-01-01"),
         2,
-        "move ingest.until in params.yaml",
+        "ingest.until in params.yaml is 2012-01-01 00:00:00, which is not after 2013-01",
     ),
     "a column that the contract does not know": (
         "validate",
@@ -200,13 +212,13 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
         "select",
         edit("params.yaml", select__headline="glory"),
         2,
-        "select.headline glory is not a metric of a classification",
+        "select.headline is glory, which is not a metric of a classification",
     ),
     "a slice by a column that is not there": (
         "evaluate",
         edit("params.yaml", evaluate__slices=["moon"]),
         2,
-        "evaluate.slices names moon, which is not in contract.yaml",
+        "evaluate.slices names moon, which contract.yaml does not describe",
     ),
     "a torn model file": (
         "evaluate",

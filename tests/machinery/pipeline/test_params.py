@@ -29,8 +29,8 @@ def test_candidates_are_listed_simplest_model_first() -> None:
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"featurise": {}}, "has no section 'train'"),
-        ({}, "has no section 'train'"),
+        ({"featurise": {}}, "section 'train' is missing"),
+        ({}, "section 'train' is missing"),
         (train_section(folds=1), "train.folds is 1; input should be greater than or equal to 2"),
         (train_section(fold=1), "train.fold is not a known parameter"),
         (train_section(models=["oracle"]), "models names oracle, which train.hyperparameters"),

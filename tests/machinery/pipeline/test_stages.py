@@ -4,17 +4,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from machinery.pipeline.run import ENVIRONMENT
 
 PRINT = """
 import sys
 import machinery.pipeline.stages.gate as gate
+from machinery.pipeline.data import agreement
 from machinery.pipeline.run import main
 from shop.project import Shop
 
+agreement.require = lambda params, contract: None
 gate.main = lambda project: print("not started anew")
 main(Shop())
 """
@@ -40,15 +44,19 @@ def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 def test_a_users_mistake_is_one_sentence_and_exit_code_2(folder: Path) -> None:
     done = run("-m", "shop", "gate", folder=folder)
     assert done.returncode == 2
-    assert done.stderr.startswith("gate: metrics.json is missing")
+    assert done.stderr.startswith("gate: params.yaml is missing")
     assert len(done.stderr.splitlines()) == 1
     assert [path.name for path in folder.iterdir()] == ["src"]
 
 
-def test_hash_seed_and_threads_are_the_same_whatever_the_shell_sets(folder: Path) -> None:
+def test_hash_seed_and_threads_are_the_same_whatever_the_shell_sets(
+    folder: Path, document: dict[str, Any]
+) -> None:
     """A stage that is replaced by a print prints only if it was not started anew."""
+    for name, content in {"params": {"explore": {}}, "contract": document}.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     other = run("-c", PRINT, "gate", folder=folder, **ENVIRONMENT | {"PYTHONHASHSEED": "7"})
     same = run("-c", PRINT, "gate", folder=folder, **ENVIRONMENT)
     assert other.stdout == ""
-    assert other.stderr.startswith("gate: metrics.json is missing")
+    assert other.stderr.startswith("gate: params.yaml: section 'ingest' is missing")
     assert same.stdout == "not started anew\n"

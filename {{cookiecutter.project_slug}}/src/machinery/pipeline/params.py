@@ -183,7 +183,7 @@ def parse(section: type[S], document: Mapping[str, Any]) -> S:
     """
     name = section.__name__.lower()
     if name not in document:
-        raise UserError(f"{PARAMS} has no section '{name}'; restore it with git checkout {PARAMS}")
+        raise UserError(f"{PARAMS}: section '{name}' is missing; restore it with git checkout")
     try:
         return section.model_validate(document[name] or {})
     except ValidationError as error:
