@@ -56,10 +56,6 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "answers": lambda shop, models: copy("models/examples.json", models / "other", shop),
     "contract": lambda shop, models: replace(shop, models / "days"),
     "gone": lambda shop, _: (shop / "models/model.json").unlink(),
-    "info": lambda shop, _: (shop / "models/model.json").write_text("{}"),
-    "list": lambda shop, _: (shop / "models/model.json").write_text("[]"),
-    "no examples": lambda shop, _: (shop / "models/examples.json").unlink(),
-    "empty examples": lambda shop, _: (shop / "models/examples.json").write_text("{}"),
     "version": lambda shop, _: (shop / "version.json").write_text("[]"),
 }
 
@@ -101,14 +97,6 @@ def test_models_without_a_version_of_their_own_are_told_apart_by_their_hash(
     look(client)
     assert version(client, row) not in (old, "v1")
     assert client.get("/model").json()["commit"] is None
-
-
-def test_features_that_changed_after_training_are_refused_at_the_start(
-    serve: Serve, shop: Path, models: Path
-) -> None:
-    shutil.copy(models / "other/models/examples.json", shop / "models/examples.json")
-    with pytest.raises(UserError, match="do not belong together"):
-        serve()
 
 
 def test_a_model_that_no_longer_answers_its_examples_is_not_ready(
@@ -162,23 +150,6 @@ def test_a_challenger_that_fails_is_counted_and_answers_go_on(
     assert "serving_shadow_errors_total 2.0" in client.get("/metrics").text
     client.close()
     assert read(tmp_path / "log").to_pandas()["role"].tolist() == ["champion"] * 2
-
-
-def test_every_answer_is_logged_and_joined_with_its_outcome(
-    serve: Serve, row: Row, tmp_path: Path
-) -> None:
-    client = serve(prediction_log=tmp_path / "log")
-    first = client.post("/predict", json=[row(), row(town="Bonn")]).json()
-    client.post("/predict", json=row(weight=99))
-    outcome = {"request_id": first["request_id"], "row": 1, "outcome": True}
-    assert client.post("/feedback", json=outcome).json()["accepted"] == 1
-    client.close()
-    logged = read(tmp_path / "log").to_pandas()
-    assert logged["raw_town"].tolist() == ["Aa", "Bonn"]
-    assert logged["feature_place"].tolist() == ["Aa", "Bonn"]
-    assert logged["outcome"].tolist() == [None, True]
-    given = [each["probability"]["true"] for each in first["predictions"]]
-    assert logged["probability_true"].tolist() == pytest.approx(given, abs=1e-6)
 
 
 @pytest.mark.parametrize(

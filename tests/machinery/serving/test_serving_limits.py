@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -109,44 +109,6 @@ def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
     assert "RuntimeError" not in problem["error"]
 
 
-def over_uvicorn(app: Starlette, talk: Callable[[int], Awaitable[Any]]) -> Any:
-    """Serve the application on a free port while a client talks to it."""
-
-    async def serve() -> Any:
-        config = uvicorn.Config(app, port=0, log_config=None, ws="none", access_log=False)
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        heard = await talk(server.servers[0].sockets[0].getsockname()[1])
-        server.should_exit = True
-        await running
-        return heard
-
-    return asyncio.run(serve())
-
-
-@pytest.mark.parametrize(("spare", "wanted"), [(0, b"200"), (-1, b"413")])
-@pytest.mark.parametrize("size", [500, 20_000])
-def test_a_body_in_chunks_has_the_same_limit(
-    service: Services, row: Row, spare: int, wanted: bytes, size: int
-) -> None:
-    body = json.dumps([row()] * 1000).encode()
-    parts = [body[at : at + size] for at in range(0, len(body), size)]
-    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
-
-    async def status(port: int) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for each in (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunks, b"0\r\n\r\n"):
-            writer.write(each)
-            await asyncio.sleep(0.001)  # so that it is taken in parts
-        line = await reader.readline()
-        writer.close()
-        return line.split()[1]
-
-    assert over_uvicorn(application(service(max_body_bytes=len(body) + spare)), status) == wanted
-
-
 def post(row: Any) -> bytes:
     body = json.dumps(row).encode()
     return HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -155,7 +117,13 @@ def post(row: Any) -> bytes:
 def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceback(
     service: Services, row: Row, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def talk(port: int) -> bytes:
+    async def talk() -> bytes:
+        config = uvicorn.Config(application(service()), port=0, log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
         for _ in range(3):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(post([row()] * 100) * 50)
@@ -166,8 +134,10 @@ def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceba
         writer.write(post(row()))
         line = await reader.readline()
         writer.close()
+        server.should_exit = True
+        await running
         return line.split()[1]
 
-    assert over_uvicorn(application(service()), talk) == b"200"
+    assert asyncio.run(talk()) == b"200"
     assert not [record for record in caplog.records if record.exc_info or record.levelno > 30]
     assert "Traceback" not in caplog.text

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from contextlib import asynccontextmanager
+from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
 
@@ -20,15 +20,15 @@ from starlette.routing import Route
 
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError, read_yaml
+from machinery.pipeline.model import examples
 from machinery.pipeline.model.answers import Answers
 from machinery.pipeline.paths import CONTRACT
-from machinery.pipeline.project import Project
 
-from . import replies
 from .explain import shapley
 from .log import PredictionLog
 from .middleware import LOGGER, Gate, problem
 from .openapi import Endpoint, document, page
+from .replies import METHOD, Accepted, Decisions, Explained, Values, predictions
 from .rows import Columns, Reader, RequestError, feedback_columns, shown
 from .served import Place, Served
 from .settings import Settings
@@ -42,39 +42,38 @@ class Service:
     """The models, the readers of bodies and the log, and what answers each path."""
 
     def __init__(self, features: ModuleType, settings: Settings) -> None:
-        """Open the model and the prediction log.
+        """Open the models and the prediction log.
 
         Raises:
-            UserError: when there is no model in the folder.
+            UserError: when there is no model in a folder.
         """
         self.settings = settings
         path = settings.model_folder / CONTRACT
         self.contract = contract = contracts.parse(read_yaml(path), path)
-        self.telemetry = Telemetry()
-        models = features, contract, settings, self.telemetry.models
-        self.champion = Place("champion", settings.model_folder, *models)
-        folder = settings.shadow_folder
-        self.shadow = None if folder is None else Place("shadow", folder, *models)
-        folder = settings.prediction_log
-        count = self.telemetry.logged
-        self.log = None if folder is None else PredictionLog(folder, contract, count)
+        self.telemetry = telemetry = Telemetry()
+        place = partial(Place, features, contract, settings, telemetry.models)
+        self.champion = place("champion", settings.model_folder)
+        shadow, log = settings.shadow_folder, settings.prediction_log
+        self.shadow = None if shadow is None else place("shadow", shadow)
+        self.log = None if log is None else PredictionLog(log, contract, telemetry.logged)
         columns = {name: contract.columns[name] for name in contract.known_before()}
         self.rows = Reader(columns, settings.max_rows, contract.columns.keys() - columns.keys())
         self.outcomes = Reader(feedback_columns(contract), settings.max_rows, name="Feedback")
-        self._replies = replies.Replies(contract)
+        self._names = contract.class_names
         self._explaining = asyncio.Semaphore(1)
 
     async def predict(self, request: Request) -> Response:
         """Answer one row or many; a challenger scores them after the answer is sent."""
-        request_id = request.state.request_id
-        columns = self.rows.read(await request.body())
-        model = self.champion.model
+        request_id, columns = request.state.request_id, self.rows.read(await self._body(request))
+        model, task = self.champion.model, None
         answers = self._score(request_id, columns, model, "champion")
-        self._count(answers)
-        reply = self._replies.prediction(request_id, model, answers)
-        task = None
+        self.telemetry.rows.inc(len(answers.prediction))
+        if answers.decision is not None:
+            for code, count in enumerate(np.bincount(answers.decision).tolist()):
+                self.telemetry.predictions.labels(self._names[code]).inc(count)
         if self.shadow is not None:
             task = BackgroundTask(self._challenge, request_id, columns, self.shadow.model)
+        reply = msgspec.json.encode(predictions(request_id, model, self._names, answers))
         return Response(reply, media_type="application/json", background=task)
 
     async def _challenge(self, request_id: str, columns: Columns, model: Served) -> None:
@@ -86,57 +85,62 @@ class Service:
 
     def _score(self, request_id: str, columns: Columns, model: Served, role: str) -> Answers:
         """Score rows and log them, before the answer is sent."""
-        scorer = model.scorer
-        raw = scorer.arrays({name: columns[name] for name in scorer.columns})
-        with np.errstate(all="ignore"):  # a number too large is infinite, as in training
-            features = scorer.features(raw)
-            answers = scorer.score(features)
+        features = model.features(columns)
+        answers = model.scorer.score(features)
         if self.log is not None:
             self.log.answers(
                 request_id, columns, features, answers, model_version=model.version, role=role
             )
         return answers
 
-    def _count(self, answers: Answers) -> None:
-        self.telemetry.rows.inc(len(answers.prediction))
-        if answers.decision is not None:
-            for code, count in enumerate(np.bincount(answers.decision).tolist()):
-                if count:
-                    name = self.contract.class_names[code]
-                    self.telemetry.predictions.labels(name).inc(count)
-
     async def explain(self, request: Request) -> Response:
         """Say what each feature contributes to the answer to one row."""
-        columns, model = self.rows.read(await request.body()), self.champion.model
+        columns, model = self.rows.read(await self._body(request)), self.champion.model
         if any(len(values) != 1 for values in columns.values()):
             raise RequestError(422, "Only one row is explained at a time; give one")
-        scorer = model.scorer
-        features = scorer.features(scorer.arrays({name: columns[name] for name in scorer.columns}))
-        decision, names, code = scorer.score(features).decision, self.contract.class_names, None
+        features, names = model.features(columns), self._names
+        decision, code = model.scorer.score(features).decision, None
         if decision is not None:
             code = 1 if len(names) == 2 else int(decision[0])
 
         def output(columns: Any) -> np.ndarray:
-            prediction = scorer.model.predict(columns)
+            prediction = model.scorer.model.predict(columns)
             return prediction if code is None else prediction[:, code]
 
-        try:
-            async with asyncio.timeout(self.settings.timeout_seconds), self._explaining:
-                values = await asyncio.to_thread(shapley, output, features, model.background)
-        except TimeoutError:
-            raise RequestError(503, "Explanations take too long at the moment; try again") from None
+        async with self._explaining:
+            values = await asyncio.to_thread(shapley, output, features, model.background)
         of = self.contract.target if code is None else f"probability of {names[code]}"
-        return _json(replies.explanation(request.state.request_id, model, of, values))
+        told = of, values.output, values.base, values.contributions
+        return _json(Explained(*told, METHOD, model.version, request.state.request_id))
 
     async def feedback(self, request: Request) -> Response:
         """Log the true outcomes of rows answered before."""
         if self.log is None:
             raise RequestError(503, "No prediction log is kept here, so feedback cannot be stored")
-        columns = self.outcomes.read(await request.body())
+        columns = self.outcomes.read(await self._body(request))
         rows = [*zip(*columns.values(), strict=True)]
         if not self.log.feedback([(of, row or 0, outcome) for of, row, outcome in rows]):
             raise RequestError(503, "The log cannot be written; send the feedback again later")
-        return _json(replies.Accepted(len(rows), request.state.request_id))
+        return _json(Accepted(len(rows), request.state.request_id))
+
+    async def _body(self, request: Request) -> bytes:
+        """The body of a request, within the limits of size and time."""
+        headers, body, settings = request.headers, bytearray(), self.settings
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" or "content-encoding" in headers:
+            sentence = "The body must be JSON, uncompressed; send 'Content-Type: application/json'"
+            raise RequestError(415, sentence)
+        try:
+            async with asyncio.timeout(settings.timeout_seconds):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > settings.max_body_bytes:
+                        limit = f"The body is larger than {settings.max_body_bytes} bytes"
+                        raise RequestError(413, f"{limit}; send fewer rows at a time")
+        except TimeoutError:
+            limit = f"The body did not arrive within {settings.timeout_seconds:g} seconds"
+            raise RequestError(408, f"{limit}; send it faster") from None
+        return bytes(body)
 
     async def health(self, request: Request) -> Response:
         """Answer while the process is alive."""
@@ -146,7 +150,7 @@ class Service:
         """Say whether the model reproduces its stored examples."""
         model = self.champion.model
         try:
-            model.check()
+            examples.check(model.scorer, model.examples)
         except UserError as error:
             self.telemetry.ready.set(0)
             return _json({"status": "not ready", "error": str(error)}, 503)
@@ -164,20 +168,40 @@ class Service:
         page = self.telemetry.page(self.champion.model.trained_until)
         return Response(page, media_type=PROMETHEUS)
 
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        contract, keys = self.contract, bool(self.settings.api_keys)
+        title, version = f"Predictions of {contract.target}", str(contract.version)
+        described = document(title, version, self.endpoints(), keys=keys)
+        row = self.champion.model.examples.rows[0]
+        described["components"]["schemas"]["Row"]["examples"] = [row]
+        return described
+
+    async def openapi(self, request: Request) -> Response:
+        """Answer with the OpenAPI document."""
+        return _json(self.description)
+
+    async def docs(self, request: Request) -> Response:
+        """Answer with a page of the OpenAPI document."""
+        return HTMLResponse(page(self.description))
+
     def endpoints(self) -> list[Endpoint]:
-        """What the service answers, but for the paths that describe this."""
+        """What the service answers."""
         most, row, outcome = self.settings.max_rows, self.rows.type, self.outcomes.type
-        predictions, get = self._replies.type, partial(Endpoint, "GET")
-        post = partial(Endpoint, "POST")
-        about = "What each feature contributes to one answer"
+        answer = Decisions if self._names else Values
+        get, post = partial(Endpoint, "GET"), partial(Endpoint, "POST")
+        predict, about = "Predict one row or a list", "What each feature contributes to one answer"
         return [
-            post("/predict", self.predict, "Predict one row or a list", row, predictions, most),
-            post("/explain", self.explain, about, row, replies.Explained),
-            post("/feedback", self.feedback, "Log true outcomes", outcome, replies.Accepted, most),
+            post("/predict", self.predict, predict, row, answer, most),
+            post("/explain", self.explain, about, row, Explained),
+            post("/feedback", self.feedback, "Log true outcomes", outcome, Accepted, most),
             get("/health", self.health, "Alive", guarded=False),
             get("/ready", self.ready, "200 when the model works, else 503", guarded=False),
             get("/model", self.about, "Version, data, metrics, gate"),
-            get("/metrics", self.metrics, "For Prometheus", gives="text/plain", guarded=False),
+            get("/metrics", self.metrics, "For Prometheus", gives=str, guarded=False),
+            get("/openapi.json", self.openapi, guarded=False),
+            get("/docs", self.docs, guarded=False),
         ]
 
     async def watch(self) -> None:
@@ -187,20 +211,6 @@ class Service:
             for place in (self.champion, self.shadow):
                 if place is not None:
                     await place.look()
-
-    def close(self) -> None:
-        """Close the log, which reports what it lost."""
-        if self.log is not None:
-            self.log.close()
-
-
-def make(project: Project, settings: Settings) -> Starlette:
-    """The application of a project.
-
-    Raises:
-        UserError: when there is no model in the folder.
-    """
-    return application(Service(project.features(), settings))
 
 
 def application(service: Service) -> Starlette:
@@ -214,11 +224,10 @@ def application(service: Service) -> Starlette:
         watching = asyncio.create_task(service.watch())
         yield
         watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        service.close()
+        if service.log is not None:
+            service.log.close()  # which reports what it lost
 
-    endpoints = [*service.endpoints(), *_descriptions(service)]
+    endpoints = service.endpoints()
     app = Starlette(
         routes=[Route(each.path, each.answer, methods=[each.method]) for each in endpoints],
         middleware=[Middleware(Gate, service.settings, service.telemetry, endpoints)],
@@ -229,39 +238,12 @@ def application(service: Service) -> Starlette:
     return app
 
 
-def _descriptions(service: Service) -> list[Endpoint]:
-    """The OpenAPI document of the service, and its page."""
-    contract, keys = service.contract, bool(service.settings.api_keys)
-    title, version = f"Predictions of {contract.target}", str(contract.version)
-    described = document(title, version, service.endpoints(), replies.Problem, keys=keys)
-    example = service.champion.model.examples.rows[0]
-    described["components"]["schemas"]["Row"]["examples"] = [example]
-    text, html = msgspec.json.encode(described), page(described)
-
-    async def openapi(request: Request) -> Response:
-        return _json(text)
-
-    async def docs(request: Request) -> Response:
-        return HTMLResponse(html)
-
-    return [
-        Endpoint("GET", "/openapi.json", openapi, "This document", guarded=False),
-        Endpoint("GET", "/docs", docs, "A page of it", guarded=False),
-    ]
-
-
 def _refuse_path(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path = shown(request.url.path)
-    sentence = (
-        f"{path} does not answer {request.method}"
-        if error.status_code == 405
-        else f"{path} is not a path of this service; see /openapi.json"
-    )
+    sentence = f"{shown(request.url.path)} does not answer {request.method}; see /openapi.json"
     refusal = RequestError(error.status_code, sentence)
     return problem(refusal, request.state.request_id, error.headers)
 
 
 def _json(reply: Any, status: int = 200) -> Response:
-    body = reply if isinstance(reply, bytes) else msgspec.json.encode(reply)
-    return Response(body, status, media_type="application/json")
+    return Response(msgspec.json.encode(reply), status, media_type="application/json")

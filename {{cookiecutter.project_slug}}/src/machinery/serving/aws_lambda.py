@@ -11,16 +11,15 @@ from mangum import Mangum
 
 from machinery.pipeline.project import Project
 
-from .app import make
 from .log import STANDARD_OUTPUT
+from .server import service
 from .settings import load
-from .telemetry import set_up_logs
 
 
 @cache
 def _mangum(project: Project) -> Mangum:
-    set_up_logs()
-    return Mangum(make(project, load(project, prediction_log=STANDARD_OUTPUT)), lifespan="off")
+    settings = load(project, prediction_log=STANDARD_OUTPUT)
+    return Mangum(service(project, settings), lifespan="off")
 
 
 def answer(project: Project, event: dict[str, Any], context: Any) -> dict[str, Any]:

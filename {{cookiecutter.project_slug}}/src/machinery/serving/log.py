@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class PredictionLog:
         self._raw = {name: contract.columns[name].type for name in contract.known_before()}
         self._classes = contract.class_names
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._path, self._descriptor, self._inode = Path(), -1, 0
+        self._file: FileIO | None = None
         self._models: set[str] = set()  # described in this file
         self._lost, self._losing = 0, False
 
@@ -106,34 +107,32 @@ class PredictionLog:
         arrays = {name: part.tolist() for name, part in vars(answers).items() if part is not None}
         lists = {name: values.tolist() for name, values in features.items()}
         line = Answered(now, request_id, role, model_version, raw, lists, arrays)
-        kinds = {
-            name: "number" if values.dtype.kind == "f" else "string"
-            for name, values in features.items()
-        }
-        model = ModelLine(model_version, self._raw, kinds, self._classes)
-        return self._append([line], now, len(answers.prediction), model)
+        return self._append([line], len(answers.prediction), features)
 
     def feedback(self, outcomes: Sequence[tuple[str, int, Any]]) -> bool:
         """Append true outcomes (request_id, row, outcome); False when they are lost."""
         now = datetime.now(UTC)
-        return self._append([Outcome(now, *each) for each in outcomes], now, len(outcomes))
+        return self._append([Outcome(now, *each) for each in outcomes], len(outcomes))
 
     def close(self) -> None:
         """Report how many rows were lost, and close the file."""
         if self._lost:
             LOGGER.error("%d rows of the prediction log were lost", self._lost)
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _append(
-        self, lines: list[Any], now: datetime, rows: int, model: ModelLine | None = None
+        self, lines: Sequence[Any], rows: int, features: Mapping[str, np.ndarray] | None = None
     ) -> bool:
+        first, models = lines[0], []
         try:
-            self._open(now.date().isoformat())
-            if model is not None and model.model_version not in self._models:
-                lines.insert(0, model)
-            self._write(ENCODER.encode_lines(lines))
+            file = self._file_of(first.time.date().isoformat())
+            if features is not None and first.model_version not in self._models:
+                numbers = {name: each.dtype.kind == "f" for name, each in features.items()}
+                kinds = {name: "number" if of else "string" for name, of in numbers.items()}
+                models = [ModelLine(first.model_version, self._raw, kinds, self._classes)]
+            self._write(ENCODER.encode_lines([*models, *lines]), file)
         except (OSError, TypeError, msgspec.MsgspecError) as error:
             self._lost += rows
             self._count(0, rows)
@@ -141,33 +140,33 @@ class PredictionLog:
                 LOGGER.error("rows of the prediction log are lost: %s", first_line(error))
             self._losing = True
             return False
-        if model is not None:
-            self._models.add(model.model_version)
+        self._models.update(model.model_version for model in models)
         self._losing = False
         self._count(rows, 0)
         return True
 
-    def _open(self, day: str) -> None:
-        """Open the file of the day, unless it is open and has not been moved or removed."""
+    def _file_of(self, day: str) -> FileIO:
+        """The file of the day, opened again when it has been moved or removed."""
         if self._folder == STANDARD_OUTPUT:
-            self._descriptor = os.dup(1) if self._descriptor < 0 else self._descriptor
-            return
+            self._file = self._file or FileIO(os.dup(1), "a")
+            return self._file
         path = self._folder / f"{day}-{self._name}.jsonl"
-        if self._descriptor >= 0:
+        if self._file is not None:
             with suppress(FileNotFoundError):
-                if path == self._path and path.stat().st_ino == self._inode:
-                    return
-            os.close(self._descriptor)
-            self._descriptor = -1
+                if os.path.samestat(path.stat(), os.fstat(self._file.fileno())):
+                    return self._file
+            self._file.close()
+            self._file = None
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._path, self._inode = path, os.fstat(self._descriptor).st_ino
+        path.touch(0o600)
+        self._file = FileIO(path, "a")
         self._models.clear()
+        return self._file
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, file: FileIO) -> None:
         """Append whole lines, or nothing."""
-        written = os.write(self._descriptor, data)
+        written = file.write(data)
         if written < len(data):  # the disk is full: remove the part of the line
             if self._folder != STANDARD_OUTPUT:
-                os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+                file.truncate(os.fstat(file.fileno()).st_size - written)
             raise OSError("no space left on the device")

@@ -8,6 +8,7 @@ that was killed has left is not read, and is written again by the next one.
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,24 +73,23 @@ def compact(folder: Path, now: datetime | None = None) -> Compacted:
         UserError: when a file cannot be written.
     """
     today = ((now or datetime.now(UTC)) - MARGIN).date().isoformat()
-    done = Compacted(0, 0, [])
+    rows, files, damaged = 0, 0, []
     for path in sorted(folder.glob("*.jsonl")):
-        if path.name[:DAY] >= today:
+        day = path.name[:DAY]
+        if day >= today:
             continue
         lines = Lines(path)
         try:
             for number, (kind, table) in enumerate(lines.tables()):
-                name = f"{path.stem}.{number}.parquet"
-                _write(table, folder / kind / f"day={path.name[:DAY]}" / name)
-                done = Compacted(done.rows + table.num_rows, done.files + 1, done.damaged)
+                _write(table, folder / kind / f"day={day}" / f"{path.stem}.{number}.parquet")
+                rows, files = rows + table.num_rows, files + 1
             if lines.damaged:
-                path.rename(path.with_suffix(".damaged"))
-                done.damaged.append(path.with_suffix(".damaged"))
+                damaged.append(path.rename(path.with_suffix(".damaged")))
             else:
                 path.unlink()
         except OSError as error:
             raise UserError(f"{path} cannot be compacted: {first_line(error)}") from error
-    return done
+    return Compacted(rows, files, damaged)
 
 
 class Lines:
@@ -97,57 +97,52 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self.path, self.damaged = path, 0
-        self._models: dict[str, ModelLine] = {}
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Tables of `answers`, each of one model, and of `feedback`."""
+        models: dict[str, ModelLine] = {}
         with self.path.open("rb") as file:
             while texts := file.readlines(BATCH_BYTES):
-                batches: dict[str | None, list[Any]] = {}
-                for record in self._records(texts):
-                    model = record.model_version if isinstance(record, Answered) else None
-                    batches.setdefault(model, []).append(record)
-                for model, records in batches.items():
-                    yield self._table(model, records)
+                answers: dict[str, list[Answered]] = {}
+                outcomes: list[Outcome] = []
+                for text in texts:
+                    match _record(text):
+                        case ModelLine() as model:
+                            models[model.model_version] = model
+                        case Outcome() as outcome:
+                            outcomes.append(outcome)
+                        case Answered(model_version=version) as answered if version in models:
+                            answers.setdefault(version, []).append(answered)
+                        case _:  # or the line that describes its columns is damaged
+                            self.damaged += 1
+                for version, records in answers.items():
+                    yield "answers", _answers(records, models[version])
+                if outcomes:
+                    yield "feedback", _outcomes(outcomes)
         if self.damaged:
             LOGGER.warning("%s: %d lines cannot be read", self.path, self.damaged)
 
-    def _records(self, texts: list[bytes]) -> Iterator[Answered | Outcome]:
-        for text in texts:
-            try:
-                record = DECODER.decode(text)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                self.damaged += 1
-                continue
-            if isinstance(record, ModelLine):
-                self._models[record.model_version] = record
-            elif isinstance(record, Outcome) or record.model_version in self._models:
-                yield record
-            else:
-                self.damaged += 1  # the line that describes its columns is damaged
 
-    def _table(self, model: str | None, records: list[Any]) -> tuple[str, pa.Table]:
-        if model is None:
-            return "feedback", _outcomes(records)
-        return "answers", _answers(records, self._models[model])
+def _record(text: bytes) -> Line | None:
+    try:
+        record: Line = DECODER.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return record
 
 
 def _answers(records: list[Answered], model: ModelLine) -> pa.Table:
-    lengths = [len(each.answers["prediction"]) for each in records]
-
-    def repeated(name: str, kind: pa.DataType) -> pa.Array:
-        places = np.repeat(np.arange(len(records)), lengths)
-        return pa.array([getattr(each, name) for each in records], kind).take(pa.array(places))
+    rows = [(each, row) for each in records for row in range(len(each.answers["prediction"]))]
 
     def joined(part: str, name: str) -> list[Any]:
         return [value for each in records for value in getattr(each, part)[name]]
 
     columns = {
-        "request_id": repeated("request_id", pa.string()),
-        "row": pa.array(np.concatenate([np.arange(each, dtype=np.int32) for each in lengths])),
-        "time": repeated("time", TIME),
-        "role": repeated("role", pa.string()),
-        "model_version": repeated("model_version", pa.string()),
+        "request_id": pa.array([each.request_id for each, _ in rows]),
+        "row": pa.array([row for _, row in rows], pa.int32()),
+        "time": pa.array([each.time for each, _ in rows], TIME),
+        "role": pa.array([each.role for each, _ in rows]),
+        "model_version": pa.array([each.model_version for each, _ in rows]),
     }
     for name, kind in model.raw.items():
         values = joined("raw", name)
@@ -176,7 +171,8 @@ def _write(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that only its owner may read, and that a power cut does not take."""
 
     def write(part: Path) -> None:
-        with open(part, "wb", opener=_private) as file:  # noqa: PTH123
+        part.touch(0o600)
+        with part.open("wb") as file:
             pq.write_table(table, file, compression="zstd")
             file.flush()
             os.fsync(file.fileno())
@@ -184,30 +180,23 @@ def _write(table: pa.Table, path: Path) -> None:
     replace(path, write)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _read(folder: Path, kind: str, wanted: Callable[[str], bool]) -> pa.Table | None:
-    """The rows of the wanted days; read again when a compaction has removed a file meanwhile."""
-    while True:
-        lines = [path for path in sorted(folder.glob("*.jsonl")) if wanted(path.name[:DAY])]
-        stems = {path.stem for path in lines}
-        tables = [
-            read_arrow(path)
-            for path in sorted(folder.glob(f"{kind}/day=*/[!.]*.parquet"))
-            if wanted(path.name[:DAY]) and path.name.split(".")[0] not in stems
-        ]
-        try:
-            for path in lines:
+    """The rows of the wanted days; what a compaction makes Parquet meanwhile is read once."""
+    tables, stems = [], set()
+    for path in sorted(folder.glob("*.jsonl")):
+        if wanted(path.name[:DAY]):
+            with suppress(FileNotFoundError):
                 tables += [table for of, table in Lines(path).tables() if of == kind]
-            return pa.concat_tables(tables, promote_options="default") if tables else None
-        except FileNotFoundError:
-            continue
-        except pa.ArrowException as error:
-            raise UserError(
-                f"{folder}: a column changed its type ({first_line(error)}); read fewer days"
-            ) from error
+                stems.add(path.stem)
+    for path in sorted(folder.glob(f"{kind}/day=*/[!.]*.parquet")):
+        if wanted(path.name[:DAY]) and path.name.split(".")[0] not in stems:
+            tables.append(read_arrow(path))
+    try:
+        return pa.concat_tables(tables, promote_options="default") if tables else None
+    except pa.ArrowException as error:
+        raise UserError(
+            f"{folder}: a column changed its type ({first_line(error)}); read fewer days"
+        ) from error
 
 
 def _join(answers: pa.Table, outcomes: pa.Table | None) -> pa.Table:

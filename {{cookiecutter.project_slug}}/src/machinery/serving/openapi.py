@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from string import Template
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+
+from .replies import Problem
 
 JSON = "application/json"
 REFUSALS = {
@@ -22,12 +23,7 @@ REFUSALS = {
     "503": "Not ready; see Retry-After",
 }
 REF = "#/components/schemas/{name}"
-PAGE = Template("""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>$title</title>
-<style>
-body {font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem}
-pre {background: #8882; padding: .75rem; overflow: auto}
-</style></head><body><h1>$title</h1>
-<p>Machine-readable: <a href="openapi.json">openapi.json</a></p>$parts</body></html>""")
+STYLE = "body {font: 16px/1.5 system-ui; max-width: 60rem; margin: auto} pre {overflow: auto}"
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Endpoint:
     method: str
     path: str
     answer: Callable[[Request], Awaitable[Response]]
-    about: str
+    about: str = ""  # in the document, which leaves out paths without
     takes: Any = None
     gives: Any = None
     max_rows: int = 0  # of a list; 0 where only one object is taken
@@ -45,12 +41,12 @@ class Endpoint:
 
 
 def document(
-    title: str, version: str, endpoints: Sequence[Endpoint], problem: Any, *, keys: bool
+    title: str, version: str, endpoints: Sequence[Endpoint], *, keys: bool
 ) -> dict[str, Any]:
     """The document; `keys` says whether the service asks for an API key."""
-    types = [each for endpoint in endpoints for each in (endpoint.takes, endpoint.gives)]
-    types = [each for each in types if each is not None and not isinstance(each, str)]
-    _, schemas = msgspec.json.schema_components([*types, problem], ref_template=REF)
+    endpoints = [each for each in endpoints if each.about]
+    types = [each for endpoint in endpoints for each in (endpoint.takes, endpoint.gives) if each]
+    _, schemas = msgspec.json.schema_components([*types, Problem], ref_template=REF)
     components: dict[str, Any] = {"schemas": schemas}
     if keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -58,19 +54,18 @@ def document(
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": {
-            each.path: {each.method.lower(): _operation(each, problem, keys=keys)}
+            each.path: {each.method.lower(): _operation(each, keys and each.guarded)}
             for each in endpoints
         },
         "components": components,
     }
 
 
-def _operation(endpoint: Endpoint, problem: Any, *, keys: bool) -> dict[str, Any]:
-    guarded = keys and endpoint.guarded
+def _operation(endpoint: Endpoint, guarded: bool) -> dict[str, Any]:
     responses = {"200": {"description": "The answer", **_content(endpoint.gives)}}
     for status, reason in REFUSALS.items():
         if guarded if status == "401" else endpoint.takes is not None:
-            responses[status] = {"description": reason, **_content(problem)}
+            responses[status] = {"description": reason, **_content(Problem)}
     operation: dict[str, Any] = {"summary": endpoint.about, "responses": responses}
     if endpoint.takes is not None:
         body = _content(endpoint.takes, endpoint.max_rows)
@@ -79,8 +74,8 @@ def _operation(endpoint: Endpoint, problem: Any, *, keys: bool) -> dict[str, Any
 
 
 def _content(kind: Any, rows: int = 0) -> dict[str, Any]:
-    if isinstance(kind, str):
-        return {"content": {kind: {"schema": {"type": "string"}}}}
+    if kind is str:
+        return {"content": {"text/plain": {"schema": {"type": "string"}}}}
     one = {"$ref": REF.format(name=kind.__name__)} if kind else {"type": "object"}
     many = {"type": "array", "items": one, "minItems": 1, "maxItems": rows}
     return {"content": {JSON: {"schema": {"oneOf": [one, many]} if rows else one}}}
@@ -88,13 +83,13 @@ def _content(kind: Any, rows: int = 0) -> dict[str, Any]:
 
 def page(document: dict[str, Any]) -> str:
     """A plain page of the document, which loads nothing from anywhere."""
-    sections = [
-        (f"{method.upper()} {path}", operation)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    ]
-    parts = []
-    for heading, content in [*sections, *document["components"]["schemas"].items()]:
+    title = escape(document["info"]["title"])
+    html = f'<!doctype html><html lang="en"><title>{title}</title><style>{STYLE}</style>'
+    html += f'<h1>{title}</h1><p>For programs: <a href="openapi.json">openapi.json</a></p>'
+    for heading, content in [
+        *document["paths"].items(),
+        *document["components"]["schemas"].items(),
+    ]:
         text = msgspec.json.format(msgspec.json.encode(content)).decode()
-        parts.append(f"<h2>{escape(heading)}</h2><pre>{escape(text)}</pre>")
-    return PAGE.substitute(title=escape(document["info"]["title"]), parts="".join(parts))
+        html += f"<h2>{escape(heading)}</h2><pre>{escape(text)}</pre>"
+    return html

@@ -7,11 +7,11 @@ type describes a row in the OpenAPI document.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from math import ceil, floor
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
+from msgspec.json import Decoder, decode
 
 from machinery.pipeline.data.contract import Column, Contract, Range
 from machinery.pipeline.files import UserError
@@ -25,10 +25,15 @@ DATETIME = (  # without a time zone, so it is not a date-time of RFC 3339
     "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 )
 ESCAPED = re.compile(r'["\\\x00-\x1f]')
-# msgspec's messages may quote the client, so only their beginning and their end are trusted.
-PLACE = re.compile(r".* - at `\$(?:\[(\d+)\])?(?:\.(.*))?`", re.DOTALL)
-FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 LIST = re.compile(rb"[ \t\r\n]*\[")
+UNREADABLE = msgspec.DecodeError, UnicodeDecodeError, RecursionError
+WORDS = {
+    "number": "a number",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "datetime": "a date and time without time zone, such as 2026-01-31T06:00:00",
+    "string": f"a string of at most {MAX_STRING} characters",
+}
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -40,7 +45,8 @@ class RequestError(Exception):
         self, status: int, sentence: str, field: str | None = None, row: int | None = None
     ) -> None:
         super().__init__(sentence)
-        self.status, self.sentence, self.row = status, sentence, row
+        self.status, self.row = status, row
+        self.sentence = sentence if row is None else f"Row {row}: {sentence}"
         self.field = None if field is None else shown(field)
 
 
@@ -60,18 +66,13 @@ class Reader:
         name: str = "Row",
     ) -> None:
         """`name` is what the OpenAPI document calls a row."""
-        self._names, self._max_rows, self._after = list(columns), max_rows, frozenset(after)
-        self._expected = {name: expected(column) for name, column in columns.items()}
-        self.type = row_type(name, columns)
-        self._one = msgspec.json.Decoder(self.type)
-        self._many = msgspec.json.Decoder(list[self.type])  # type: ignore[name-defined]
+        self._columns, self._max_rows, self._after = columns, max_rows, frozenset(after)
+        self.type = _row_type(name, columns)
+        self._one = Decoder(self.type)
+        self._many = Decoder(list[self.type])  # type: ignore[name-defined]
+        checks = {name: _check(column) for name, column in columns.items()}
+        self._checks = {name: check for name, check in checks.items() if check is not None}
         self._integers = [name for name, each in columns.items() if each.type == "integer"]
-        self._checks: dict[str, Callable[[Any], bool]] = {}  # what a type cannot say
-        for name, column in columns.items():
-            if isinstance(column.allowed, list) and column.type not in ("string", "category"):
-                self._checks[name] = frozenset(column.allowed).__contains__
-            elif column.type == "integer":
-                self._checks[name] = _is_whole
 
     def read(self, body: bytes) -> Columns:
         """The rows in the body, one object or a list of them, by column; None where left out.
@@ -83,10 +84,8 @@ class Reader:
         many = LIST.match(body) is not None
         try:
             decoded = self._many.decode(body) if many else [self._one.decode(body)]
-        except msgspec.ValidationError as error:
-            self._refuse(str(error), many)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RequestError(400, f"The body is not valid JSON: {error}") from None
+        except UNREADABLE:
+            raise self._fault(body, many) from None
         if not decoded:
             raise RequestError(422, "The list holds no row; give at least one")
         if len(decoded) > self._max_rows:
@@ -94,52 +93,47 @@ class Reader:
                 413, f"The list holds {len(decoded)} rows; give at most {self._max_rows} at a time"
             )
         values = zip(*map(msgspec.structs.astuple, decoded), strict=True)
-        columns: dict[str, Sequence[Any]] = dict(zip(self._names, values, strict=True))
+        columns: dict[str, Sequence[Any]] = dict(zip(self._columns, values, strict=True))
         for name, is_right in self._checks.items():
             for row, value in enumerate(columns[name]):
                 if value is not None and not is_right(value):
-                    raise self._wrong(name, row if many else None)
+                    sentence = f"{name} must be {expected(self._columns[name])}"
+                    raise RequestError(422, sentence, name, row if many else None)
         for name in self._integers:
             columns[name] = [None if value is None else int(value) for value in columns[name]]
         return columns
 
-    def _refuse(self, message: str, many: bool) -> NoReturn:
-        """Turn msgspec's message into a sentence about the column and the row."""
-        place = PLACE.fullmatch(message) if many or not message.startswith("Object ") else None
-        row = int(place[1]) if place and place[1] else None
-        where = f"Row {row}: " if row is not None else ""
-        what = message if row is None else message.removesuffix(f" - at `$[{row}]`")
-        if field := FIELD.fullmatch(what):
-            name = field[2]
-            unknown = field[1] == "contains unknown"
-            sentence = self._unknown(name) if unknown else self._missing(name)
-            raise RequestError(422, where + sentence, name, row)
-        if place is None or place[2] is None:
-            must = "each row must be" if many else "the body must be"
-            raise RequestError(
-                422, f"{where}{must} an object such as the examples in /openapi.json"
-            )
-        raise self._wrong(place[2], row)
+    def _fault(self, body: bytes, many: bool) -> RequestError:
+        """What is wrong with a body that cannot be decoded: the first row, and its column."""
+        kind = dict[str, Raw]
+        try:
+            rows = decode(body, type=list[kind]) if many else [decode(body, type=kind)]
+            for row, fields in enumerate(rows):
+                for name in [*fields, *self._columns]:
+                    if sentence := self._fault_of_field(name, fields):
+                        return RequestError(422, sentence, name, row if many else None)
+        except msgspec.ValidationError:
+            return RequestError(422, "A row must be an object like the example in /openapi.json")
+        except UNREADABLE as error:
+            return RequestError(400, f"The body is not valid JSON: {error}")
+        return RequestError(422, "A field is given twice in a row; give it once")
 
-    def _missing(self, name: str) -> str:
-        return f"{name} is missing; give {self._expected[name]}"
-
-    def _unknown(self, name: str) -> str:
+    def _fault_of_field(self, name: str, fields: Mapping[str, Raw]) -> str | None:
         if name in self._after:
             return f"{name} is known only after the prediction is made; leave it out"
-        return f"{shown(name)} is not a field of a row (see /openapi.json); leave it out"
+        if name not in self._columns:
+            return f"{shown(name)} is not a field of a row (see /openapi.json); leave it out"
+        column = self._columns[name]
+        if name not in fields:
+            return None if column.nullable else f"{name} is missing; give {expected(column)}"
+        try:
+            decode(fields[name], type=_type(column))
+        except msgspec.ValidationError:
+            return f"{name} must be {expected(column)}"
+        return None
 
-    def _wrong(self, name: str, row: int | None) -> RequestError:
-        where = f"Row {row}: " if row is not None else ""
-        wanted = self._expected.get(name, "as contract.yaml says")
-        return RequestError(422, f"{where}{name} must be {wanted}", name, row)
 
-
-def _is_whole(value: float) -> bool:
-    return value == int(value)  # 3.0 is an integer in JSON Schema, and pandas writes it so
-
-
-def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[msgspec.Struct]:
+def _row_type(name: str, columns: Mapping[str, Column]) -> type[msgspec.Struct]:
     """The type of a row; columns that may be null may be left out.
 
     Its fields are numbered, since the name of a column need not be one of Python.
@@ -147,19 +141,18 @@ def row_type(name: str, columns: Mapping[str, Column], about: str = "") -> type[
     Raises:
         UserError: naming a column whose name JSON would have to escape, which msgspec cannot.
     """
-    for column in columns:
+    fields: list[Any] = []
+    for at, (column, of) in enumerate(columns.items()):
         if ESCAPED.search(column):
             reason = "has a quote, a backslash or a control character"
             raise UserError(f"{CONTRACT}: the name of {column!r} {reason}; rename it to serve it")
-    fields: list[Any] = []
-    for at, column_ in enumerate(columns.values()):
-        described: Any = Annotated[_type(column_), _described(column_)]
-        fields.append((f"c{at}", described, *[None] * column_.nullable))
+        unit = f", in {of.unit}" if of.unit else ""
+        described: Any = Annotated[_type(of), Meta(description=f"{of.description}{unit}")]
+        fields.append((f"c{at}", described, *[None] * of.nullable))
     return msgspec.defstruct(
         name,
         fields,
         rename={f"c{at}": column for at, column in enumerate(columns)},
-        namespace={"__doc__": about},
         forbid_unknown_fields=True,
         kw_only=True,
         gc=False,
@@ -176,61 +169,59 @@ def feedback_columns(contract: Contract) -> dict[str, Column]:
     return {"request_id": request_id, "row": row, "outcome": contract.columns[contract.target]}
 
 
-def _described(column: Column) -> Meta:
-    unit = f", in {column.unit}" if column.unit else ""
-    description = f"{column.description}{unit}"
-    if column.type != "integer":
-        return Meta(description=description)
-    kinds = ["integer", "null"] if column.nullable else "integer"  # not any float
-    return Meta(description=description, extra_json_schema={"type": kinds})
-
-
 def _type(column: Column) -> Any:
-    kind = _present(column)
+    """The type of a value; `_check` checks what it cannot say."""
+    low, high = _ends(column)
+    kind: Any = str
+    match column.type:
+        case "number":
+            kind = Annotated[float, Meta(ge=low, le=high)]
+        case "integer":  # 3.0 is one in JSON Schema, and pandas writes it so
+            kinds = ["integer", "null"] if column.nullable else "integer"
+            schema: Any = {"type": kinds, "minimum": low, "maximum": high}
+            kind = Annotated[int | float, Meta(extra_json_schema=schema)]
+        case "boolean":
+            kind = bool
+        case "datetime":
+            schema = {"pattern": DATETIME, "examples": ["2026-01-31T06:00:00"]}
+            kind = Annotated[datetime, Meta(tz=False, extra_json_schema=schema)]
+        case _ if isinstance(column.allowed, list):
+            kind = Literal[tuple(str(value) for value in column.allowed)]
+        case _:
+            kind = Annotated[str, Meta(max_length=MAX_STRING)]
     return kind | None if column.nullable else kind
 
 
-def _present(column: Column) -> Any:
-    allowed = column.allowed
-    low, high = (allowed.min, allowed.max) if isinstance(allowed, Range) else (None, None)
-    match column.type:
-        case "number":
-            return Annotated[float, Meta(ge=low, le=high)] if isinstance(allowed, Range) else float
-        case "integer":  # or a float such as 3.0, which becomes an integer later
-            least = -(2**63) if low is None else ceil(low)
-            most = 2**63 - 1 if high is None else floor(high)
-            whole = Meta(ge=least, lt=2.0**63) if high is None else Meta(ge=least, le=most)
-            return Annotated[int, Meta(ge=least, le=most)] | Annotated[float, whole]
-        case "boolean":
-            return bool
-        case "datetime":
-            schema = {"pattern": DATETIME, "examples": ["2026-01-31T06:00:00"]}
-            return Annotated[datetime, Meta(tz=False, extra_json_schema=schema)]
-        case _ if isinstance(allowed, list):
-            return Literal[tuple(str(value) for value in allowed)]
-        case _:
-            return Annotated[str, Meta(max_length=MAX_STRING)]
+def _ends(column: Column) -> tuple[float | None, float | None]:
+    allowed = column.allowed if isinstance(column.allowed, Range) else Range()
+    if column.type != "integer":
+        return allowed.min, allowed.max
+    least, most = -(2**63), 2**63 - 1
+    return (
+        least if allowed.min is None else allowed.min,
+        most if allowed.max is None else allowed.max,
+    )
+
+
+def _check(column: Column) -> Callable[[Any], bool] | None:
+    """What a value must be beyond its type."""
+    if isinstance(column.allowed, list) and column.type not in ("string", "category"):
+        return frozenset(column.allowed).__contains__
+    if column.type != "integer":
+        return None
+    low, high = _ends(column)
+    return lambda value: low <= value <= high and value == int(value)
 
 
 def expected(column: Column) -> str:
     """What a value of the column must be, in words."""
-    unit = f" {column.unit}" if column.unit else ""
-    match column.type, column.allowed:
-        case _, list(values):
-            named = ", ".join(str(value) for value in values[:MAX_SHOWN])
-            words = f"one of {named}{', …' * (len(values) > MAX_SHOWN)}"
-        case "number" | "integer" as kind, Range(min=low, max=high) if (low, high) != (None, None):
-            ends = [f"from {low:.15g}"] * (low is not None)
-            ends += [f"to {high:.15g}"] * (high is not None)
-            words = f"a{'n' * (kind == 'integer')} {kind} {' '.join(ends)}{unit}"
-        case "number", _:
-            words = f"a number{f' of{unit}' if unit else ''}"
-        case "integer", _:
-            words = f"an integer{f' of{unit}' if unit else ''}"
-        case "boolean", _:
-            words = "true or false"
-        case "datetime", _:
-            words = "a date and time without time zone, such as 2026-01-31T06:00:00"
-        case _:
-            words = f"a string of at most {MAX_STRING} characters"
+    if isinstance(column.allowed, list):
+        named = ", ".join(str(value) for value in column.allowed[:MAX_SHOWN])
+        words = f"one of {named}{', …' * (len(column.allowed) > MAX_SHOWN)}"
+    else:
+        ends = column.allowed or Range()
+        words = WORDS[column.type]
+        words += "" if ends.min is None else f" from {ends.min:.15g}"
+        words += "" if ends.max is None else f" to {ends.max:.15g}"
+        words += f" in {column.unit}" if column.unit else ""
     return f"{words}, or null" if column.nullable else words

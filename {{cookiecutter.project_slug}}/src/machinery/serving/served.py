@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from prometheus_client import Counter
 
+from machinery.pipeline.data.columns import Arrays
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, first_line, read_json
 from machinery.pipeline.model import examples
@@ -28,13 +29,12 @@ from machinery.pipeline.paths import (
     VERSION,
 )
 
+from .rows import Columns
 from .settings import Settings
 
 WATCHED = (MODEL, MODEL_INFO, EXAMPLES, CONTRACT, METRICS, GATE, DATA_QUALITY, VERSION)
 TOLD = ("task", "target", "classes", "candidate", "features", "contract_version", "coverage")
 LOGGER = logging.getLogger(__name__)
-
-Signature = list[tuple[Path, int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -47,55 +47,53 @@ class Served:
     scorer: Scorer
     version: str
     examples: Examples
-    background: dict[str, np.ndarray]
+    background: Arrays  # features of the examples
+    trained_until: float | None  # seconds since 1970
     about: dict[str, Any]
-    trained_until: float | None
 
-    def check(self) -> None:
-        """Answer the stored examples once more.
-
-        Raises:
-            UserError: naming the first that is not answered as stored.
-        """
-        examples.check(self.scorer, self.examples)
+    def features(self, columns: Columns) -> Arrays:
+        """The features of rows; a number too large is infinite, as in training."""
+        scorer = self.scorer
+        with np.errstate(all="ignore"):
+            return scorer.features(scorer.arrays({name: columns[name] for name in scorer.columns}))
 
 
 class Place:
     """A folder and the model served from it; `look` swaps in a new one, if its answers are right.
 
     Requests under way keep the model that they began with.
+
+    Raises:
+        UserError: when there is none, or it does not reproduce its stored examples.
     """
 
     def __init__(
         self,
-        role: Literal["champion", "shadow"],
-        folder: Path,
         features: ModuleType,
         contract: Contract,
         settings: Settings,
         models: Counter,
+        role: Literal["champion", "shadow"],
+        folder: Path,
     ) -> None:
         """Open the model of the folder, a checkout or an unpacked version.
 
         Args:
-            role: of the model.
-            folder: of the model.
             features: the module that makes the features.
             contract: that requests are read by.
             settings: of the service.
             models: counts each later model as `swapped` or `refused`.
-
-        Raises:
-            UserError: when there is none, or it does not reproduce its stored examples.
+            role: of the model.
+            folder: of the model.
         """
-        self._role, self._folder, self._features = role, folder, features
-        self._contract, self._settings, self._models = contract, settings, models
-        self._seen = self._tried = signature(folder)
+        self._features, self._contract, self._settings = features, contract, settings
+        self._models, self._role, self._folder = models, role, folder
+        self._seen = self._tried = self._signature()
         self.model = self._open(settings.commit if role == "champion" else None)
 
     async def look(self) -> None:
         """Swap in a new model, once its files have not changed since the last look."""
-        now = signature(self._folder)
+        now = self._signature()
         rests, self._seen = now == self._seen, now
         if not rests or now == self._tried:
             return
@@ -111,30 +109,39 @@ class Place:
             LOGGER.info("model swapped", extra={"fields": fields})
             self._models.labels(self._role, "swapped").inc()
 
+    def _signature(self) -> dict[Path, tuple[int, int, int]]:
+        """What changes when one of the model's files does."""
+        stamps = {}
+        for path in WATCHED:
+            with suppress(OSError):  # some files are optional, and any may be removed meanwhile
+                file = (self._folder / path).stat()
+                stamps[path] = file.st_mtime_ns, file.st_size, file.st_ino
+        return stamps
+
     def _open(self, commit: str | None = None) -> Served:
         folder = self._folder
         try:
             scorer = Scorer(self._features, folder, self._settings.threads)
+            if _request_schema(scorer.contract) != _request_schema(self._contract):
+                raise UserError(
+                    f"{folder / CONTRACT} is another contract than requests are read by; "
+                    "restart the service to serve its model"
+                )
             stored = examples.read(folder)
             examples.check(scorer, stored)
-            about = _about(scorer, folder, commit)
+            rows = stored.rows[: stored.real]
+            columns = {name: [row.get(name) for row in rows] for name in scorer.columns}
+            background = scorer.features(scorer.arrays(columns))
+            until = scorer.info["trained_on"].get("until")
+            moment = until and datetime.fromisoformat(until).replace(tzinfo=UTC).timestamp()
             version = version_of(folder, scorer.info, self._settings.version)
+            about = _about(scorer, folder, commit)
+            return Served(scorer, version, stored, background, moment, about)
         except UserError:
             raise
         except Exception as error:  # whatever a damaged file does, the old model goes on
             why = f"{type(error).__name__}: {first_line(error)}"
             raise UserError(f"{folder} holds no whole model ({why}); fetch it again") from error
-        if _request_schema(scorer.contract) != _request_schema(self._contract):
-            raise UserError(
-                f"{folder / CONTRACT} is another contract than requests are read by; "
-                "restart the service to serve its model"
-            )
-        rows = stored.rows[: stored.real]
-        columns = {name: [row.get(name) for row in rows] for name in scorer.columns}
-        background = scorer.features(scorer.arrays(columns))
-        until = scorer.info["trained_on"].get("until")
-        moment = until and datetime.fromisoformat(until).replace(tzinfo=UTC).timestamp()
-        return Served(scorer, version, stored, background, about, moment)
 
 
 def _about(scorer: Scorer, folder: Path, commit: str | None) -> dict[str, Any]:
@@ -155,16 +162,6 @@ def _about(scorer: Scorer, folder: Path, commit: str | None) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
-
-
-def signature(folder: Path) -> Signature:
-    """What changes when one of the model's files does: their times, sizes and inodes."""
-    stamps = []
-    for path in WATCHED:
-        with suppress(OSError):  # some files are optional, and any may be removed meanwhile
-            file = (folder / path).stat()
-            stamps.append((path, file.st_mtime_ns, file.st_size, file.st_ino))
-    return stamps
 
 
 def _request_schema(contract: Contract) -> Any:

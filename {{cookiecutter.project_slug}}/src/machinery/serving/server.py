@@ -57,11 +57,11 @@ def serve(project: Project, settings: Settings, given: Mapping[str, Any]) -> Non
 
 def service(project: Project, settings: Settings | None = None) -> Starlette:
     """The service of one process as an ASGI application; settings come from the environment."""
-    from .app import make  # not before METRICS_FOLDER is known
+    from .app import Service, application  # not before METRICS_FOLDER is known
     from .telemetry import set_up_logs
 
     set_up_logs()
-    return make(project, settings or load(project))
+    return application(Service(project.features(), settings or load(project)))
 
 
 def worker(project: Project) -> Starlette:

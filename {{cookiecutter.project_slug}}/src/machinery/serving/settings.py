@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from machinery.pipeline.files import UserError
 from machinery.pipeline.project import Project
+from machinery.pipeline.validation import sentences
 
 KEY_LENGTH = 16
 SENDABLE = re.compile(r"[!-~]+")  # what a header can carry
@@ -91,8 +92,10 @@ def load(project: Project, **given: Any) -> Settings:
     try:
         settings = Settings(_env_prefix=before, **chosen)  # type: ignore[call-arg]
     except ValidationError as error:
-        faults = "; ".join(_fault(before, fault) for fault in error.errors())
-        raise UserError(f"{faults} (environment or .env)") from None
+        faults = [
+            {**fault, "loc": [f"{before}{fault['loc'][0]}".upper()]} for fault in error.errors()
+        ]
+        raise UserError(f"{sentences(faults)} (environment or .env)") from None
     if not settings.api_keys and not settings.demo:
         raise UserError(
             f"{before}API_KEYS is not set; set it to one or more keys with commas between, "
@@ -114,10 +117,3 @@ def _refuse_misspelt(before: str) -> None:
         near = get_close_matches(name.removeprefix(before), known, 1, NEAR)
         if near and name != before + near[0]:
             raise UserError(f"{name} is not a setting; did you mean {before}{near[0]}?")
-
-
-def _fault(before: str, fault: Any) -> str:
-    name = f"{before}{str(fault['loc'][0]).upper()}"
-    reason = fault["msg"].removeprefix("Value error, ")
-    secret = fault["loc"][0] == "api_keys"
-    return f"{name}: {reason}" if secret else f"{name} is {fault['input']!r}: {reason}"
