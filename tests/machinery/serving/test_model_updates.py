@@ -1,5 +1,6 @@
 """Models come and go while the service answers; what it answers is logged, and what they say."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def replace(shop: Path, other: Path) -> None:
 def look(client: Any, times: int = 2) -> None:
     """What the service does every few seconds; files must rest for one look before they count."""
     for _ in range(times):
-        client.run(client.service.champion.look())
+        asyncio.run(client.service.champion.look())
 
 
 def version(client: Any, row: Row) -> str:
@@ -127,7 +128,6 @@ def test_a_challenger_answers_into_the_log_only(
     client = serve(shadow_folder=models / "other", prediction_log=tmp_path / "log")
     answer = client.post("/predict", json=[row(), row(weight=None)], headers={"x-request-id": "r"})
     assert answer.json()["predictions"][0] == plain[0]
-    client.close()
     logged = read(tmp_path / "log").to_pandas().set_index(["role", "row"])
     assert len(logged) == 4
     assert set(logged["request_id"]) == {"r"}
@@ -148,7 +148,6 @@ def test_a_challenger_that_fails_is_counted_and_answers_go_on(
     client.service.shadow.model.scorer.score = fail
     assert [client.post("/predict", json=row()).status_code for _ in range(2)] == [200, 200]
     assert "serving_shadow_errors_total 2.0" in client.get("/metrics").text
-    client.close()
     assert read(tmp_path / "log").to_pandas()["role"].tolist() == ["champion"] * 2
 
 

@@ -12,27 +12,19 @@ from typing import Any, Literal
 import numpy as np
 from prometheus_client import Counter
 
+from machinery.pipeline import paths
 from machinery.pipeline.data.columns import Arrays
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, first_line, read_json
 from machinery.pipeline.model import examples
 from machinery.pipeline.model.examples import Examples
 from machinery.pipeline.model.scoring import Scorer, version_of
-from machinery.pipeline.paths import (
-    CONTRACT,
-    DATA_QUALITY,
-    EXAMPLES,
-    GATE,
-    METRICS,
-    MODEL,
-    MODEL_INFO,
-    VERSION,
-)
 
 from .rows import Columns
 from .settings import Settings
 
-WATCHED = (MODEL, MODEL_INFO, EXAMPLES, CONTRACT, METRICS, GATE, DATA_QUALITY, VERSION)
+ABOUT = (paths.METRICS, paths.GATE, paths.DATA_QUALITY, paths.VERSION)
+WATCHED = (paths.MODEL, paths.MODEL_INFO, paths.EXAMPLES, paths.CONTRACT, *ABOUT)
 TOLD = ("task", "target", "classes", "candidate", "features", "contract_version", "coverage")
 LOGGER = logging.getLogger(__name__)
 
@@ -124,7 +116,7 @@ class Place:
             scorer = Scorer(self._features, folder, self._settings.threads)
             if _request_schema(scorer.contract) != _request_schema(self._contract):
                 raise UserError(
-                    f"{folder / CONTRACT} is another contract than requests are read by; "
+                    f"{folder / paths.CONTRACT} is another contract than requests are read by; "
                     "restart the service to serve its model"
                 )
             stored = examples.read(folder)
@@ -145,23 +137,20 @@ class Place:
 
 
 def _about(scorer: Scorer, folder: Path, commit: str | None) -> dict[str, Any]:
-    info, quality = scorer.info, _read(folder / DATA_QUALITY) or {}
-    release = _read(folder / VERSION) or {"commit": commit}
+    info = scorer.info
+    files = [read_json(folder / path) if (folder / path).is_file() else None for path in ABOUT]
+    metrics, gate, quality, release = files
+    release = release or {"commit": commit}
     return {
-        "commit": release.get("commit"),
-        "date": release.get("date"),
+        **{name: release.get(name) for name in ("commit", "date")},
         "sha256": info["sha256"],
         **{name: info[name] for name in TOLD},
         "decision_threshold": info["threshold"],
         "data_window": info["trained_on"],
-        "metrics": _read(folder / METRICS),
-        "gate": _read(folder / GATE),
-        "freshness": quality.get("freshness"),
+        "metrics": metrics,
+        "gate": gate,
+        "freshness": (quality or {}).get("freshness"),
     }
-
-
-def _read(path: Path) -> Any:
-    return read_json(path) if path.is_file() else None
 
 
 def _request_schema(contract: Contract) -> Any:

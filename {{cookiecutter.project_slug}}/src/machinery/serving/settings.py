@@ -18,8 +18,7 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.project import Project
 from machinery.pipeline.validation import sentences
 
-KEY_LENGTH = 16
-SENDABLE = re.compile(r"[!-~]+")  # what a header can carry
+KEY = re.compile(r"[!-~]{16,}")  # long enough, and what a header can carry
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client asks for it when imported
 ENV_FILE = ".env"
 NEAR = 0.75  # how alike a name is that was meant to be another
@@ -56,17 +55,11 @@ class Settings(BaseSettings):
 
     @field_validator("api_keys", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [key.strip() for key in value.split(",")] if isinstance(value, str) else value
-
-    @field_validator("api_keys")
-    @classmethod
-    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        keys = tuple(key for key in keys if key.get_secret_value())
-        if any(len(key.get_secret_value()) < KEY_LENGTH for key in keys):
-            raise ValueError(f"each key needs {KEY_LENGTH} characters or more")
-        if any(not SENDABLE.fullmatch(key.get_secret_value()) for key in keys):
-            raise ValueError("a key is of printable ASCII characters without spaces")
+    def _keys(cls, value: str | tuple[str, ...]) -> list[str]:
+        parts = value.split(",") if isinstance(value, str) else value
+        keys = [key for part in parts if (key := part.strip())]
+        if not all(KEY.fullmatch(key) for key in keys):
+            raise ValueError("a key is of 16 or more printable ASCII characters without spaces")
         return keys
 
     @field_validator("shadow_folder", "commit", "prediction_log", mode="before")
