@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from machinery.comparison import champion as champions
-from machinery.comparison.rows import Rows
 from machinery.comparison.side import Side, champion, checkout, default_branch
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError
@@ -91,16 +90,13 @@ def committed() -> Side:
     return v1("HEAD")
 
 
-def rows(document: dict[str, Any], *, first: str = "2013-07-01") -> Rows:
-    table = {
-        "id": ["a", "b"],
-        "at": np.array([first, "2013-07-31"], dtype="datetime64[us]"),
-        "late": [True, False],
-        "probability_false": np.array([0.1, 0.7], np.float32),
-        "probability_true": np.array([0.9, 0.3], np.float32),
-        "colour": ["red", None],
-    }
-    return Rows(pd.DataFrame(table), contracts.parse(document))
+def seen(
+    champion: Side, challenger: Side, document: dict[str, Any], by: str, first: str = "2013-07-01"
+) -> str | None:
+    """What is said of two test rows, the first of this day."""
+    times = np.array([first, "2013-07-31"], dtype="datetime64[us]")
+    table = pd.DataFrame({"id": ["a", "b"], "at": times, "colour": ["red", None]})
+    return champions.seen(champion, challenger, table, contracts.parse(document), by)
 
 
 def test_before_the_first_run_there_is_no_champion() -> None:
@@ -177,7 +173,7 @@ def test_a_champion_of_before_a_fact_was_recorded_is_a_sentence(document: dict[s
     older = {name: fact for name, fact in INFO.items() if name != "trained_on"}
     Path("models/model.json").write_text(json.dumps(older))
     with pytest.raises(UserError, match=r"models/model\.json of the checkout has no trained_on"):
-        champions.seen(checkout(), v1(), rows(document), "time")
+        seen(checkout(), v1(), document, "time")
 
 
 @pytest.mark.parametrize("path", ["src/features.py", "contract.yaml"])
@@ -195,41 +191,29 @@ def test_other_machinery_makes_other_features() -> None:
     assert not champions.same_features(v1(), checkout())
 
 
-def test_a_champion_makes_its_features_by_its_own_code(
-    document: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_champion_makes_its_features_by_its_own_code(tmp_path: Path) -> None:
     Path("src/maker.py").write_text(MAKER)
     lock(command="python -m maker 'all of them'")
     Path("data/test.parquet").write_text("rows: ")
     recorded = committed()
     Path("src/maker.py").write_text("raise SystemExit('by the challenger')\n")
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    champions.featurize(recorded, Path("data/test.parquet"), folder, contracts.parse(document))
-    made = (folder / "data/features/test.parquet").read_text()
-    assert made == "rows: all of them by the champion"
+    features = champions.featurize(recorded, Path("data/test.parquet"), tmp_path / "elsewhere")
+    assert features.read_text() == "rows: all of them by the champion"
 
 
-def test_why_the_champion_cannot_make_its_features_is_a_sentence(
-    document: dict[str, Any], tmp_path: Path
-) -> None:
+def test_why_the_champion_cannot_make_its_features_is_a_sentence(tmp_path: Path) -> None:
     Path("data/test.parquet").write_text("rows")
     lock(command="python -m nothing")
     recorded = committed()
-    del document["columns"]["size"]
-    folder, contract = tmp_path / "elsewhere", contracts.parse(document)
-    folder.mkdir()
-    lacking = r"of this table: the test table has no size: .*No module named nothing"
-    with pytest.raises(UserError, match=lacking):
-        champions.featurize(recorded, Path("data/test.parquet"), folder, contract)
+    with pytest.raises(UserError, match="of this table: .*No module named nothing"):
+        champions.featurize(recorded, Path("data/test.parquet"), tmp_path / "elsewhere")
 
 
 def test_a_champion_that_learned_from_the_test_rows_is_told_of(document: dict[str, Any]) -> None:
-    early = rows(document, first="2013-06-01")
-    assert champions.seen(v1(), checkout(), early, "time") is None
+    assert seen(v1(), checkout(), document, "time", "2013-06-01") is None
     lock(train="x" * 32)
-    assert champions.seen(v1(), checkout(), rows(document), "time") is None
-    clause = champions.seen(v1(), checkout(), early, "time")
+    assert seen(v1(), checkout(), document, "time") is None
+    clause = seen(v1(), checkout(), document, "time", "2013-06-01")
     until = "it was trained on rows up to 2013-06-30 21:20:00"
     assert clause == f"{until}, these begin at 2013-06-01 00:00:00"
 
@@ -243,20 +227,5 @@ def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
     lock(train=md5_of(Path("data/train.parquet")))
     recorded = committed()
     lock(train="x" * 32)
-    found = rows(document)
-    assert champions.seen(recorded, checkout(), found, "stratified") is None
-    told = champions.seen(recorded, checkout(), found, "group")
-    assert told == "it was trained on 1 of these groups"
-
-
-def test_rows_give_target_prediction_and_slices(document: dict[str, Any]) -> None:
-    found = rows(document)
-    assert found.target.tolist() == [1, 0]
-    assert found.prediction.dtype == np.float32
-    assert found.prediction[:, 1] == pytest.approx([0.9, 0.3])
-    assert [(c, v, r.tolist()) for c, v, r in found.slices(["colour"], 1)] == [
-        ("colour", "red", [0]),
-        ("colour", "(missing)", [1]),
-    ]
-    with pytest.raises(UserError, match="has no size"):
-        list(found.slices(["size"], 1))
+    assert seen(recorded, checkout(), document, "stratified") is None
+    assert seen(recorded, checkout(), document, "group") == "it was trained on 1 of these groups"

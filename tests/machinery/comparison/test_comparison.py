@@ -36,23 +36,26 @@ def compared(*scores: np.ndarray, **changes: Any) -> Comparison:
     return compare("classification", TARGET, a, b, "roc_auc", SETTINGS, **changes)
 
 
+BETTER, WORSE, NONE = "better", "worse", "no significant difference"
+
+
 @pytest.mark.parametrize(
-    ("interval", "more", "outcome"),
+    ("metric", "interval", "outcome"),
     [
-        ((0.2, 0.1, 0.3), True, "better"),
-        ((0.2, 0.1, 0.3), False, "worse"),
-        ((-0.2, -0.3, -0.1), False, "better"),
-        ((-0.2, -0.3, -0.1), True, "worse"),
-        ((-0.2, -0.3, -0.1), None, "different"),
-        ((0.1, -0.1, 0.3), True, "no significant difference"),
-        ((0.0, 0.0, 0.0), True, "no significant difference"),
-        ((0.1, np.nan, np.nan), True, "no significant difference"),
+        ("roc_auc", (0.2, 0.1, 0.3), BETTER),
+        ("log_loss", (0.2, 0.1, 0.3), WORSE),
+        ("log_loss", (-0.2, -0.3, -0.1), BETTER),
+        ("roc_auc", (-0.2, -0.3, -0.1), WORSE),
+        ("coverage", (-0.2, -0.3, -0.1), "different"),
+        ("roc_auc", (0.1, -0.1, 0.3), NONE),
+        ("roc_auc", (0.0, 0.0, 0.0), NONE),
+        ("roc_auc", (0.1, np.nan, np.nan), NONE),
     ],
 )
-def test_a_difference_counts_when_its_interval_does_not_hold_zero(
-    interval: tuple[float, float, float], more: bool | None, outcome: str
+def test_a_difference_counts_when_its_interval_does_not_contain_zero(
+    metric: str, interval: tuple[float, float, float], outcome: str
 ) -> None:
-    assert Line("it", 1.0, 1.0, Interval(*interval), more).outcome == outcome
+    assert Line(metric, 1.0, 1.0, Interval(*interval)).outcome == outcome
 
 
 def test_a_slice_that_got_worse_is_named_though_the_whole_got_better() -> None:

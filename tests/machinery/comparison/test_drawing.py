@@ -71,26 +71,18 @@ def test_a_first_model_is_drawn_alone_in_its_own_colour(target: Any) -> None:
     assert "blue" not in text
 
 
-def test_a_model_that_always_predicts_the_same_has_no_calibration_curve(target: Any) -> None:
+def test_models_whose_probabilities_do_not_overlap_have_no_calibration_curve(target: Any) -> None:
     constant = np.full((ROWS, 2), 0.5, np.float32)
-    models = {"champion": constant, "challenger": binary(target, 1.0, 2)}
-    roc, calibration = charts(curves("classification", target, models))
-    check(roc)
-    check(calibration)
-    assert calibration["colours"] == [GREY, ORANGE]
     (roc,) = charts(curves("classification", target, {"challenger": constant}))
     assert roc["x"][0] == "false positive rate"
-
-
-def test_of_models_whose_probabilities_do_not_overlap_the_challenger_is_drawn(target: Any) -> None:
     low = 0.1 * binary(target, 1.0, 1)[:, 1]
     models = {
         "champion": np.column_stack([1 - low, low]),
         "challenger": np.column_stack([low, 1 - low]),
     }
-    _, calibration = charts(curves("classification", target, models))
-    check(calibration)
-    assert calibration["colours"] == [GREY, ORANGE]
+    (roc,) = charts(curves("classification", target, models))
+    check(roc)
+    assert roc["colours"] == [GREY, BLUE, ORANGE]
 
 
 def test_more_classes_have_the_mean_roc_curve_and_calibration_of_the_top_class() -> None:

@@ -14,6 +14,7 @@ from scipy import stats
 
 from machinery.comparison.comparison import Scored, compare
 from machinery.pipeline.model.decision import Rule
+from machinery.pipeline.model.evaluation import scorers
 from machinery.pipeline.params import Report
 
 TRIALS, ROWS, EACH, LEVEL = 400, 600, 10, 0.9
@@ -94,7 +95,7 @@ def test_rows_that_are_alike_taken_for_independent_err_more_often_than_stated(ta
 def test_every_interval_covers_the_true_difference_of_unequal_models(task: str) -> None:
     target, a, b = pair(task, 1, alike=False, rows=400_000, noise=0.5)
     everything = np.ones((1, len(target)))
-    values = [each.scorers(task, target, 10) for each in (a, b)]
+    values = [scorers(task, target, m.prediction, m.rule, m.coverage, 10) for m in (a, b)]
     was, now = ({name: each[name](everything)[0] for name in each} for each in values)
     found = missed(task, lambda name: now[name] - was[name], alike=False, by_group=False, noise=0.5)
     for name, count in found.items():

@@ -6,18 +6,22 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from machinery.pipeline.files import UserError
 from machinery.pipeline.statistics.slices import MISSING, slices
 
 
 @pytest.mark.parametrize("absent", [None, nan])
 def test_rows_without_a_value_are_a_slice_of_their_own(absent: Any) -> None:
-    found = {
-        value: rows.tolist()
-        for value, rows in slices(pd.Series(["b", absent, "a", absent]), least=1)
-    }
-    assert found == {"a": [2], "b": [0], MISSING: [1, 3]}
-    assert list(found)[-1] == MISSING
+    table = pd.DataFrame({"shop": ["b", absent, "a", absent]})
+    found = [(*names, rows.tolist()) for *names, rows in slices(table, ["shop"], least=1)]
+    assert found == [("shop", "a", [2]), ("shop", "b", [0]), ("shop", MISSING, [1, 3])]
 
 
 def test_numbers_are_in_their_own_order_and_small_slices_are_left_out() -> None:
-    assert [value for value, _ in slices(pd.Series([10, 9, 9, 10, 8]), least=2)] == ["9", "10"]
+    table = pd.DataFrame({"size": [10, 9, 9, 10, 8]})
+    assert [value for _, value, _ in slices(table, ["size"], least=2)] == ["9", "10"]
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match="evaluate.slices names size, which the table lacks"):
+        list(slices(pd.DataFrame(), ["size"], least=1))

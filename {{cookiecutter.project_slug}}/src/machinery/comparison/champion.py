@@ -5,6 +5,7 @@ file reads the challenger's; else its own code makes them from the challenger's 
 meet only in files, so that old code runs beside today's without knowing of it.
 """
 
+import io
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ import sys
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +25,31 @@ from machinery.pipeline.files import UserError, read_table
 from machinery.pipeline.model.model_file import Model
 from machinery.versions import git
 
-from .rows import Rows
 from .side import Side
 
-MAX_MINUTES = 60  # that making features of the test rows may take
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def score(champion: Side, challenger: Side, rows: Rows) -> NDArray[Any]:
+def score(
+    champion: Side, challenger: Side, rows: "pd.DataFrame", contract: Contract
+) -> NDArray[Any]:
     """The champion's predictions of the challenger's test rows, in their order.
 
     Raises UserError, in a sentence, when the two cannot be compared.
     """
-    require_same_question(champion, rows.contract)
+    require_same_question(champion, contract)
     model = Model(champion.file(paths.MODEL))
-    if same_features(champion, challenger):
-        return _predict(model, challenger.file(paths.TEST_FEATURES), rows)
     with TemporaryDirectory() as folder:
-        featurize(champion, challenger.file(paths.TEST), Path(folder), rows.contract)
-        return _predict(model, Path(folder) / paths.TEST_FEATURES, rows)
+        if same_features(champion, challenger):
+            features = challenger.file(paths.TEST_FEATURES)
+        else:
+            features = featurize(champion, challenger.file(paths.TEST), Path(folder))
+        table = read_table(features, [*model.features, contract.key])
+    if not np.array_equal(table[contract.key], rows[contract.key]):
+        other = f"{paths.TEST_FEATURES} has other rows than {paths.PREDICTIONS}"
+        raise UserError(f"{other}; run 'dvc repro'")
+    return model.predict(table[list(model.features)])
 
 
 def require_same_question(champion: Side, contract: Contract) -> None:
@@ -83,61 +91,47 @@ def same_features(champion: Side, challenger: Side) -> bool:
     return was == now
 
 
-def _predict(model: Model, features: Path, rows: Rows) -> NDArray[Any]:
-    key = rows.contract.key
-    table = read_table(features, [*model.features, key])
-    if not np.array_equal(table[key], rows.table[key]):
-        raise UserError(f"{features.name} has other rows than {paths.PREDICTIONS}; run 'dvc repro'")
-    return model.predict(table[list(model.features)])
-
-
-def featurize(champion: Side, test: Path, folder: Path, contract: Contract) -> None:
-    """The champion's features of the challenger's test table, made in a folder of their own."""
-    bundle = folder / "champion.zip"
-    git.run("archive", "--format=zip", f"--output={bundle}", champion.version.base)
-    with zipfile.ZipFile(bundle) as file:
-        file.extractall(folder)
+def featurize(champion: Side, test: Path, folder: Path) -> Path:
+    """Let the champion's own code make features of the challenger's test table, in the folder."""
+    archive = io.BytesIO(git.read("archive", "--format=zip", champion.version.base))
+    zipfile.ZipFile(archive).extractall(folder)
     for path in (paths.TRAIN, paths.TEST):  # the stage reads both, and only the test rows count
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(test, folder / path)
     _, *words = shlex.split(str(champion.stage("featurize").command))  # after the name of Python
-    try:
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": "src"},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60 * MAX_MINUTES,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"the champion's features took more than {MAX_MINUTES} minutes") from None
-    if done.returncode or not (folder / paths.TEST_FEATURES).is_file():
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    features = folder / paths.TEST_FEATURES
+    if done.returncode or not features.is_file():
         said = (done.stderr.strip() or "it wrote nothing").splitlines()[-1]
-        columns = champion.document(paths.CONTRACT).get("columns", {})
-        absent = ", ".join(name for name in columns if name not in contract.columns)
-        lacking = f"the test table has no {absent}: " if absent else ""
-        why = "the champion's code cannot make its features of this table"
-        raise UserError(f"{why}: {lacking}{said}")
+        raise UserError(f"the champion's code cannot make its features of this table: {said}")
+    return features
 
 
-def seen(champion: Side, challenger: Side, rows: Rows, by: str) -> str | None:
+def seen(
+    champion: Side, challenger: Side, rows: "pd.DataFrame", contract: Contract, by: str
+) -> str | None:
     """How the champion was trained on these test rows, in a clause; None where it was not."""
     files = [side.recorded(paths.TRAIN) for side in (champion, challenger)]
     if files[0] and files[1] and files[0].hash == files[1].hash:
         return None  # its own split keeps them apart
-    until, contract = champion.fact(paths.MODEL_INFO, "trained_on").get("until"), rows.contract
+    until = champion.fact(paths.MODEL_INFO, "trained_on").get("until")
     if by == "time" and until and contract.time:
-        start = rows.table[contract.time].min()
+        start = rows[contract.time].min()
         late = np.datetime64(until) >= start
         return f"it was trained on rows up to {until}, these begin at {start}" if late else None
-    name = contract.key if by != "group" or contract.group is None else contract.group
+    group = contract.group if by == "group" else None
+    name, what = (group, "groups") if group else (contract.key, "rows")
     try:
         learned = read_table(champion.file(paths.TRAIN), [name])[name]
     except UserError as error:
         return f"whether it was trained on some of these rows is unknown ({error})"
-    count = rows.table[name].drop_duplicates().isin(learned).sum()
-    what = "rows" if name == contract.key else "groups"
+    count = rows[name].drop_duplicates().isin(learned).sum()
     return f"it was trained on {count:,} of these {what}" if count else None

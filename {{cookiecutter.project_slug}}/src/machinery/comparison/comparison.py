@@ -16,7 +16,7 @@ from machinery.pipeline.model import evaluation
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
 from machinery.pipeline.statistics import intervals, metrics
-from machinery.pipeline.statistics.intervals import Codes, Interval, Scorer, Unit
+from machinery.pipeline.statistics.intervals import Codes, Interval, Unit
 from machinery.pipeline.statistics.slices import Positions
 
 
@@ -28,24 +28,20 @@ class Scored:
     rule: Rule
     coverage: float = 0.9
 
-    def scorers(self, task: metrics.Task, target: NDArray[Any], bins: int) -> dict[str, Scorer]:
-        """Every metric of these predictions."""
-        return evaluation.scorers(task, target, self.prediction, self.rule, self.coverage, bins)
-
-    def part(self, rows: Positions) -> "Scored":
-        """The predictions of some rows."""
-        return Scored(self.prediction[rows], self.rule, self.coverage)
-
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of both models; `more` says whether more of it is better, None if neither is."""
+    """One metric of both models."""
 
     name: str
     champion: float
     challenger: float
     difference: Interval
-    more: bool | None
+
+    @property
+    def more(self) -> bool | None:
+        """Whether more of it is better; None if neither is."""
+        return None if self.name == "coverage" else metrics.greater_is_better(self.name)
 
     @property
     def outcome(self) -> str:
@@ -104,43 +100,33 @@ def compare(
     The target holds class codes or values, one a row; `groups`, a code for each row's group or day
     where the unit is not rows; `slices`, column, value and positions of each slice.
     """
-    both = (champion, challenger)
-    bound = [model.scorers(task, target, bins) for model in both]
-    lines = differences(bound[0], bound[1], len(target), settings, groups)
-    parts = []
-    for column, value, rows in slices:
-        bound = [model.part(rows).scorers(task, target[rows], bins) for model in both]
-        was, now = ({headline: scorers[headline]} for scorers in bound)
+
+    def lines(rows: Positions, only: str | None = None) -> dict[str, Line]:
+        """Each metric that both have, or one of them, on some rows."""
+        was, now = (
+            evaluation.scorers(
+                task, target[rows], model.prediction[rows], model.rule, model.coverage, bins
+            )
+            for model in (champion, challenger)
+        )
+        names = [name for name in now if name in was and only in (None, name)]
+        pairs = {name: intervals.difference(now[name], was[name]) for name in names}
         within = None if groups is None else intervals.codes(groups[rows])
-        line = differences(was, now, len(rows), settings, within)[headline]
-        parts.append(Slice(column, value, len(rows), line))
+        found = intervals.bootstrap(pairs, len(rows), groups=within, **settings.model_dump())
+        everything = np.ones((1, len(rows)))
+        values = {n: [float(each[n](everything)[0]) for each in (was, now)] for n in names}
+        return {name: Line(name, *values[name], found[name]) for name in names}
+
+    overall = lines(np.arange(len(target)))
     return Comparison(
         rows=len(target),
         unit=unit,
         units=len(target) if groups is None else len(np.unique(groups)),
-        lines=tuple(lines.values()),
-        headline=lines[headline],
-        slices=tuple(parts),
+        lines=tuple(overall.values()),
+        headline=overall[headline],
+        slices=tuple(
+            Slice(column, value, len(rows), lines(rows, headline)[headline])
+            for column, value, rows in slices
+        ),
         same=np.array_equal(champion.prediction, challenger.prediction),
     )
-
-
-def differences(
-    champion: dict[str, Scorer],
-    challenger: dict[str, Scorer],
-    rows: int,
-    settings: Report,
-    groups: Codes | None = None,
-) -> dict[str, Line]:
-    """Each metric that both have, and the interval of the difference."""
-    names = [name for name in challenger if name in champion]
-    pairs = {name: intervals.difference(challenger[name], champion[name]) for name in names}
-    found = intervals.bootstrap(pairs, rows, groups=groups, **settings.model_dump())
-    everything = np.ones((1, rows))
-
-    def line(name: str) -> Line:
-        was, now = (float(bound[name](everything)[0]) for bound in (champion, challenger))
-        more = None if name == "coverage" else metrics.greater_is_better(name)
-        return Line(name, was, now, found[name], more)
-
-    return {name: line(name) for name in names}

@@ -82,8 +82,7 @@ def _calibration(target: NDArray[Any], predictions: Predictions) -> str:
     low = max(predicted[0] for predicted, _ in points.values())
     high = min(predicted[-1] for predicted, _ in points.values())
     if low >= high:
-        alone = {name: each for name, each in predictions.items() if name == "challenger"}
-        return _calibration(target, alone) if len(predictions) > 1 else ""
+        return ""
     places = np.linspace(low, high, PLACES)
     lines = {name: np.interp(places, *curve) for name, curve in points.items()}
     axes = ("predicted probability", "observed share")

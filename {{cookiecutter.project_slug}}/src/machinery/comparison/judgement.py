@@ -1,7 +1,7 @@
 """judgement: a revision in; whether the checkout's model is better than the one there, out."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -11,14 +11,18 @@ from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, read_table
 from machinery.pipeline.model.decision import rule
+from machinery.pipeline.model.evaluation import units
 from machinery.pipeline.params import Evaluate, Report, Select, Split
 from machinery.pipeline.paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS, TEST
+from machinery.pipeline.statistics.slices import slices
 from machinery.versions import git, storage
 
 from . import champion as champions
 from .comparison import Comparison, Scored, compare
-from .rows import Rows
 from .side import AbsentError, Side, champion, checkout, default_branch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Judgement:
     gate: dict[str, Any]  # the challenger's gate.json
     behind: int = 0  # commits of the champion's history that the challenger's lacks
     stale: tuple[str, ...] = ()  # what changed since the pipeline ran
-    rows: Rows | None = None  # None where they cannot be had: git's documents say the rest
+    rows: "pd.DataFrame | None" = None  # the test predictions, where they can be had
     predictions: dict[str, NDArray[Any]] = field(default_factory=dict)  # of these rows, by model
     seen: str | None = None  # how the champion was trained on them
     comparison: Comparison | None = None
@@ -100,8 +104,8 @@ def judge(against: str | None = None) -> Judgement:
         judged.behind = int(git.run("rev-list", "--count", lacks))
     agreement.require(document, judged.contract)
     try:
-        judged.rows = Rows(read_table(ours.file(PREDICTIONS)), judged.contract)
-        judged.predictions = {"challenger": judged.rows.prediction}
+        judged.rows = read_table(ours.file(PREDICTIONS))
+        judged.predictions = {"challenger": judged.contract.gather(judged.rows)}
         if theirs is not None:
             _compare(judged, theirs, judged.rows)
     except AbsentError as error:
@@ -109,25 +113,26 @@ def judge(against: str | None = None) -> Judgement:
     return judged
 
 
-def _compare(judged: Judgement, theirs: Side, rows: Rows) -> None:
+def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame") -> None:
     """Fill in what needs the test rows, or why the models cannot be compared on them."""
     ours, by, settings = judged.challenger, judged.split.by, judged.evaluate
+    contract, prediction = judged.contract, judged.predictions["challenger"]
     try:
-        prediction = champions.score(theirs, ours, rows)
-        judged.predictions = {"champion": prediction, **judged.predictions}
-        judged.seen = champions.seen(theirs, ours, rows, by)
-        unit, groups = rows.units(by)
+        was = champions.score(theirs, ours, rows, contract)
+        judged.predictions = {"champion": was, "challenger": prediction}
+        judged.seen = champions.seen(theirs, ours, rows, contract, by)
+        unit, groups = units(rows, contract, by)
         judged.comparison = compare(
-            judged.contract.task,
-            rows.target,
-            _scored(theirs, prediction, judged),
-            _scored(ours, rows.prediction, judged),
+            contract.task,
+            contract.encode(rows[contract.target]),
+            _scored(theirs, was, judged),
+            _scored(ours, prediction, judged),
             judged.headline,
             judged.report,
             bins=settings.bins,
             unit=unit,
             groups=groups,
-            slices=rows.slices(settings.slices, settings.slice_min_rows),
+            slices=slices(rows, settings.slices, settings.slice_min_rows),
         )
     except UserError as error:
         judged.why_not = str(error)

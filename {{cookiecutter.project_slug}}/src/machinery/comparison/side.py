@@ -63,7 +63,7 @@ class Side:
     def file(self, path: Path) -> Path:
         """Where the bytes of an output that DVC keeps lie; fetched from the remote if they must.
 
-        Raises AbsentError if they cannot be had; UserError if they are not those recorded.
+        Raises AbsentError if they cannot be had.
         """
         if self.version.revision is None and path.is_file():
             return path
@@ -72,15 +72,14 @@ class Side:
             raise UserError(f"dvc.lock {self.version} does not record {path}")
         if path.is_file() and md5_of(path) == file.hash:
             return path
-        try:
-            if not (place := storage.cached(file.hash)).is_file():
-                storage.fetch(self.version.base, path.as_posix())
-        except UserError as error:
-            raise AbsentError(str(error)) from error
+        place = storage.cached(file.hash)
         if not place.is_file():
-            raise AbsentError(f"neither the cache nor the remote holds {path} {self.version}")
-        if md5_of(place) != file.hash:
-            raise UserError(f"the cache's copy of {path} {self.version} is damaged: remove {place}")
+            try:
+                storage.fetch(self.version.base, path.as_posix())
+            except UserError as error:
+                raise AbsentError(str(error)) from error
+        if not storage.is_whole(place):
+            raise AbsentError(f"{path} {self.version} is lost or damaged in the cache: {place}")
         return place
 
     def __str__(self) -> str:
@@ -115,8 +114,7 @@ def champion(revision: str) -> Side | None:
 
 def default_branch() -> str:
     """The remote's default branch, as far as this clone knows."""
-    remotes = git.run("remote").splitlines()
-    remote = "origin" if "origin" in remotes or not remotes else remotes[0]
+    remote = git.remote()
     for name in (f"{remote}/HEAD", *(f"{remote}/{name}" for name in BRANCHES), *BRANCHES):
         try:
             git.resolve(name)

@@ -1,7 +1,7 @@
 """text: a judgement in; the report as Markdown, short enough for any code host's comment, out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from machinery.pipeline.files import UserError
 from machinery.pipeline.markdown import code, number, plain, some
@@ -17,11 +17,10 @@ LEFT_OUT = "_Left out, since the report would be too long._"
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the report; of those that are too long together, the lightest is left out."""
+    """A section of the report."""
 
     title: str
     body: str
-    weight: int
     folded: bool = False
 
     def __str__(self) -> str:
@@ -37,17 +36,13 @@ def text(judgement: Judgement, command: str) -> str:
 
 
 def fit(head: Sequence[str], parts: Sequence[Part], limit: int) -> str:
-    """Head and parts as one text of at most so many bytes; the head stays."""
-    kept = list(parts)
-    for part in sorted(parts, key=lambda part: (part.weight, -len(part.body))):
-        if len(_joined(head, kept).encode()) <= limit:
-            break
-        kept[kept.index(part)] = Part(part.title, LEFT_OUT, part.weight, part.folded)
-    return _joined(head, kept).encode()[:limit].decode(errors="ignore")
-
-
-def _joined(head: Sequence[str], parts: Sequence[Part]) -> str:
-    return "\n\n".join([*head, *map(str, parts)]) + "\n"
+    """Head and parts as one text of at most so many bytes, without the longest parts."""
+    text = "\n\n".join([*head, *map(str, parts)]) + "\n"
+    longest = max(parts, key=lambda part: len(part.body))
+    if len(text.encode()) <= limit or longest.body == LEFT_OUT:
+        return text
+    fewer = [replace(part, body=LEFT_OUT) if part is longest else part for part in parts]
+    return fit(head, fewer, limit)
 
 
 def verdict(judgement: Judgement) -> str:
@@ -55,7 +50,7 @@ def verdict(judgement: Judgement) -> str:
     comparison, headline = judgement.comparison, judgement.headline
     if comparison is None:
         rows = judgement.rows
-        place = "as recorded" if rows is None else f"on {len(rows.target):,} test rows"
+        place = "as recorded" if rows is None else f"on {len(rows):,} test rows"
         value = tables.recorded(judgement.challenger, headline)
         if judgement.champion is None:
             against = code(judgement.against)
@@ -105,20 +100,22 @@ def _summary(judgement: Judgement) -> Iterator[str]:
 
 
 def _parts(judgement: Judgement, command: str) -> Iterator[Part]:
-    """All below the verdict, in the order of reading; what may be left out first weighs least."""
-    yield Part("Metrics", tables.metrics(judgement), weight=9)
+    """All below the verdict."""
+    yield Part("Metrics", tables.metrics(judgement))
     if judgement.comparison and judgement.comparison.slices:
         worse = bool(judgement.comparison.worse_slices)
-        yield Part("Slices", tables.slices(judgement), weight=6, folded=not worse)
-    yield Part("Gate", tables.gate(judgement), weight=8, folded=bool(judgement.gate["passed"]))
+        yield Part("Slices", tables.slices(judgement), folded=not worse)
+    yield Part("Gate", tables.gate(judgement), folded=bool(judgement.gate["passed"]))
     if judgement.champion is not None:
         try:
             for title, markdown in sections(judgement.champion, judgement.challenger):
-                yield Part(f"What changed: {title}", markdown, weight=4, folded=True)
+                yield Part(f"What changed: {title}", markdown, folded=True)
         except UserError as error:
-            yield Part("What changed", f"Unknown: {plain(error)}.", weight=4)
-    if rows := judgement.rows:
-        drawn = curves(judgement.contract.task, rows.target, judgement.predictions)
-        yield Part("Curves", drawn or "None of the models can be drawn.", weight=3, folded=True)
+            yield Part("What changed", f"Unknown: {plain(error)}.")
+    if judgement.rows is not None:
+        contract = judgement.contract
+        target = contract.encode(judgement.rows[contract.target])
+        drawn = curves(contract.task, target, judgement.predictions)
+        yield Part("Curves", drawn or "None of the models can be drawn.", folded=True)
     title = "Lineage, and how to reproduce this report"
-    yield Part(title, lineage.lineage(judgement, command), weight=8)
+    yield Part(title, lineage.lineage(judgement, command))

@@ -1,15 +1,19 @@
 """evaluation: target and predictions in; scorers of all that a model promises out."""
 
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from machinery.pipeline.statistics import metrics
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.statistics import intervals, metrics
 from machinery.pipeline.statistics.intervals import Scorer
 
 from . import conformal
 from .decision import Rule
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def scorers(
@@ -31,3 +35,13 @@ def scorers(
         ends = conformal.interval(prediction, rule.quantile)
         bound["mean_pinball_loss"] = metrics.mean_pinball_loss(target, *ends, coverage)
     return bound
+
+
+def units(
+    table: "pd.DataFrame", contract: Contract, by: str
+) -> tuple[intervals.Unit, intervals.Codes | None]:
+    """What of a table is resampled whole, and a code of it for each row."""
+    names = (contract.group, contract.time)
+    return intervals.units(
+        by, *(None if name is None else table[name].to_numpy() for name in names)
+    )

@@ -31,7 +31,7 @@ from machinery.pipeline.paths import (
 from machinery.pipeline.progress import track
 from machinery.pipeline.project import Project
 from machinery.pipeline.statistics import curves, metrics
-from machinery.pipeline.statistics.intervals import Scorer, bootstrap, codes, difference, units
+from machinery.pipeline.statistics.intervals import Scorer, bootstrap, codes, difference
 from machinery.pipeline.statistics.slices import slices as by_value
 
 if TYPE_CHECKING:
@@ -73,12 +73,11 @@ def slices(
 ) -> list[dict[str, Any]]:
     """The headline metric of each value of each slice column, with its interval if it has one."""
     found = []
-    for column in params.slices:
-        for value, rows in by_value(table[column], params.slice_min_rows):
-            scorer = _scorers(target[rows], prediction[rows], info, params)[headline]
-            within = None if groups is None else codes(groups[rows])
-            figures = _intervals({headline: scorer}, len(rows), params, within)[headline]
-            found.append({"column": column, "slice": value, "rows": len(rows), **figures})
+    for column, value, rows in by_value(table, params.slices, params.slice_min_rows):
+        scorer = _scorers(target[rows], prediction[rows], info, params)[headline]
+        within = None if groups is None else codes(groups[rows])
+        figures = _intervals({headline: scorer}, len(rows), params, within)[headline]
+        found.append({"column": column, "slice": value, "rows": len(rows), **figures})
     return found
 
 
@@ -186,9 +185,7 @@ def main(project: Project) -> None:
     target = contract.encode(table[contract.target])
     first = Model(CANDIDATES / f"{read_json(SELECTION)['baseline']}.onnx")
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
-    names = (contract.group, contract.time)
-    alike = (None if name is None else table[name].to_numpy() for name in names)
-    _, groups = units(sections.load(Split).by, *alike)
+    _, groups = evaluation.units(table, contract, sections.load(Split).by)
 
     write_json(evaluate(target, prediction, baseline, info, headline, params, groups), METRICS)
     write_json(slices(raw, target, prediction, info, headline, params, groups), SLICES)

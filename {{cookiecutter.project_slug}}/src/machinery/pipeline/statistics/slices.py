@@ -1,10 +1,12 @@
-"""slices: a column in; the rows of each of its values out, those without a value among them."""
+"""slices: columns in; the rows of each of their values out, those without a value among them."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from machinery.pipeline.files import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,13 +16,18 @@ MISSING = "(missing)"
 Positions = NDArray[np.intp]
 
 
-def slices(column: "pd.Series[Any]", least: int) -> Iterator[tuple[str, Positions]]:
-    """Each value as a string, and the positions of its rows where there are at least so many.
+def slices(
+    table: "pd.DataFrame", columns: Sequence[str], least: int
+) -> Iterator[tuple[str, str, Positions]]:
+    """Column, value as a string, and the positions of its rows where there are at least so many.
 
-    In the order of the values; rows without one are the last slice.
+    In the order of the values; rows without one are the last slice of a column.
     """
-    positions = column.groupby(column, observed=True).indices
-    missing = {MISSING: np.flatnonzero(column.isna())}
-    for value, rows in (*sorted(positions.items()), *missing.items()):
-        if len(rows) >= least:
-            yield str(value), np.asarray(rows, dtype=np.intp)
+    for name in columns:
+        if name not in table:
+            raise UserError(f"evaluate.slices names {name}, which the table lacks; run 'dvc repro'")
+        positions = table.groupby(name, observed=True).indices
+        missing = {MISSING: np.flatnonzero(table[name].isna())}
+        for value, rows in (*sorted(positions.items()), *missing.items()):
+            if len(rows) >= least:
+                yield name, str(value), np.asarray(rows, dtype=np.intp)
