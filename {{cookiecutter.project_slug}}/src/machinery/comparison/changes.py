@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def _differences(
     old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[list[Markdown | None]]:
     """Each value, named such as `train.folds`, that is not the same on both sides."""
-    for name in _union(old, new):
+    for name in data.union(old, new):
         before, after = old.get(name), new.get(name)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             yield from _differences(before, after, f"{prefix}{name}.")
@@ -84,10 +84,6 @@ def _features(was: Side, now: Side) -> str:
 
 
 def _machinery(was: Side, now: Side) -> str:
-    read = [side.version.snapshot.read(f"{MACHINERY}/VERSION") for side in (was, now)]
-    versions = [code((text or b"unknown").decode("utf-8", "replace")) for text in read]
-    if versions[0] != versions[1]:
-        return f"{code(MACHINERY)} was version {versions[0]} and is {versions[1]}."
     old, new = (
         {(d.path, d.hash) for s in side.version.graph.stages for d in s.deps if MACHINERY in d.path}
         for side in (was, now)
@@ -117,7 +113,7 @@ def _candidates(was: Side, now: Side) -> str:
     reports = [side.version.snapshot.read(SELECTION.as_posix()) for side in (was, now)]
     old, new = (json.loads(text) if text else {} for text in reports)
     before, after = (_scores(report) for report in (old, new))
-    rows = _changed(before, after)
+    rows = data.differing(before, after)
     if not rows and old.get("candidate") == new.get("candidate"):
         return ""
     files = [side.recorded(TRAIN) for side in (was, now)]
@@ -134,7 +130,7 @@ def _candidates(was: Side, now: Side) -> str:
 
 def _scores(report: Mapping[str, Any]) -> dict[str, str]:
     return {
-        candidate["candidate"]: f"{candidate['mean']:.4g} ± {candidate['standard_error']:.2g}"
+        code(candidate["candidate"]): f"{candidate['mean']:.4g} ± {candidate['standard_error']:.2g}"
         for candidate in report.get("candidates", [])
     }
 
@@ -145,7 +141,7 @@ def _scores(report: Mapping[str, Any]) -> dict[str, str]:
 def _packages(was: Side, now: Side) -> str:
     texts = [side.version.snapshot.read(ENVIRONMENT) or b"" for side in (was, now)]
     old, new = (_pins(text.decode("utf-8", "replace")) for text in texts)
-    if not (rows := _changed(old, new)):
+    if not (rows := data.differing(old, new)):
         return ""
     listed = first_rows(["package", "champion", "challenger"], rows, "packages")
     return f"In {code(ENVIRONMENT)}, {len(rows)} packages changed:\n\n{listed}"
@@ -156,15 +152,4 @@ def _pins(lock: str) -> dict[str, Markdown]:
     found: dict[str, list[str]] = {}
     for name, version in PIN.findall(lock):
         found.setdefault(name.lower(), []).append(version)
-    return {name: code(", ".join(dict.fromkeys(versions))) for name, versions in found.items()}
-
-
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[Any]]:
-    """Name and both values, where they differ."""
-    names = _union(old, new)
-    return [[code(n), old.get(n), new.get(n)] for n in names if old.get(n) != new.get(n)]
-
-
-def _union(old: Iterable[str], new: Iterable[str]) -> list[str]:
-    """The names of both, the new ones in their order first."""
-    return list(dict.fromkeys((*new, *old)))
+    return {code(name): code(", ".join(dict.fromkeys(each))) for name, each in found.items()}

@@ -16,7 +16,7 @@ from machinery.pipeline.model import evaluation
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
 from machinery.pipeline.statistics import intervals, metrics
-from machinery.pipeline.statistics.intervals import Codes, Interval, Unit
+from machinery.pipeline.statistics.intervals import Codes, Interval, Scorer, Unit
 from machinery.pipeline.statistics.slices import Positions
 
 
@@ -113,9 +113,11 @@ def compare(
         pairs = {name: intervals.difference(now[name], was[name]) for name in names}
         within = None if groups is None else intervals.codes(groups[rows])
         found = intervals.bootstrap(pairs, len(rows), groups=within, **settings.model_dump())
-        everything = np.ones((1, len(rows)))
-        values = {n: [float(each[n](everything)[0]) for each in (was, now)] for n in names}
-        return {name: Line(name, *values[name], found[name]) for name in names}
+
+        def value(scorer: Scorer) -> float:
+            return float(scorer(np.ones((1, len(rows))))[0])
+
+        return {n: Line(n, value(was[n]), value(now[n]), found[n]) for n in names}
 
     overall = lines(np.arange(len(target)))
     return Comparison(

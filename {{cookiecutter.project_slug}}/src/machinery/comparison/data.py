@@ -1,7 +1,7 @@
 """data: champion and challenger in; what changed in source and tables between them out."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,7 @@ def changes(was: Side, now: Side) -> str:
 
 
 def _counts(was: Side, now: Side) -> str:
-    old, new = _figures(was), _figures(now)
-    names = dict.fromkeys((*new, *old))
-    rows = [[n, old.get(n), new.get(n)] for n in names if old.get(n) != new.get(n)]
+    rows = differing(_figures(was), _figures(now))
     return first_rows(["", "champion", "challenger"], rows, "figures")
 
 
@@ -61,7 +59,7 @@ def _figures(side: Side) -> dict[str, str]:
 
 def _source(was: Side, now: Side) -> Iterator[str]:
     old, new = (_tracked(side) for side in (was, now))
-    for path in dict.fromkeys((*new, *old)):
+    for path in union(old, new):
         before, after = old.get(path), new.get(path)
         if before is None or after is None:
             yield f"{code(path)} is {'new' if before is None else 'gone'}."
@@ -99,6 +97,16 @@ def listed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         "Changed": [name for name in new if old.get(name, new[name]) != new[name]],
     }
     return " ".join(f"{kind}: {some(map(code, names))}." for kind, names in kinds.items() if names)
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[Any]]:
+    """Name and both values, where they differ."""
+    return [[n, old.get(n), new.get(n)] for n in union(old, new) if old.get(n) != new.get(n)]
+
+
+def union(old: Iterable[str], new: Iterable[str]) -> list[str]:
+    """The names of both, the new ones in their order first."""
+    return list(dict.fromkeys((*new, *old)))
 
 
 # Distributions
