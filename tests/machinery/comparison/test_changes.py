@@ -15,6 +15,8 @@ import yaml
 from machinery.comparison.changes import sections
 from machinery.comparison.side import champion, checkout
 
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value")  # pygtrie's, in dvc diff
+
 HOSTILE = "@all <script>`|"
 FENCE = re.compile(r"^(```+)diff\n.*\n\1$", re.DOTALL | re.MULTILINE)
 CATEGORY = '`{"type": "category", "unit": null, "allowed": null, "known": "before"}`'
@@ -74,7 +76,7 @@ class Project:
     def _source(self) -> dict[str, Any]:
         listing = [{"md5": md5, "relpath": name} for name, md5 in self.source.items()]
         md5 = cache(json.dumps(listing).encode(), ".dir")
-        return {"path": "source", "md5": md5, "size": 10 * len(listing)}
+        return {"path": "source", "md5": md5, "hash": "md5", "size": 10 * len(listing)}
 
     def _lock(self) -> dict[str, Any]:
         path = Path("data/train.parquet")
@@ -119,8 +121,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def changed(project: Project) -> dict[str, str]:
+    """What is said of the project as it stands, committed, against its champion."""
     project.write()
-    was = champion("HEAD")
+    git("add", ".")
+    git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "Challenger")
+    was = champion("HEAD~1")
     assert was
     return dict(sections(was, checkout()))
 
@@ -173,8 +178,7 @@ def test_rows_and_source_files_are_counted_and_named(project: Project) -> None:
     project.source = {"a.csv": "2" * 32, "b.csv": "3" * 32}
     text = changed(project)["Data"]
     assert rows(text) == [["rows read", "100", "120"], ["quarantined: `a` b", "–", "1"]]
-    assert "`data/source` changed, from 10 bytes to 20 bytes." in text
-    assert "Added: `b.csv`. Changed: `a.csv`." in text
+    assert "Added: `data/source/b.csv`. Modified: `data/source/`, `data/source/a.csv`." in text
 
 
 def test_a_column_that_moved_is_told_with_its_size_and_the_others_are_not(
@@ -223,7 +227,7 @@ def test_code_that_would_end_the_fence_stays_in_it_and_any_length_is_cut(project
 def test_other_machinery_is_one_line(project: Project) -> None:
     project.machinery = "2\n"
     text = changed(project)["Features and code"]
-    commit = git("rev-parse", "HEAD")
+    commit = git("rev-parse", "HEAD~1")
     command = f"git diff {commit} -- src/machinery"
     assert text == f"`src/machinery` was edited, or replaced: `{command}`."
 

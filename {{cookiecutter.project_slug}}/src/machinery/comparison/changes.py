@@ -78,9 +78,9 @@ def _code(was: Side, now: Side) -> str:
 def _features(was: Side, now: Side) -> str:
     if FEATURES not in was.documents or FEATURES not in now.documents:
         return ""
-    entries = (side.document(FEATURES) for side in (was, now))
-    old, new = (dict.fromkeys(feature["name"] for feature in features) for features in entries)
-    return data.listed(old, new)
+    old, new = ([each["name"] for each in side.document(FEATURES)] for side in (was, now))
+    removed = [name for name in old if name not in new]
+    return data.listed({"added": [n for n in new if n not in old], "removed": removed})
 
 
 def _machinery(was: Side, now: Side) -> str:

@@ -10,13 +10,12 @@ from machinery.pipeline.markdown import Markdown, code, first_rows, number, plai
 from machinery.pipeline.paths import CONTRACT, DATA_QUALITY, MODEL_INFO, TEST, TRAIN
 from machinery.pipeline.statistics.shift import LARGE, MODERATE, Shift, shift
 from machinery.versions import storage
-from machinery.versions.graph import File
-from machinery.versions.storage import FOLDER
 
 from .side import Side
 
 LEVEL = 0.95  # that no column of a table is said to have moved when none has
 TABLES = {"training table": TRAIN, "test table": TEST}
+KINDS = ("added", "deleted", "modified", "renamed")  # of changes, as `dvc diff` names them
 METHOD = (
     f"PSI is the population stability index: a shift below {MODERATE:g} is small, from {LARGE:g} "
     "on large. Columns that moved no more than chance explains are left out."
@@ -25,7 +24,7 @@ METHOD = (
 
 def changes(was: Side, now: Side) -> str:
     """Rows in and out, source files, and how far the columns of the tables moved."""
-    parts = [_counts(was, now), *_source(was, now), *_tables(was, now)]
+    parts = [_counts(was, now), _source(was, now), *_tables(was, now)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -57,46 +56,33 @@ def _figures(side: Side) -> dict[str, str]:
 # Source files
 
 
-def _source(was: Side, now: Side) -> Iterator[str]:
+def _source(was: Side, now: Side) -> str:
+    """What `dvc diff` says of the data that comes from outside the pipeline."""
     old, new = (_tracked(side) for side in (was, now))
-    for path in union(old, new):
-        before, after = old.get(path), new.get(path)
-        if before is None or after is None:
-            yield f"{code(path)} is {'new' if before is None else 'gone'}."
-        elif before.hash != after.hash:
-            sizes = " to ".join(f"{file.size or 0:,} bytes" for file in (before, after))
-            files = _files(was, now, before, after)
-            yield f"{code(path)} changed, from {sizes}. {files}".strip()
-
-
-def _tracked(side: Side) -> dict[str, File]:
-    """What .dvc files record: the data that comes from outside the pipeline."""
-    stages = [stage for stage in side.version.graph.stages if stage.command is None]
-    return {out.path: out for stage in stages for out in stage.outs}
-
-
-def _files(was: Side, now: Side, before: File, after: File) -> str:
-    """The files of a folder that were added, removed or changed."""
-    if not (before.hash.endswith(FOLDER) and after.hash.endswith(FOLDER)):
+    if old == new:
         return ""
     try:
-        old, new = (
-            storage.members(file.path, side.version.revision, file.hash)
-            for side, file in ((was, before), (now, after))
-        )
+        with storage.opened("the changes of the source are unknown") as repo:
+            found = repo.diff(was.version.base, now.version.base, targets=sorted({*old, *new}))
     except UserError as error:
-        return f"Which of its files changed is unknown: {plain(error)}."
-    return listed(old, new)
+        return f"{plain(error)}."
+    paths = {kind: [entry["path"] for entry in found.get(kind, ())] for kind in KINDS}
+    paths["renamed"] = [" → ".join((each["old"], each["new"])) for each in paths["renamed"]]
+    return listed(paths)
 
 
-def listed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What was added, removed or changed, by name."""
-    kinds = {
-        "Added": [name for name in new if name not in old],
-        "Removed": [name for name in old if name not in new],
-        "Changed": [name for name in new if old.get(name, new[name]) != new[name]],
-    }
-    return " ".join(f"{kind}: {some(map(code, names))}." for kind, names in kinds.items() if names)
+def _tracked(side: Side) -> dict[str, str]:
+    """What .dvc files record, and its hash."""
+    stages = [stage for stage in side.version.graph.stages if stage.command is None]
+    return {out.path: out.hash for stage in stages for out in stage.outs}
+
+
+def listed(names: Mapping[str, list[str]]) -> str:
+    """The first names of each kind, by kind."""
+    each = (
+        f"{kind.capitalize()}: {some(map(code, names[kind]))}." for kind in names if names[kind]
+    )
+    return " ".join(each)
 
 
 def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[Any]]:
