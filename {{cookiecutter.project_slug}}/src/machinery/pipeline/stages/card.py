@@ -4,7 +4,7 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from machinery.pipeline import params
+from machinery.pipeline import params, paths
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import read_json, read_table, write_text
@@ -12,21 +12,6 @@ from machinery.pipeline.markdown import cell, estimate, table
 from machinery.pipeline.page import words
 from machinery.pipeline.page.document import page
 from machinery.pipeline.params import Card, Evaluate, Ingest
-from machinery.pipeline.paths import (
-    DATA_QUALITY,
-    FEATURES,
-    GATE,
-    LEAKAGE,
-    METRICS,
-    MODEL_CARD,
-    MODEL_INFO,
-    PAGE,
-    PLOT_CACHE,
-    PLOTS,
-    SELECTION,
-    SLICES,
-    TEST,
-)
 from machinery.pipeline.project import Project
 
 if TYPE_CHECKING:
@@ -34,13 +19,23 @@ if TYPE_CHECKING:
 
 Reports = dict[str, Any]
 
+REPORTS = {
+    "model": paths.MODEL_INFO,
+    "selection": paths.SELECTION,
+    "metrics": paths.METRICS,
+    "slices": paths.SLICES,
+    "gate": paths.GATE,
+    "leakage": paths.LEAKAGE,
+    "quality": paths.DATA_QUALITY,
+    "features": paths.FEATURES,
+}
+
 
 def card(reports: Reports, contract: Contract, until: datetime | None, spoken: Card) -> str:
     """The model card (Mitchell et al. 2019, arXiv:1810.03993) as Markdown.
 
     Args:
-        reports: the documents `model`, `selection`, `metrics`, `slices`, `gate`, `leakage`,
-            `quality` and `features`, as the stages wrote them, and `tested` (see `span`).
+        reports: the documents of REPORTS, as the stages wrote them, and `tested` (see `span`).
         contract: the contract of the data.
         until: the end of the data window, None for no cut-off.
         spoken: what only people can say.
@@ -167,20 +162,12 @@ def span(rows: "pd.DataFrame", time: str | None) -> dict[str, Any]:
 
 def main(project: Project) -> None:
     """Read, call, write."""
-    os.environ.setdefault("MPLCONFIGDIR", str(PLOT_CACHE))  # Matplotlib writes there, not at home
+    os.environ.setdefault("MPLCONFIGDIR", str(paths.PLOT_CACHE))  # not in the home folder
     contract, spoken, until = contracts.load(), params.load(Card), params.load(Ingest).until
-    reports = {
-        "model": read_json(MODEL_INFO),
-        "selection": read_json(SELECTION),
-        "metrics": read_json(METRICS),
-        "slices": read_json(SLICES),
-        "gate": read_json(GATE),
-        "leakage": read_json(LEAKAGE),
-        "quality": read_json(DATA_QUALITY),
-        "features": read_json(FEATURES),
-        "tested": span(read_table(TEST, contract.row_columns), contract.time),
+    reports = {name: read_json(path) for name, path in REPORTS.items()} | {
+        "tested": span(read_table(paths.TEST, contract.row_columns), contract.time),
         "command": project.command,
-        "plots": {path.stem: read_json(path) for path in sorted(PLOTS.glob("*.json"))},
+        "plots": {path.stem: read_json(path) for path in sorted(paths.PLOTS.glob("*.json"))},
     }
-    write_text(card(reports, contract, until, spoken), MODEL_CARD)
-    write_text(page(reports, contract, until, spoken, params.load(Evaluate).level), PAGE)
+    write_text(card(reports, contract, until, spoken), paths.MODEL_CARD)
+    write_text(page(reports, contract, until, spoken, params.load(Evaluate).level), paths.PAGE)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from machinery.pipeline import params as sections
+from machinery.pipeline import paths
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import read_json, read_table, write_json, write_table
@@ -15,19 +16,6 @@ from machinery.pipeline.model.decision import rule
 from machinery.pipeline.model.model_file import Model
 from machinery.pipeline.model.scoring import Scorer as Service
 from machinery.pipeline.params import Evaluate, Select, Split
-from machinery.pipeline.paths import (
-    CANDIDATES,
-    EXAMPLES,
-    METRICS,
-    MODEL,
-    MODEL_INFO,
-    PLOTS,
-    PREDICTIONS,
-    SELECTION,
-    SLICES,
-    TEST,
-    TEST_FEATURES,
-)
 from machinery.pipeline.progress import track
 from machinery.pipeline.project import Project
 from machinery.pipeline.statistics import curves, metrics
@@ -179,22 +167,24 @@ def _intervals(
 def main(project: Project) -> None:
     """Read, call, write."""
     params, contract = sections.load(Evaluate), contracts.load()
-    headline, info, model = sections.load(Select).headline, read_json(MODEL_INFO), Model(MODEL)
-    table = read_table(TEST_FEATURES)
-    raw = read_table(TEST, dict.fromkeys([*contract.known_before(), *params.slices]))
+    headline, info = sections.load(Select).headline, read_json(paths.MODEL_INFO)
+    table = read_table(paths.TEST_FEATURES)
+    raw = read_table(paths.TEST, dict.fromkeys([*contract.known_before(), *params.slices]))
     target = contract.encode(table[contract.target])
-    first = Model(CANDIDATES / f"{read_json(SELECTION)['baseline']}.onnx")
+    simplest = paths.CANDIDATES / f"{read_json(paths.SELECTION)['baseline']}.onnx"
+    model, first = Model(paths.MODEL), Model(simplest)
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
     _, groups = evaluation.units(table, contract, sections.load(Split).by)
 
-    write_json(evaluate(target, prediction, baseline, info, headline, params, groups), METRICS)
-    write_json(slices(raw, target, prediction, info, headline, params, groups), SLICES)
+    figures = evaluate(target, prediction, baseline, info, headline, params, groups)
+    write_json(figures, paths.METRICS)
+    write_json(slices(raw, target, prediction, info, headline, params, groups), paths.SLICES)
     for name, points in plots(target, prediction, info, params).items():
-        write_json(points, PLOTS / f"{name}.json")
+        write_json(points, paths.PLOTS / f"{name}.json")
     ranking = importance(model, table, target, info, headline, params)
-    write_json(ranking, PLOTS / "importance.json")
+    write_json(ranking, paths.PLOTS / "importance.json")
     rows = predictions(table, prediction, info, contract)
     for name in params.slices:
         rows[name] = raw[name]
-    write_table(rows, PREDICTIONS)
-    write_json(examples.make(raw, prediction, Service(project.features())), EXAMPLES)
+    write_table(rows, paths.PREDICTIONS)
+    write_json(examples.make(raw, prediction, Service(project.features())), paths.EXAMPLES)

@@ -10,17 +10,9 @@ from math import inf
 from typing import Any
 
 from machinery.pipeline import params as sections
+from machinery.pipeline import paths
 from machinery.pipeline.files import read_json, write_json
 from machinery.pipeline.params import Evaluate, Gate, Select
-from machinery.pipeline.paths import (
-    DATA_QUALITY,
-    GATE,
-    LEAKAGE,
-    METRICS,
-    MODEL_INFO,
-    SELECTION,
-    SLICES,
-)
 from machinery.pipeline.project import Project
 from machinery.pipeline.statistics import metrics
 
@@ -34,6 +26,16 @@ class Check:
     limit: float
     passed: bool
     why: str
+
+
+def at_least(name: str, value: float | None, limit: float, why: str) -> Check:
+    """A check that the value reaches the limit."""
+    return Check(name, value, limit, value is not None and value >= limit, why)
+
+
+def at_most(name: str, value: float | None, limit: float, why: str) -> Check:
+    """A check that the value keeps within the limit."""
+    return Check(name, value, limit, value is not None and value <= limit, why)
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,15 @@ def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Ch
     why = f"lower end of the interval of the gain in {headline} over {over}"
     if gain["low"] is None:
         why = f"the gain in {headline} over {over}, has no interval; test on more groups or rows"
-    yield Check("better_than_baseline", gain["low"], 0, _known(gain["low"], above=0), why)
+    low = gain["low"]
+    yield Check("better_than_baseline", low, 0, low is not None and low > 0, why)
 
     more = metrics.greater_is_better(headline)
-    passed = at_least(value, limits.floor) if more else at_most(value, limits.floor)
-    yield Check("floor", value, limits.floor, passed, f"{headline} on the test table")
+    reaches = at_least if more else at_most
+    yield reaches("floor", value, limits.floor, f"{headline} on the test table")
     if evidence.sliced:
         worst, why = _worst_slice(evidence, headline, more)
-        passed = at_least(worst, limits.worst_slice) if more else at_most(worst, limits.worst_slice)
-        yield Check("worst_slice", worst, limits.worst_slice, passed, why)
+        yield reaches("worst_slice", worst, limits.worst_slice, why)
 
 
 def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float | None, str]:
@@ -88,61 +90,52 @@ def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float |
     if not evidence.slices:
         of = ", ".join(evidence.sliced)
         return None, f"no slice of {of} has evaluate.slice_min_rows rows; lower it"
-    ends = [(_better_end(line, more), line) for line in evidence.slices]
-    worst, line = min(ends, key=lambda end: _badness(end[0], more))
+
+    def end(line: dict[str, Any]) -> float | None:
+        best: float | None = line["high" if more else "low"]
+        return line["value"] if best is None else best
+
+    def goodness(line: dict[str, Any]) -> float:
+        value = end(line)
+        return -inf if value is None else value if more else -value
+
+    line = min(evidence.slices, key=goodness)
     where = f"{line['column']} {line['slice']} ({line['rows']} rows)"
-    if worst is None:
+    if end(line) is None:
         return None, f"{where} has no {headline}; raise evaluate.slice_min_rows"
     what = "its value of" if line["low"] is None else "the better end of its interval of"
-    return worst, f"{where} is the worst slice; this is {what} {headline}"
-
-
-def _better_end(figures: dict[str, Any], more: bool) -> float | None:
-    end: float | None = figures["high" if more else "low"]
-    return figures["value"] if end is None else end
-
-
-def _badness(value: float | None, more: bool) -> float:
-    """For `min`: the worst comes first, and before it what could not be computed."""
-    if value is None:
-        return -inf
-    return value if more else -value
+    return end(line), f"{where} is the worst slice; this is {what} {headline}"
 
 
 def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
     if "calibration_error" in evidence.metrics:
         error = evidence.metrics["calibration_error"]["value"]
         why = "calibration error of the predicted probabilities"
-        passed = at_most(error, limits.calibration)
-        yield Check("calibration", error, limits.calibration, passed, why)
+        yield at_most("calibration", error, limits.calibration, why)
     share, nominal = evidence.metrics["coverage"]["value"], evidence.model["coverage"]
-    least = nominal - limits.coverage_margin
     why = f"empirical coverage of prediction sets or intervals; nominal {nominal:g}"
-    yield Check("coverage", share, least, at_least(share, least), why)
+    yield at_least("coverage", share, nominal - limits.coverage_margin, why)
 
 
 def _model_file(evidence: Evidence, limits: Gate) -> Iterator[Check]:
-    parity, megabytes = evidence.model["parity"], evidence.model["bytes"] / 1e6
     why = "largest difference between the model file and the pipeline that it was made from"
-    yield Check("parity", parity, limits.parity, at_most(parity, limits.parity), why)
-    passed = at_most(megabytes, limits.model_megabytes)
-    yield Check("model_size", megabytes, limits.model_megabytes, passed, "megabytes")
+    yield at_most("parity", evidence.model["parity"], limits.parity, why)
+    megabytes = evidence.model["bytes"] / 1e6
+    yield at_most("model_size", megabytes, limits.model_megabytes, "megabytes")
 
 
 def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
     yield _leakage(evidence.leakage, limits.leakage_exceptions)
     share = evidence.quality["quarantined"]["high"]
     why = "upper end of the interval of the share of rows that break the contract"
-    passed = at_most(share, limits.quarantined)
-    yield Check("quarantined", share, limits.quarantined, passed, why)
+    yield at_most("quarantined", share, limits.quarantined, why)
     yield from _windows(evidence.quality, limits)
     if freshness := evidence.quality["freshness"]:
         age = freshness["age_days"]
         why = "days from the newest row to the end of the data window"
         if age is None:
             why = "ingest.until is null, so the freshness of the newest row is unknown; set it"
-        passed = at_most(age, limits.max_age_days)
-        yield Check("freshness", age, limits.max_age_days, passed, why)
+        yield at_most("freshness", age, limits.max_age_days, why)
 
 
 def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
@@ -151,7 +144,7 @@ def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
     why = "columns that look leaked and that split.leakage.allow allows"
     if reasons:
         why += f": {'; '.join(f'{name}, {reason}' for name, reason in sorted(reasons.items()))}"
-    return Check("leakage", len(reasons), limit, at_most(len(reasons), limit), why)
+    return at_most("leakage", len(reasons), limit, why)
 
 
 def _windows(quality: dict[str, Any], limits: Gate) -> Iterator[Check]:
@@ -169,21 +162,18 @@ def _windows(quality: dict[str, Any], limits: Gate) -> Iterator[Check]:
 def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
     """The column whose missing values rose most, interval against interval."""
     rises = {
-        name: figures["missing"]["newest"]["low"] - figures["missing"]["reference"]["high"]
+        f"{name} has": figures["missing"]["newest"]["low"] - figures["missing"]["reference"]["high"]
         for name, figures in columns.items()
         if "newest" in figures["missing"]
     }
-    if rises:
-        name = max(rises, key=rises.__getitem__)
-        rise = max(0.0, rises[name])
-        why = f"{name} has the largest rise of missing values since the reference window"
-        yield Check("missing_values", rise, limit, at_most(rise, limit), why)
+    why = "the largest rise of missing values since the reference window"
+    yield from _largest("missing_values", rises, limit, why)
 
 
 def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
     """The category whose share of the rows moved most, interval against interval."""
     moves = {
-        f"{name}, {statistic}": max(
+        f"{name}, {statistic},": max(
             windows["newest"]["low"] - windows["reference"]["high"],
             windows["reference"]["low"] - windows["newest"]["high"],
         )
@@ -191,36 +181,25 @@ def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
         for statistic, windows in statistics.items()
         if statistic.startswith("share of ") and "newest" in windows
     }
+    yield from _largest("category_shares", moves, limit, "changed most since the reference window")
+
+
+def _largest(check: str, moves: dict[str, float], limit: float, why: str) -> Iterator[Check]:
+    """A check of the largest of these, if there are any; intervals that overlap did not move."""
     if moves:
         name = max(moves, key=moves.__getitem__)
-        move = max(0.0, moves[name])
-        why = f"{name}, changed most since the reference window"
-        yield Check("category_shares", move, limit, at_most(move, limit), why)
-
-
-def at_least(value: float | None, limit: float) -> bool:
-    """Whether the value is known and reaches the limit."""
-    return value is not None and value >= limit
-
-
-def at_most(value: float | None, limit: float) -> bool:
-    """Whether the value is known and keeps within the limit."""
-    return value is not None and value <= limit
-
-
-def _known(value: float | None, *, above: float) -> bool:
-    return value is not None and value > above
+        yield at_most(check, max(0.0, moves[name]), limit, f"{name} {why}")
 
 
 def main(_: Project) -> None:
     """Read, call, write."""
     evidence = Evidence(
-        metrics=read_json(METRICS),
-        slices=read_json(SLICES),
+        metrics=read_json(paths.METRICS),
+        slices=read_json(paths.SLICES),
         sliced=sections.load(Evaluate).slices,
-        selection=read_json(SELECTION),
-        model=read_json(MODEL_INFO),
-        leakage=read_json(LEAKAGE),
-        quality=read_json(DATA_QUALITY),
+        selection=read_json(paths.SELECTION),
+        model=read_json(paths.MODEL_INFO),
+        leakage=read_json(paths.LEAKAGE),
+        quality=read_json(paths.DATA_QUALITY),
     )
-    write_json(gate(evidence, sections.load(Select).headline, sections.load(Gate)), GATE)
+    write_json(gate(evidence, sections.load(Select).headline, sections.load(Gate)), paths.GATE)

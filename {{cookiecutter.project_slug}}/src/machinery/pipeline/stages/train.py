@@ -185,21 +185,6 @@ def kinds_of(names: list[str], path: Path, where: str) -> dict[str, model.Kind]:
     return {name: "number" if is_float32(types[name]) else "string" for name in names}
 
 
-def checked_parity(
-    pipeline: Any, path: Path, rows: "pd.DataFrame", target: "pd.Series[Any]", params: Train
-) -> float:
-    """How far the model file is from its pipeline; a file that is too far does not stay."""
-    chosen = model.parity_rows(rows, params.parity.rows, params.seed)
-    scale = 1.0 if hasattr(pipeline, "predict_proba") else float(target.std())
-    try:
-        return model.check_parity(
-            pipeline, model.Model(path), chosen, limit=params.parity.limit, scale=scale
-        )
-    except UserError:
-        path.unlink()
-        raise
-
-
 def main(project: Project, feature_set: str, name: str) -> None:
     """Read, call, write."""
     params, contract = sections.load(Train), contracts.load()
@@ -211,8 +196,10 @@ def main(project: Project, feature_set: str, name: str) -> None:
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)
-    rows, target = table[list(kinds)], table[contract.target]
-    parity = checked_parity(trained.pipeline, path, rows, target, params)
+    rows = model.parity_rows(table[list(kinds)], params.parity.rows, params.seed)
+    scale = 1.0 if contract.classes else float(table[contract.target].std())
+    limit, made = params.parity.limit, model.Model(path)
+    parity = model.check_parity(trained.pipeline, made, rows, limit=limit, scale=scale)
     write_table(trained.out_of_fold, path.with_suffix(".parquet"))
     report = {
         "candidate": path.stem,
