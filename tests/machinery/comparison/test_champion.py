@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from machinery.comparison import champion as champions
+from machinery.comparison.lineage import unpushed
 from machinery.comparison.side import Side, champion, checkout, default_branch
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError
+from machinery.versions.git import resolve
 from machinery.versions.storage import md5_of
 
 INFO = {
@@ -63,7 +65,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: dict[str,
     Path("contract.yaml").write_text(yaml.safe_dump(document))
     Path("params.yaml").write_text("split: {by: time}\n")
     Path("src/features.py").write_text("one\n")
-    Path("src/params.py").write_text("parameters\n")
     commit("Code")
     git("tag", "v0")
     Path("models/model.json").write_text(json.dumps(INFO))
@@ -178,16 +179,12 @@ def test_a_champion_of_before_a_fact_was_recorded_is_a_sentence(document: dict[s
 
 @pytest.mark.parametrize("path", ["src/features.py", "contract.yaml"])
 def test_features_are_the_same_until_their_code_or_the_contract_changes(path: str) -> None:
-    Path("src/params.py").write_text("other parameters\n")
     lock()
     assert champions.same_features(v1(), checkout())
+    lock(machinery="x" * 32)
+    assert not champions.same_features(v1(), checkout())
     Path(path).write_text(Path(path).read_text() + "# changed\n")
     lock()
-    assert not champions.same_features(v1(), checkout())
-
-
-def test_other_machinery_makes_other_features() -> None:
-    lock(machinery="x" * 32)
     assert not champions.same_features(v1(), checkout())
 
 
@@ -229,3 +226,19 @@ def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
     lock(train="x" * 32)
     assert seen(recorded, checkout(), document, "stratified") is None
     assert seen(recorded, checkout(), document, "group") == "it was trained on 1 of these groups"
+
+
+def test_a_commit_that_was_not_pushed_is_made_again_from_its_parent(tmp_path: Path) -> None:
+    git("init", "--quiet", "--bare", str(tmp_path / "remote"))
+    git("remote", "add", "origin", str(tmp_path / "remote"))
+    git("push", "--quiet", "origin", "main")
+    parent = resolve("HEAD")
+    assert unpushed(parent, "abc", "shop") == ""
+    git("commit", "--quiet", "--allow-empty", "--message", "Reproduce the pipeline")
+    told = unpushed(resolve("HEAD"), "abc", "shop")
+    assert f"No branch of the remote has `{resolve('HEAD')}`" in told
+    assert told.split("```")[1].splitlines()[1:] == [
+        f"git checkout {parent}",
+        "dvc repro --pull --allow-missing",
+        "shop report --against abc",
+    ]

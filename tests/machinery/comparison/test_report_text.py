@@ -80,15 +80,16 @@ def comparison(low: float, high: float, slices: tuple[Slice, ...] = ()) -> Compa
     return Comparison(2794, "days", 31, (line,), line, slices, same=False)
 
 
-def test_better_is_said_first_with_its_figures() -> None:
-    expected = "**Better**: roc_auc 0.7061 → 0.7312, +0.025 (+0.012 to +0.038) on the same 2,794"
-    assert verdict(judgement(comparison(0.012, 0.038))) == f"{expected} test rows"
-
-
-def test_worse_and_chance_are_said_as_plainly() -> None:
-    assert verdict(judgement(comparison(-0.04, -0.01))).startswith("**Worse**: roc_auc")
-    noise = verdict(judgement(comparison(-0.01, 0.01)))
-    assert noise.startswith("**No significant difference**: roc_auc")
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.012, 0.038, "**Better**: roc_auc 0.7061 → 0.7312, +0.025 (+0.012 to +0.038)"),
+        (-0.04, -0.01, "**Worse**: roc_auc 0.7061 → 0.7312, -0.025 (-0.04 to -0.01)"),
+        (-0.01, 0.01, "**No significant difference**: roc_auc 0.7061 → 0.7312, 0 (-0.01 to +0.01)"),
+    ],
+)
+def test_the_verdict_is_said_with_its_figures(low: float, high: float, said: str) -> None:
+    assert verdict(judgement(comparison(low, high))) == f"{said} on the same 2,794 test rows"
 
 
 def test_what_a_reader_must_know_stands_below_the_verdict() -> None:
