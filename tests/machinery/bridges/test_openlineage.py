@@ -4,7 +4,7 @@ from typing import Any
 
 from machinery.bridges.openlineage import Run, events
 from machinery.versions.graph import Graph, parse
-from machinery.versions.history import Commit
+from machinery.versions.versions import Commit
 
 COMMIT = Commit("c" * 40, "Ada", "2026-01-02T03:04:05+01:00", "A run")
 SOURCE = {

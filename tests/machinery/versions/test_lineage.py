@@ -1,7 +1,7 @@
 """lineage: what was made from what, told by dvc.lock and the .dvc files alone."""
 
+import hashlib
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 
 from machinery.pipeline.files import parse_yaml
-from machinery.versions import drawing
+from machinery.versions import drawing, git
 from machinery.versions.graph import Graph, parse
-from machinery.versions.history import Commit, facts_of, last_changes
-from machinery.versions.lineage import Lineage
-from machinery.versions.versions import Version, locate
+from machinery.versions.lineage import lineage
+from machinery.versions.versions import facts_of, graph_of, last_changes, read
 
 SOURCE = {
     "data/source.dvc": {"outs": [{"md5": "50.dir", "size": 9, "nfiles": 2, "path": "source"}]}
 }
-COMMIT = Commit("c" * 40, "Ada", "2026-01-02T03:04:05+01:00", 'Say "it" <b>\x1b[31m')
 
 
 def stage(deps: dict[str, str], outs: dict[str, str], **params: Any) -> dict[str, Any]:
@@ -53,17 +51,6 @@ def trace(graph: Graph, path: str) -> list[str]:
 
 def names(listed: Sequence[Any]) -> list[str]:
     return [each.name for each in listed]
-
-
-def found(graph: Graph, path: str = "model.onnx") -> Lineage:
-    file = graph.find(path)
-    assert file
-    steps = graph.trace(file)
-    commits = {step.file.path: COMMIT for step in steps}
-    lock = json.dumps({"stages": stages()}).encode()
-    tracked = {path: json.dumps(entry).encode() for path, entry in SOURCE.items()}
-    version = Version("c" * 40, "c" * 40, ("v1.0.0",), lock, tracked)
-    return Lineage(version, path, steps, commits, {COMMIT: "e5"})
 
 
 def test_the_chain_goes_through_the_candidate_that_was_copied_and_ends_at_the_source() -> None:
@@ -174,43 +161,66 @@ stages:
 
 
 def test_the_facts_of_a_lock_are_its_files_with_hashes_and_its_stages_with_their_runs() -> None:
-    facts = dict(facts_of({"dvc.lock": LOCK}))
-    assert facts["data/source"] == "50.dir"
-    assert facts["a #1.parquet"] == "71"
-    assert '"rows": 3' in facts["ingest"]
-    assert '"rows": 3' not in facts["split"]
-
-
-def test_another_param_is_another_fact_of_the_stage_alone() -> None:
-    changed = facts_of({"dvc.lock": LOCK}) ^ facts_of(
-        {"dvc.lock": LOCK.replace(b"rows: 3", b"rows: 4")}
-    )
+    facts = facts_of(graph_of({"dvc.lock": LOCK}))
+    assert {("data/source", "50.dir"), ("a #1.parquet", "71")} < facts
+    changed = facts ^ facts_of(graph_of({"dvc.lock": LOCK.replace(b"rows: 3", b"rows: 4")}))
     assert {name for name, _ in changed} == {"ingest"}
 
 
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "ada@example.com")
+    git.run("init", "--quiet", "--initial-branch=trunk")
+    return tmp_path
+
+
+def record(subject: str, lock: dict[str, Any]) -> None:
+    """Commit a lock."""
+    Path("dvc.lock").write_text(json.dumps({"stages": lock}), encoding="utf-8")
+    git.run("add", ".")
+    git.run("commit", "--quiet", "--allow-empty", "--message", subject)
+
+
+def document(path: str, lock: dict[str, Any]) -> dict[str, Any]:
+    """The lineage of a file where this lock is committed."""
+    Path("data").mkdir(exist_ok=True)
+    for name, entry in SOURCE.items():
+        Path(name).write_text(json.dumps(entry), encoding="utf-8")
+    Path("requirements.lock").write_text("pins\n", encoding="utf-8")
+    record("A run", lock)
+    return lineage(read("HEAD"), path)
+
+
+@pytest.mark.usefixtures("repository")
 def test_the_document_has_whole_hashes_params_code_commit_and_environment() -> None:
-    document = drawing.document(found(pipeline()))
-    raw = next(node for node in document["nodes"] if node["path"] == "raw.parquet")
+    nodes = document("model.onnx", stages())["nodes"]
+    raw = next(node for node in nodes if node["path"] == "raw.parquet")
     [maker] = raw["made_by"]
     assert maker["params"] == {"params.yaml": {"rows": 3}}
     assert [file["path"] for file in maker["code"]] == ["ingest.py"]
     assert (raw["hash"], raw["size"], raw["made_from"]) == ("71", 2000, ["data/source"])
     assert raw["commit"]["author"] == "Ada"
-    assert raw["environment"] == {"file": "requirements.lock", "sha256": "e5"}
+    pins = hashlib.sha256(b"pins\n").hexdigest()
+    assert raw["environment"] == {"file": "requirements.lock", "sha256": pins}
 
 
+@pytest.mark.usefixtures("repository")
 def test_the_graph_runs_from_the_source_to_the_model() -> None:
-    lines = drawing.mermaid(found(pipeline())).splitlines()
+    lines = drawing.mermaid(document("model.onnx", stages())).splitlines()
     assert lines[0] == "flowchart TD"
     assert lines[1] == '  file3[("data/source<br/>50.dir")]'
     assert lines[-1] == "  file1 --> by_file0"
     assert "models/a.onnx" not in "".join(lines)
 
 
+@pytest.mark.usefixtures("repository")
 def test_no_name_of_a_file_breaks_out_of_its_label_in_the_graph() -> None:
     name = 'a"]; end %%{init}%% <img src=x> `b` #quot; & c\nd'
-    graph = parse({"stages": {"make": stage({}, {name: "1"})}}, {})
-    [_, label, _] = drawing.mermaid(found(graph, name)).splitlines()
+    found = document(name, {"make": stage({}, {name: "1"})})
+    [_, label, _] = drawing.mermaid(found).splitlines()
     inside = label.removeprefix('  file0[("').removesuffix('<br/>1")]')
     assert not set(inside) & set('"<>`&%\n')
     assert "#34;" in inside
@@ -221,57 +231,33 @@ def test_text_of_others_cannot_steer_the_terminal() -> None:
     assert drawing.plain("red\x1b[31m\nnext") == "red [31m next"
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    git("init", "--quiet", "--initial-branch=trunk")
-    return tmp_path
+def made(subject: str, **hashes: str) -> None:
+    """Commit a run of one stage that made these files."""
+    record(subject, {"make": stage({}, hashes)})
 
 
-def git(*words: str) -> None:
-    who = ("user.name=Ada", "user.email=ada@example.com", "commit.gpgsign=false")
-    settings = [part for each in (*who, "core.hooksPath=/dev/null") for part in ("-c", each)]
-    subprocess.run(["git", *settings, *words], check=True, capture_output=True)
-
-
-def commit(subject: str, **hashes: str) -> None:
-    """Commit a lock that says so of its files."""
-    outs = "".join(f"    - path: {name}\n      md5: {md5}\n" for name, md5 in hashes.items())
-    Path("dvc.lock").write_text(f"stages:\n  make:\n    cmd: make\n    outs:\n{outs}")
-    git("add", ".")
-    git("commit", "--quiet", "--allow-empty", "--message", subject)
+def subjects(*facts: tuple[str, str]) -> list[str | None]:
+    return [each and each.subject for each in last_changes(read("HEAD"), facts).values()]
 
 
 @pytest.mark.usefixtures("repository")
 def test_a_file_is_as_old_as_its_hash_and_not_as_the_lock() -> None:
-    commit("first", a="1", b="1")
-    commit("second", a="2", b="1")
-    commit("third", a="1", b="3")
-    changes = last_changes("HEAD", [("a", "1"), ("b", "3"), ("b", "1")], ())
-    subjects = [each and each.subject for each in changes.values()]
-    assert subjects == ["third", "third", None]
+    made("first", a="1", b="1")
+    made("second", a="2", b="1")
+    made("third", a="1", b="3")
+    assert subjects(("a", "1"), ("b", "3"), ("b", "1")) == ["third", "third", None]
 
 
 @pytest.mark.usefixtures("repository")
 def test_what_a_branch_changed_is_by_the_commit_on_the_branch_not_by_the_merge() -> None:
-    commit("first", a="1", b="1")
-    git("checkout", "--quiet", "-b", "side")
-    commit("on the side", a="1", b="2")
-    git("checkout", "--quiet", "trunk")
-    commit("on trunk", a="2", b="1")
-    git("merge", "--quiet", "--no-commit", "--strategy=ours", "side")
-    commit("merge", a="2", b="2")
-    changes = last_changes("HEAD", [("a", "2"), ("b", "2")], ())
-    assert [each and each.subject for each in changes.values()] == ["on trunk", "on the side"]
-
-
-@pytest.mark.usefixtures("repository")
-def test_a_version_stands_for_the_tag_of_its_release() -> None:
-    commit("first", a="1")
-    git("tag", "model@v1.0.0")
-    commit("second", a="2")
-    version, path = locate("v1.0.0")
-    assert (version.tags, path) == (("model@v1.0.0",), None)
+    made("first", a="1", b="1")
+    git.run("checkout", "--quiet", "-b", "side")
+    made("on the side", a="1", b="2")
+    git.run("checkout", "--quiet", "trunk")
+    made("on trunk", a="2", b="1")
+    git.run("merge", "--quiet", "--no-commit", "--strategy=ours", "side")
+    made("merge", a="2", b="2")
+    assert subjects(("a", "2"), ("b", "2")) == ["on trunk", "on the side"]
 
 
 def test_a_small_number_is_what_dvc_wrote_and_no_text() -> None:

@@ -9,7 +9,7 @@ import pytest
 from gto import api
 
 from machinery.pipeline.files import UserError
-from machinery.versions import git, registry, storage
+from machinery.versions import git, registry
 from machinery.versions import release as releasing
 from machinery.versions.checking import WrongError, some
 from machinery.versions.notes import Facts, flat, notes
@@ -105,32 +105,6 @@ def test_all_refusals_are_told_at_once() -> None:
 def test_long_lists_are_cut() -> None:
     assert some(["a", "b"]) == "a, b"
     assert some(list("abcdefg")) == "a, b, c, d and 3 more"
-
-
-def test_a_folder_is_removed_but_for_what_dvcignore_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / ".dvcignore").write_text("*.log\n", encoding="utf-8")
-    for name in ("data/a.txt", "data/in/b.txt", "data/kept/run.log"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    storage.remove(["data"])
-    assert [path.name for path in sorted(Path("data").rglob("*"))] == ["kept", "run.log"]
-    storage.remove(["data/kept/run.log", "data/nosuch"])
-    assert not any(path.is_file() for path in Path("data").rglob("*"))
-
-
-def test_what_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def refuse(path: Path, **_: Any) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(UserError, match="data.txt cannot be removed: Permission denied"):
-        storage.remove(["data.txt"])
 
 
 @pytest.fixture

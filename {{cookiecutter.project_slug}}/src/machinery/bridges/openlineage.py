@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from machinery.pipeline.paths import RAW, TEST, TRAIN, VALID
 from machinery.versions.graph import File, Graph, Stage
-from machinery.versions.history import Commit
+from machinery.versions.versions import Commit
 
 SPECIFICATION = "https://openlineage.io/spec"
 EVENT = f"{SPECIFICATION}/2-0-2/OpenLineage.json#/$defs/RunEvent"

@@ -26,7 +26,6 @@ from machinery.pipeline.paths import (
 from machinery.versions import doctor, git, registry
 from machinery.versions import remote as remotes
 from machinery.versions.checking import Check, WrongError, some
-from machinery.versions.history import Snapshot
 from machinery.versions.release import gate
 from machinery.versions.versions import read
 
@@ -71,7 +70,7 @@ def model(version: str) -> Path:
 
 def _files(version: str, commit: str) -> dict[str, bytes]:
     paths = [path.as_posix() for path in IN_GIT]
-    texts = {path: Snapshot(commit).read(path) for path in paths}
+    texts = {path: git.file(commit, path) for path in paths}
     if absent := [path for path in paths if texts[path] is None]:
         raise UserError(f"{version} lacks {some(absent)}; release a commit with a whole run")
     files = {path: text for path, text in texts.items() if text is not None}
@@ -120,7 +119,7 @@ def _remote() -> str:
 
 
 def _model(version: str) -> str:
-    info = json.loads(Snapshot(registry.find(version).commit).read(MODEL_INFO.as_posix()) or b"{}")
+    info = json.loads(git.file(registry.find(version).commit, MODEL_INFO.as_posix()) or b"{}")
     actual = sha256(model(version).read_bytes()).hexdigest()
     if actual != info.get("sha256"):
         what = f"{MODEL} has the sha256 {actual}, and {MODEL_INFO} says {info.get('sha256')}"

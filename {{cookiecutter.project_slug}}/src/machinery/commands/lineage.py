@@ -38,44 +38,41 @@ def lineage(
     from machinery.versions.lineage import lineage as trace
     from machinery.versions.versions import locate, sightings
 
-    if as_json + mermaid + openlineage > 1:
-        raise UserError("--json, --mermaid and --openlineage are three answers; ask for one")
+    drawn = mermaid or openlineage
+    if as_json + mermaid + openlineage > 1 or (impact is not None and drawn):
+        raise UserError("ask for one of --json, --mermaid, --openlineage; --impact has only --json")
     if what and sha256:
         raise UserError(f"--sha256 finds its own revision; leave out {what}")
-    if impact is not None and (mermaid or openlineage):
-        raise UserError("--impact is a table or, with --json, a document; it has no other form")
     seen = sightings(sha256) if sha256 else None
     version, path = locate(seen.commits[0].sha if seen else what)
     if impact is not None and path:
         raise UserError(f"--impact follows {impact}; name a revision beside it, not {path}")
     if impact is not None:
-        _impact(version, impact, as_json=as_json)
-    elif openlineage:
+        _impact(version, Path(impact).as_posix(), as_json=as_json)
+        return
+    if openlineage:
         _print_json(_events(version, path, ctx.obj.package))
-    elif mermaid:
-        print(drawing.mermaid(trace(version, path or MODEL.as_posix())))
+        return
+    document = trace(version, path or MODEL.as_posix())
+    if mermaid:
+        print(drawing.mermaid(document))
+    elif as_json:
+        _print_json(document | ({"recorded_by": asdict(seen)} if seen else {}))
     else:
-        document = trace(version, path or MODEL.as_posix())
-        if as_json:
-            more = {"recorded_by": asdict(seen)} if seen else {}
-            _print_json(drawing.document(document) | more)
-            return
-        lines = [f"Where {document.path} comes from in {drawing.heading(version)}"]
-        lines += drawing.sighting(seen) if seen else ()
-        _print([*lines, "", *drawing.table(document)])
+        title = f"Where {document['path']} comes from in {drawing.heading(version)}"
+        _print([title, *(drawing.sighting(seen) if seen else ()), "", *drawing.table(document)])
 
 
 def _impact(version: Any, path: str, *, as_json: bool) -> None:
     from machinery.versions import drawing
-    from machinery.versions.lineage import impact
+    from machinery.versions.lineage import described, impact
 
-    path = Path(path).as_posix()
     folder, stages = impact(version, path)
     if as_json:
         made = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in stages]
         counts_as = asdict(folder) if folder else None
         said = {"path": path, "counts_as": counts_as, "stages": made}
-        _print_json(drawing.described(version) | said)
+        _print_json(described(version) | said)
         return
     lines = [f"What was made from {path} in {drawing.heading(version)}"]
     if folder:
@@ -86,22 +83,23 @@ def _impact(version: Any, path: str, *, as_json: bool) -> None:
 def _events(version: Any, path: str | None, project: str) -> list[dict[str, Any]]:
     """The events of each run that led to the path; without one, of each run of the version."""
     from machinery.bridges.openlineage import Run, events
-    from machinery.versions.lineage import lineage, runs
-    from machinery.versions.versions import environments
+    from machinery.versions.lineage import find
+    from machinery.versions.versions import environments, last_changes, run_of
 
     graph = version.graph
-    led = {s.name for step in lineage(version, path).steps for s in step.stages} if path else None
-    stages = [s for s in graph.ordered if s.command and (led is None or s.name in led)]
-    commits = runs(version, stages)
-    if missing := [stage.name for stage in stages if commits.get(stage.name) is None]:
+    steps = graph.trace(find(version, path)) if path else ()
+    led = {stage.name for step in steps for stage in step.stages}
+    runs = {run_of(s): s for s in graph.ordered if s.command and (not path or s.name in led)}
+    commits = last_changes(version, runs)
+    if missing := [name for (name, _), commit in commits.items() if commit is None]:
         raise UserError(f"the run of {missing[0]} has no time: it is not committed")
     locks = environments(version, commits.values())
-    contract = parse_yaml(version.snapshot.read(CONTRACT.as_posix()) or b"{}", str(CONTRACT))
+    contract = parse_yaml(version.read(CONTRACT.as_posix()) or b"{}", str(CONTRACT))
     return [
         event
-        for stage in stages
-        if (commit := commits[stage.name])
-        for event in events(Run(stage, commit, locks[commit]), graph, contract, project)
+        for run, commit in commits.items()
+        if commit
+        for event in events(Run(runs[run], commit, locks[commit]), graph, contract, project)
     ]
 
 

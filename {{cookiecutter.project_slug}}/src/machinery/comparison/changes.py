@@ -110,7 +110,7 @@ def _difference(was: Side, now: Side) -> str:
 
 
 def _candidates(was: Side, now: Side) -> str:
-    reports = [side.version.snapshot.read(SELECTION.as_posix()) for side in (was, now)]
+    reports = [side.version.read(SELECTION.as_posix()) for side in (was, now)]
     old, new = (json.loads(text) if text else {} for text in reports)
     before, after = (_scores(report) for report in (old, new))
     rows = data.differing(before, after)
@@ -139,7 +139,7 @@ def _scores(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _packages(was: Side, now: Side) -> str:
-    texts = [side.version.snapshot.read(ENVIRONMENT) or b"" for side in (was, now)]
+    texts = [side.version.read(ENVIRONMENT) or b"" for side in (was, now)]
     old, new = (_pins(text.decode("utf-8", "replace")) for text in texts)
     if not (rows := data.differing(old, new)):
         return ""

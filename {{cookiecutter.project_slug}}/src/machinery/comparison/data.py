@@ -37,7 +37,7 @@ def _counts(was: Side, now: Side) -> str:
 
 
 def _figures(side: Side) -> dict[str, str]:
-    text = side.version.snapshot.read(DATA_QUALITY.as_posix())
+    text = side.version.read(DATA_QUALITY.as_posix())
     quality = json.loads(text) if text else {}
     newest = (quality.get("freshness") or {}).get("newest_row")
     trained_on = side.documents.get(MODEL_INFO, {}).get("trained_on", {})

@@ -10,9 +10,8 @@ from machinery.pipeline.files import UserError, parse_yaml
 from machinery.pipeline.paths import CONTRACT, FEATURES, GATE, METRICS, MODEL_INFO, PARAMS
 from machinery.versions import git, storage
 from machinery.versions.graph import File, Stage
-from machinery.versions.history import LOCK, Snapshot
 from machinery.versions.storage import FOLDER, md5_of
-from machinery.versions.versions import SHORTEST, Version, read
+from machinery.versions.versions import LOCK, SHORTEST, Version, read
 
 DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, FEATURES, METRICS, GATE)
 BRANCHES = ("main", "master", "trunk")  # where the remote does not say which is its default
@@ -32,7 +31,7 @@ class Side:
     @cached_property
     def documents(self) -> dict[Path, Any]:
         """Those of DOCUMENTS that are there, parsed."""
-        texts = {path: self.version.snapshot.read(path.as_posix()) for path in DOCUMENTS}
+        texts = {path: self.version.read(path.as_posix()) for path in DOCUMENTS}
         return {path: _parsed(path, text) for path, text in texts.items() if text}
 
     def document(self, path: Path) -> Any:
@@ -106,7 +105,7 @@ def champion(revision: str) -> Side | None:
     Raises UserError for a revision that git does not know.
     """
     commit = git.resolve(revision)
-    if Snapshot(commit).read(LOCK) is None:
+    if git.file(commit, LOCK) is None:
         return None
     side = Side(revision, read(commit))
     return side if MODEL_INFO in side.documents else None

@@ -16,7 +16,7 @@ from . import deps, edited, environment, git, manifest, storage
 from . import remote as remotes
 from .checking import Check, SkippedError, WrongError, restore, set_aside, some, words
 from .graph import within
-from .history import LOCK
+from .versions import LOCK
 
 HOOKS = Path(".pre-commit-config.yaml")
 WRITTEN = (Path("data"), Path("models"), Path("reports"))
@@ -80,7 +80,7 @@ def dvc() -> str:
 
 def cached() -> str:
     """The cache holds what its names say, for all that is recorded here."""
-    places = {place for file in storage.kept_by_dvc() for place in storage.objects(file.hash)}
+    places = {place for file in storage.kept() for place in storage.objects(file.hash)}
     present = sorted(place for place in places if place.is_file())
     if wrong := [place for place in present if not storage.is_whole(place)]:
         raise WrongError(f"{len(wrong)} corrupted", f"{set_aside(wrong)} && dvc pull")
@@ -89,19 +89,18 @@ def cached() -> str:
 
 def files() -> str:
     """Every recorded file has the bytes that are recorded; each is read again."""
-    wrong = storage.changed(storage.outputs())
+    wrong, by_dvc = storage.changed(), storage.outputs()
     if not wrong:
         return "all as recorded, read byte by byte"
-    by_dvc = {file.path for file in storage.kept_by_dvc()}
     by_git = [Path(path) for path in wrong if path not in by_dvc]
-    missing = [path for path, now in wrong.items() if path in by_dvc and now is None]
+    missing = [path for path in wrong if path in by_dvc and not Path(path).exists()]
     differ = [path for path in wrong if path not in missing]
     present = [Path(path) for path in differ if Path(path).exists()]
     commands = [set_aside(present)] if present else []
     if by_git:  # a report is made again where the commit's is of another run
         recorded = not git.run("diff", "--name-only", "HEAD", "--", LOCK)
         commands.append(f"git checkout HEAD -- {words(by_git)}" if recorded else "dvc repro")
-    if by_dvc & wrong.keys():
+    if by_dvc.intersection(wrong):
         commands.append("dvc pull")
     said = [f"{some(differ, 1)} changed (dvc repro, if you meant to)"] if differ else []
     said += [f"{some(missing, 1)} missing"] if missing else []
@@ -110,7 +109,7 @@ def files() -> str:
 
 def leftovers() -> str:
     """No half-written file, and no file of a candidate that the pipeline does not know."""
-    owned = {Path(file.path) for file in storage.outputs()}
+    owned = {*map(Path, storage.outputs())}
     parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
     parts.update(Path().glob(PARTS[0]))
     if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
@@ -168,7 +167,7 @@ def pushed() -> str:
     if not absent:
         return "all is in the remote"
     # Of a folder whose list is in the remote, `dvc push` takes all files to be there.
-    there = [file.path for file in storage.kept_by_dvc() if file.path not in absent]
+    there = [path for path in storage.outputs() if path not in absent]
     inside = [name for name in absent if any(within(name, path) for path in there)]
     again = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
     commands = ["mkdir again", *again, "rm -r again", "git reset -q -- again"] if again else []

@@ -1,15 +1,13 @@
-"""drawing: a lineage in; a document, a Mermaid graph or tables for people out."""
+"""drawing: the document of a lineage in; a Mermaid graph or tables for people out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from machinery.pipeline.markdown import cell, estimate
 from machinery.pipeline.paths import MODEL
 
-from .graph import File, Graph, Stage, Step
-from .history import Commit
-from .lineage import Lineage
+from .graph import Stage
 from .notes import flat
 from .versions import ENVIRONMENT, Sighting, Version
 
@@ -17,69 +15,57 @@ DIGITS = 8  # of a hash, for people
 # In Mermaid a quote ends a label, and the others begin HTML, Markdown, an entity or a directive.
 ESCAPES = {ord(character): f"#{ord(character)};" for character in '"#&<>`\\%'}
 
-
-def document(lineage: Lineage) -> dict[str, Any]:
-    """All of it for a program; hashes are whole."""
-    return {
-        **described(lineage.version),
-        "path": lineage.path,
-        "nodes": [_node(lineage, step) for step in lineage.steps],
-    }
+Node = Mapping[str, Any]
 
 
-def mermaid(lineage: Lineage) -> str:
+def mermaid(document: Mapping[str, Any]) -> str:
     """A flowchart from the sources to the file, for pages that draw Mermaid."""
-    ids = {step.file.path: f"file{index}" for index, step in enumerate(lineage.steps)}
+    ids = {node["path"]: f"file{index}" for index, node in enumerate(document["nodes"])}
     lines = ["flowchart TD"]
-    for step in reversed(lineage.steps):
-        file, here = step.file, ids[step.file.path]
-        lines.append(f"  {here}[({_label(file.path, file.hash[:DIGITS])})]")
-        if any(stage.command for stage in step.stages):
-            made = _label(_makers(step), _when(lineage.commits[file.path]))
+    for node in reversed(document["nodes"]):
+        here = ids[node["path"]]
+        lines.append(f"  {here}[({_label(node['path'], node['hash'][:DIGITS])})]")
+        if any(stage["command"] for stage in node["made_by"]):
+            made = _label(_makers(node), _when(node["commit"]))
             lines.append(f"  by_{here}([{made}]) --> {here}")
-            lines += (f"  {ids[path]} --> by_{here}" for path in step.reads)
+            lines += (f"  {ids[path]} --> by_{here}" for path in node["made_from"])
     return "\n".join(lines)
 
 
-def table(lineage: Lineage) -> Iterator[str]:
+def table(document: Mapping[str, Any]) -> Iterator[str]:
     """Two lines for each file, the newest first; then model, environments and stages."""
-    width = max(len(step.file.path) for step in lineage.steps)
-    for step in lineage.steps:
-        commit = lineage.commits[step.file.path]
-        yield f"{row(step.file, width)}  {_makers(step)}"
-        yield f"    {_when(commit)}" + (f"  {commit.author}: {commit.subject}" if commit else "")
+    nodes = document["nodes"]
+    width = max(len(node["path"]) for node in nodes)
+    for node in nodes:
+        commit = node["commit"]
+        yield f"{_row(node, width)}  {_makers(node)}"
+        yield f"    {_when(commit)}" + (f"  {_who(commit)}" if commit else "")
     yield ""
-    if MODEL.as_posix() in lineage.commits:
-        yield f"sha256 of {MODEL}  {cell(lineage.sha256)}"
-        for name, interval in (lineage.metrics or {}).items():
+    for model in (node for node in nodes if node["path"] == MODEL.as_posix()):
+        yield f"sha256 of {MODEL}  {cell(model['sha256'])}"
+        for name, interval in (model["metrics"] or {}).items():
             yield f"{name:20}  {estimate(interval)}"
-    commits = lineage.commits.values()
-    for environment in dict.fromkeys(lineage.environments[commit] for commit in commits):
+    for environment in dict.fromkeys(node["environment"]["sha256"] for node in nodes):
         yield f"{ENVIRONMENT:20}  {cell(environment)}"
     yield ""
-    stages = {stage.name: stage for step in lineage.steps for stage in step.stages}
-    for stage in (stage for stage in stages.values() if stage.command):
-        code = [dep.path for dep in lineage.version.graph.code(stage)]
-        params = [f"{k}={v}" for file in stage.params.values() for k, v in flat(file)]
-        yield "  ".join([stage.name, *code, *params])
+    stages = {stage["name"]: stage for node in nodes for stage in node["made_by"]}
+    for stage in (stage for stage in stages.values() if stage["command"]):
+        code = [dep["path"] for dep in stage["code"]]
+        params = [f"{k}={v}" for file in stage["params"].values() for k, v in flat(file)]
+        yield "  ".join([stage["name"], *code, *params])
 
 
 def impact_table(stages: Iterable[Stage]) -> list[str]:
     """A line for each file that the stages made, in the order of their runs."""
-    files = [(out, stage.name) for stage in stages for out in stage.outs]
-    width = max((len(file.path) for file, _ in files), default=0)
-    return [f"{row(file, width)}  by {name}" for file, name in files] or ["Nothing."]
-
-
-def row(file: File, width: int) -> str:
-    """Path, hash and size in columns."""
-    return f"{file.path:{width}}  {file.hash[:DIGITS]:{DIGITS}}  {_size(file):>7}"
+    files = [(asdict(out), stage.name) for stage in stages for out in stage.outs]
+    width = max((len(file["path"]) for file, _ in files), default=0)
+    return [f"{_row(file, width)}  by {name}" for file, name in files] or ["Nothing."]
 
 
 def sighting(seen: Sighting) -> Iterator[str]:
     """Which commits recorded a model, and which tags have it."""
-    for commit in seen.commits:
-        yield f"Recorded by {_when(commit)} {commit.author}: {commit.subject}"
+    for commit in map(asdict, seen.commits):
+        yield f"Recorded by {_when(commit)} {_who(commit)}"
     yield f"It is the model of {', '.join(seen.tags)}" if seen.tags else "No tag has it."
 
 
@@ -95,53 +81,35 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def described(version: Version) -> dict[str, Any]:
-    """Which version it is, for a program."""
-    return {"revision": version.revision, "base": version.base, "tags": list(version.tags)}
+def _row(file: Node, width: int) -> str:
+    """Path, hash and size in columns."""
+    return f"{file['path']:{width}}  {file['hash'][:DIGITS]:{DIGITS}}  {_size(file['size']):>7}"
 
 
-def _node(lineage: Lineage, step: Step) -> dict[str, Any]:
-    commit, model = lineage.commits[step.file.path], step.file.path == MODEL.as_posix()
-    return {
-        **asdict(step.file),
-        "sha256": lineage.sha256 if model else None,
-        "made_by": [_stage(stage, lineage.version.graph) for stage in step.stages],
-        "made_from": list(step.reads),
-        "commit": asdict(commit) if commit else None,
-        "environment": {"file": ENVIRONMENT, "sha256": lineage.environments[commit]},
-        "metrics": lineage.metrics if model else None,
-    }
-
-
-def _stage(stage: Stage, graph: Graph) -> dict[str, Any]:
-    return {
-        "name": stage.name,
-        "command": stage.command,
-        "params": stage.params,
-        "inputs": [asdict(file) for file in graph.inputs(stage)],
-        "code" if stage.command else "imported_from": [asdict(file) for file in graph.code(stage)],
-    }
-
-
-def _makers(step: Step) -> str:
+def _makers(node: Node) -> str:
     """Who made the file, in words: `by select`, `by train (8 stages)`, `from data/source.dvc`."""
-    if not step.stages:
+    if not node["made_by"]:
         return "in git"
-    first, *others = step.stages
-    name = f"{first.name.partition('@')[0]} ({len(others) + 1} stages)" if others else first.name
-    origins = "".join(f" from {dep.path}" for dep in first.deps if first.command is None)
+    first, *others = node["made_by"]
+    stage = first["name"].partition("@")[0]
+    name = f"{stage} ({len(others) + 1} stages)" if others else first["name"]
+    origins = "".join(f" from {dep['path']}" for dep in first.get("imported_from", ()))
     return f"by {name}{origins}"
 
 
-def _when(commit: Commit | None) -> str:
-    return f"{commit.sha[:DIGITS]} {commit.date[:10]}" if commit else "not committed"
+def _when(commit: Node | None) -> str:
+    return f"{commit['sha'][:DIGITS]} {commit['date'][:10]}" if commit else "not committed"
 
 
-def _size(file: File) -> str:
-    if file.size is None:
+def _who(commit: Node) -> str:
+    return f"{commit['author']}: {commit['subject']}"
+
+
+def _size(size: int | None) -> str:
+    if size is None:
         return "–"
-    power = min((len(str(file.size)) - 1) // 3, 3)
-    return f"{file.size / 1000**power:.3g} {['B', 'kB', 'MB', 'GB'][power]}"
+    power = min((len(str(size)) - 1) // 3, 3)
+    return f"{size / 1000**power:.3g} {['B', 'kB', 'MB', 'GB'][power]}"
 
 
 def _label(*lines: str) -> str:

@@ -44,6 +44,23 @@ def resolve(revision: str) -> str:
         raise UserError(f"git knows no revision '{revision}'; 'git tag' lists the tags") from None
 
 
+def files(revision: str | None) -> list[str]:
+    """The paths of a revision's files; of the checkout where it is None, without ignored ones."""
+    here = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed = run(*(("ls-tree", "-r", "-z", "--name-only", revision) if revision else here))
+    return listed.rstrip("\0").split("\0")
+
+
+def file(revision: str | None, path: str) -> bytes | None:
+    """A file of a revision, or of the checkout where it is None; None when it is not there."""
+    if revision is None:
+        return Path(path).read_bytes() if Path(path).is_file() else None
+    try:
+        return read("cat-file", "blob", f"{revision}:./{path}")
+    except UserError:
+        return None
+
+
 def read(*words: str, cwd: Path | None = None) -> bytes:
     """The bytes that git prints. Raises UserError with git's own sentence."""
     try:

@@ -1,8 +1,10 @@
-"""lineage: a version and a file in; what it was made from, or what was made from it, out."""
+"""lineage: a version and a file in; what it was made from, or what was made from it, out.
+
+The answer is a document for a program, in which hashes are whole; drawing.py shows it to people.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -10,46 +12,31 @@ from typing import Any
 from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import METRICS, MODEL, MODEL_INFO
 
-from .graph import File, Stage, Step
-from .history import LOCK, Commit, facts_of, last_changes, last_commit
-from .versions import Version, environments
+from .graph import File, Stage
+from .versions import ENVIRONMENT, LOCK, Version, environments, last_changes, last_commit
 
 
-@dataclass(frozen=True)
-class Lineage:
-    """Where a file comes from: the file first, then all that it was made from."""
-
-    version: Version
-    path: str
-    steps: tuple[Step, ...]
-    commits: Mapping[str, Commit | None]  # that last changed each path; None: not committed
-    environments: Mapping[Commit | None, str | None]  # sha256 of requirements.lock at each
-    sha256: str | None = None  # of the model
-    metrics: Mapping[str, Mapping[str, float | None]] | None = None  # of the model
-
-
-def lineage(version: Version, path: str = MODEL.as_posix()) -> Lineage:
-    """Follow a file back to its sources."""
-    file = find(version, path)
-    steps = version.graph.trace(file)
-    facts = {step.file.path: (step.file.path, step.file.hash) for step in steps if step.stages}
-    changes = last_changes(version.base, facts.values(), tuple(version.tracked))
-    commits = {
-        place: changes[facts[place]] if place in facts else last_commit(version.base, place)
-        for place in (step.file.path for step in steps)
-    }
-    info, metrics = (_recorded(version, path.as_posix()) for path in (MODEL_INFO, METRICS))
-    makers = version.graph.makers(METRICS.as_posix())
-    old = any(True for stage in makers for _ in version.graph.broken(stage))
-    return Lineage(
-        version,
-        file.path,
-        steps,
-        commits,
-        environments(version, commits.values()),
-        info and info["sha256"],
-        None if old else metrics,
-    )
+def lineage(version: Version, path: str = MODEL.as_posix()) -> dict[str, Any]:
+    """Follow a file back to its sources: a node for each file, before those it was made from."""
+    root, graph = find(version, path), version.graph
+    steps = graph.trace(root)
+    facts = [(step.file.path, step.file.hash) for step in steps]
+    commits = last_changes(version, facts)
+    if not steps[0].stages:  # only git knows it
+        commits[facts[0]] = last_commit(version, root.path)
+    locks = environments(version, commits.values())
+    nodes = [
+        {
+            **asdict(step.file),
+            "made_by": [_stage(version, stage) for stage in step.stages],
+            "made_from": list(step.reads),
+            "commit": commit and asdict(commit),
+            "environment": {"file": ENVIRONMENT, "sha256": locks[commit]},
+            **_of_model(version, step.file.path),
+        }
+        for step, commit in zip(steps, (commits[fact] for fact in facts), strict=True)
+    ]
+    return {**described(version), "path": root.path, "nodes": nodes}
 
 
 def impact(version: Version, path: str) -> tuple[File | None, tuple[Stage, ...]]:
@@ -60,14 +47,6 @@ def impact(version: Version, path: str) -> tuple[File | None, tuple[Stage, ...]]
     return file if file and file.path != path else None, stages
 
 
-def runs(version: Version, stages: Iterable[Stage]) -> dict[str, Commit | None]:
-    """For each stage, the commit since which dvc.lock says the same of its run."""
-    names = {stage.name for stage in stages}
-    facts = {fact for fact in facts_of({LOCK: version.lock}) if fact[0] in names}
-    changes = last_changes(version.base, facts, tuple(version.tracked))
-    return {name: commit for (name, _), commit in changes.items()}
-
-
 def find(version: Version, path: str) -> File:
     """The file in the graph, or the recorded folder around it. Raises UserError for neither."""
     if file := version.graph.find(Path(path).as_posix()):
@@ -75,8 +54,34 @@ def find(version: Version, path: str) -> File:
     raise UserError(f"{path} is in no lineage: no stage of {LOCK} {version} reads or makes it")
 
 
+def described(version: Version) -> dict[str, Any]:
+    """Which version it is."""
+    return {"revision": version.revision, "base": version.base, "tags": list(version.tags)}
+
+
+def _stage(version: Version, stage: Stage) -> dict[str, Any]:
+    code = [asdict(file) for file in version.graph.code(stage)]
+    return {
+        "name": stage.name,
+        "command": stage.command,
+        "params": stage.params,
+        "inputs": [asdict(file) for file in version.graph.inputs(stage)],
+        "code" if stage.command else "imported_from": code,
+    }
+
+
+def _of_model(version: Version, path: str) -> dict[str, Any]:
+    """The sha256 of the model, and its metrics where these are of this very model."""
+    if path != MODEL.as_posix():
+        return {"sha256": None, "metrics": None}
+    info, metrics = (_recorded(version, place.as_posix()) for place in (MODEL_INFO, METRICS))
+    makers = version.graph.makers(METRICS.as_posix())
+    old = any(True for stage in makers for _ in version.graph.broken(stage))
+    return {"sha256": info and info["sha256"], "metrics": None if old else metrics}
+
+
 def _recorded(version: Version, path: str) -> Any:
     """A JSON document that a stage wrote into git; None where dvc.lock records another."""
-    text, file = version.snapshot.read(path), version.graph.find(path)
+    text, file = version.read(path), version.graph.find(path)
     same = text and file and md5(text, usedforsecurity=False).hexdigest() == file.hash
     return json.loads(text) if text and same else None

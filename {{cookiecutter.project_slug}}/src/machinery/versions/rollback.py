@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import CheckError, UserError
@@ -48,21 +47,18 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     registry.check_stage(stage)
     commit, here = registry.find(version).commit, git.branch() or git.resolve("HEAD")
     _refuse(git.changes(untracked=False), "not committed", "commit it, or use 'git stash'")
-    leaving = [file for file in storage.kept_by_dvc() if Path(file.path).exists()]
-    _refuse(storage.changed(leaving), "not committed", "doctor says how to keep or restore it")
-    unsaved = [f.path for f in leaving if not all(map(storage.is_whole, storage.objects(f.hash)))]
-    _refuse(unsaved, "not in the cache, or corrupted there", "doctor says how to fix it")
+    leaving = _leaving()
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
-    new = [f.path for f in storage.recorded(commit) if not os.path.lexists(f.path)]
+    new = [file for file in storage.recorded(commit) if not os.path.lexists(file.path)]
     branch = _free_branch(version)
     try:
         storage.fetch(commit)
         with _returning(here, branch, new):
             words = ("--quiet", "--no-overwrite-ignore", "-b", branch, commit)
             git.run(*git.NO_HOOKS, "checkout", *words)
-            storage.checkout(file.path for file in leaving)
-            restored = storage.outputs()
-            _verify(version, restored)
+            storage.checkout(leaving)
+            _verify(version)
+            restored = storage.kept()
             tags = registry.assign(stage, version, f"Back to {version}") if stage else []
     except StrandedError:
         raise
@@ -86,15 +82,25 @@ def _refuse(names: Iterable[str], why: str, remedy: str) -> None:
         raise CheckError(f"{some(names)}: {why}, and a rollback would lose it; {remedy}")
 
 
-def _verify(version: str, files: list[File]) -> None:
+def _leaving() -> list[File]:
+    """The outputs of DVC that are here. Raises CheckError where the cache lacks one of them."""
+    changed = {*storage.changed()}
+    leaving = [file for file in storage.kept() if os.path.lexists(file.path)]
+    kept = [file.path for file in leaving if file.path in changed]
+    _refuse(kept, "not committed", "doctor says how to keep or restore it")
+    unsaved = [f.path for f in leaving if not all(map(storage.is_whole, storage.objects(f.hash)))]
+    _refuse(unsaved, "not in the cache, or corrupted there", "doctor says how to fix it")
+    return leaving
+
+
+def _verify(version: str) -> None:
     """Raises CheckError, with the command that removes corrupted objects from the cache."""
-    wrong = storage.changed(files)
-    if not wrong:
-        return
-    places = {p for file in files if file.path in wrong for p in storage.objects(file.hash)}
-    bad = [place for place in sorted(places) if place.is_file() and not storage.is_whole(place)]
-    remedy = f"; corrupted in the cache, so type '{set_aside(bad)}' and try again" if bad else ""
-    raise CheckError(f"{version}: {some(wrong)} did not come back as recorded{remedy}")
+    if wrong := storage.changed():
+        places = [p for f in storage.kept() if f.path in wrong for p in storage.objects(f.hash)]
+        bad = [place for place in places if place.is_file() and not storage.is_whole(place)]
+        remedy = f"; corrupted in the cache, so type '{set_aside(bad)}' and try again"
+        why = f"{some(wrong)} did not come back as recorded{remedy if bad else ''}"
+        raise CheckError(f"{version}: {why}")
 
 
 def _free_branch(version: str) -> str:
@@ -105,7 +111,7 @@ def _free_branch(version: str) -> str:
 
 
 @contextmanager
-def _returning(here: str, branch: str, new: list[str]) -> Iterator[None]:
+def _returning(here: str, branch: str, new: list[File]) -> Iterator[None]:
     """Go back where it came from, data included, when anything fails or is interrupted.
 
     Nothing had been changed there before, so nothing is lost. `new` is what the version brings to

@@ -1,24 +1,23 @@
 """storage: what DVC records and keeps of the checkout in; what is stale, changed or restored out.
 
 DVC is called as a library, not as a command: its start costs as much as a checkout. Whatever it
-raises becomes a UserError with DVC's own sentence. The hashes are DVC's: the md5 of a file; of a
-folder, the md5 of the list of its files, with `.dir` at the end
-(https://doc.dvc.org/user-guide/project-structure/internal-files).
+raises becomes a UserError with DVC's own sentence.
 """
 
 import hashlib
 import json
 import os
-import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from machinery.pipeline.files import UserError
 
-from . import git
 from .checking import some
 from .graph import File, Graph
 from .versions import read
@@ -26,12 +25,9 @@ from .versions import read
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-CACHE = Path(".dvc/cache")  # where no setting says otherwise
-MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
-FOLDER = ".dir"
+FOLDER = ".dir"  # ends the hash of a folder, which is that of the list of its files
 ABSENT = ("deleted", "not in cache")
 MISSING = "is missing"
-NEW = f"its record in dvc.lock {MISSING}"
 
 md5 = partial(hashlib.md5, usedforsecurity=False)
 
@@ -82,7 +78,7 @@ def changes(*, without_data: bool = False) -> dict[str, list[str]]:
     things = {stage: [*_things(entries, graph)] for stage, entries in status.items()}
     if graph:
         for new in status.keys() - {stage.name for stage in graph.stages}:
-            things[new].append(NEW)
+            things[new].append(f"its record in dvc.lock {MISSING}")
         for stage in graph.stages:  # candidates that are no more stay in dvc.lock
             broken = [f"{was.path} has changed" for was, _ in graph.broken(stage)]
             things.setdefault(stage.name, []).extend(broken if stage.name in status else ())
@@ -107,42 +103,52 @@ def _things(entries: list[Any], graph: Graph | None = None) -> Iterator[str]:
 def recorded(revision: str | None = None) -> list[File]:
     """Every output that DVC records at a revision, or in the checkout: in its cache or in git."""
     outs = {out.path: out for stage in read(revision).graph.stages for out in stage.outs}
-    return [out for out in outs.values() if MD5.fullmatch(out.hash)]
+    return [out for out in outs.values() if out.hash]
 
 
-def outputs() -> list[File]:
-    """What is recorded of the outputs that the pipeline of the checkout has.
+def outputs() -> set[str]:
+    """The outputs of the checkout's pipeline that DVC keeps; git keeps the others.
 
     dvc.lock records more: DVC never removes candidates that the params no longer name.
     """
     with opened("the pipeline cannot be read") as repo:
-        paths = {repo.fs.relpath(out.fs_path, repo.root_dir) for out in repo.index.outs}
+        return _outputs(repo)
+
+
+def _outputs(repo: "Repo") -> set[str]:
+    status = repo.data_status(with_renames=False)
+    changes = [status["uncommitted"], status["committed"] | {"deleted": []}]
+    paths = [path for change in changes for kind in change.values() for path in kind]
+    return {path.rstrip("/") for path in (*paths, *status["unchanged"])}
+
+
+def kept() -> list[File]:
+    """What is recorded of the outputs that DVC keeps."""
+    paths = outputs()
     return [file for file in recorded() if file.path in paths]
 
 
-def kept_by_dvc() -> list[File]:
-    """The outputs of the checkout whose bytes are in DVC's cache; git keeps the others."""
-    in_git = set(git.run("ls-files", "-z").split("\0"))
-    in_git |= {parent.as_posix() for name in in_git for parent in PurePosixPath(name).parents}
-    return [file for file in outputs() if file.path not in in_git]
+def changed() -> list[str]:
+    """The recorded outputs, in git too, that are modified or missing; every byte is read again.
 
-
-def changed(files: list[File]) -> dict[str, str | None]:
-    """The files of the checkout that are not as recorded, each with its hash, None where absent."""
-    digests = {file: digest(Path(file.path)) for file in files}
-    return {file.path: now for file, now in digests.items() if now != file.hash}
-
-
-def digest(path: Path) -> str | None:
-    """DVC's hash of a file or folder of the checkout; None where nothing is."""
-    if not path.is_dir():
-        return md5_of(path) if path.is_file() else None
-    files = [
-        {"md5": md5_of(file), "relpath": file.relative_to(path).as_posix()}
-        for file in files_of(path)
-    ]
-    listing = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
-    return md5(listing.encode()).hexdigest() + FOLDER
+    DVC remembers hashes by the size and time of files: here it begins with an empty memory.
+    """
+    with TemporaryDirectory() as memory:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "status", "--json"],
+            env={**os.environ, "DVC_SITE_CACHE_DIR": memory},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise UserError(f"dvc status fails: {' '.join(done.stderr.split())}")
+    stages = json.loads(done.stdout).values()
+    entries = [entry for stage in stages for entry in stage if isinstance(entry, dict)]
+    outs = [out for entry in entries for out in entry.get("changed outs", {}).items()]
+    known = {file.path for file in recorded()}
+    here = {path for path, kind in outs if kind == "not in cache" and Path(path).exists()}
+    return [path for path, _ in outs if path in known - here]
 
 
 def md5_of(path: Path) -> str:
@@ -151,41 +157,28 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, md5).hexdigest()
 
 
-def files_of(folder: Path) -> list[Path]:
-    """The files that DVC counts to the folder: all below it but what .dvcignore names.
-
-    Links are followed, since DVC may link to its cache.
-    """
-    from pathspec import GitIgnoreSpec
-
-    rules = Path(".dvcignore")
-    lines = rules.read_text(encoding="utf-8").splitlines() if rules.is_file() else []
-    ignored = GitIgnoreSpec.from_lines(lines).match_file
-    places = os.walk(folder, followlinks=True)
-    files = (Path(place, name) for place, _, names in places for name in names)
-    return [file for file in files if not ignored(file.as_posix())]
-
-
 def cached(md5: str) -> Path:
     """Where the cache keeps, or would keep, a file."""
-    parts = ("files", "md5", md5[:2], md5[2:])
-    usual = CACHE.joinpath(*parts)
-    return usual if usual.is_file() else _cache_of(Path.cwd()).joinpath(*parts)
+    return _cache_of(Path.cwd()) / "files" / "md5" / md5[:2] / md5[2:]
 
 
 @cache
 def _cache_of(project: Path) -> Path:
     """The cache's folder: `dvc cache dir`, asked once."""
     with opened("the cache cannot be read") as repo:
-        return Path(repo.config["cache"].get("dir") or CACHE)
+        return Path(repo.config["cache"].get("dir") or ".dvc/cache")
 
 
-def objects(md5: str) -> Iterator[Path]:
-    """Where the cache keeps a file, or a folder's list and then its files."""
+def listing(md5: str) -> dict[str, str]:
+    """The files of a folder and their hashes, as far as the cache has its list."""
     place = cached(md5)
-    yield place
-    if md5.endswith(FOLDER) and is_whole(place):
-        yield from (cached(entry["md5"]) for entry in json.loads(place.read_bytes()))
+    entries = json.loads(place.read_bytes()) if md5.endswith(FOLDER) and is_whole(place) else []
+    return {entry["relpath"]: entry["md5"] for entry in entries}
+
+
+def objects(md5: str) -> list[Path]:
+    """Where the cache keeps a file, or a folder's list and then its files."""
+    return [cached(each) for each in (md5, *listing(md5).values())]
 
 
 def is_whole(place: Path) -> bool:
@@ -206,36 +199,38 @@ def fetch(commit: str, path: str | None = None) -> None:
 
 def members(path: str, revision: str | None, md5: str) -> dict[str, str]:
     """The files of a folder and their hashes. The remote is asked for this list, for no file."""
-    if (place := cached(md5)).is_file():
-        entries, name = json.loads(place.read_bytes()), "relpath"
-    else:
+    if not (files := listing(md5)):
         with opened("the remote cannot be read") as repo:
             entries = repo.ls(".", path, rev=revision, recursive=True, dvc_only=True)
-        name = "path"
-    if not entries:
+        files = {entry["path"]: entry["md5"] for entry in entries}
+    if not files:
         raise UserError(f"neither the cache nor the remote holds the list of files of {path}")
-    return {entry[name]: entry["md5"] for entry in entries}
+    return files
 
 
-def checkout(leaving: Iterable[str] = (), *, allow_missing: bool = False) -> None:
+def checkout(leaving: Iterable[File] = (), *, allow_missing: bool = False) -> None:
     """Bring the pipeline's outputs from the cache into their place (`dvc checkout`).
 
     What is leaving and none of them is removed: DVC hashes a folder with all that is in it.
     """
-    remove(set(leaving) - {file.path for file in outputs()})
     with opened("dvc checkout fails") as repo:
+        here = _outputs(repo)
+        for file in leaving:
+            if file.path not in here:
+                remove(file)
         repo.checkout(allow_missing=allow_missing)
 
 
-def remove(paths: Iterable[str]) -> None:
-    """Remove outputs from the checkout; the cache keeps them. What .dvcignore names stays."""
-    for path in map(Path, paths):
-        folders = sorted((folder for folder in path.rglob("*") if folder.is_dir()), reverse=True)
-        try:
-            for file in files_of(path) if path.is_dir() else [path]:
-                file.unlink(missing_ok=True)
-            for folder in [*folders, path] if path.is_dir() else ():
-                if not any(folder.iterdir()):
-                    folder.rmdir()
-        except OSError as error:
-            raise UserError(f"{path} cannot be removed: {error.strerror}") from error
+def remove(file: File) -> None:
+    """Remove an output from the checkout; the cache keeps it. What DVC does not track stays."""
+    path = Path(file.path)
+    files = [path / name for name in listing(file.hash)] or [path]
+    try:
+        for each in files:
+            each.unlink(missing_ok=True)
+        folders = [folder for folder in path.rglob("*") if folder.is_dir()]
+        for folder in [*sorted(folders, reverse=True), path] if path.is_dir() else ():
+            if not any(folder.iterdir()):
+                folder.rmdir()
+    except OSError as error:
+        raise UserError(f"{path} cannot be removed: {error.strerror}") from error

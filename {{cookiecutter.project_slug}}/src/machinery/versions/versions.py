@@ -1,9 +1,9 @@
-"""versions: a revision, a file or a hash in; what git and DVC record there out."""
+"""versions: a revision, a file or a hash in; what git and DVC record there, and since when, out."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,11 +11,24 @@ from machinery.pipeline.files import UserError, parse_yaml
 from machinery.pipeline.paths import MODEL_INFO
 
 from . import git
-from .graph import Graph, parse
-from .history import LOCK, Commit, Snapshot, commits_with
+from .graph import Graph, Stage, parse
 
+LOCK = "dvc.lock"
 ENVIRONMENT = "requirements.lock"
 SHORTEST = 8  # digits that a hash may be cut to
+FORMAT = "%x00".join(("%H", "%P", "%an", "%aI", "%s"))
+
+Fact = tuple[str, str]  # a path and its hash, or a stage and all that dvc.lock says of its run
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Who changed something, when, and why in one line."""
+
+    sha: str
+    author: str
+    date: str  # with time zone, as the author's clock showed it
+    subject: str
 
 
 @dataclass(frozen=True)
@@ -25,23 +38,16 @@ class Version:
     revision: str | None
     base: str  # the commit of the revision, or the one that the checkout builds on
     tags: tuple[str, ...]
-    lock: bytes
-    tracked: Mapping[str, bytes]
+    records: Mapping[str, bytes]  # dvc.lock and the .dvc files
 
-    @cached_property
-    def snapshot(self) -> Snapshot:
-        """The files of the revision."""
-        return Snapshot(self.revision)
+    def read(self, path: str) -> bytes | None:
+        """A file of the revision, or None when it is not there."""
+        return git.file(self.revision, path)
 
     @cached_property
     def graph(self) -> Graph:
         """What was made from what."""
-        tracked = {path: parse_yaml(text, path) for path, text in self.tracked.items()}
-        try:
-            return parse(parse_yaml(self.lock, LOCK), tracked)
-        except (AttributeError, KeyError, TypeError):
-            remedy = "restore it with git checkout, or run 'dvc repro'"
-            raise UserError(f"{LOCK} {self} is not a lock that DVC wrote; {remedy}") from None
+        return graph_of(self.records)
 
     @property
     def remedy(self) -> str:
@@ -63,16 +69,24 @@ class Sighting:
 
 def read(revision: str | None = None) -> Version:
     """What a revision records, or the checkout. Raises UserError where there is nothing to read."""
-    base = _resolve(revision or "HEAD")
-    snapshot = Snapshot(revision and base)
-    lock = snapshot.read(LOCK)
-    if lock is None:
+    base = git.resolve(revision or "HEAD")
+    commit = revision and base
+    names = sorted(name for name in git.files(commit) if name.endswith(".dvc"))
+    records = {name: text for name in (LOCK, *names) if (text := git.file(commit, name))}
+    if LOCK not in records:
         place = f"at {revision}" if revision else "here"
         raise UserError(f"there is no {LOCK} {place}: the pipeline was not run and committed")
-    names = snapshot.tracked()
-    files = {name: text for name in names if (text := snapshot.read(name))}
-    tags = git.run("tag", "--points-at", base).splitlines()
-    return Version(snapshot.revision, base, tuple(tags), lock, files)
+    return Version(commit, base, tuple(git.run("tag", "--points-at", base).splitlines()), records)
+
+
+def graph_of(records: Mapping[str, bytes]) -> Graph:
+    """The graph of dvc.lock and the .dvc files. Raises UserError for what DVC did not write."""
+    documents = {path: parse_yaml(text, path) for path, text in records.items()}
+    try:
+        return parse(documents.pop(LOCK, {}), documents)
+    except (AttributeError, KeyError, TypeError):
+        remedy = "restore it with git checkout, or run 'dvc repro'"
+        raise UserError(f"{LOCK} is not a lock that DVC wrote; {remedy}") from None
 
 
 def locate(what: str | None) -> tuple[Version, str | None]:
@@ -85,7 +99,7 @@ def locate(what: str | None) -> tuple[Version, str | None]:
     if Path(what).is_file() or (Path(LOCK).is_file() and read().graph.find(what)):
         return read(), what
     try:
-        _resolve(what)
+        git.resolve(what)
     except UserError:
         kinds = "neither a file of the pipeline nor a revision that git knows"
         raise UserError(f"'{what}' is {kinds}; 'git tag' lists the tags") from None
@@ -97,36 +111,78 @@ def sightings(digits: str) -> Sighting:
     digits = digits.lower()
     if not SHORTEST <= len(digits) <= 64 or set(digits) - set("0123456789abcdef"):
         raise UserError(f"'{digits}' is not a sha256: {SHORTEST} to 64 of the digits 0-9 and a-f")
-    path = MODEL_INFO.as_posix()
-    commits = commits_with(f'"sha256": "{digits}', path)
-    texts = [Snapshot(commit.sha).read(path) for commit in commits]
-    hashes = {json.loads(text)["sha256"] for text in texts if text}
+    path, text = MODEL_INFO.as_posix(), f'"sha256": "{digits}'
+    changed = (commit for commit, _ in _log("--all", f"-S{text}", "--", path))
+    commits = [commit for commit in changed if text in _text(commit.sha, path)]
+    hashes = {json.loads(_text(commit.sha, path))["sha256"] for commit in commits}
     if len(hashes) > 1:
         raise UserError(f"{len(hashes)} models have a sha256 that begins with {digits}; give more")
     if not hashes:
-        shallow = git.run("rev-parse", "--is-shallow-repository") == "true"
-        older = "; 'git fetch --unshallow' brings older commits" if shallow else ""
-        raise UserError(f"no commit's {path} records the sha256 {digits}{older}")
+        older = "in a shallow clone, 'git fetch --unshallow' brings older commits"
+        raise UserError(f"no commit's {path} records the sha256 {digits}; {older}")
     value = hashes.pop()
-    tags = [tag for tag in git.tags() if value in str(Snapshot(f"refs/tags/{tag}").read(path))]
+    tags = [tag for tag in git.tags() if value in _text(f"refs/tags/{tag}", path)]
     return Sighting(value, tuple(commits), tuple(tags))
+
+
+def _text(revision: str, path: str) -> str:
+    return (git.file(revision, path) or b"").decode("utf-8", "replace")
+
+
+def last_changes(version: Version, facts: Iterable[Fact]) -> dict[Fact, Commit | None]:
+    """For each fact, the commit since which it has held without a break; None: not committed.
+
+    Follows the parent that agrees, as `git log PATH` does, but for each fact by itself.
+    """
+    changes: dict[Fact, Commit | None] = dict.fromkeys(facts)
+    history = list(_log(version.base, "--", *version.records))
+    own = {commit.sha for commit, _ in history}
+
+    @cache
+    def at(sha: str) -> frozenset[Fact]:
+        texts = {path: git.file(sha, path) for path in version.records if sha in own}
+        try:
+            return facts_of(graph_of({path: text for path, text in texts.items() if text}))
+        except UserError:
+            return frozenset()  # somebody once committed a conflict
+
+    reached = {history[0][0].sha: at(history[0][0].sha) & changes.keys()} if history else {}
+    for commit, parents in history:  # children before their parents
+        for fact in reached.get(commit.sha, ()):
+            if parent := next((parent for parent in parents if fact in at(parent)), None):
+                reached[parent] = reached.get(parent, frozenset()) | {fact}
+            else:
+                changes[fact] = commit
+    return changes
+
+
+def facts_of(graph: Graph) -> frozenset[Fact]:
+    """All that is recorded: each path with its hash, each stage with its run."""
+    files = ((f.path, f.hash) for s in graph.stages for f in (*s.outs, *s.deps) if f.hash)
+    return frozenset((*files, *map(run_of, graph.stages)))
+
+
+def run_of(stage: Stage) -> Fact:
+    """All that dvc.lock says of the stage's run."""
+    return stage.name, repr(stage)
+
+
+def last_commit(version: Version, path: str) -> Commit | None:
+    """The commit that last changed a file or folder which git keeps."""
+    return next((commit for commit, _ in _log("--max-count=1", version.base, "--", path)), None)
 
 
 def environments(
     version: Version, commits: Iterable[Commit | None]
 ) -> dict[Commit | None, str | None]:
     """The sha256 of requirements.lock at each commit; for None, of the version's own."""
-    places = {c: Snapshot(c.sha) if c else version.snapshot for c in {*commits}}
-    texts = {commit: place.read(ENVIRONMENT) for commit, place in places.items()}
+    texts = {c: git.file(c.sha if c else version.revision, ENVIRONMENT) for c in {*commits}}
     return {c: None if text is None else sha256(text).hexdigest() for c, text in texts.items()}
 
 
-def _resolve(revision: str) -> str:
-    """The commit of a revision; v1.1.0 also stands for the release tag model@v1.1.0."""
-    try:
-        return git.resolve(revision)
-    except UserError:
-        release = next((tag for tag in git.tags() if tag.endswith(f"@{revision}")), None)
-        if release is None:
-            raise
-        return git.resolve(release)
+def _log(*words: str) -> Iterator[tuple[Commit, list[str]]]:
+    """Commits with their parents, each the nearest one that changed these files."""
+    form = ("-z", "--no-show-signature", "--topo-order", "--parents", f"--format={FORMAT}")
+    fields = git.run("log", *form, *words).split("\0")
+    for sha, parents, author, date, subject in zip(*[iter(fields)] * 5, strict=False):
+        yield Commit(sha, author, date, subject), parents.split()

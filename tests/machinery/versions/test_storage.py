@@ -1,5 +1,6 @@
-"""stale: what is not as dvc.lock records it, asked of a real DVC, with data and without."""
+"""storage: what is not as dvc.lock records it, asked of a real DVC, with data and without."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from machinery.pipeline.files import UserError
 from machinery.versions import git, storage
+from machinery.versions.graph import File
 
 PIPELINE = """\
 stages:
@@ -82,3 +85,42 @@ def test_without_data_a_stage_that_never_ran_and_code_that_is_gone_are_stale() -
         "code is missing (read)",
         "its record in dvc.lock is missing (more)",
     ]
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_changed_byte_that_dvc_does_not_see_is_found() -> None:
+    path = Path("data/raw.txt")
+    dvc("status")
+    before = path.stat()
+    text = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(b"b" + text[1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert storage.stale() == []
+    assert storage.changed() == ["data/raw.txt"]
+    path.unlink()
+    Path("count.txt").write_text("9\n", encoding="utf-8")
+    assert storage.changed() == ["data/raw.txt", "count.txt"]
+    assert storage.outputs() == {"data/raw.txt", "count.txt"}
+
+
+def test_an_output_that_leaves_takes_its_own_files_along_and_no_others(pipeline: Path) -> None:
+    for name in ("a.txt", "in/b.txt"):
+        Path("more", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("more", name).write_text(name, encoding="utf-8")
+    dvc("add", "more")
+    files = {file.path: file for file in storage.recorded()}
+    Path("more/notes.log").touch()
+    Path("more.dvc").unlink()
+    storage.checkout([files["more"], files["count.txt"]])
+    assert [path.name for path in Path("more").rglob("*")] == ["notes.log"]
+    assert Path("count.txt").is_file()  # an output of the pipeline
+
+
+def test_what_cannot_be_removed_is_named(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(UserError, match="data.txt cannot be removed: Permission denied"):
+        storage.remove(File("data.txt", "1"))
