@@ -161,9 +161,9 @@ def test_a_run_that_is_not_committed_has_no_commit_and_no_event(
         (["HEAD:data/nosuch.parquet"], "data/nosuch.parquet is in no lineage"),
         (["--sha256", "0" * 64], "records the sha256 000"),
         (["--sha256", "model"], "'model' is not a sha256"),
-        (["--json", "--mermaid"], "three answers; ask for one"),
+        (["--json", "--mermaid"], "ask for one of --json, --mermaid"),
         (["v1.0.0", "--sha256", "0" * 64], "leave out v1.0.0"),
-        (["--impact", "data/source", "--mermaid"], "has no other form"),
+        (["--impact", "data/source", "--mermaid"], "--impact has only --json"),
         (["--impact", "requirements.lock"], "requirements.lock is in no lineage"),
     ],
 )

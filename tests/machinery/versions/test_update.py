@@ -100,23 +100,6 @@ def test_a_tree_with_changes_and_a_folder_that_is_no_template_are_refused(templa
         update(str(template))
 
 
-def test_an_update_that_fails_half_way_leaves_the_machinery_as_it_was(
-    template: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    move_on(template)
-    rename = Path.rename
-
-    def failing(path: Path, target: Path) -> Path:
-        if path.name == ".machinery.new":
-            raise KeyboardInterrupt
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(KeyboardInterrupt):
-        update(str(template))
-    assert manifest.check() == "1.0.0, as the template has it"
-
-
 def test_the_checks_of_the_machinery_ignore_compiled_python(template: Path) -> None:
     write(f"{MACHINERY}/__pycache__/a.pyc", "")
     assert manifest.edited(Path(MACHINERY)) == []

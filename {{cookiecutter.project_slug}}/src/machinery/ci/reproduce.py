@@ -59,7 +59,7 @@ def _run() -> None:
         name, folder = found
         why = f"{folder} is a folder on another machine, and run and report need the data"
         raise UnreachableError(f"{why}; {remotes.MOVE.format(name)}")
-    if stale := storage.changes(without_data=True):
+    if stale := storage.changes():
         print(f"Stale: {some(stale)}", flush=True)
         if inputs := _inputs({*stale}):
             _pull(inputs)

@@ -1,8 +1,17 @@
-"""ci: the command that the report job calls."""
+"""ci: commands that CI jobs call: run, retrain, verify, pack and publish."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 app = typer.Typer()
+
+Version = Annotated[
+    str, typer.Argument(envvar="MODEL_VERSION", help="A released version, as v1.2.0.")
+]
+Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the archive is.")]
 
 
 @app.command(epilog="Example: reproduce, then dvc.lock and the reports are on the branch")
@@ -16,3 +25,80 @@ def reproduce() -> None:
     from machinery.ci.reproduce import reproduce as run
 
     run(running())
+
+
+@app.command(epilog="Example: retrain --until 2013-09-01")
+def retrain(
+    ctx: typer.Context,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            envvar="RETRAIN_UNTIL",
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="The new end of the data window; if not given, --months after the present one.",
+            show_default=False,
+        ),
+    ] = None,
+    months: Annotated[int, typer.Option(min=1, help="How far to move the window.")] = 1,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where the report is written.")
+    ] = Path(".dvc/tmp/retrain.md"),
+) -> None:
+    """Move the data window, run the pipeline, and open one pull request with the report.
+
+    Commits on the branch retrain/DATE and pushes it with its data. Where data/source holds no
+    newer rows, it says so and changes nothing.
+    """
+    from machinery.ci import pull_request, retrain
+    from machinery.comparison.judgement import judge
+    from machinery.comparison.text import text
+    from machinery.pipeline.files import write_text
+
+    try:
+        made = retrain.plan(until, months)
+        pull_request.refuse_others(made)
+        retrain.retrain(made)
+    except retrain.NothingToDo as why:
+        print(f"Nothing to retrain on: {why}.")
+        return
+    body = text(judge(made.start), ctx.obj.command)
+    write_text(body, output)
+    print(body.partition("\n")[0])
+    print(pull_request.publish(made, body))
+
+
+@app.command(epilog="Example: verify v1.2.0")
+def verify(
+    version: Version,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check that the version checked out is whole, and may be published. Changes nothing."""
+    from machinery.ci.distribution import checks
+
+    from .look import passed
+
+    raise typer.Exit(0 if passed(checks(version), as_json=as_json) else 1)
+
+
+@app.command(epilog="Example: distribution v1.2.0 --output dist")
+def distribution(ctx: typer.Context, version: Version, output: Output = Path("dist")) -> None:
+    """Pack all that serves a released model into one archive, the same bytes every time."""
+    from machinery.ci.distribution import distribution as pack
+
+    print(pack(ctx.obj.command, version, output))
+
+
+@app.command(epilog="Example: publish v1.2.0 --place release")
+def publish(
+    ctx: typer.Context,
+    version: Version,
+    output: Output = Path("dist"),
+    place: Annotated[
+        str, typer.Option(envvar="PUBLISH", help="'release', or nothing for nowhere.")
+    ] = "",
+) -> None:
+    """Publish the archive of a version, from a CI job, where the setting PUBLISH says."""
+    from machinery.ci.distribution import distribution as pack
+    from machinery.ci.publication import publish as put
+
+    print(put(version, pack(ctx.obj.command, version, output), place))

@@ -20,11 +20,9 @@ ROOMS = {
     "predict": "bulk",
     "report": "comparison",
     "serve": "serving",
-    "log": "serving",
     "versions": "versions",
     "lineage": "versions",
     "ci": "ci",
-    "delivery": "ci",
 }
 
 

@@ -44,7 +44,7 @@ def lineage(
     if what and sha256:
         raise UserError(f"--sha256 finds its own revision; leave out {what}")
     seen = sightings(sha256) if sha256 else None
-    version, path = locate(seen.commits[0].sha if seen else what)
+    version, path = locate(seen["commits"][0]["sha"] if seen else what)
     if impact is not None and path:
         raise UserError(f"--impact follows {impact}; name a revision beside it, not {path}")
     if impact is not None:
@@ -57,7 +57,7 @@ def lineage(
     if mermaid:
         print(drawing.mermaid(document))
     elif as_json:
-        _print_json(document | ({"recorded_by": asdict(seen)} if seen else {}))
+        _print_json(document | ({"recorded_by": seen} if seen else {}))
     else:
         title = f"Where {document['path']} comes from in {drawing.heading(version)}"
         _print([title, *(drawing.sighting(seen) if seen else ()), "", *drawing.table(document)])

@@ -1,12 +1,15 @@
 """look: commands that show what the last run came to, and check the checkout."""
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from machinery.pipeline.files import read_json
+from machinery.pipeline.markdown import cell
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD, MODEL_INFO, SELECTION
+from machinery.versions.checking import Check, examine
 
 app = typer.Typer()
 
@@ -38,42 +41,37 @@ def doctor(
     """Check this checkout, and say what to type where something is wrong. Changes nothing."""
     from machinery.versions import doctor as every
 
-    from .findings import passed
-
     clone = every.without_data(with_remote=not without_remote)
     checks = clone if without_data else every.CHECKS
     raise typer.Exit(0 if passed(checks, as_json=as_json) else 1)
 
 
+def passed(checks: Iterable[Check], *, as_json: bool) -> bool:
+    """Print each finding as it comes, or one JSON document; return whether all passed."""
+    findings = []
+    for finding in examine(checks):
+        findings.append(finding)
+        if not as_json:
+            print(finding)
+    good = all(finding.passed for finding in findings)
+    if as_json:
+        documents = [finding._asdict() for finding in findings]
+        print(json.dumps({"passed": good, "checks": documents}))
+    return good
+
+
 def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:
     from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"\n[bold]{candidate}[/bold]: {why}\n")
-    console.print(_metrics(metrics))
-    console.print(_gate(gate))
-    verdict = "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate failed.[/red]"
-    console.print(f"{verdict} Read on in {MODEL_CARD}, or draw the curves with 'dvc plots show'.\n")
-
-
-def _metrics(metrics: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    table = Table("metric", "value", "low", "high", title="Test metrics with confidence intervals")
+    values = Table("metric", "value", "low", "high", title="Test metrics with confidence intervals")
     for name, interval in metrics.items():
-        table.add_row(name, *(_figure(interval[end]) for end in ("value", "low", "high")))
-    return table
-
-
-def _gate(gate: dict[str, Any]) -> Any:
-    from rich.table import Table
-
-    table = Table("check", "value", "limit", "", title="Gate")
+        values.add_row(name, *(cell(interval[end]) for end in ("value", "low", "high")))
+    checks = Table("check", "value", "limit", "", title="Gate")
     for check in gate["checks"]:
         mark = "[green]passed[/green]" if check["passed"] else "[red]failed[/red]"
-        table.add_row(check["name"], _figure(check["value"]), _figure(check["limit"]), mark)
-    return table
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+        checks.add_row(check["name"], cell(check["value"]), cell(check["limit"]), mark)
+    verdict = "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate failed.[/red]"
+    console = Console(highlight=False)
+    console.print(f"\n[bold]{candidate}[/bold]: {why}\n", values, checks, sep="\n")
+    console.print(f"{verdict} Read on in {MODEL_CARD}, or draw the curves with 'dvc plots show'.\n")

@@ -1,10 +1,13 @@
-"""serve: the command that answers requests online."""
+"""serve: the commands that answer requests online, and tidy the log of predictions."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer()
+log = typer.Typer(help="The prediction log of the service.", no_args_is_help=True)
+app.add_typer(log, name="log")
 
 
 @app.command(epilog="Example: serve --demo --port 8000, then open http://127.0.0.1:8000/docs")
@@ -23,3 +26,16 @@ def serve(
     options = {"host": host, "port": port, "workers": workers, "demo": demo or None}
     given = {name: value for name, value in options.items() if value is not None}
     server.serve(ctx.obj, settings.load(ctx.obj, **given), given)
+
+
+@log.command(epilog="Example: log compact logs/predictions")
+def compact(
+    folder: Annotated[Path, typer.Argument(help="Folder of the log.")] = Path("logs/predictions"),
+) -> None:
+    """Make Parquet of the log's JSON lines of past days (UTC). It may be stopped and repeated."""
+    from machinery.serving import log_files
+
+    done = log_files.compact(folder)
+    print(f"{done.rows} rows in {done.files} Parquet files")
+    for path in done.damaged:
+        print(f"{path} is kept, since some of its lines cannot be read; the others are compacted")

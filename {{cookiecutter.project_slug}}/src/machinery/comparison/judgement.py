@@ -97,7 +97,7 @@ def judge(against: str | None = None) -> Judgement:
         evaluate=params.parse(Evaluate, document),
         report=params.parse(Report, document),
         gate=ours.document(GATE),
-        stale=tuple(storage.stale(without_data=True)),
+        stale=tuple(storage.stale()),
     )
     if theirs is not None:
         lacks = f"{ours.version.base}..{theirs.version.base}"

@@ -22,13 +22,8 @@ class WrongError(CheckError):
         self.remedy = remedy
 
 
-class SkippedError(UserError):
-    """What cannot be known here, which is no fault; and what would change that."""
-
-    def __init__(self, why: str, remedy: str | None = None) -> None:
-        """Keep the remedy apart, for a program to read."""
-        super().__init__(why)
-        self.remedy = remedy
+class SkippedError(WrongError):
+    """What cannot be known here, which is no fault; and what would change that, if anything."""
 
 
 class Check(NamedTuple):
@@ -63,8 +58,8 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
     findings: dict[str, Finding] = {}
     for check in checks:
         needed = [findings[need] for need in check.needs if need in findings]
-        lacking = [each for each in needed if each.skipped or not each.passed]
-        findings[check.name] = _unchecked(check, lacking[0]) if lacking else _checked(check)
+        lacking = (each for each in needed if each.skipped or not each.passed)
+        findings[check.name] = _made(check, next(lacking, None))
         yield findings[check.name]
 
 
@@ -93,15 +88,12 @@ def restore(path: Path) -> str:
     return f"{aside}git checkout HEAD -- {words([path])}"
 
 
-def _unchecked(check: Check, need: Finding) -> Finding:
-    why = f"without {need.name}" if need.skipped else f"before {need.name} is in order"
-    return Finding(check.name, need.skipped, f"not checked {why}", skipped=need.skipped)
-
-
-def _checked(check: Check) -> Finding:
+def _made(check: Check, lacking: Finding | None) -> Finding:
+    if lacking:
+        why = f"without {lacking.name}" if lacking.skipped else f"before {lacking.name} is in order"
+        return Finding(check.name, lacking.skipped, f"not checked {why}", skipped=lacking.skipped)
     try:
         return Finding(check.name, True, check.make())
-    except SkippedError as why:
-        return Finding(check.name, True, str(why), why.remedy, skipped=True)
     except UserError as error:
-        return Finding(check.name, False, str(error), getattr(error, "remedy", None))
+        remedy, skipped = getattr(error, "remedy", None), isinstance(error, SkippedError)
+        return Finding(check.name, skipped, str(error), remedy or None, skipped)

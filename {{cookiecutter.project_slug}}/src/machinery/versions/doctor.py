@@ -119,14 +119,14 @@ def leftovers() -> str:
 
 def pipeline() -> str:
     """Nothing has changed since the last run."""
-    if changed := storage.changes():
+    if changed := storage.status():
         raise WrongError(f"{some(changed, 1)} changed since the last run", "dvc repro")
     return "up to date"
 
 
 def fresh() -> str:
     """No stage would run, were all data here."""
-    if changed := storage.changes(without_data=True):
+    if changed := storage.changes():
         remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
         raise WrongError(f"dvc.lock is stale at {some(changed, 1)}", remedy)
     return "dvc.lock is fresh"
@@ -158,7 +158,7 @@ def remote_of_clone() -> str:
 
 def no_remote() -> str:
     """The remote is not to be asked."""
-    raise SkippedError("no secret is given to the code of a fork")
+    raise SkippedError("no secret is given to the code of a fork", "")
 
 
 def pushed() -> str:

@@ -9,7 +9,7 @@ from machinery.pipeline.paths import MODEL
 
 from .graph import Stage
 from .notes import flat
-from .versions import ENVIRONMENT, Sighting, Version
+from .versions import ENVIRONMENT, Version
 
 DIGITS = 8  # of a hash, for people
 # In Mermaid a quote ends a label, and the others begin HTML, Markdown, an entity or a directive.
@@ -62,11 +62,12 @@ def impact_table(stages: Iterable[Stage]) -> list[str]:
     return [f"{_row(file, width)}  by {name}" for file, name in files] or ["Nothing."]
 
 
-def sighting(seen: Sighting) -> Iterator[str]:
+def sighting(recorded_by: Mapping[str, Any]) -> Iterator[str]:
     """Which commits recorded a model, and which tags have it."""
-    for commit in map(asdict, seen.commits):
+    for commit in recorded_by["commits"]:
         yield f"Recorded by {_when(commit)} {_who(commit)}"
-    yield f"It is the model of {', '.join(seen.tags)}" if seen.tags else "No tag has it."
+    tags = recorded_by["tags"]
+    yield f"It is the model of {', '.join(tags)}" if tags else "No tag has it."
 
 
 def heading(version: Version) -> str:

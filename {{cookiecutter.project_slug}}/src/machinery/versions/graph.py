@@ -47,6 +47,11 @@ class Graph:
     stages: tuple[Stage, ...]
 
     @cached_property
+    def outs(self) -> dict[str, File]:
+        """What the stages wrote, by path."""
+        return {out.path: out for stage in self.stages for out in stage.outs}
+
+    @cached_property
     def ordered(self) -> tuple[Stage, ...]:
         """The stages, each after those that it reads from."""
         by_name = {stage.name: stage for stage in self.stages}
@@ -58,8 +63,7 @@ class Graph:
 
     def find(self, path: str) -> File | None:
         """The file as its maker recorded it, or the recorded folder that it lies in."""
-        outs = [out for stage in self.stages for out in stage.outs]
-        files = [*outs, *(dep for stage in self.stages for dep in stage.deps)]
+        files = [*self.outs.values(), *(dep for stage in self.stages for dep in stage.deps)]
         exact = (file for file in files if file.path == path)
         return next(exact, next((file for file in files if within(path, file.path)), None))
 
@@ -105,17 +109,15 @@ class Graph:
 
     def broken(self, stage: Stage) -> Iterator[tuple[File, File]]:
         """What the stage read, and what is recorded there now, where the two differ."""
-        outs = {out.path: out for maker in self.stages for out in maker.outs}
         for dep in stage.deps:
-            if dep.path in outs and outs[dep.path].hash != dep.hash:
-                yield dep, outs[dep.path]
+            if self.outs.get(dep.path, dep).hash != dep.hash:
+                yield dep, self.outs[dep.path]
 
     def _read_for(self, stage: Stage, made: File) -> Iterator[File]:
         """The inputs of the stage; of a folder only the file that it copied, where it did so."""
         for read in self.inputs(stage):
-            inside = (out for maker in self.makers(read.path) for out in maker.outs)
-            same = [o for o in inside if within(o.path, read.path) and o.hash == made.hash != ""]
-            yield from same[:1] or [read]
+            inside = (out for out in self.outs.values() if within(out.path, read.path))
+            yield next((out for out in inside if out.hash == made.hash != ""), read)
 
 
 def parse(lock: Mapping[str, Any], tracked: Mapping[str, Mapping[str, Any]]) -> Graph:

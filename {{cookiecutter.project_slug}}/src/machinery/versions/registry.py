@@ -5,12 +5,11 @@ artifacts get` agree with what is said here.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from machinery.pipeline.files import UserError, read_yaml
+from machinery.pipeline.files import UserError
 
 from . import git
 
@@ -55,7 +54,15 @@ def versions() -> dict[str, Tag]:
     tagged = {*git.tags()}
     released = [r for r in rows if r["version"] in tagged and VERSION.fullmatch(r["version"])]
     released.sort(key=lambda row: (row["created_at"], parse(row["version"])), reverse=True)
-    return {row["version"]: _tag(row) for row in released}
+    return {
+        row["version"]: Tag(
+            row["version"],
+            row["commit_hexsha"],
+            row["created_at"].isoformat(),
+            sorted(stage["stage"] for stage in row["stages"]),
+        )
+        for row in released
+    }
 
 
 def find(version: str) -> Tag:
@@ -68,26 +75,22 @@ def find(version: str) -> Tag:
     return known[version]
 
 
-def is_declared() -> bool:
-    """Whether dvc.yaml declares the model as an artifact: GTO itself takes any name."""
-    return ARTIFACT in (read_yaml(Path("dvc.yaml")).get("artifacts") or {})
-
-
-def register(version: str, commit: str, message: str) -> list[str]:
-    """Register the model of this commit as a version; return the new tags."""
+def register(version: str, commit: str, message: str) -> str:
+    """Register the model of this commit as a version; return the new tag."""
     from gto import api
 
-    return _new(lambda: api.register(".", ARTIFACT, commit, version=version, message=message))
+    with _written():
+        return str(api.register(".", ARTIFACT, commit, version=version, message=message).tag)
 
 
 def assign(stage: str, version: str, message: str) -> list[str]:
-    """Assign the stage to a registered version; return the new tags, none if it had the stage."""
+    """Assign the stage to a registered version; return the new tag, none if it had the stage."""
     from gto import api
 
     if stage in find(version).stages:
         return []
-    return _new(
-        lambda: api.assign(
+    with _written():
+        made = api.assign(
             ".",
             ARTIFACT,
             stage,
@@ -96,19 +99,13 @@ def assign(stage: str, version: str, message: str) -> list[str]:
             skip_registration=True,
             force=True,
         )
-    )
+    return [str(made.tag)]
 
 
-def _new(write: Callable[[], object]) -> list[str]:
-    before = set(git.tags())
+@contextmanager
+def _written() -> Iterator[None]:
     try:
-        write()
+        yield
     except Exception as error:  # of GTO, or of the git library below it
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"GTO could not write its tag: {said}") from error
-    return sorted(set(git.tags()) - before)
-
-
-def _tag(row: dict[str, Any]) -> Tag:
-    stages = sorted(stage["stage"] for stage in row["stages"])
-    return Tag(row["version"], row["commit_hexsha"], row["created_at"].isoformat(), stages)

@@ -1,12 +1,13 @@
 """release: a committed run in; its tag, notes and registered model out, or what is against it."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from machinery.pipeline.files import CheckError, UserError, read_json
+from machinery.pipeline.files import CheckError, UserError, read_json, read_yaml
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD
 
 from . import deps, doctor, git, registry
@@ -52,9 +53,8 @@ def release(version: str, stage: str | None = None) -> Release:
 
 def refusals(version: str) -> Iterator[WrongError]:
     """All that is against releasing what is checked out as this version."""
-    tags: list[Callable[[], object]] = [partial(_released, version), partial(_published, version)]
-    here = (_commit, _declared, gate, _tree, doctor.pipeline, doctor.pushed, deps.check)
-    for check in (*tags, *here):
+    here = (_declared, gate, _tree, doctor.pipeline, doctor.pushed, deps.check)
+    for check in (partial(_free, version), *here):
         try:
             check()
         except WrongError as wrong:
@@ -64,43 +64,32 @@ def refusals(version: str) -> Iterator[WrongError]:
             yield WrongError(reason, remedy or "fix that, or restore it with 'git checkout'")
 
 
-def _tags_of(version: str) -> set[str]:
-    return {version, f"{registry.ARTIFACT}@{version}"}
-
-
-def _released(version: str) -> None:
-    tags = _tags_of(version) & set(git.tags())
-    if tags == _tags_of(version):
-        raise WrongError(
-            f"{version} exists already", "choose another; released versions never move"
-        )
+def _free(version: str) -> None:
+    """The version is not taken, here or in git's remote, and the commit has none."""
+    wanted = {version, f"{registry.ARTIFACT}@{version}"}
+    tags, here = wanted & set(git.tags()), git.resolve("HEAD")
+    if tags == wanted:
+        remedy = "choose another; released versions never move"
+        raise WrongError(f"{version} exists already", remedy)
     if tags:
         raise WrongError(f"{version} is only half released", f"git tag -d {tags.pop()}")
-
-
-def _published(version: str) -> None:
-    """A teammate may have published tags that were not fetched yet."""
-    if not git.run("remote") or _tags_of(version) & set(git.tags()):
-        return
-    where, names = git.remote(), [f"refs/tags/{name}" for name in _tags_of(version)]
-    try:
-        published = git.run("ls-remote", "--tags", where, *names)
-    except UserError as error:
-        remedy = "check the network, or the address in 'git remote -v'"
-        raise WrongError(str(error), remedy) from None
-    if published:
-        bring = f"bring it with 'git fetch --tags {where}', and choose another"
-        raise WrongError(f"{version} exists already in {where}", bring)
-
-
-def _commit() -> None:
-    here = git.resolve("HEAD")
     if names := [tag.name for tag in registry.versions().values() if tag.commit == here]:
         raise WrongError(f"this commit is released as {names[0]}", "use that version")
+    if git.run("remote"):  # a teammate may have published tags that were not fetched yet
+        where = git.remote()
+        try:
+            published = git.run("ls-remote", where, *(f"refs/tags/{name}" for name in wanted))
+        except UserError as error:
+            remedy = "check the network, or the address in 'git remote -v'"
+            raise WrongError(str(error), remedy) from None
+        if published:
+            bring = f"bring it with 'git fetch --tags {where}', and choose another"
+            raise WrongError(f"{version} exists already in {where}", bring)
 
 
 def _declared() -> None:
-    if not registry.is_declared():
+    """GTO itself takes any name."""
+    if registry.ARTIFACT not in (read_yaml(Path("dvc.yaml")).get("artifacts") or {}):
         what = f"dvc.yaml declares no artifact '{registry.ARTIFACT}'"
         raise WrongError(what, "name it under artifacts there")
 
@@ -132,17 +121,14 @@ def _last_before(version: str) -> str | None:
 def _tag(version: str, commit: str, text: str, stage: str | None) -> list[str]:
     """Make all tags or none."""
     before = set(git.tags())
-    made = [version]
     try:
         git.run("tag", "--annotate", "--cleanup=whitespace", "--message", text, version, commit)
-        made += registry.register(version, commit, f"The model of {version}")
-        if stage is not None:
-            made += registry.assign(stage, version, f"{version} into {stage}")
+        made = [version, registry.register(version, commit, f"The model of {version}")]
+        return made + (registry.assign(stage, version, f"{version} into {stage}") if stage else [])
     except BaseException:
         for name in set(git.tags()) - before:
             git.run("tag", "--delete", name)
         raise
-    return made
 
 
 def push_command(tags: list[str], *, branch: bool = True) -> str:
@@ -169,7 +155,7 @@ def releases() -> list[dict[str, Any]]:
     ]
 
 
-def _headline(found: Facts) -> dict[str, Any]:
-    name = found["params"].get("select", {}).get("headline")
-    interval = found["metrics"].get(name) or {"value": None, "low": None, "high": None}
+def _headline(recorded: Facts) -> dict[str, Any]:
+    name = recorded["params"].get("select", {}).get("headline")
+    interval = recorded["metrics"].get(name) or {"value": None, "low": None, "high": None}
     return {"metric": name, **interval}

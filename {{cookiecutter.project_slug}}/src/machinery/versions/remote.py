@@ -29,7 +29,8 @@ REMEDIES = (  # what a failure says, and what to type
 def default() -> tuple[str, str]:
     """Name and address of the default remote; both are empty where there is none."""
     with storage.opened("the project cannot be opened") as repo:
-        return _default(repo)
+        name = str(repo.config["core"].get("remote") or "")
+        return name, str(repo.config["remote"].get(name, {}).get("url", ""))
 
 
 def folder_elsewhere() -> tuple[str, str] | None:
@@ -44,32 +45,23 @@ def lacking() -> list[str]:
 
     Raises WrongError where it cannot be asked.
     """
+    name, url = default()
     try:
         with storage.opened("the remote cannot be asked") as repo:
-            _find_bucket(repo)
+            if url.startswith("s3://"):
+                _find_bucket(repo, name, urlsplit(url).netloc)
             status = repo.data_status(not_in_remote=True, remote_refresh=True, granular=True)
     except UserError as error:
-        raise WrongError(str(error), _remedy(str(error))) from error
+        said = str(error)
+        remedy = next(do for why, do in REMEDIES if re.search(why, said, re.IGNORECASE))
+        raise WrongError(said, remedy.format(name)) from error
     return sorted(path.rstrip("/") for path in status["not_in_remote"])
 
 
-def _default(repo: "Repo") -> tuple[str, str]:
-    name = str(repo.config["core"].get("remote") or "")
-    return name, str(repo.config["remote"].get(name, {}).get("url", ""))
-
-
-def _find_bucket(repo: "Repo") -> None:
+def _find_bucket(repo: "Repo", name: str, bucket: str) -> None:
     """Raises UserError for a bucket of S3 that is not there: DVC takes it for an empty one."""
-    name, address = _default(repo)
-    url = urlsplit(address)
-    if url.scheme == "s3":
-        try:
-            client = repo.cloud.get_remote_odb(name).fs.fs
-            client.call_s3("list_objects_v2", Bucket=url.netloc, MaxKeys=1)
-        except FileNotFoundError:
-            raise UserError(NO_BUCKET.format(url.netloc)) from None
-
-
-def _remedy(said: str) -> str:
-    fitting = (what for why, what in REMEDIES if re.search(why, said, re.IGNORECASE))
-    return next(fitting).format(default()[0])
+    try:
+        client = repo.cloud.get_remote_odb(name).fs.fs
+        client.call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
+    except FileNotFoundError:
+        raise UserError(NO_BUCKET.format(bucket)) from None

@@ -20,10 +20,6 @@ from .notes import facts
 from .release import push_command
 
 
-class StrandedError(CheckError):
-    """The way back failed, too."""
-
-
 @dataclass(frozen=True)
 class Restored:
     """What a rollback brought back; `tags` are new, `push` publishes them."""
@@ -51,19 +47,14 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
     new = [file for file in storage.recorded(commit) if not os.path.lexists(file.path)]
     branch = _free_branch(version)
-    try:
+    with _returning(here, branch, new):
         storage.fetch(commit)
-        with _returning(here, branch, new):
-            words = ("--quiet", "--no-overwrite-ignore", "-b", branch, commit)
-            git.run(*git.NO_HOOKS, "checkout", *words)
-            storage.checkout(leaving)
-            _verify(version)
-            restored = storage.kept()
-            tags = registry.assign(stage, version, f"Back to {version}") if stage else []
-    except StrandedError:
-        raise
-    except UserError as error:
-        raise CheckError(f"{error}; {here} is checked out as before") from error
+        words = ("--quiet", "--no-overwrite-ignore", "-b", branch, commit)
+        git.run(*git.NO_HOOKS, "checkout", *words)
+        storage.checkout(leaving)
+        _verify(version)
+        restored = storage.kept()
+        tags = registry.assign(stage, version, f"Back to {version}") if stage else []
     return Restored(
         version=version,
         commit=commit,
@@ -128,7 +119,9 @@ def _returning(here: str, branch: str, new: list[File]) -> Iterator[None]:
         except (UserError, KeyboardInterrupt) as second:
             way = f"'git checkout --force {here} && dvc checkout' leads back"
             why = f"{_said(error)}; the way back failed, too ({_said(second)})"
-            raise StrandedError(f"{why}: {way}") from error
+            raise CheckError(f"{why}: {way}") from error
+        if isinstance(error, UserError):
+            raise CheckError(f"{error}; {here} is checked out as before") from error
         raise
 
 

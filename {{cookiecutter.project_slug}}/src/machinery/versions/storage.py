@@ -52,14 +52,16 @@ def _said(error: BaseException) -> str:
     return _said(error.__cause__) if said in ("", "None") and error.__cause__ else said
 
 
-def stale(*, without_data: bool = False) -> list[str]:
-    """What of the checkout is not as dvc.lock records it: a sentence for each such thing.
+def status() -> dict[str, list[Any]]:
+    """The stages and .dvc files that are not as recorded, as `dvc status --json` has them."""
+    with opened("dvc status fails") as repo:
+        return dict(repo.status())
 
-    Code, folders of code, params, data, commands and outputs count, as `dvc status` reads them;
-    without data, only what would be stale if all that is recorded were here.
-    """
+
+def stale() -> list[str]:
+    """What would be stale if all that is recorded were here: a sentence for each such thing."""
     users: dict[str, list[str]] = {}
-    for stage, things in changes(without_data=without_data).items():
+    for stage, things in changes().items():
         for thing in things:
             users.setdefault(thing, []).append(stage)
     return [
@@ -70,23 +72,20 @@ def stale(*, without_data: bool = False) -> list[str]:
     ]
 
 
-def changes(*, without_data: bool = False) -> dict[str, list[str]]:
-    """What has changed for each stage or .dvc file that is not as recorded, in phrases."""
-    with opened("dvc status fails") as repo:
-        status: dict[str, list[Any]] = repo.status()
-    graph = read().graph if without_data else None
-    things = {stage: [*_things(entries, graph)] for stage, entries in status.items()}
-    if graph:
-        for new in status.keys() - {stage.name for stage in graph.stages}:
-            things[new].append(f"its record in dvc.lock {MISSING}")
-        for stage in graph.stages:  # candidates that are no more stay in dvc.lock
-            broken = [f"{was.path} has changed" for was, _ in graph.broken(stage)]
-            things.setdefault(stage.name, []).extend(broken if stage.name in status else ())
+def changes() -> dict[str, list[str]]:
+    """What has changed for each stage or .dvc file, in phrases; what stages make may be absent."""
+    graph, now = read().graph, status()
+    things = {stage: [*_things(entries, graph)] for stage, entries in now.items()}
+    for new in now.keys() - {stage.name for stage in graph.stages}:
+        things[new].append(f"its record in dvc.lock {MISSING}")
+    for stage in graph.stages:  # candidates that are no more stay in dvc.lock
+        broken = [f"{was.path} has changed" for was, _ in graph.broken(stage)]
+        things.setdefault(stage.name, []).extend(broken if stage.name in now else ())
     return {stage: changed for stage, changed in things.items() if changed}
 
 
-def _things(entries: list[Any], graph: Graph | None = None) -> Iterator[str]:
-    """One stage's part of `dvc status --json`, as phrases; what the graph makes may be absent."""
+def _things(entries: list[Any], graph: Graph) -> Iterator[str]:
+    """What `dvc status` says of one stage, as phrases."""
     for entry in entries:
         if isinstance(entry, str):
             yield "the command has changed" if entry == "changed command" else entry
@@ -96,14 +95,13 @@ def _things(entries: list[Any], graph: Graph | None = None) -> Iterator[str]:
                 yield from (f"{key} in {path} has changed" for key in change)
             elif change not in ABSENT:
                 yield f"{path} has changed"
-            elif not (graph and graph.makers(path)):
+            elif not graph.makers(path):
                 yield f"{path} {MISSING}"
 
 
 def recorded(revision: str | None = None) -> list[File]:
     """Every output that DVC records at a revision, or in the checkout: in its cache or in git."""
-    outs = {out.path: out for stage in read(revision).graph.stages for out in stage.outs}
-    return [out for out in outs.values() if out.hash]
+    return [out for out in read(revision).graph.outs.values() if out.hash]
 
 
 def outputs() -> set[str]:
@@ -112,11 +110,7 @@ def outputs() -> set[str]:
     dvc.lock records more: DVC never removes candidates that the params no longer name.
     """
     with opened("the pipeline cannot be read") as repo:
-        return _outputs(repo)
-
-
-def _outputs(repo: "Repo") -> set[str]:
-    status = repo.data_status(with_renames=False)
+        status = repo.data_status(with_renames=False)
     changes = [status["uncommitted"], status["committed"] | {"deleted": []}]
     paths = [path for change in changes for kind in change.values() for path in kind]
     return {path.rstrip("/") for path in (*paths, *status["unchanged"])}
@@ -211,26 +205,13 @@ def members(path: str, revision: str | None, md5: str) -> dict[str, str]:
 def checkout(leaving: Iterable[File] = (), *, allow_missing: bool = False) -> None:
     """Bring the pipeline's outputs from the cache into their place (`dvc checkout`).
 
-    What is leaving and none of them is removed: DVC hashes a folder with all that is in it.
+    What is leaving and none of them is removed: DVC hashes a folder with all that is in it. Of a
+    folder, the files go that DVC keeps.
     """
+    here = outputs()
     with opened("dvc checkout fails") as repo:
-        here = _outputs(repo)
         for file in leaving:
             if file.path not in here:
-                remove(file)
+                for name in listing(file.hash) or [""]:
+                    Path(file.path, name).unlink(missing_ok=True)
         repo.checkout(allow_missing=allow_missing)
-
-
-def remove(file: File) -> None:
-    """Remove an output from the checkout; the cache keeps it. What DVC does not track stays."""
-    path = Path(file.path)
-    files = [path / name for name in listing(file.hash)] or [path]
-    try:
-        for each in files:
-            each.unlink(missing_ok=True)
-        folders = [folder for folder in path.rglob("*") if folder.is_dir()]
-        for folder in [*sorted(folders, reverse=True), path] if path.is_dir() else ():
-            if not any(folder.iterdir()):
-                folder.rmdir()
-    except OSError as error:
-        raise UserError(f"{path} cannot be removed: {error.strerror}") from error

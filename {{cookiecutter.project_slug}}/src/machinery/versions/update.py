@@ -1,6 +1,6 @@
 """update: a folder or git address of the template in; its machinery in the place of this one out.
 
-`src/machinery` is replaced whole: two renames, and the old folder is kept until they are done.
+`src/machinery` is replaced whole: two renames, and git keeps the old folder.
 """
 
 import json
@@ -76,17 +76,13 @@ def _template(address: str, revision: str | None) -> Iterator[Path]:
 
 
 def _replace(machinery: Path) -> None:
-    """Copy beside, then swap: whenever it is stopped, one of the two folders is there whole."""
+    """Copy beside, then swap: what takes time, and can fail, comes first."""
     for left in (NEW, OLD):
         shutil.rmtree(left, ignore_errors=True)
     shutil.copytree(machinery, NEW, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     write(NEW)
     MACHINERY.rename(OLD)
-    try:
-        NEW.rename(MACHINERY)
-    except BaseException:
-        OLD.rename(MACHINERY)
-        raise
+    NEW.rename(MACHINERY)
     shutil.rmtree(OLD)
 
 
@@ -96,7 +92,7 @@ def _known(template: Path, before: str) -> str | None:
     names = [json.loads(cruft.read_text(encoding="utf-8"))["commit"]] if cruft.is_file() else []
     for name in [*names, f"v{before}"]:
         try:
-            git.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", cwd=template)
+            git.run("cat-file", "-e", f"{name}^{{commit}}", cwd=template)
         except UserError:
             continue
         return str(name)

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from machinery.pipeline.files import UserError, parse_yaml
 from machinery.pipeline.paths import MODEL_INFO
@@ -58,15 +59,6 @@ class Version:
         return "of the checkout" if self.revision is None else f"at {self.base[:SHORTEST]}"
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """Where history records a model: the commits that brought it, the tags that have it."""
-
-    sha256: str
-    commits: tuple[Commit, ...]  # the newest first
-    tags: tuple[str, ...]
-
-
 def read(revision: str | None = None) -> Version:
     """What a revision records, or the checkout. Raises UserError where there is nothing to read."""
     base = git.resolve(revision or "HEAD")
@@ -106,8 +98,12 @@ def locate(what: str | None) -> tuple[Version, str | None]:
     return read(what), None
 
 
-def sightings(digits: str) -> Sighting:
-    """Search all of history for the model with this sha256; its first 8 digits are enough."""
+def sightings(digits: str) -> dict[str, Any]:
+    """Search all of history for the model with this sha256; its first 8 digits are enough.
+
+    The answer is a document: the sha256, the commits that brought the model, the newest first, and
+    the tags that have it.
+    """
     digits = digits.lower()
     if not SHORTEST <= len(digits) <= 64 or set(digits) - set("0123456789abcdef"):
         raise UserError(f"'{digits}' is not a sha256: {SHORTEST} to 64 of the digits 0-9 and a-f")
@@ -122,7 +118,7 @@ def sightings(digits: str) -> Sighting:
         raise UserError(f"no commit's {path} records the sha256 {digits}; {older}")
     value = hashes.pop()
     tags = [tag for tag in git.tags() if value in _text(f"refs/tags/{tag}", path)]
-    return Sighting(value, tuple(commits), tuple(tags))
+    return {"sha256": value, "commits": [asdict(commit) for commit in commits], "tags": tags}
 
 
 def _text(revision: str, path: str) -> str:
