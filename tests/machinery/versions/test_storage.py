@@ -30,22 +30,18 @@ def dvc(*words: str) -> None:
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def pipeline(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stages that have run: code in a folder, a parameter, and data in the cache."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(repository / "site"))
     Path("code").mkdir()
     Path("code/a.py").write_text("a = 1\n", encoding="utf-8")
     Path("params.yaml").write_text("rows: 3\n", encoding="utf-8")
     Path("dvc.yaml").write_text(PIPELINE, encoding="utf-8")
-    git.run("init", "--quiet")
     dvc("init")
     dvc("repro")
     git.run("add", ".")
-    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
-    git.run(*who, "commit", "--quiet", "--message", "A run")
-    return tmp_path
+    git.run("commit", "--quiet", "--message", "A run")
 
 
 @pytest.mark.usefixtures("pipeline")
@@ -102,7 +98,8 @@ def test_a_changed_byte_that_dvc_does_not_see_is_found() -> None:
     assert storage.outputs() == {"data/raw.txt", "count.txt"}
 
 
-def test_an_output_that_leaves_takes_its_own_files_along_and_no_others(pipeline: Path) -> None:
+@pytest.mark.usefixtures("pipeline")
+def test_an_output_that_leaves_takes_its_own_files_along_and_no_others() -> None:
     for name in ("a.txt", "in/b.txt"):
         Path("more", name).parent.mkdir(parents=True, exist_ok=True)
         Path("more", name).write_text(name, encoding="utf-8")

@@ -22,25 +22,22 @@ def save(folder: Path) -> None:
 
 
 @pytest.fixture
-def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def template(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A template with one module and a README, and beside it, as the folder, a project of it."""
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "A Tester")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tester@example.com")
-    source = tmp_path / "template" / "{{project}}"
-    for place in (source, tmp_path / "project"):
+    source = repository / "template" / "{{project}}"
+    for place in (source, repository / "project"):
         write(place / MACHINERY / "VERSION", "1.0.0\n")
         write(place / MACHINERY / "a.py", "a = 1\n")
         write(place / MACHINERY / "old.py", "")
         write(place / "README.md", "One\n")
         write(place / "named.md", "{{name}}\n" if place == source else "Shop\n")
-    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.chdir(repository / "project")
     manifest.write(Path(MACHINERY))
-    for folder in (tmp_path / "template", tmp_path / "project"):
+    for folder in (repository / "template", repository / "project"):
         git.run("init", "--quiet", "--initial-branch=main", str(folder))
         save(folder)
-    git.run("tag", "v1.0.0", cwd=tmp_path / "template")
-    return tmp_path / "template"
+    git.run("tag", "v1.0.0", cwd=repository / "template")
+    return repository / "template"
 
 
 def move_on(template: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import textwrap
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,50 +33,33 @@ def lineage(
     ] = False,
 ) -> None:
     """Show what the model, or another file, was made from, and by whom."""
-    from machinery.versions import drawing
-    from machinery.versions.lineage import lineage as trace
-    from machinery.versions.versions import locate, sightings
+    from machinery.versions import drawing, versions
+    from machinery.versions import lineage as tracing
 
-    drawn = mermaid or openlineage
-    if as_json + mermaid + openlineage > 1 or (impact is not None and drawn):
+    if as_json + mermaid + openlineage > 1 or (impact is not None and mermaid + openlineage):
         raise UserError("ask for one of --json, --mermaid, --openlineage; --impact has only --json")
     if what and sha256:
         raise UserError(f"--sha256 finds its own revision; leave out {what}")
-    seen = sightings(sha256) if sha256 else None
-    version, path = locate(seen["commits"][0]["sha"] if seen else what)
+    seen = versions.sightings(sha256) if sha256 else None
+    version, path = versions.locate(seen["commits"][0]["sha"] if seen else what)
     if impact is not None and path:
         raise UserError(f"--impact follows {impact}; name a revision beside it, not {path}")
-    if impact is not None:
-        _impact(version, Path(impact).as_posix(), as_json=as_json)
-        return
     if openlineage:
         _print_json(_events(version, path, ctx.obj.package))
         return
-    document = trace(version, path or MODEL.as_posix())
-    if mermaid:
-        print(drawing.mermaid(document))
-    elif as_json:
-        _print_json(document | ({"recorded_by": seen} if seen else {}))
+    if impact is not None:
+        document = tracing.impact(version, Path(impact).as_posix())
     else:
-        title = f"Where {document['path']} comes from in {drawing.heading(version)}"
-        _print([title, *(drawing.sighting(seen) if seen else ()), "", *drawing.table(document)])
-
-
-def _impact(version: Any, path: str, *, as_json: bool) -> None:
-    from machinery.versions import drawing
-    from machinery.versions.lineage import described, impact
-
-    folder, stages = impact(version, path)
+        document = tracing.lineage(version, path or MODEL.as_posix())
+        document |= {"recorded_by": seen} if seen else {}
     if as_json:
-        made = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in stages]
-        counts_as = asdict(folder) if folder else None
-        said = {"path": path, "counts_as": counts_as, "stages": made}
-        _print_json(described(version) | said)
-        return
-    lines = [f"What was made from {path} in {drawing.heading(version)}"]
-    if folder:
-        lines.append(f"It counts as {folder.path}, which DVC keeps as a whole.")
-    _print([*lines, "", *drawing.impact_table(stages)])
+        _print_json(document)
+    elif mermaid:
+        print(drawing.mermaid(document))
+    else:
+        lines = drawing.table(document) if impact is None else drawing.impact_table(document)
+        for line in map(drawing.plain, lines):
+            print(textwrap.fill(line, WIDTH, subsequent_indent="    "))
 
 
 def _events(version: Any, path: str | None, project: str) -> list[dict[str, Any]]:
@@ -105,10 +87,3 @@ def _events(version: Any, path: str | None, project: str) -> list[dict[str, Any]
 
 def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
-
-
-def _print(lines: list[str]) -> None:
-    from machinery.versions.drawing import plain
-
-    for line in lines:
-        print(textwrap.fill(plain(line), WIDTH, subsequent_indent="    "))

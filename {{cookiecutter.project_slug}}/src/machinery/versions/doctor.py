@@ -132,12 +132,18 @@ def fresh() -> str:
     return "dvc.lock is fresh"
 
 
-def remote() -> str:
-    """The default remote answers, and accepts the credentials."""
+def remote(*, of_clone: bool = False) -> str:
+    """The default remote answers, and accepts the credentials.
+
+    The remote of a clone may be a folder on another machine, which cannot be looked into.
+    """
     name, url = remotes.default()
     if not url:
         raise WrongError("none is the default", "dvc remote add --default storage ../dvc-remote")
-    if remotes.folder_elsewhere():
+    if away := remotes.folder_elsewhere():
+        if of_clone:
+            why = f"{away[1]} is a folder on another machine, and cannot be seen from here"
+            raise SkippedError(why, remotes.MOVE.format(name))
         elsewhere = f"dvc remote modify --local {name} url FOLDER"
         raise WrongError(f"{url} is not a folder (if it is elsewhere: {elsewhere})", "dvc push")
     try:
@@ -145,15 +151,6 @@ def remote() -> str:
     except WrongError as error:
         raise WrongError(f"{url}: {error}", error.remedy) from None
     return f"{url} answers"
-
-
-def remote_of_clone() -> str:
-    """The same where a remote may be a folder on another machine: that cannot be looked into."""
-    if away := remotes.folder_elsewhere():
-        name, folder = away
-        why = f"{folder} is a folder on another machine: what is in it cannot be seen from here"
-        raise SkippedError(why, remotes.MOVE.format(name))
-    return remote()
 
 
 def no_remote() -> str:
@@ -199,7 +196,7 @@ def without_data(*, with_remote: bool = True) -> list[Check]:
     instead: dict[str, Callable[[], str]] = {
         "lock": partial(record, optional=True),
         "pipeline": fresh,
-        "remote": remote_of_clone if with_remote else no_remote,
+        "remote": partial(remote, of_clone=True) if with_remote else no_remote,
     }
     left = [check for check in CHECKS if check.name not in WITH_DATA]
     return [check._replace(make=instead.get(check.name, check.make)) for check in left]

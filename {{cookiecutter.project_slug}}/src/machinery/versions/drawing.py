@@ -1,15 +1,13 @@
 """drawing: the document of a lineage in; a Mermaid graph or tables for people out."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from machinery.pipeline.markdown import cell, estimate
 from machinery.pipeline.paths import MODEL
 
-from .graph import Stage
 from .notes import flat
-from .versions import ENVIRONMENT, Version
+from .versions import ENVIRONMENT
 
 DIGITS = 8  # of a hash, for people
 # In Mermaid a quote ends a label, and the others begin HTML, Markdown, an entity or a directive.
@@ -34,8 +32,13 @@ def mermaid(document: Mapping[str, Any]) -> str:
 
 def table(document: Mapping[str, Any]) -> Iterator[str]:
     """Two lines for each file, the newest first; then model, environments and stages."""
-    nodes = document["nodes"]
+    nodes, seen = document["nodes"], document.get("recorded_by", {})
     width = max(len(node["path"]) for node in nodes)
+    yield f"Where {document['path']} comes from in {_version(document)}"
+    yield from (f"Recorded by {_when(c)} {_who(c)}" for c in seen.get("commits", ()))
+    if seen:
+        yield f"It is the model of {', '.join(seen['tags'])}" if seen["tags"] else "No tag has it."
+    yield ""
     for node in nodes:
         commit = node["commit"]
         yield f"{_row(node, width)}  {_makers(node)}"
@@ -55,31 +58,28 @@ def table(document: Mapping[str, Any]) -> Iterator[str]:
         yield "  ".join([stage["name"], *code, *params])
 
 
-def impact_table(stages: Iterable[Stage]) -> list[str]:
-    """A line for each file that the stages made, in the order of their runs."""
-    files = [(asdict(out), stage.name) for stage in stages for out in stage.outs]
+def impact_table(document: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each file that was made, in the order of the runs."""
+    files = [(file, stage["name"]) for stage in document["stages"] for file in stage["files"]]
     width = max((len(file["path"]) for file, _ in files), default=0)
-    return [f"{_row(file, width)}  by {name}" for file, name in files] or ["Nothing."]
-
-
-def sighting(recorded_by: Mapping[str, Any]) -> Iterator[str]:
-    """Which commits recorded a model, and which tags have it."""
-    for commit in recorded_by["commits"]:
-        yield f"Recorded by {_when(commit)} {_who(commit)}"
-    tags = recorded_by["tags"]
-    yield f"It is the model of {', '.join(tags)}" if tags else "No tag has it."
-
-
-def heading(version: Version) -> str:
-    """Which version it is."""
-    place = "the checkout, on" if version.revision is None else "commit"
-    tags = f" ({', '.join(version.tags)})" if version.tags else ""
-    return f"{place} {version.base[:DIGITS]}{tags}"
+    yield f"What was made from {document['path']} in {_version(document)}"
+    if document["counts_as"]:
+        yield f"It counts as {document['counts_as']['path']}, which DVC keeps as a whole."
+    yield ""
+    yield from (f"{_row(file, width)}  by {name}" for file, name in files)
+    if not files:
+        yield "Nothing."
 
 
 def plain(text: str) -> str:
     """Somebody's text on one line, without characters that steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    place = "commit" if document["revision"] else "the checkout, on"
+    tags = f" ({', '.join(document['tags'])})" if document["tags"] else ""
+    return f"{place} {document['base'][:DIGITS]}{tags}"
 
 
 def _row(file: Node, width: int) -> str:

@@ -36,15 +36,20 @@ def lineage(version: Version, path: str = MODEL.as_posix()) -> dict[str, Any]:
         }
         for step, commit in zip(steps, (commits[fact] for fact in facts), strict=True)
     ]
-    return {**described(version), "path": root.path, "nodes": nodes}
+    return {**_described(version), "path": root.path, "nodes": nodes}
 
 
-def impact(version: Version, path: str) -> tuple[File | None, tuple[Stage, ...]]:
-    """The stages that ran on what a file holds; and the folder as which it counts, if it does."""
+def impact(version: Version, path: str) -> dict[str, Any]:
+    """The stages that ran on what a file holds, and what they made.
+
+    A file that DVC keeps within a folder counts as that folder.
+    """
     file, stages = version.graph.find(path), version.graph.impact(path)
     if not stages:
         file = find(version, path)
-    return file if file and file.path != path else None, stages
+    made = [{"name": s.name, "files": [asdict(out) for out in s.outs]} for s in stages]
+    counts_as = asdict(file) if file and file.path != path else None
+    return {**_described(version), "path": path, "counts_as": counts_as, "stages": made}
 
 
 def find(version: Version, path: str) -> File:
@@ -54,8 +59,7 @@ def find(version: Version, path: str) -> File:
     raise UserError(f"{path} is in no lineage: no stage of {LOCK} {version} reads or makes it")
 
 
-def described(version: Version) -> dict[str, Any]:
-    """Which version it is."""
+def _described(version: Version) -> dict[str, Any]:
     return {"revision": version.revision, "base": version.base, "tags": list(version.tags)}
 
 
