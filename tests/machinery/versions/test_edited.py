@@ -44,7 +44,6 @@ def test_the_files_as_they_stand_have_no_fault(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "place", "sentence"),
     [
-        ("params.yaml", (), "params.yaml: planted is not a section"),
         ("params.yaml", ("train",), "params.yaml: train.planted is not a known parameter"),
         ("params.yaml", ("report",), "params.yaml: report.planted is not a known parameter"),
         ("contract.yaml", (), "contract.yaml: planted is not a known key"),

@@ -29,27 +29,28 @@ def check() -> str:
 
 def missing() -> list[str]:
     """Each file that a stage uses and does not depend on, in a sentence."""
+    stages = read_yaml(Path("dvc.yaml")).get("stages") or {}
+    runs = {name: stage.get("do", stage) for name, stage in stages.items()}
     return [
         f"{path}{f', which {by} imports,' if by else ''} is missing from the deps of {name} "
         "in dvc.yaml; add it"
-        for name, stage in (read_yaml(Path("dvc.yaml")).get("stages") or {}).items()
-        for path, by in _used(stage.get("do", stage)).items()
-        if not _covered(path, stage.get("do", stage))
+        for name, run in runs.items()
+        for path, by in _used(run["cmd"]).items()
+        if not _covered(path, run)
     ]
 
 
-def _covered(path: str, stage: dict[str, Any]) -> bool:
-    listed = (next(iter(dep)) if isinstance(dep, dict) else str(dep) for dep in stage["deps"])
-    deps = [normpath(f"{stage.get('wdir', '.')}/{dep}") for dep in listed]
+def _covered(path: str, run: dict[str, Any]) -> bool:
+    listed = (next(iter(dep)) if isinstance(dep, dict) else dep for dep in run.get("deps", ()))
+    deps = [normpath(f"{run.get('wdir', '.')}/{dep}") for dep in listed]
     return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
 
 
-def _used(stage: dict[str, Any]) -> dict[str, str]:
-    """The files that a stage uses, each with the name of the file that imports it, if one does."""
-    stage.setdefault("deps", [])
+def _used(commands: str | list[str]) -> dict[str, str]:
+    """The files that commands use, each with the name of the file that imports it, if one does."""
     used: dict[str, str] = {}
-    commands = stage["cmd"] if isinstance(stage["cmd"], list) else [stage["cmd"]]
-    paths = [(path, "") for command in commands for path in _entries(str(command).split())]
+    commands = [commands] if isinstance(commands, str) else commands
+    paths = [(path, "") for command in commands for path in _entries(command.split())]
     while paths:
         path, by = paths.pop()
         if path.as_posix() not in used:

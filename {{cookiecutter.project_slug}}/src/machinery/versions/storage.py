@@ -1,7 +1,7 @@
 """storage: what DVC records and keeps of the checkout in; what is stale, changed or restored out.
 
-DVC is called as a library, not as a command: its start costs as much as a checkout. Whatever it
-raises becomes a UserError with DVC's own sentence.
+DVC is called as a library where that is enough: its start as a command costs as much as a checkout.
+Whatever it raises becomes a UserError with DVC's own sentence.
 """
 
 import hashlib
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 FOLDER = ".dir"  # ends the hash of a folder, which is that of the list of its files
 ABSENT = ("deleted", "not in cache")
 MISSING = "is missing"
-
-md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 @contextmanager
@@ -148,7 +146,7 @@ def changed() -> list[str]:
 def md5_of(path: Path) -> str:
     """The md5 of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, md5).hexdigest()
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def cached(md5: str) -> Path:
