@@ -53,7 +53,7 @@ def rollback(version: str, stage: str | None = None) -> Restored:
         git.run(*git.NO_HOOKS, "checkout", *words)
         storage.checkout(leaving)
         _verify(version)
-        restored = storage.kept()
+        restored = [file for file in storage.recorded() if os.path.lexists(file.path)]
         tags = registry.assign(stage, version, f"Back to {version}") if stage else []
     return Restored(
         version=version,
