@@ -43,21 +43,21 @@ def doctor(
 
     clone = every.without_data(with_remote=not without_remote)
     checks = clone if without_data else every.CHECKS
-    raise typer.Exit(0 if passed(checks, as_json=as_json) else 1)
+    show_findings(checks, as_json=as_json)
 
 
-def passed(checks: Iterable[Check], *, as_json: bool) -> bool:
-    """Print each finding as it comes, or one JSON document; return whether all passed."""
+def show_findings(checks: Iterable[Check], *, as_json: bool) -> None:
+    """Print each finding as it comes, or one JSON document. Exits with 1 unless all passed."""
     findings = []
     for finding in examine(checks):
         findings.append(finding)
         if not as_json:
             print(finding)
-    good = all(finding.passed for finding in findings)
+    passed = all(finding.passed for finding in findings)
     if as_json:
         documents = [finding._asdict() for finding in findings]
-        print(json.dumps({"passed": good, "checks": documents}))
-    return good
+        print(json.dumps({"passed": passed, "checks": documents}))
+    raise typer.Exit(0 if passed else 1)
 
 
 def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:
