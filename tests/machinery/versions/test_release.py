@@ -12,7 +12,7 @@ from machinery.pipeline.files import UserError
 from machinery.versions import git, registry
 from machinery.versions import release as releasing
 from machinery.versions.checking import some
-from machinery.versions.notes import Facts, flat, notes
+from machinery.versions.notes import Facts, notes
 
 
 def interval(value: float) -> dict[str, float]:
@@ -65,11 +65,6 @@ def test_notes_tell_what_changed_and_nothing_else() -> None:
 def test_notes_do_without_what_an_older_release_did_not_record() -> None:
     old: Facts = {"params": {}, "metrics": {}, "model": {}, "quality": {}}
     assert "| candidate | – | few-linear |" in notes("v1.1.0", facts(), "v1.0.0", old)
-
-
-def test_parameters_are_named_by_their_way() -> None:
-    nested = {"train": {"folds": 4, "hyperparameters": {"prior": {}}}}
-    assert dict(flat(nested)) == {"train.folds": 4, "train.hyperparameters.prior": {}}
 
 
 @pytest.mark.parametrize("text", ["1.0.0", "v1.0", "v01.0.0", "v1.0.0-rc1", "V1.0.0", "v1.0.0\n"])
