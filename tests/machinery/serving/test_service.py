@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
-from machinery.pipeline.model.scoring import Scorer
 from machinery.serving.replies import predictions
-from shop import features
+from machinery.serving.rows import Reader
 
 Serve = Callable[..., Any]
 Row = Callable[..., dict[str, Any]]
@@ -28,18 +29,11 @@ JSON = {"content-type": "application/json"}
 POSTS = ("/predict", "/explain", "/feedback")
 
 
-def scored(folder: Path, row: dict[str, Any]) -> Any:
-    scorer = Scorer(features, folder)
-    columns = {name: [row.get(name)] for name in scorer.columns}
-    return scorer.answers(scorer.arrays(columns))
-
-
-def test_a_row_gets_the_answer_of_the_scorer(serve: Serve, shop: Path, row: Row) -> None:
+def test_a_row_gets_an_answer(serve: Serve, row: Row) -> None:
     answer = serve().post("/predict", json=row()).json()
-    wanted = scored(shop, row())
-    assert answer["predictions"][0]["probability"]["true"] == wanted.prediction[0, 1]
-    assert answer["predictions"][0]["prediction"] == "true"
-    assert answer["predictions"][0]["set"] == ["true"]
+    (first,) = answer["predictions"]
+    assert sum(first["probability"].values()) == pytest.approx(1)
+    assert (first["prediction"], first["set"]) == ("true", ["true"])
     assert (answer["coverage"], answer["decision_threshold"]) == (0.9, 0.4)
     assert answer["model_version"].startswith("unreleased-")
 
@@ -139,12 +133,18 @@ def test_a_name_that_a_client_made_up_is_cut_short(serve: Serve, row: Row) -> No
     assert (refused.status_code, len(refused.content) < 2000) == (404, True)
 
 
-def test_an_integer_may_be_written_with_a_point(serve: Serve, row: Row) -> None:
+def test_an_integer_may_be_written_with_a_point_be_null_or_left_out(serve: Serve, row: Row) -> None:
     client = serve()
-    rows = [row(pieces=3), row(pieces=3.0), row(pieces=None)]
+    rows = [row(pieces=3), row(pieces=3.0), row(pieces=None), row()]
     assert client.post("/predict", json=rows).status_code == 200
     read = client.service.rows.read(json.dumps(rows).encode())["pieces"]
-    assert [type(value) for value in read] == [int, int, type(None)]
+    assert [repr(value) for value in read] == ["3", "3", "None", "None"]
+
+
+@pytest.mark.parametrize("name", ['5" pipe', "back\\slash", "new\nline"])
+def test_a_name_that_json_would_have_to_escape_is_refused(contract: Contract, name: str) -> None:
+    with pytest.raises(UserError, match=r"contract.yaml: the name of .* rename it to serve it"):
+        Reader({name: contract.columns["size"]}, 100)
 
 
 def test_too_much_is_refused(serve: Serve, row: Row) -> None:

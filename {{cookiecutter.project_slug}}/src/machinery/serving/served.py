@@ -90,14 +90,14 @@ class Place:
         if not rests or now == self._tried:
             return
         self._tried = now
-        fields = {"folder": str(self._folder)}
         try:
             self.model = await asyncio.to_thread(self._open)
         except UserError as error:
-            LOGGER.error("model refused", extra={"fields": {**fields, "reason": str(error)}})
+            fields = {"folder": str(self._folder), "reason": str(error)}
+            LOGGER.error("model refused", extra={"fields": fields})
             self._models.labels(self._role, "refused").inc()
         else:
-            fields["model_version"] = self.model.version
+            fields = {"folder": str(self._folder), "model_version": self.model.version}
             LOGGER.info("model swapped", extra={"fields": fields})
             self._models.labels(self._role, "swapped").inc()
 
