@@ -25,7 +25,6 @@ DATETIME = (  # without a time zone, so it is not a date-time of RFC 3339
     "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 )
 ESCAPED = re.compile(r'["\\\x00-\x1f]')
-LIST = re.compile(rb"[ \t\r\n]*\[")
 UNREADABLE = msgspec.DecodeError, UnicodeDecodeError, RecursionError
 WORDS = {
     "number": "a number",
@@ -68,8 +67,7 @@ class Reader:
         """`name` is what the OpenAPI document calls a row."""
         self._columns, self._max_rows, self._after = columns, max_rows, frozenset(after)
         self.type = _row_type(name, columns)
-        self._one = Decoder(self.type)
-        self._many = Decoder(list[self.type])  # type: ignore[name-defined]
+        self._decoder = Decoder(self.type | list[self.type])  # type: ignore[name-defined]
         checks = {name: _check(column) for name, column in columns.items()}
         self._checks = {name: check for name, check in checks.items() if check is not None}
         self._integers = [name for name, each in columns.items() if each.type == "integer"]
@@ -81,34 +79,31 @@ class Reader:
             RequestError: 400 for what is not JSON, 413 for too many rows, 422 for a row that breaks
                 the contract.
         """
-        many = LIST.match(body) is not None
         try:
-            decoded = self._many.decode(body) if many else [self._one.decode(body)]
+            decoded = self._decoder.decode(body)
         except UNREADABLE:
-            raise self._fault(body, many) from None
-        if not decoded:
+            raise self._fault(body) from None
+        rows = decoded if isinstance(decoded, list) else [decoded]
+        if not rows:
             raise RequestError(422, "The list holds no row; give at least one")
-        if len(decoded) > self._max_rows:
-            raise RequestError(
-                413, f"The list holds {len(decoded)} rows; give at most {self._max_rows} at a time"
-            )
-        values = zip(*map(msgspec.structs.astuple, decoded), strict=True)
+        if len(rows) > self._max_rows:
+            limit = f"The list holds {len(rows)} rows; give at most {self._max_rows} at a time"
+            raise RequestError(413, limit)
+        values = zip(*map(msgspec.structs.astuple, rows), strict=True)
         columns: dict[str, Sequence[Any]] = dict(zip(self._columns, values, strict=True))
         for name, is_right in self._checks.items():
-            for row, value in enumerate(columns[name]):
-                if value is not None and not is_right(value):
-                    sentence = f"{name} must be {expected(self._columns[name])}"
-                    raise RequestError(422, sentence, name, row if many else None)
+            if not all(map(is_right, columns[name])):
+                raise self._fault(body)
         for name in self._integers:
             columns[name] = [None if value is None else int(value) for value in columns[name]]
         return columns
 
-    def _fault(self, body: bytes, many: bool) -> RequestError:
-        """What is wrong with a body that cannot be decoded: the first row, and its column."""
-        kind = dict[str, Raw]
+    def _fault(self, body: bytes) -> RequestError:
+        """What is wrong with a body: the first row, and its column."""
         try:
-            rows = decode(body, type=list[kind]) if many else [decode(body, type=kind)]
-            for row, fields in enumerate(rows):
+            decoded = decode(body, type=dict[str, Raw] | list[dict[str, Raw]])
+            many = isinstance(decoded, list)
+            for row, fields in enumerate(decoded if many else [decoded]):
                 for name in [*fields, *self._columns]:
                     if sentence := self._fault_of_field(name, fields):
                         return RequestError(422, sentence, name, row if many else None)
@@ -126,11 +121,12 @@ class Reader:
         column = self._columns[name]
         if name not in fields:
             return None if column.nullable else f"{name} is missing; give {expected(column)}"
+        wrong, is_right = f"{name} must be {expected(column)}", self._checks.get(name)
         try:
-            decode(fields[name], type=_type(column))
+            value = decode(fields[name], type=_type(column))
         except msgspec.ValidationError:
-            return f"{name} must be {expected(column)}"
-        return None
+            return wrong
+        return None if is_right is None or is_right(value) else wrong
 
 
 def _row_type(name: str, columns: Mapping[str, Column]) -> type[msgspec.Struct]:
@@ -204,13 +200,13 @@ def _ends(column: Column) -> tuple[float | None, float | None]:
 
 
 def _check(column: Column) -> Callable[[Any], bool] | None:
-    """What a value must be beyond its type."""
+    """What a value that is not null must be beyond its type."""
     if isinstance(column.allowed, list) and column.type not in ("string", "category"):
-        return frozenset(column.allowed).__contains__
+        return frozenset([*column.allowed, None]).__contains__
     if column.type != "integer":
         return None
     low, high = _ends(column)
-    return lambda value: low <= value <= high and value == int(value)
+    return lambda value: value is None or (low <= value <= high and value == int(value))
 
 
 def expected(column: Column) -> str:
