@@ -13,88 +13,67 @@ from machinery.serving.app import Service, application
 
 Services = Callable[..., Service]
 Row = Callable[..., dict[str, Any]]
-HEAD = b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+Answer = tuple[int, dict[bytes, bytes], dict[str, Any]]
+GONE = {"type": "http.disconnect"}
 
 
-class Request:
-    """A request whose body comes when the test says so."""
+async def ask(
+    app: Starlette, row: Any, come: asyncio.Event | None = None, sends: Any = None
+) -> Answer:
+    """Status, headers and document of the answer to a row, which is sent once it may `come`."""
+    sent: list[Any] = []
 
-    def __init__(self, app: Starlette, rows: Any) -> None:
-        self.app, self.body = app, json.dumps(rows).encode()
-        self.may_come, self.sent = asyncio.Event(), []  # type: ignore[var-annotated]
+    async def receive() -> dict[str, Any]:
+        if come is not None:
+            await come.wait()
+        return sends or {"type": "http.request", "body": json.dumps(row).encode()}
 
-    async def receive(self) -> dict[str, Any]:
-        await self.may_come.wait()
-        return {"type": "http.request", "body": self.body, "more_body": False}
+    async def send(message: Any) -> None:
+        sent.append(message)
 
-    async def send(self, message: dict[str, Any]) -> None:
-        self.sent.append(message)
-
-    async def run(self) -> int:
-        headers = [(b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
-        scope |= {"query_string": b"", "root_path": ""}
-        await self.app(scope, self.receive, self.send)
-        return int(self.sent[0]["status"]) if self.sent else 0
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
+    await app(scope | {"query_string": b"", "root_path": ""}, receive, send)
+    if not sent:
+        return 0, {}, {}
+    return sent[0]["status"], dict(sent[0]["headers"]), json.loads(sent[1]["body"])
 
 
 def test_more_at_once_than_allowed_are_asked_to_come_back(service: Services, row: Row) -> None:
-    async def three() -> tuple[int, int, dict[bytes, bytes], int]:
-        app = application(service(max_concurrency=1))
-        slow, hasty, later = (Request(app, row()) for _ in range(3))
-        waiting = asyncio.create_task(slow.run())
+    async def three() -> tuple[Answer, Answer, Answer]:
+        app, come = application(service(max_concurrency=1)), asyncio.Event()
+        slow = asyncio.create_task(ask(app, row(), come))
         await asyncio.sleep(0)
-        refused = await hasty.run()
-        slow.may_come.set()
-        later.may_come.set()
-        headers = dict(hasty.sent[0]["headers"])
-        return await waiting, refused, headers, await later.run()
+        hasty = await ask(app, row())
+        come.set()
+        return await slow, hasty, await ask(app, row())
 
-    answered, refused, headers, then = asyncio.run(three())
-    assert (answered, refused, then) == (200, 429, 200)
-    assert headers[b"retry-after"] == b"1"
+    slow, hasty, later = asyncio.run(three())
+    assert (slow[0], hasty[0], later[0]) == (200, 429, 200)
+    assert hasty[1][b"retry-after"] == b"1"
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(service: Services, row: Row) -> None:
-    async def one() -> tuple[int, str]:
-        request = Request(application(service(timeout_seconds=0.05)), row())
-        status = await request.run()
-        return status, json.loads(request.sent[1]["body"])["error"]
-
-    status, error = asyncio.run(one())
-    assert (status, error.startswith("The body did not arrive within 0.05 seconds")) == (408, True)
+    app = application(service(timeout_seconds=0.05))
+    status, _, problem = asyncio.run(ask(app, row(), asyncio.Event()))
+    assert status == 408
+    assert problem["error"].startswith("The body did not arrive within 0.05 seconds")
 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(service: Services, row: Row) -> None:
-    async def gone() -> tuple[int, int]:
+    async def two() -> tuple[Answer, Answer]:
         app = application(service(max_concurrency=1))
-        lost = Request(app, row())
+        return await ask(app, row(), sends=GONE), await ask(app, row())
 
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.disconnect"}
-
-        lost.receive = receive  # type: ignore[method-assign]
-        nothing = await lost.run()
-        after = Request(app, row())
-        after.may_come.set()
-        return nothing, await after.run()
-
-    assert asyncio.run(gone()) == (0, 200)
+    gone, later = asyncio.run(two())
+    assert (gone[0], later[0]) == (0, 200)
 
 
 def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
     service: Services, row: Row
 ) -> None:
-    async def two() -> tuple[list[int], dict[str, Any]]:
-        requests = [Request(app, row(town=town)) for town in ("Aa", "poison")]
-        for request in requests:
-            request.may_come.set()
-        statuses = await asyncio.gather(*(request.run() for request in requests))
-        return statuses, json.loads(requests[1].sent[1]["body"])
-
     running = service()
-    app = application(running)
-    scorer = running.champion.model.scorer
+    app, scorer = application(running), running.champion.model.scorer
     features = scorer.features
 
     def fragile(columns: Any) -> Any:
@@ -102,16 +81,21 @@ def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
             raise RuntimeError("a feature that fails")
         return features(columns)
 
+    async def two() -> list[Answer]:
+        return await asyncio.gather(*(ask(app, row(town=town)) for town in ("Aa", "poison")))
+
     scorer.features = fragile  # type: ignore[method-assign]
-    statuses, problem = asyncio.run(two())
-    assert statuses == [200, 500]
-    assert problem["error"].startswith("The service failed on this request")
-    assert "RuntimeError" not in problem["error"]
+    good, bad = asyncio.run(two())
+    assert (good[0], bad[0]) == (200, 500)
+    assert bad[2]["error"].startswith("The service failed on this request")
+    assert "RuntimeError" not in bad[2]["error"]
 
 
 def post(row: Any) -> bytes:
+    """A request as it goes over the wire."""
     body = json.dumps(row).encode()
-    return HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    head = "POST /predict HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceback(
