@@ -138,8 +138,8 @@ def test_days_are_read_by_their_name(log: PredictionLog, tmp_path: Path) -> None
     day = path.name[:10]
     path.rename(path.with_name("2026-01-01" + path.name[10:]))
     answer(log, "later")
-    assert read(tmp_path / "log", ["2026-01-01"])["request_id"].to_pylist() == ["r", "r"]
-    assert read(tmp_path / "log", [day])["request_id"].to_pylist() == ["later", "later"]
+    for days, wanted in [(["2026-01-01"], "r"), ([day], "later")]:
+        assert read(tmp_path / "log", days)["request_id"].to_pylist() == [wanted, wanted]
     with pytest.raises(UserError, match="holds no answers of 2026-01-02"):
         read(tmp_path / "log", ["2026-01-02"])
 
@@ -216,6 +216,20 @@ def test_lines_that_cannot_be_read_are_left_out_named_and_kept(
     assert (path.exists(), kept.exists()) == (False, True)
 
 
+def test_a_file_that_is_compacted_before_it_is_read_counts_once(
+    log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(log_files.Lines):
+        def tables(self) -> Iterator[tuple[str, pa.Table]]:
+            monkeypatch.undo()
+            compact(tmp_path / "log", TOMORROW)
+            return super().tables()
+
+    answer(log)
+    monkeypatch.setattr(log_files, "Lines", Late)
+    assert read(tmp_path / "log").num_rows == 2
+
+
 def test_a_damaged_parquet_file_is_named(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
     compact(tmp_path / "log", TOMORROW)
@@ -257,13 +271,8 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_loses_whole_lines_which_are_counted_and_reported(
     tiny_disk: Path, contract: Contract, caplog: pytest.LogCaptureFixture
 ) -> None:
-    written = lost = 0
-
-    def count(more_written: int, more_lost: int) -> None:
-        nonlocal written, lost
-        written, lost = written + more_written, lost + more_lost
-
-    log = PredictionLog(tiny_disk / "log", contract, count)
+    counts: list[tuple[int, int]] = []
+    log = PredictionLog(tiny_disk / "log", contract, lambda *each: counts.append(each))
     (tiny_disk / "ballast").write_bytes(bytes(MEGABYTE * 9 // 10))
     taken = [answer(log, f"r{number}", 50) for number in range(60)]
     assert not all(taken)
@@ -273,6 +282,7 @@ def test_a_full_disk_loses_whole_lines_which_are_counted_and_reported(
     (tiny_disk / "ballast").unlink()
     assert answer(log, "again", 50)
     log.close()
+    written, lost = (sum(each) for each in zip(*counts, strict=True))
     assert caplog.messages[-1] == f"{lost} rows of the prediction log were lost"
     table = read(tiny_disk / "log")
     assert table.num_rows == written == 50 * (sum(taken) + 1)
