@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -53,10 +53,12 @@ class Place(NamedTuple):
         if self.info.type == fs.FileType.File:
             return [self]
         selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        found = sorted(each.path for each in self.system.get_file_info(selector) if each.is_file)
+        inside = {path: PurePosixPath(path).relative_to(self.path).parts for path in found}
         return [
-            self._replace(path=each.path)
-            for each in sorted(self.system.get_file_info(selector), key=lambda each: each.path)
-            if each.type == fs.FileType.File and (hidden or not _is_hidden(each.path, self.path))
+            self._replace(path=path)
+            for path, parts in inside.items()
+            if hidden or not any(part.startswith((".", "_")) for part in parts)
         ]
 
 
@@ -118,31 +120,19 @@ def move(source: Path, target: Place, aside: Path) -> None:
             place.system.delete_file(place.path)
 
 
-def remove(target: Place) -> None:
-    """Remove a file, if it is there."""
-    if target.info.type == fs.FileType.File:
-        target.system.delete_file(target.path)
-
-
 @contextmanager
 def reported(*texts: str) -> Iterator[None]:
     """What a disk or S3 does not do becomes one sentence."""
     remote = [text for text in texts if text.startswith(S3)]
-    cure = "make room or give rights"
-    kinds: tuple[type[Exception], ...] = (OSError,)
-    if remote:
-        with suppress(ImportError):
-            from botocore.exceptions import BotoCoreError, ClientError
-
-            kinds = (OSError, BotoCoreError, ClientError)
-        cure = "look at the keys, at AWS_REGION and at AWS_ENDPOINT_URL"
     try:
         yield
-    except kinds as error:
+    except UserError:
+        raise
+    except Exception as error:
+        if not remote and not isinstance(error, OSError):  # botocore's errors are no OSError
+            raise
+        cure = "make room or give rights"
+        if remote:
+            cure = "look at the keys, at AWS_REGION and at AWS_ENDPOINT_URL"
         what = f"{' and '.join(remote or texts)}: {first_line(error)}"
         raise UserError(f"{what}; {cure}, and run again") from error
-
-
-def _is_hidden(path: str, folder: str) -> bool:
-    parts = PurePosixPath(path).relative_to(folder).parts
-    return any(part.startswith((".", "_")) for part in parts)

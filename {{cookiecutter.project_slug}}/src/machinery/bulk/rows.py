@@ -63,7 +63,7 @@ class RowScorer:
         added = {*self._answers({}, 0), *BAD.names}
         if twins := sorted(added & names):
             raise UserError(f"{source.place} already has a column {twins[0]}; rename or drop it")
-        self.schema = self(Batch("", schema.empty_table(), [], [], 0)).good.schema
+        self.schema = self(Batch("", schema.empty_table(), np.arange(0), {}, 0)).good.schema
 
     def __call__(self, batch: Batch) -> Predicted:
         """Check and score the rows."""
@@ -97,8 +97,8 @@ class RowScorer:
         count, lines = int(np.count_nonzero(bad)), batch.malformed
         if not count and not lines:
             return self.bad_schema.empty_table()
-        rows = [*np.array(batch.numbers)[bad].tolist(), *(line.row for line in lines)]
-        why = [*checked.reasons(bad), *(line.reason for line in lines)]
+        rows = [*batch.numbers[bad].tolist(), *lines]
+        why = [*checked.reasons(bad), *lines.values()]
         given = batch.table.filter(pa.array(bad))
         empty = [pa.nulls(len(lines), kind) for kind in given.schema.types]
         table = pa.concat_tables([given, pa.table(empty, given.schema)])

@@ -1,10 +1,11 @@
 """source: Parquet or CSV files in; their rows in batches out, in one pass."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
@@ -20,30 +21,24 @@ SHOWN = 200  # characters of a line that is no row
 SEPARATORS = ";\t|"
 
 
-class Malformed(NamedTuple):
-    """A line of CSV that is no row."""
-
-    row: int
-    reason: str
-
-
 class Batch(NamedTuple):
-    """Some rows of a file, the number of each in it (from 1), and lines between that are no rows.
+    """Some rows of a file, and the number of each in it, from 1.
 
-    `done` counts rows of Parquet, or bytes of CSV, up to here.
+    `malformed` are the lines between that are no rows, each with the reason; `done` counts the
+    bytes up to here.
     """
 
     path: str
     table: pa.Table
-    numbers: range | list[int]
-    malformed: list[Malformed]
+    numbers: np.ndarray
+    malformed: Mapping[int, str]
     done: int
 
 
 class Source:
     """The files at a place, all of one kind and with the same columns.
 
-    `schema` has their columns; `size` is the count of rows (Parquet) or of bytes (CSV).
+    `schema` has their columns; `size` is the count of bytes.
 
     Raises:
         UserError: when there is nothing to read, or files of two kinds.
@@ -56,7 +51,8 @@ class Source:
             raise UserError(f"{place} is missing or an empty folder; name a Parquet or CSV file")
         self.kind = _kind(self.files)
         self.schema = schema(self.files[0], self.kind)
-        self.size = sum(_extent(file, self.kind) for file in self.files)
+        self._sizes = [int(file.info.size) for file in self.files]
+        self.size = sum(self._sizes)
         for name, count in Counter(self.schema.names).items():
             if count > 1:
                 raise UserError(f"{place} has two columns {name}; rename one")
@@ -64,40 +60,41 @@ class Source:
     def batches(self) -> Iterator[Batch]:
         """The batches of all files, one after another."""
         read = self._of_parquet if self.kind == "parquet" else self._of_csv
-        before = done = 0
-        for file in self.files:
-            for batch in read(file):
-                done = before + batch.done
-                yield batch._replace(table=self._conform(batch.table, file), done=done)
-            before = done
+        before = 0
+        for file, size in zip(self.files, self._sizes, strict=True):
+            for batch in read(file, size):
+                table = self._conform(batch.table, file)
+                yield batch._replace(table=table, done=before + batch.done)
+            before += size
 
-    def _of_parquet(self, file: Place) -> Iterator[Batch]:
+    def _of_parquet(self, file: Place, size: int) -> Iterator[Batch]:
         row = 0
         with _parquet(file) as parquet:
             for batch in parquet.iter_batches(BATCH_ROWS):
                 first, row = row + 1, row + len(batch)
+                done = size * row // parquet.metadata.num_rows
                 table = pa.Table.from_batches([batch])
-                yield Batch(str(file), table, range(first, row + 1), [], row)
+                yield Batch(str(file), table, np.arange(first, row + 1), {}, done)
 
-    def _of_csv(self, file: Place) -> Iterator[Batch]:
-        malformed: list[Malformed] = []
+    def _of_csv(self, file: Place, size: int) -> Iterator[Batch]:
+        malformed: dict[int, str] = {}
 
         def note(row: Any) -> str:
             fields = f"has {row.actual_columns} fields, not {row.expected_columns}"
-            malformed.append(Malformed(row.number - 1, f"{row.text[:SHOWN]!r} {fields}"))
+            malformed[row.number - 1] = f"{row.text[:SHOWN]!r} {fields}"
             return "skip"
 
         row = 0
         with _csv(file, self.schema.names, note) as (reader, position):
             for batch in reader:
-                numbers = _numbers(len(batch), row, malformed)
-                row = numbers[-1] if len(numbers) else row
-                here = [each for each in malformed if each.row <= row]
-                del malformed[: len(here)]
-                table = pa.Table.from_batches([batch])
-                yield Batch(str(file), table, numbers, here, position())
+                lines = np.arange(row + 1, row + 1 + len(batch) + len(malformed))
+                numbers = np.setdiff1d(lines, [*malformed])[: len(batch)]
+                row = int(numbers[-1]) if len(numbers) else row
+                here = {line: malformed.pop(line) for line in [*malformed] if line <= row}
+                yield Batch(str(file), pa.Table.from_batches([batch]), numbers, here, position())
             if malformed:
-                yield Batch(str(file), self.schema.empty_table(), [], malformed, position())
+                empty = self.schema.empty_table()
+                yield Batch(str(file), empty, np.arange(0), malformed, size)
 
     def _conform(self, table: pa.Table, file: Place) -> pa.Table:
         """The table with the columns and types of the first file."""
@@ -109,10 +106,8 @@ class Source:
         try:
             return table.select(self.schema.names).cast(self.schema)
         except pa.ArrowException as error:
-            raise UserError(
-                f"{file} has other types than {self.files[0]} ({first_line(error)}); "
-                "predict them apart"
-            ) from error
+            why = f"{file} has other types than {self.files[0]} ({first_line(error)})"
+            raise UserError(f"{why}; predict them apart") from error
 
 
 def schema(file: Place, kind: str) -> pa.Schema:
@@ -131,13 +126,6 @@ def schema(file: Place, kind: str) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def _extent(file: Place, kind: str) -> int:
-    if kind == "csv":
-        return int(file.info.size)
-    with _parquet(file) as parquet:
-        return int(parquet.metadata.num_rows)
-
-
 def _kind(files: list[Place]) -> str:
     kinds = {}
     for file in files:
@@ -152,11 +140,7 @@ def _kind(files: list[Place]) -> str:
 
 @contextmanager
 def _parquet(file: Place) -> Iterator[pq.ParquetFile]:
-    with (
-        _readable(file),
-        file.system.open_input_file(file.path) as raw,
-        pq.ParquetFile(raw) as parquet,
-    ):
+    with _opened(file) as raw, pq.ParquetFile(raw) as parquet:
         yield parquet
 
 
@@ -165,7 +149,7 @@ def _csv(
     file: Place, names: Collection[str] = (), malformed: Callable[[Any], str] = lambda row: "skip"
 ) -> Iterator[tuple[csv.CSVStreamingReader, Callable[[], int]]]:
     """A reader of the file, and how many of its bytes are read; the named columns are strings."""
-    with _readable(file), file.system.open_input_file(file.path) as raw:
+    with _opened(file) as raw:
         packed = file.name.lower().endswith(".gz")
         reader = csv.open_csv(
             pa.CompressedInputStream(raw, "gzip") if packed else raw,
@@ -181,20 +165,10 @@ def _csv(
 
 
 @contextmanager
-def _readable(file: Place) -> Iterator[None]:
+def _opened(file: Place) -> Iterator[pa.NativeFile]:
+    """The file; what is not readable in it is a UserError."""
     try:
-        yield
+        with file.system.open_input_file(file.path) as raw:
+            yield raw
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise UserError(f"{file} is not readable: {first_line(error)}") from error
-
-
-def _numbers(rows: int, before: int, malformed: list[Malformed]) -> range | list[int]:
-    """The number of each row of a batch, counting the lines between that are no rows."""
-    if not malformed:
-        return range(before + 1, before + 1 + rows)
-    no_rows, numbers, number = {each.row for each in malformed}, list[int](), before
-    while len(numbers) < rows:
-        number += 1
-        if number not in no_rows:
-            numbers.append(number)
-    return numbers

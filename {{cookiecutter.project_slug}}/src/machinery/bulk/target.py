@@ -1,7 +1,7 @@
 """target: where predictions go: refused if something else is there, written whole or not at all."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from pyarrow.fs import FileType
 
 from machinery.pipeline.files import UserError
 
-from .places import S3, Place, move, place, remove
+from .places import S3, Place, move, place
 from .rows import BAD, VERSION
 from .source import Source, schema
 
@@ -30,8 +30,7 @@ class Target:
 
     def __init__(self, text: str, source: Source, *, force: bool) -> None:
         """Refuse what cannot be, before the first row is read."""
-        self.place = _named(text)
-        self.kind, self.folder = _form(text, source.kind)
+        self.place, self.kind, self.folder = _named(text, source.kind)
         stem = self.place.name.removesuffix(f".{self.kind}")
         self.bad = self.place.beside(f"{stem}.bad.{self.kind}")
         for field in source.schema:
@@ -50,8 +49,8 @@ class Target:
         """Bring the bad rows to their place; where there are none, no file stays."""
         if count:
             move(folder / "bad", self.bad, folder / "old bad")
-        else:
-            remove(self.bad)
+        elif self.bad.info.is_file:
+            self.bad.system.delete_file(self.bad.path)
 
     def finish(self, folder: Path) -> None:
         """Bring the output to its place."""
@@ -71,7 +70,7 @@ class Target:
 
     def _is_ours(self, target: Place, files: list[Place]) -> bool:
         """Whether `predict` made it: a file's last columns tell, in a folder a mark does."""
-        if target.info.type == FileType.File:
+        if target.info.is_file:
             try:
                 names = schema(target, self.kind).names
             except UserError:
@@ -114,29 +113,17 @@ class Writer:
         return pq.ParquetWriter(path, self._schema, compression="zstd")
 
 
-def _named(text: str) -> Place:
-    """The place of an OUT.
+def _named(text: str, kind: str) -> tuple[Place, str, bool]:
+    """Place and kind of an OUT, and whether it is a folder of parts: a name without an ending is.
 
     Raises:
-        UserError: when it names no file or folder, or a link.
+        UserError: when it names no file or folder of these, or a link.
     """
-    path = text.removeprefix(S3).rstrip("/")
-    if path.rpartition("/")[2] in ("", ".", "..") or (text.startswith(S3) and "/" not in path):
+    path = PurePosixPath(text.removeprefix(S3).rstrip("/"))
+    bare = path.name in ("", "..") or (text.startswith(S3) and len(path.parts) == 1)
+    if bare or str(path).startswith("~") or path.suffix not in ("", ".parquet", ".csv"):
         raise UserError(f"OUT is {text!r}; give NAME.parquet, NAME.csv or NAME/ (a folder)")
-    if path.startswith("~"):
-        raise UserError(f"OUT is {text!r}, where nothing replaces ~; write the folder's path")
     target = place(text)
     if not target.remote and Path(target.path).is_symlink():
         raise UserError(f"{target} is a link; name what it points to, or remove it")
-    return target
-
-
-def _form(text: str, kind: str) -> tuple[str, bool]:
-    """The kind of the output, and whether it is a folder of parts: a name without an ending is."""
-    folder = text.endswith("/")
-    for end in (".parquet", ".csv"):
-        if text.rstrip("/").endswith(end):
-            return end[1:], folder
-    if "." in text.rpartition("/")[2]:
-        raise UserError(f"{text} must end in .parquet, .csv or / (a folder of parts)")
-    return kind, True
+    return target, path.suffix[1:] or kind, text.endswith("/") or not path.suffix
