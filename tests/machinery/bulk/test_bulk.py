@@ -18,7 +18,7 @@ from machinery.bulk import run, source, target
 from machinery.bulk.run import Options
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import CheckError, UserError
+from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
 
 
@@ -33,9 +33,6 @@ class TenthOfSize:
         share = np.nan_to_num(columns["size"] / 10, nan=0.5).astype(np.float32)
         both = np.stack([1 - share, share], axis=1)
         return Answers(both, decision=(share >= 0.5).astype(np.int64), members=both >= 0.5)
-
-
-CUT = gzip.compress(b"id,size,colour\na,1,red\n" * 99, mtime=0)[:-20]
 
 
 @pytest.fixture(autouse=True)
@@ -191,43 +188,18 @@ def test_a_boolean_column_of_csv_is_read(
     assert read(tmp_path / "out.parquet")["sold"].to_pylist() == [True, None]
 
 
-def test_too_many_bad_rows_leave_no_output_and_can_be_let_pass(tmp_path: Path) -> None:
-    name = write(tmp_path / "in.parquet", table_of(40, size=[99.0] * 10 + [1.0] * 30))
-    out = tmp_path / "out.parquet"
-    with pytest.raises(CheckError, match=r"10 of 40 rows .* size is outside 0 to 10, 10 times"):
-        predict(name, out)
-    assert not out.exists()
-    assert len(read(tmp_path / "out.bad.parquet")) == 10
-    predict(name, out, force=True, max_bad=0.25)
-    assert len(read(out)) == 30
-
-
 @pytest.mark.parametrize("wanted", ["out.parquet", "out.csv", "out/"])
-def test_a_run_that_ends_early_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
-) -> None:
-    name = write(tmp_path / "in.parquet", table_of(100))
-    monkeypatch.setattr(TenthOfSize, "answers", broken_after(TenthOfSize.answers, 3))
-    refuses(name, f"{tmp_path}/{wanted}", "the disk is gone")
-
-
-def broken_after(work: Any, times: int) -> Any:
-    left = iter(range(times))
-
-    def broken(*given: Any) -> Any:
-        if next(left, None) is None:
-            raise UserError("the disk is gone")
-        return work(*given)
-
-    return broken
+def test_a_run_that_ends_early_leaves_nothing(tmp_path: Path, wanted: str) -> None:
+    write(tmp_path / "in/a.parquet", table_of(100))
+    b = write(tmp_path / "in/b.parquet", table_of(2).drop(["note"]))
+    sentence = f"only one of {b} and .*a.parquet has the column note; predict them apart"
+    refuses(tmp_path / "in", f"{tmp_path}/{wanted}", sentence)
 
 
 @pytest.mark.parametrize("wanted", ["out.parquet", "out.csv", "out"])
 def test_an_output_of_predict_is_replaced_by_force_alone(tmp_path: Path, wanted: str) -> None:
-    name, out = (
-        write(tmp_path / "in.parquet", table_of(10, size=[99.0] + [1.0] * 9)),
-        tmp_path / wanted,
-    )
+    out = tmp_path / wanted
+    name = write(tmp_path / "in.parquet", table_of(10, size=[99.0] + [1.0] * 9))
     predict(name, out, max_bad=0.2)
     refuses(name, out, f"{out.name} is there already; remove it or add --force", max_bad=0.2)
     name = write(tmp_path / "in.parquet", table_of(20))
@@ -240,11 +212,9 @@ def test_an_output_of_predict_is_replaced_by_force_alone(tmp_path: Path, wanted:
 @pytest.mark.parametrize(
     ("there", "wanted"),
     [
-        ("out/.ssh/id", "out"),
-        ("out/.git/HEAD", "out/"),
+        ("out/.git/HEAD", "out"),
         ("out/_delta_log/0.json", "out/"),
         ("out/part-000000.parquet", "out/"),
-        ("out/letter.txt", "out"),
         ("out.parquet", "out.parquet"),
         ("out.parquet/x", "out.parquet"),
         ("out.bad.parquet", "out.parquet"),
@@ -317,13 +287,16 @@ def test_an_absent_column_is_named_with_the_nearest_and_may_be_meant(tmp_path: P
     table = table_of(4).rename_columns(["id", "sise", "colour", "note"])
     name = write(tmp_path / "in.parquet", table)
     refuses(name, out, "lacks size, .*; rename sise, or mean it by --allow-missing size")
-    refuses(name, out, "colour is a column of", missing=("colour",))
-    refuses(name, out, "id is not needed|id is a column", missing=("id",))
     predict(name, out, missing=("size",))
     assert read(out)["probability_true"].to_pylist() == [0.5] * 4
     name = write(tmp_path / "in.parquet", table_of(4).drop(["colour"]))
     refuses(name, tmp_path / "b", "lacks colour, which the model needs; add it$")
-    refuses(name, tmp_path / "b", "contract.yaml says nullable: false", missing=("colour",))
+    refuses(
+        name,
+        tmp_path / "b",
+        "contract.yaml says that colour is nullable: false",
+        missing=("colour",),
+    )
 
 
 def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
@@ -342,11 +315,7 @@ def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
         ("in.parquet", b"not Parquet at all", "is not readable"),
         ("in.csv", b"", "is not readable"),
         ("in.csv", b"id,size,colour\na,1,\xff\xfe\n", "is not readable"),
-        (
-            "in.csv.gz",
-            CUT,
-            "is not readable",
-        ),
+        ("in.csv.gz", gzip.compress(b"id,size,colour\na,1,red\n" * 99)[:-20], "is not readable"),
         ("in.csv", b"id,size,size\na,1,2\n", "two columns size"),
         ("in.csv", "id,size,colour\na,1,red\n".encode("utf-16"), "is not readable"),
         ("in.csv", b"id;size;colour\na;1;red\n", "is separated by ';'; save it with commas"),
@@ -361,20 +330,13 @@ def test_what_cannot_be_read_is_one_sentence(
 
 
 def test_a_missing_input_and_files_that_differ_are_named(tmp_path: Path) -> None:
-    refuses(tmp_path / "nothing", tmp_path / "out", "is missing or an empty folder")
-    write(tmp_path / "in/a.parquet", table_of(2))
-    write(tmp_path / "in/b.parquet", table_of(2).drop(["note"]))
-    refuses(
-        tmp_path / "in",
-        tmp_path / "out",
-        "only one of .*b.parquet and .*a.parquet has the column note",
-    )
-    write(tmp_path / "in/b.parquet", table_of(2, more=[1, 2]))
-    refuses(tmp_path / "in", tmp_path / "out", "has the column more; predict them apart")
-    write(tmp_path / "in/b.parquet", table_of(2, note=[["a"], ["b"]]))
-    refuses(tmp_path / "in", tmp_path / "out", "other types than")
-    write(tmp_path / "in/c.csv", table_of(2))
-    refuses(tmp_path / "in", tmp_path / "out", "are of two kinds")
+    given, out = tmp_path / "in", tmp_path / "out"
+    refuses(given, out, "is missing or an empty folder")
+    write(given / "a.parquet", table_of(2))
+    write(given / "b.parquet", table_of(2, note=[["a"], ["b"]]))
+    refuses(given, out, "other types than")
+    write(given / "c.csv", table_of(2))
+    refuses(given, out, "are of two kinds")
 
 
 def test_a_column_that_csv_cannot_hold_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from machinery.ci.host import Comment
 from machinery.ci.job import Job, running
 from machinery.pipeline.files import UserError
 
-GITHUB = Job("github", "https://github.com", "https://api.github.com", "team/shop", 7)
-GITLAB = Job("gitlab", "https://gitlab.com", "https://gitlab.com/api/v4", "team/shop", 7)
 TITLE = "shop report"
 OURS = signed("Better.", "0a1b2c3d", TITLE)
 QUOTED = "> " + OURS.replace("\n", "\n> ") + "\n\nNice!"
@@ -25,48 +23,40 @@ def comments(*bodies: str) -> list[Comment]:
     return [Comment(str(number), body, mine=True) for number, body in enumerate(bodies)]
 
 
-def test_ours_is_the_first_that_ends_with_the_watermark() -> None:
-    found = ours(comments("Hello", QUOTED, OURS + "\n", OURS), TITLE)
-    assert found is not None and found.id == "2"
-    assert ours(comments("Hello", QUOTED), TITLE) is None
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [
+        (comments("Hello", QUOTED, OURS + "\n", OURS), "2"),  # the first that ends with it
+        ([PLANTED, *comments(OURS)], "0"),
+        (comments("Hello", QUOTED), None),
+        (comments(OURS.replace(TITLE, "other report")), None),
+        ([PLANTED], None),
+    ],
+)
+def test_ours_is_what_our_token_wrote_and_ends_with_our_watermark(
+    there: list[Comment], wanted: str | None
+) -> None:
+    found = ours(there, TITLE)
+    assert (found and found.id) == wanted
 
 
-def test_watermark_of_another_project_is_not_ours() -> None:
-    assert ours(comments(OURS.replace(TITLE, "other report")), TITLE) is None
-
-
-def test_watermark_that_a_stranger_has_planted_is_not_ours() -> None:
-    assert ours([PLANTED], TITLE) is None
-    found = ours([PLANTED, *comments(OURS)], TITLE)
-    assert found is not None and found.id == "0"
-
-
-@pytest.mark.parametrize("job", [GITHUB, GITLAB])
-def test_cml_would_take_a_planted_watermark_for_ours(job: Job) -> None:
-    assert not seen_alone_by_cml(job.host, [PLANTED], TITLE)
-    assert not seen_alone_by_cml(GITHUB.host, [*comments(OURS), PLANTED], TITLE)
-
-
-@pytest.mark.parametrize("job", [GITHUB, GITLAB])
-def test_cml_may_edit_ours_or_add_the_first(job: Job) -> None:
-    assert seen_alone_by_cml(job.host, [], TITLE)
-    assert seen_alone_by_cml(job.host, comments("Hello", OURS, "Thanks"), TITLE)
-    assert seen_alone_by_cml(job.host, comments(*["Hello"] * 90), TITLE)
-
-
-def test_cml_does_not_see_what_comes_after_thirty_on_github() -> None:
-    assert seen_alone_by_cml(GITHUB.host, comments(*["Hello"] * 29, OURS), TITLE)
-    assert not seen_alone_by_cml(GITHUB.host, comments(*["Hello"] * 30, OURS), TITLE)
-
-
-def test_cml_does_not_see_what_came_before_the_last_twenty_on_gitlab() -> None:
-    assert seen_alone_by_cml(GITLAB.host, comments(OURS, *["Hello"] * 19), TITLE)
-    assert not seen_alone_by_cml(GITLAB.host, comments(OURS, *["Hello"] * 20), TITLE)
-
-
-def test_cml_would_take_a_quote_for_ours_on_github() -> None:
-    assert not seen_alone_by_cml(GITHUB.host, comments(OURS, QUOTED), TITLE)
-    assert not seen_alone_by_cml(GITHUB.host, comments(QUOTED), TITLE)
+@pytest.mark.parametrize(
+    ("there", "safe"),
+    [
+        ([], True),
+        (comments("Hello", OURS, "Thanks"), True),
+        (comments(OURS, *["Hello"] * 19), True),
+        (comments(OURS, *["Hello"] * 20), False),  # the next page is never read
+        ([PLANTED], False),
+        ([*comments(OURS), PLANTED], False),
+        (comments(QUOTED), False),
+        (comments(OURS, QUOTED), False),
+    ],
+)
+def test_cml_may_post_where_it_would_take_no_comment_but_ours(
+    there: list[Comment], safe: bool
+) -> None:
+    assert seen_alone_by_cml(there, TITLE) == safe
 
 
 def environment(folder: Path, pull_request: object) -> dict[str, str]:
@@ -88,17 +78,20 @@ def test_job_knows_its_pull_request_and_shows_no_token(tmp_path: Path) -> None:
     assert job.token == "secret" and "secret" not in repr(job)
 
 
-def test_branch_of_a_fork_is_none_of_ours(tmp_path: Path) -> None:
-    head = {"ref": "main", "repo": {"full_name": "stranger/shop"}}
-    job = running(environment(tmp_path, {"number": 7, "head": head}))
-    assert (job.number, job.branch) == (7, "")
-    deleted = {"number": 7, "head": {"ref": "main", "repo": None}}
-    assert running(environment(tmp_path, deleted)).branch == ""
-
-
-def test_other_events_have_no_pull_request(tmp_path: Path) -> None:
-    assert running(environment(tmp_path, None)).number is None
-    assert running(environment(tmp_path, {"number": "7; rm"})).number is None
+@pytest.mark.parametrize(
+    ("pull_request", "number"),
+    [
+        ({"number": 7, "head": {"ref": "main", "repo": {"full_name": "stranger/shop"}}}, 7),
+        ({"number": 7, "head": {"ref": "main", "repo": None}}, 7),  # a deleted fork
+        (None, None),
+        ({"number": "7; rm"}, None),
+    ],
+)
+def test_no_branch_is_ours_without_a_pull_request_of_this_repository(
+    tmp_path: Path, pull_request: object, number: int | None
+) -> None:
+    job = running(environment(tmp_path, pull_request))
+    assert (job.number, job.branch) == (number, "")
 
 
 def gitlab(project: str, **more: str) -> Job:

@@ -106,18 +106,16 @@ class RowScorer:
         return pa.table([*table.columns, *notes], self.bad_schema)
 
     def _refuse_absent(self, source: Source, names: set[str], missing: Collection[str]) -> None:
-        described, needed = self._contract.columns, self._scorer.columns
-        for name in missing:
-            if name not in needed or name in names:
-                where = f"is a column of {source.place}" if name in names else "is not needed"
-                raise UserError(f"--allow-missing {name}: {name} {where}; leave the option out")
-            if not described[name].nullable:
-                raise UserError(f"--allow-missing {name}: contract.yaml says nullable: false")
-        absent = [name for name in needed if name not in names and name not in missing]
-        if absent:
+        absent = [name for name in self._scorer.columns if name not in names]
+        for name in absent:
+            nullable = self._contract.columns[name].nullable
+            if name in missing and nullable:
+                continue
             lacks = f"{source.place} lacks {', '.join(absent)}, which the model needs"
-            near = get_close_matches(absent[0], sorted(names), 1)
+            near = get_close_matches(name, sorted(names), 1)
             remedy = f"rename {near[0]}" if near else "add it"
-            if described[absent[0]].nullable:
-                remedy += f", or mean it by --allow-missing {absent[0]}"
+            if nullable:
+                remedy += f", or mean it by --allow-missing {name}"
+            elif name in missing:
+                remedy += f" (contract.yaml says that {name} is nullable: false)"
             raise UserError(f"{lacks}; {remedy}")

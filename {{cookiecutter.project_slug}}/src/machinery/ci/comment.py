@@ -24,8 +24,7 @@ from .job import Job
 MAX_LENGTH = {"github": 65_000, "gitlab": 900_000}
 CUT = "\n\n… the rest is too long for a comment; the job's summary or artifact has it all.\n"
 TIMEOUT = 180  # seconds for CML
-# Comments that CML looks at: one page, of GitHub's oldest, of GitLab's newest.
-SEEN_BY_CML = {"github": 30, "gitlab": 20}
+SEEN_BY_CML = 20  # comments: one page of GitLab's; GitHub's has 30
 # All that CML learns of the job, beside the token.
 PASSED_ON = {
     *("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
@@ -68,8 +67,8 @@ def _post(job: Job, text: str) -> str:
     host = Host(job)
     comments, title = host.comments(), _title()
     try:
-        if not seen_alone_by_cml(job.host, comments, title):
-            raise FailedError("it would edit another comment than ours, or not find ours")
+        if not seen_alone_by_cml(comments, title):
+            raise FailedError("it might edit another comment than ours, or not find ours")
         _by_cml(job, text, title)
         return "cml"
     except FailedError as why:
@@ -133,16 +132,13 @@ def ours(comments: Sequence[Comment], title: str) -> Comment | None:
     return next((each for each in comments if each.mine and last.fullmatch(each.body)), None)
 
 
-def seen_alone_by_cml(host: str, comments: Sequence[Comment], title: str) -> bool:
+def seen_alone_by_cml(comments: Sequence[Comment], title: str) -> bool:
     """Whether `cml comment update` would edit ours, or add one where there is none.
 
-    It takes a comment with the watermark anywhere in it: the last of GitHub's first page, the
-    oldest of GitLab's newest. That may be somebody else's, and a later page is never read.
+    It reads one page, and takes a comment with the watermark anywhere in it, whoever wrote it.
     """
-    seen = SEEN_BY_CML[host]
-    page = comments[:seen][::-1] if host == "github" else comments[-seen:]
-    taken = next((each for each in page if re.search(_watermark(title), each.body)), None)
-    return taken == ours(comments, title)
+    marked = [each for each in comments if re.search(_watermark(title), each.body)]
+    return len(comments) <= SEEN_BY_CML and all(each == ours(comments, title) for each in marked)
 
 
 def _watermark(title: str) -> str:

@@ -30,7 +30,6 @@ from machinery.versions.release import gate
 from machinery.versions.versions import read
 
 IN_GIT = (MODEL_INFO, CONTRACT, METRICS, GATE, DATA_QUALITY, MODEL_CARD, EXAMPLES)
-SUMS = "SHA256SUMS"
 
 
 def checks(version: str) -> list[Check]:
@@ -52,20 +51,23 @@ def distribution(name: str, version: str, folder: Path) -> Path:
 
     Raises UserError for what is not released, or where the model cannot be had.
     """
-    tag = registry.find(version)
-    files = _files(version, tag.commit)
+    commit = registry.find(version).commit
+    seconds = int(git.run("log", "-1", "--format=%ct", commit))
+    files = _files(version, commit)
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat()
+    about = {"version": version, "commit": commit, "date": moment}
+    files["version.json"] = (json.dumps(about, indent=2) + "\n").encode()
     sums = [f"{sha256(content).hexdigest()}  {path}\n" for path, content in sorted(files.items())]
-    files[SUMS] = "".join(sums).encode()
-    seconds = int(git.run("log", "-1", "--format=%ct", tag.commit))
+    files["SHA256SUMS"] = "".join(sums).encode()
     stem = f"{name}-{version}"
     archive = folder / f"{stem}.tar.gz"
     replace(archive, lambda part: part.write_bytes(_archive(stem, files, seconds)))
     return archive
 
 
-def model(version: str) -> Path:
+def _model_of(version: str, commit: str) -> Path:
     """Where the model file of a version lies: here, in the cache, or fetched from the remote."""
-    return Side(version, read(registry.find(version).commit)).file(MODEL)
+    return Side(version, read(commit)).file(MODEL)
 
 
 def _files(version: str, commit: str) -> dict[str, bytes]:
@@ -74,11 +76,7 @@ def _files(version: str, commit: str) -> dict[str, bytes]:
     if absent := [path for path in paths if texts[path] is None]:
         raise UserError(f"{version} lacks {some(absent)}; release a commit with a whole run")
     files = {path: text for path, text in texts.items() if text is not None}
-    files[MODEL.as_posix()] = model(version).read_bytes()
-    moment = datetime.fromtimestamp(int(git.run("log", "-1", "--format=%ct", commit)), UTC)
-    about = {"version": version, "commit": commit, "date": moment.isoformat()}
-    files["version.json"] = (json.dumps(about, indent=2) + "\n").encode()
-    return files
+    return files | {MODEL.as_posix(): _model_of(version, commit).read_bytes()}
 
 
 def _archive(stem: str, files: dict[str, bytes], seconds: int) -> bytes:
@@ -112,15 +110,15 @@ def _checkout(version: str) -> str:
 
 
 def _remote() -> str:
-    if found := remotes.folder_elsewhere():
-        name, folder = found
-        raise WrongError(f"{folder} is a folder on another machine", remotes.MOVE.format(name))
+    if away := remotes.folder_elsewhere():
+        raise WrongError(*away)
     return doctor.remote()
 
 
 def _model(version: str) -> str:
-    info = json.loads(git.file(registry.find(version).commit, MODEL_INFO.as_posix()) or b"{}")
-    actual = sha256(model(version).read_bytes()).hexdigest()
+    commit = registry.find(version).commit
+    info = json.loads(git.file(commit, MODEL_INFO.as_posix()) or b"{}")
+    actual = sha256(_model_of(version, commit).read_bytes()).hexdigest()
     if actual != info.get("sha256"):
         what = f"{MODEL} has the sha256 {actual}, and {MODEL_INFO} says {info.get('sha256')}"
         raise WrongError(what, "dvc repro, commit, dvc push, and release another version")

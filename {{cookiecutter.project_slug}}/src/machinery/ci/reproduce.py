@@ -55,10 +55,8 @@ def _run() -> None:
     `dvc repro --pull` alone would take a folder that several stages fill for complete when the
     first of them has run.
     """
-    if found := remotes.folder_elsewhere():
-        name, folder = found
-        why = f"{folder} is a folder on another machine, and run and report need the data"
-        raise UnreachableError(f"{why}; {remotes.MOVE.format(name)}")
+    if away := remotes.folder_elsewhere():
+        raise UnreachableError(", and run and report need the data; ".join(away))
     if stale := storage.changes():
         print(f"Stale: {some(stale)}", flush=True)
         if inputs := _inputs({*stale}):

@@ -50,9 +50,8 @@ def plan(end: datetime | None, months: int) -> Retraining:
     base, start = _base(), git.resolve("HEAD")
     require_clean()
     end = _end(end, months)
-    if found := remotes.folder_elsewhere():
-        name, folder = found
-        raise CheckError(f"{folder} is a folder on another machine; {remotes.MOVE.format(name)}")
+    if away := remotes.folder_elsewhere():
+        raise CheckError("; ".join(away))
     return Retraining(base, start, end)
 
 

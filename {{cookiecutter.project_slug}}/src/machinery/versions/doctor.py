@@ -142,8 +142,8 @@ def remote(*, of_clone: bool = False) -> str:
         raise WrongError("none is the default", "dvc remote add --default storage ../dvc-remote")
     if away := remotes.folder_elsewhere():
         if of_clone:
-            why = f"{away[1]} is a folder on another machine, and cannot be seen from here"
-            raise SkippedError(why, remotes.MOVE.format(name))
+            why, remedy = away
+            raise SkippedError(f"{why}, and cannot be seen from here", remedy)
         elsewhere = f"dvc remote modify --local {name} url FOLDER"
         raise WrongError(f"{url} is not a folder (if it is elsewhere: {elsewhere})", "dvc push")
     try:

@@ -34,10 +34,11 @@ def default() -> tuple[str, str]:
 
 
 def folder_elsewhere() -> tuple[str, str] | None:
-    """Name and folder of the default remote, if it is a folder that is not on this machine."""
+    """That the default remote is a folder of another machine, if it is one, and what to type."""
     name, url = default()
-    away = url and "://" not in url and not Path(url).is_dir()
-    return (name, os.path.relpath(url)) if away else None
+    if not url or "://" in url or Path(url).is_dir():
+        return None
+    return f"{os.path.relpath(url)} is a folder on another machine", MOVE.format(name)
 
 
 def lacking() -> list[str]:
