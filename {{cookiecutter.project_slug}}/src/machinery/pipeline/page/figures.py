@@ -29,8 +29,6 @@ MOST = 20  # lines of a figure; the table beside it has all
 LABEL = 24  # letters that fit beside a line
 LETTER = 6.4  # pixels a letter
 NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
-GEOMETRY = re.compile(r'\b(?:d|x|y|width|height|points|transform)="[^"]*"')
-DECIMALS = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 IDENTIFIER = re.compile(r'( id="|url\(#|href="#)')
 
 
@@ -72,24 +70,14 @@ def draw(
         paint(axes)
         longest = max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
         left, bottom, right = (14 + LETTER * longest, 28, 18) if lines else (48, 42, 12)
-        width, height = drawn.width - left - right, drawn.height - bottom - 8
-        box = (
-            left / drawn.width,
-            bottom / drawn.height,
-            width / drawn.width,
-            height / drawn.height,
-        )
-        axes.set_position(box)
+        width, height = drawn.width, drawn.height
+        size = 1 - (left + right) / width, 1 - (bottom + 8) / height
+        axes.set_position((left / width, bottom / height, *size))
         canvas.savefig(file, format="svg", metadata=NO_METADATA)
     document = file.getvalue()
     body = document[document.index('<g id="figure_1">') :].rpartition("</svg>")[0]
     body = IDENTIFIER.sub(rf"\g<1>{name}-", body.replace("#000000", "currentColor"))
-    body = GEOMETRY.sub(lambda found: DECIMALS.sub(_short, found[0]), body)
     return drawn._replace(svg=Markup(body))
-
-
-def _short(digits: re.Match[str]) -> str:
-    return f"{round(float(digits[0]), 2) + 0:g}"
 
 
 def curves(points: Rows, name: str, title: str, names: Sequence[str], note: str) -> Figure | None:
