@@ -67,8 +67,8 @@ def environment(folder: Path, pull_request: object) -> dict[str, str]:
         "GITHUB_API_URL": "https://api.github.com",
         "GITHUB_EVENT_PATH": str(event),
         "GITHUB_REPOSITORY": "team/shop",
-        "GITHUB_SERVER_URL": "https://github.com/",
-        "GITHUB_TOKEN": "secret",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GH_TOKEN": "secret",
     }
 
 

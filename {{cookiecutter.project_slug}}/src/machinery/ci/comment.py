@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from machinery.pipeline.files import UserError, write_text
+from machinery.pipeline.files import first_line, write_text
 from machinery.versions import git
 
 from .host import Comment, FailedError, Host
 from .job import Job
 
-# Characters of a comment. GitHub takes 65,536, the watermark included.
-MAX_LENGTH = {"github": 65_000, "gitlab": 900_000}
+MAX_LENGTH = 65_000  # characters of a comment; GitHub takes 65,536, GitLab more
 CUT = "\n\n… the rest is too long for a comment; the job's summary or artifact has it all.\n"
 TIMEOUT = 180  # seconds for CML
 SEEN_BY_CML = 20  # comments: one page of GitLab's; GitHub's has 30
@@ -33,11 +32,7 @@ PASSED_ON = {
 
 
 def comment(file: Path, job: Job) -> None:
-    """Publish the file, or that there is none; print where it went.
-
-    Raises:
-        UserError: only for a file that is not readable.
-    """
+    """Publish the file, or that there is none; print where it went."""
     if job.cancelled:
         print("Nothing is posted: the job was cancelled.")
         return
@@ -46,7 +41,7 @@ def comment(file: Path, job: Job) -> None:
         write_text(
             f"**No report** for {commit}: the run failed, see [its log]({job.page}).\n", file
         )
-    text = _read(file)
+    text = file.read_text(encoding="utf-8")
     job.summarize(text)
     kept = f"the job's {'summary' if job.summary else 'artifact'} has the text ({file})"
     if job.number is None:
@@ -55,7 +50,7 @@ def comment(file: Path, job: Job) -> None:
         job.tell("warning", f"no comment: the job has no token to write with; {kept}")
     else:
         try:
-            tool = _post(job, _short(text, MAX_LENGTH[job.host]))
+            tool = _post(job, _short(text))
         except FailedError as error:
             job.tell("warning", f"no comment ({error}); {kept}")
         else:
@@ -105,11 +100,10 @@ def _cml(job: Job, home: str, *words: str) -> str:
             timeout=TIMEOUT,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        raise FailedError(f"no answer within {TIMEOUT} seconds") from None
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        raise FailedError("it is not installed" if missing else str(error)) from error
+    except FileNotFoundError:
+        raise FailedError("it is not installed") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FailedError(first_line(error)) from error
     if done.returncode:
         raise FailedError(f"exit code {done.returncode}")
     return done.stdout
@@ -146,15 +140,8 @@ def _watermark(title: str) -> str:
     return rf'!\[\]\({address} "CML watermark {re.escape(title)}"\)'
 
 
-def _short(text: str, longest: int) -> str:
+def _short(text: str) -> str:
     """The text, or its beginning up to the end of a line."""
-    if len(text) <= longest:
+    if len(text) <= MAX_LENGTH:
         return text
-    return text[: longest - len(CUT)].rpartition("\n")[0] + CUT
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not a readable text file: {error}") from error
+    return text[: MAX_LENGTH - len(CUT)].rpartition("\n")[0] + CUT

@@ -9,12 +9,6 @@ from typing import Literal
 
 from machinery.pipeline.files import UserError
 
-TOKENS = {
-    "github": ("GH_TOKEN", "GITHUB_TOKEN", "REPO_TOKEN"),
-    "gitlab": ("REPO_TOKEN", "GITLAB_TOKEN"),
-}
-GITLAB_PROJECTS = ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_MERGE_REQUEST_PROJECT_ID")
-
 
 @dataclass(frozen=True)
 class Job:
@@ -70,35 +64,34 @@ def running(environment: Mapping[str, str] = os.environ) -> Job:
 
 def _github(environment: Mapping[str, str]) -> Job:
     summary = environment.get("GITHUB_STEP_SUMMARY")
-    server = _needed(environment, "GITHUB_SERVER_URL")
-    repository = _needed(environment, "GITHUB_REPOSITORY")
+    server, repository = environment["GITHUB_SERVER_URL"], environment["GITHUB_REPOSITORY"]
     number, branch = _pull_request(environment.get("GITHUB_EVENT_PATH"), repository)
     return Job(
         "github",
         server=server,
-        api=_needed(environment, "GITHUB_API_URL"),
+        api=environment["GITHUB_API_URL"],
         repository=repository,
         number=number,
         branch=branch,
-        token=_token(environment, "github"),
+        token=environment.get("GH_TOKEN", ""),
         summary=Path(summary) if summary else None,
         page=f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
     )
 
 
 def _gitlab(environment: Mapping[str, str]) -> Job:
-    source, here = (environment.get(name) for name in GITLAB_PROJECTS)
-    branch = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "")
+    source = environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID")
+    ours = source == environment.get("CI_MERGE_REQUEST_PROJECT_ID")
     # A fork's job runs in the fork, and its merge request is not there.
     merged_into = environment.get("CI_MERGE_REQUEST_PROJECT_PATH")
     return Job(
         "gitlab",
-        server=_needed(environment, "CI_SERVER_URL"),
-        api=_needed(environment, "CI_API_V4_URL"),
-        repository=merged_into or _needed(environment, "CI_PROJECT_PATH"),
+        server=environment["CI_SERVER_URL"],
+        api=environment["CI_API_V4_URL"],
+        repository=merged_into or environment["CI_PROJECT_PATH"],
         number=_number(environment.get("CI_MERGE_REQUEST_IID")),
-        branch=branch if source == here else "",
-        token=_token(environment, "gitlab"),
+        branch=environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "") if ours else "",
+        token=environment.get("REPO_TOKEN", ""),
         job_token=environment.get("CI_JOB_TOKEN", ""),
         page=environment.get("CI_JOB_URL", ""),
         cancelled=environment.get("CI_JOB_STATUS") == "canceled",
@@ -118,13 +111,3 @@ def _pull_request(event: str | None, repository: str) -> tuple[int | None, str]:
 
 def _number(value: object) -> int | None:
     return int(str(value)) if str(value).isdecimal() else None
-
-
-def _token(environment: Mapping[str, str], host: str) -> str:
-    return next((environment[name] for name in TOKENS[host] if environment.get(name)), "")
-
-
-def _needed(environment: Mapping[str, str], name: str) -> str:
-    if value := environment.get(name, "").rstrip("/"):
-        return value
-    raise UserError(f"{name} is not set, and every CI job has it")
