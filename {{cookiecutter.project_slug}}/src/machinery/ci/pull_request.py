@@ -4,46 +4,45 @@ from machinery.pipeline.files import CheckError
 from machinery.versions import git
 
 from .host import Host, host
-from .job import Job
 from .retrain import Retraining
 from .shell import git_with_token, remote
 
 
-def publish(made: Retraining, body: str) -> str:
-    """Push the branch and open its request, or update both; return what was done.
+def pushed(planned: Retraining) -> str:
+    """The commit of the branch in the remote before the run; empty where there is none.
 
-    Outside a CI job the branch is pushed with the user's own credentials, and that is all.
+    Raises CheckError where others have committed to it.
     """
     where = host()
     job = where.job if where else None
-    lease = f"--force-with-lease=refs/heads/{made.branch}:{_pushed(made, job)}"
+    place = remote(job)
+    listed = git_with_token(job, "ls-remote", place, f"refs/heads/{planned.branch}").split()
+    if not listed:
+        return ""
+    git_with_token(job, "fetch", "--quiet", place, listed[0])
+    for line in git.run("log", "--format=%H %s", f"{planned.start}..{listed[0]}").splitlines():
+        sha, _, subject = line.partition(" ")
+        if subject != planned.title:
+            what = f"{planned.branch} has commits of others, e.g. {sha[:10]}"
+            raise CheckError(f"{what}; merge or delete that branch, then retrain again")
+    return listed[0]
+
+
+def publish(made: Retraining, before: str, body: str) -> str:
+    """Push the branch and open its request, or update both; return what was done.
+
+    The push replaces the commit `before` and no other. Outside a CI job the branch is pushed with
+    the user's own credentials, and that is all.
+    """
+    where = host()
+    job = where.job if where else None
+    lease = f"--force-with-lease=refs/heads/{made.branch}:{before}"
     place = f"HEAD:refs/heads/{made.branch}"
     git_with_token(job, "push", "--no-verify", lease, remote(job), place)
     if where is None:
         return f"Pushed {made.branch}; open its pull request, with the report as its text."
     where.job.summarize(body)
     return (_on_github if where.job.host == "github" else _on_gitlab)(made, where, body)
-
-
-def refuse_others(planned: Retraining) -> None:
-    """Raise CheckError where others have committed to the branch: before the run, not after it."""
-    where = host()
-    _pushed(planned, where.job if where else None)
-
-
-def _pushed(made: Retraining, job: Job | None) -> str:
-    """The commit of the branch in the remote; empty where there is none."""
-    place = remote(job)
-    listed = git_with_token(job, "ls-remote", place, f"refs/heads/{made.branch}").split()
-    if not listed:
-        return ""
-    git_with_token(job, "fetch", "--quiet", place, listed[0])
-    for line in git.run("log", "--format=%H %s", f"{made.start}..{listed[0]}").splitlines():
-        sha, _, subject = line.partition(" ")
-        if subject != made.title:
-            what = f"{made.branch} has commits of others, e.g. {sha[:10]}"
-            raise CheckError(f"{what}; merge or delete that branch, then retrain again")
-    return listed[0]
 
 
 def _on_github(made: Retraining, where: Host, body: str) -> str:

@@ -56,7 +56,7 @@ def retrain(
 
     try:
         made = retrain.plan(until, months)
-        pull_request.refuse_others(made)
+        before = pull_request.pushed(made)
         retrain.retrain(made)
     except retrain.NothingToDo as why:
         print(f"Nothing to retrain on: {why}.")
@@ -64,7 +64,7 @@ def retrain(
     body = text(judge(made.start), ctx.obj.command)
     write_text(body, output)
     print(body.partition("\n")[0])
-    print(pull_request.publish(made, body))
+    print(pull_request.publish(made, before, body))
 
 
 @app.command(epilog="Example: verify v1.2.0")
