@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from machinery.pipeline import params
 from machinery.pipeline.data import contract
@@ -17,6 +16,7 @@ from machinery.pipeline.params import Gate, Ingest
 from machinery.pipeline.paths import PARAMS, RAW
 from machinery.versions import git, storage
 from machinery.versions import remote as remotes
+from machinery.versions.versions import read
 
 from . import window
 from .shell import commit, dvc, require_clean
@@ -79,10 +79,9 @@ def _end(end: datetime | None, months: int) -> datetime:
     now = params.load(Ingest).until
     if contract.load().time is None:
         raise NothingToDo("contract.yaml names no time column, so there is no window to move")
-    if now is None and end is None:
-        raise NothingToDo("ingest.until is null, so the window takes all of data/source already")
     if end is None:
-        assert now is not None
+        if now is None:
+            raise NothingToDo("ingest.until is null, so the window takes all of data/source")
         return window.later(now, months)
     end = end.replace(tzinfo=now.tzinfo) if now and end.tzinfo is None else end
     if now is not None and end <= now:
@@ -92,10 +91,10 @@ def _end(end: datetime | None, months: int) -> datetime:
 
 def _move(text: str, end: datetime) -> None:
     """Write the new end, run ingest, and check that the window is full."""
-    before = _recorded(RAW)
+    before = read().graph.find(RAW.as_posix())
     write_text(window.moved(text, end), PARAMS)
     dvc(*RUN, "ingest")
-    if _recorded(RAW) == before:
+    if read().graph.find(RAW.as_posix()) == before:
         raise NothingToDo(f"data/source has no row between the window and {window.name(end)}")
     column = contract.load().time
     if not RAW.exists():
@@ -104,11 +103,6 @@ def _move(text: str, end: datetime) -> None:
     if newest + timedelta(days=params.load(Gate).max_age_days) < end:
         reach = f"data/source reaches {newest}, and the window would end at {window.name(end)}"
         raise NothingToDo(f"{reach}; 'retrain --until' takes an earlier end")
-
-
-def _recorded(path: Path) -> str | None:
-    """The hash of an output in dvc.lock."""
-    return {file.path: file.hash for file in storage.recorded()}.get(path.as_posix())
 
 
 @contextmanager
