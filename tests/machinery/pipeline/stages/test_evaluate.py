@@ -70,12 +70,6 @@ def test_a_slice_that_is_worse_shows_it_and_a_small_one_is_left_out() -> None:
     assert red["high"] < blue["low"]
 
 
-def test_rows_without_a_value_are_a_slice() -> None:
-    table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "red", None)})
-    found = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", settings())
-    assert [(each["slice"], each["rows"]) for each in found] == [("red", 200), ("(missing)", 200)]
-
-
 def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:
     table, groups = pd.DataFrame({"colour": ["red"] * ROWS}), np.arange(ROWS) // 40
     prediction = probabilities(np.where(groups % 2, 3.0, 0.0))
@@ -122,13 +116,6 @@ def test_the_pinball_loss_is_that_of_the_ends_of_the_interval() -> None:
     assert "mean_pinball_loss" not in found
 
 
-def test_importance_is_judged_at_the_threshold_of_the_model() -> None:
-    table = pd.DataFrame({"used": TARGET * 0.2 + 0.1, "ignored": 1.0})
-    info = INFO | {"threshold": 0.2}
-    used, _ = stage.importance(Steep(), table, TARGET, info, "balanced_accuracy", settings())  # type: ignore[arg-type]
-    assert used["importance"] > 0.3
-
-
 class Steep:
     """A model that looks at one of its two features only."""
 
@@ -139,9 +126,13 @@ class Steep:
         return np.column_stack([1 - positive, positive])
 
 
-def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
-    table = pd.DataFrame({"used": TARGET.astype(float), "ignored": 1.0})
-    used, ignored = stage.importance(Steep(), table, TARGET, INFO, "roc_auc", settings())  # type: ignore[arg-type]
+@pytest.mark.parametrize("headline", ["roc_auc", "balanced_accuracy"])
+def test_importance_is_that_of_the_features_used_at_the_threshold_of_the_model(
+    headline: str,
+) -> None:
+    table = pd.DataFrame({"used": TARGET * 0.2 + 0.1, "ignored": 1.0})
+    info = INFO | {"threshold": 0.2}
+    used, ignored = stage.importance(Steep(), table, TARGET, info, headline, settings())  # type: ignore[arg-type]
     assert (used["feature"], ignored["importance"]) == ("used", 0.0)
     assert used["importance"] > 0.3
 
@@ -164,14 +155,6 @@ def test_too_few_rows_held_out_make_every_set_whole(contract: Contract) -> None:
     assert found["coverage"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     rows = stage.predictions(table.assign(at=pd.NaT), prediction, boundless, contract)
     assert rows[["in_set_false", "in_set_true"]].to_numpy().all()
-
-
-def test_a_number_is_predicted_with_its_interval(document: dict[str, Any]) -> None:
-    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
-    table = pd.DataFrame({"id": ["a"], "at": pd.NaT, "delay": [10.0]})
-    info = {"threshold": None, "conformal_quantile": 5.0}
-    found = stage.predictions(table, np.array([12.0]), info, contract)
-    assert found[["prediction", "low", "high"]].to_numpy().tolist() == [[12.0, 7.0, 17.0]]
 
 
 def test_a_target_called_as_the_end_of_an_interval_keeps_its_values(

@@ -85,22 +85,18 @@ def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract)
     assert scores[0]["balanced_accuracy"] == 0.5
 
 
-def test_the_prior_predicts_the_share_of_each_class(contract: Contract) -> None:
-    trained = fit(features(), contract, "prior", "stratified")
-    assert trained.out_of_fold["probability_true"].mean() == pytest.approx(0.25, abs=0.01)
-    assert all(score["roc_auc"] == 0.5 for score in trained.scores)
-
-
-def test_a_number_missing_in_a_whole_fold_is_refused_by_name(contract: Contract) -> None:
-    table = features().assign(length=np.float32("nan"))
-    with pytest.raises(UserError, match="length is missing in all 20 rows that fold 1 learns from"):
-        fit(table, contract, "linear", "time")
-
-
-def test_a_fold_that_learns_from_one_class_is_refused_by_name(contract: Contract) -> None:
-    table = features().assign(late=np.arange(80) >= 40)
-    with pytest.raises(UserError, match="late is false in all 20 rows that fold 1 learns from"):
-        fit(table, contract, "linear", "time")
+@pytest.mark.parametrize(
+    ("unusable", "fault"),
+    [
+        ({"length": np.float32("nan")}, "length is missing"),
+        ({"late": np.arange(80) >= 40}, "late is false"),
+    ],
+)
+def test_a_fold_that_nothing_can_be_learned_from_is_refused_by_name(
+    unusable: dict[str, Any], fault: str, contract: Contract
+) -> None:
+    with pytest.raises(UserError, match=f"{fault} in all 20 rows that fold 1 learns from"):
+        fit(features().assign(**unusable), contract, "linear", "time")
 
 
 @pytest.mark.parametrize(("by", "count"), [("time", 80), ("group", 21), ("stratified", 61)])

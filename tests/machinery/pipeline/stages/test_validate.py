@@ -73,12 +73,10 @@ def test_the_newest_window_is_held_against_the_reference_window(contract: Contra
     assert report["columns"]["late"]["mean"]["reference"]["value"] == 0.5
 
 
-def test_freshness_is_counted_to_the_end_of_the_window_not_to_today(contract: Contract) -> None:
-    report = validate(conform(table(), contract), datetime(2013, 1, 13), contract, params()).report
-    assert report["freshness"]["age_days"] == 3.0
-
-
-def test_without_an_end_of_the_window_freshness_is_not_known(contract: Contract) -> None:
-    report = validate(conform(table(), contract), None, contract, params()).report
+@pytest.mark.parametrize(("until", "age"), [(datetime(2013, 1, 13), 3.0), (None, None)])
+def test_freshness_is_counted_to_the_end_of_the_window_not_to_today(
+    until: datetime | None, age: float | None, contract: Contract
+) -> None:
+    report = validate(conform(table(), contract), until, contract, params()).report
     assert report["freshness"]["newest_row"] == "2013-01-10 00:00:00"
-    assert report["freshness"]["age_days"] is None
+    assert report["freshness"]["age_days"] == age
