@@ -57,7 +57,7 @@ def judgement(found: Comparison | None, **changes: Any) -> Judgement:
         GATE: {"passed": True, "checks": [check("floor", passed=True)]},
     }
     side = SimpleNamespace(
-        document=documents.__getitem__, documents=documents, recorded=lambda _: None
+        document=documents.__getitem__, find=documents.get, recorded=lambda _: None
     )
     plainly = {
         "against": "main",
@@ -154,7 +154,7 @@ def test_no_slice_or_check_does_harm_in_its_table(name: str) -> None:
     found = comparison(-0.1, 0.1, (Slice(name, name, 100, line),))
     failed = check(name, passed=False) | {"value": name, "limit": name}
     gate = {"passed": False, "checks": [failed]}
-    champion = SimpleNamespace(documents={GATE: gate})
+    champion = SimpleNamespace(find={GATE: gate}.get)
     judged = judgement(found, gate=gate, champion=champion)
     for text in (tables.slices(judged), tables.gate(judged)):
         rest = spans_removed(text)

@@ -75,11 +75,11 @@ def require_same_question(champion: Side, contract: Contract) -> None:
 
 def _read_by(side: Side) -> list[str]:
     """The columns that the model's features are made from; all, if there is no catalogue."""
-    if paths.FEATURES not in side.documents:
+    if (features := side.find(paths.FEATURES)) is None:
         return list(side.document(paths.CONTRACT).get("columns", {}))
     used = side.fact(paths.MODEL_INFO, "features")
-    features = [feature for feature in side.document(paths.FEATURES) if feature["name"] in used]
-    return list(dict.fromkeys(name for feature in features for name in feature["columns"]))
+    read = [feature["columns"] for feature in features if feature["name"] in used]
+    return list(dict.fromkeys(name for columns in read for name in columns))
 
 
 def same_features(champion: Side, challenger: Side) -> bool:

@@ -36,7 +36,7 @@ def sections(was: Side, now: Side) -> list[tuple[str, str]]:
 
 
 def _document(was: Side, now: Side, path: Path) -> str:
-    old, new = (side.documents.get(path, {}) for side in (was, now))
+    old, new = (side.find(path) or {} for side in (was, now))
     rows = list(_differences(old, new))
     return first_rows([path.name, "champion", "challenger"], rows, "changes")
 
@@ -76,9 +76,10 @@ def _code(was: Side, now: Side) -> str:
 
 
 def _features(was: Side, now: Side) -> str:
-    if FEATURES not in was.documents or FEATURES not in now.documents:
+    catalogues = [side.find(FEATURES) for side in (was, now)]
+    if None in catalogues:
         return ""
-    old, new = ([each["name"] for each in side.document(FEATURES)] for side in (was, now))
+    old, new = ([each["name"] for each in features] for features in catalogues)
     removed = [name for name in old if name not in new]
     return data.listed({"added": [n for n in new if n not in old], "removed": removed})
 
@@ -110,8 +111,7 @@ def _difference(was: Side, now: Side) -> str:
 
 
 def _candidates(was: Side, now: Side) -> str:
-    reports = [side.version.read(SELECTION.as_posix()) for side in (was, now)]
-    old, new = (json.loads(text) if text else {} for text in reports)
+    old, new = (side.find(SELECTION) or {} for side in (was, now))
     before, after = (_scores(report) for report in (old, new))
     rows = data.differing(before, after)
     if not rows and old.get("candidate") == new.get("candidate"):
@@ -119,8 +119,8 @@ def _candidates(was: Side, now: Side) -> str:
     files = [side.recorded(TRAIN) for side in (was, now)]
     other = files[0] and files[1] and files[0].hash != files[1].hash
     limit = " The training tables differ, so the two columns do not compare." if other else ""
-    both = [code(report.get("candidate")) for report in (old, new)]
-    chosen = f"Chosen: {both[1]}" + (f", before {both[0]}" if both[0] != both[1] else "")
+    first, then = (code(report.get("candidate")) for report in (old, new))
+    chosen = f"Chosen: {then}" + (f", before {first}" if first != then else "")
     return (
         f"{first_rows(['candidate', 'champion', 'challenger'], rows, 'candidates')}\n\n"
         f"{chosen}. Cross-validated {code(new.get('headline'))}, with the standard error over the "

@@ -1,6 +1,5 @@
 """data: champion and challenger in; what changed in source and tables between them out."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,9 @@ def _counts(was: Side, now: Side) -> str:
 
 
 def _figures(side: Side) -> dict[str, str]:
-    text = side.version.read(DATA_QUALITY.as_posix())
-    quality = json.loads(text) if text else {}
+    quality = side.find(DATA_QUALITY) or {}
     newest = (quality.get("freshness") or {}).get("newest_row")
-    trained_on = side.documents.get(MODEL_INFO, {}).get("trained_on", {})
+    trained_on = (side.find(MODEL_INFO) or {}).get("trained_on", {})
     figures: dict[str, str] = {
         "rows read": number(quality.get("rows")),
         "valid rows": number(quality.get("valid")),
@@ -120,7 +118,7 @@ def _shifts(was: Side, now: Side, path: Path) -> dict[str, Shift]:
 
 def _comparable(was: Side, now: Side) -> list[str]:
     """The columns of the same type in both contracts, without times and identifiers."""
-    old, new = (side.documents.get(CONTRACT, {}).get("columns", {}) for side in (was, now))
+    old, new = ((side.find(CONTRACT) or {}).get("columns", {}) for side in (was, now))
     types = {name: column.get("type") for name, column in old.items()}
     return [
         name

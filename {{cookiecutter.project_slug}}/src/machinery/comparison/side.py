@@ -2,18 +2,16 @@
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import UserError, parse_yaml
-from machinery.pipeline.paths import CONTRACT, FEATURES, GATE, METRICS, MODEL_INFO, PARAMS
+from machinery.pipeline.paths import MODEL_INFO
 from machinery.versions import git, storage
 from machinery.versions.graph import File, Stage
 from machinery.versions.storage import FOLDER, md5_of
 from machinery.versions.versions import LOCK, SHORTEST, Version, read
 
-DOCUMENTS = (CONTRACT, PARAMS, MODEL_INFO, FEATURES, METRICS, GATE)
 BRANCHES = ("main", "master", "trunk")  # where the remote does not say which is its default
 
 
@@ -28,17 +26,24 @@ class Side:
     name: str  # as the user called it
     version: Version
 
-    @cached_property
-    def documents(self) -> dict[Path, Any]:
-        """Those of DOCUMENTS that are there, parsed."""
-        texts = {path: self.version.read(path.as_posix()) for path in DOCUMENTS}
-        return {path: _parsed(path, text) for path, text in texts.items() if text}
+    def find(self, path: Path) -> Any:
+        """A JSON or YAML document; None where it is not there."""
+        text = self.version.read(path.as_posix())
+        if not text:
+            return None
+        if path.suffix != ".json":
+            return parse_yaml(text, str(path))
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise UserError(f"{path} is not readable JSON: {error}") from error
 
     def document(self, path: Path) -> Any:
         """A document. Raises UserError where it is not there."""
-        if path not in self.documents:
+        found = self.find(path)
+        if found is None:
             raise UserError(f"{path} is not there {self.version}{self.version.remedy}")
-        return self.documents[path]
+        return found
 
     def fact(self, path: Path, name: str) -> Any:
         """A value of a document. Raises UserError where another version wrote it without."""
@@ -87,13 +92,6 @@ class Side:
         return self.name if self.name.startswith(short) else f"{self.name} ({short})"
 
 
-def _parsed(path: Path, text: bytes) -> Any:
-    try:
-        return json.loads(text) if path.suffix == ".json" else parse_yaml(text, str(path))
-    except ValueError as error:
-        raise UserError(f"{path} is not readable JSON: {error}") from error
-
-
 def checkout() -> Side:
     """The challenger: what lies in the checkout."""
     return Side("this checkout", read())
@@ -108,7 +106,7 @@ def champion(revision: str) -> Side | None:
     if git.file(commit, LOCK) is None:
         return None
     side = Side(revision, read(commit))
-    return side if MODEL_INFO in side.documents else None
+    return side if side.find(MODEL_INFO) else None
 
 
 def default_branch() -> str:

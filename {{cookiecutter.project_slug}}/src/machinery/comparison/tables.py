@@ -28,7 +28,7 @@ def change(difference: Interval) -> str:
 
 def recorded(side: Side, name: str) -> str:
     """A metric of metrics.json with its interval."""
-    figures = side.documents.get(METRICS, {}).get(name, {})
+    figures = (side.find(METRICS) or {}).get(name, {})
     value, low, high = (number(figures.get(end)) for end in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 
@@ -86,7 +86,7 @@ def slices(judgement: Judgement) -> str:
 
 def gate(judgement: Judgement) -> str:
     """Check by check, beside the champion's."""
-    theirs = judgement.champion.documents.get(GATE) if judgement.champion else None
+    theirs = judgement.champion.find(GATE) if judgement.champion else None
     before = {check["name"]: check for check in (theirs or {"checks": []})["checks"]}
     checks = sorted(judgement.gate["checks"], key=lambda check: bool(check["passed"]))
     rows = [
