@@ -189,17 +189,6 @@ def fetch(commit: str, path: str | None = None) -> None:
         repo.fetch(path and [path], revs=[commit], workspace=False, config=settings)
 
 
-def members(path: str, revision: str | None, md5: str) -> dict[str, str]:
-    """The files of a folder and their hashes. The remote is asked for this list, for no file."""
-    if not (files := listing(md5)):
-        with opened("the remote cannot be read") as repo:
-            entries = repo.ls(".", path, rev=revision, recursive=True, dvc_only=True)
-        files = {entry["path"]: entry["md5"] for entry in entries}
-    if not files:
-        raise UserError(f"neither the cache nor the remote holds the list of files of {path}")
-    return files
-
-
 def checkout(leaving: Iterable[File] = (), *, allow_missing: bool = False) -> None:
     """Bring the pipeline's outputs from the cache into their place (`dvc checkout`).
 
