@@ -105,7 +105,7 @@ def test_what_a_reader_must_know_stands_below_the_verdict() -> None:
 
 
 def test_another_test_table_is_noted_with_what_was_recorded_on_it() -> None:
-    files = iter([SimpleNamespace(hash="1"), SimpleNamespace(hash="2")])
+    files = iter(["1", "2"])
     judged = judgement(comparison(-0.04, -0.01))
     assert judged.champion is not None
     judged.champion.recorded = lambda _: next(files)  # type: ignore[method-assign]

@@ -119,8 +119,8 @@ def seen(
     champion: Side, challenger: Side, rows: "pd.DataFrame", contract: Contract, by: str
 ) -> str | None:
     """How the champion was trained on these test rows, in a clause; None where it was not."""
-    files = [side.recorded(paths.TRAIN) for side in (champion, challenger)]
-    if files[0] and files[1] and files[0].hash == files[1].hash:
+    was, now = (side.recorded(paths.TRAIN) for side in (champion, challenger))
+    if was and was == now:
         return None  # its own split keeps them apart
     until = champion.fact(paths.MODEL_INFO, "trained_on").get("until")
     if by == "time" and until and contract.time:

@@ -116,8 +116,7 @@ def _candidates(was: Side, now: Side) -> str:
     rows = data.differing(before, after)
     if not rows and old.get("candidate") == new.get("candidate"):
         return ""
-    files = [side.recorded(TRAIN) for side in (was, now)]
-    other = files[0] and files[1] and files[0].hash != files[1].hash
+    other = was.recorded(TRAIN) != now.recorded(TRAIN)
     limit = " The training tables differ, so the two columns do not compare." if other else ""
     first, then = (code(report.get("candidate")) for report in (old, new))
     chosen = f"Chosen: {then}" + (f", before {first}" if first != then else "")

@@ -98,8 +98,7 @@ def union(old: Iterable[str], new: Iterable[str]) -> list[str]:
 
 def _tables(was: Side, now: Side) -> Iterator[str]:
     for name, path in TABLES.items():
-        files = [side.recorded(path) for side in (was, now)]
-        if len({file and file.hash for file in files}) > 1:
+        if was.recorded(path) != now.recorded(path):
             try:
                 yield _drift(name, _shifts(was, now, path))
             except UserError as error:

@@ -63,8 +63,8 @@ class Judgement:
     @property
     def other_rows(self) -> bool:
         """Whether the champion was evaluated on another test table."""
-        files = [side.recorded(TEST) for side in (self.champion, self.challenger) if side]
-        return len({file and file.hash for file in files}) > 1
+        theirs = self.champion
+        return theirs is not None and theirs.recorded(TEST) != self.challenger.recorded(TEST)
 
     def refusals(self) -> list[str]:
         """Why `--check` fails."""

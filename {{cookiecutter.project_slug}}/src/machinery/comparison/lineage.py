@@ -30,8 +30,7 @@ def _facts(side: Side) -> dict[str, Any]:
         "trained on rows up to": code(trained_on["until"]) if "until" in trained_on else None,
     }
     for path in (TRAIN, TEST, PREDICTIONS):
-        file = side.recorded(path)
-        facts[f"{code(path)} md5"] = code(file.hash) if file else None
+        facts[f"{code(path)} md5"] = code(md5) if (md5 := side.recorded(path)) else None
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from machinery.pipeline.files import UserError, parse_yaml
 from machinery.pipeline.paths import MODEL_INFO
 from machinery.versions import git, storage
-from machinery.versions.graph import File, Stage
+from machinery.versions.graph import Stage
 from machinery.versions.storage import FOLDER, md5_of
 from machinery.versions.versions import LOCK, SHORTEST, Version, read
 
@@ -59,10 +59,10 @@ class Side:
                 return stage
         raise UserError(f"dvc.lock {self.version} records no run of {name}{self.version.remedy}")
 
-    def recorded(self, path: Path) -> File | None:
-        """What dvc.lock says of an output."""
+    def recorded(self, path: Path) -> str | None:
+        """The hash of an output in dvc.lock."""
         file = self.version.graph.find(path.as_posix())
-        return file if file and file.path == path.as_posix() else None
+        return file.hash if file and file.path == path.as_posix() else None
 
     def file(self, path: Path) -> Path:
         """Where the bytes of an output that DVC keeps lie; fetched from the remote if they must.
@@ -71,12 +71,12 @@ class Side:
         """
         if self.version.revision is None and path.is_file():
             return path
-        file = self.recorded(path)
-        if file is None or file.hash.endswith(FOLDER):
+        md5 = self.recorded(path)
+        if md5 is None or md5.endswith(FOLDER):
             raise UserError(f"dvc.lock {self.version} does not record {path}")
-        if path.is_file() and md5_of(path) == file.hash:
+        if path.is_file() and md5_of(path) == md5:
             return path
-        place = storage.cached(file.hash)
+        place = storage.cached(md5)
         if not place.is_file():
             try:
                 storage.fetch(self.version.base, path.as_posix())
