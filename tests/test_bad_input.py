@@ -188,7 +188,7 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
         "split",
         append("src/flight_delays/features.py", TAIL),
         1,
-        "aircraft: is made from the identifier tail_number",
+        "aircraft: is made from tail_number, which only names a row, a thing or a group",
     ),
     "a test window that is the whole table": (
         "split",

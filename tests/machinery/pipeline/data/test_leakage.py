@@ -64,11 +64,11 @@ def test_a_group_in_both_parts_is_found(document: dict[str, Any]) -> None:
 
 
 @dataclass
-class OneFeature:
-    """As much of a catalogue as the probes of one feature need."""
+class Given:
+    """As much of a catalogue as the probes need: features with these values, from one column."""
 
     contract: Contract
-    values: np.ndarray
+    values: dict[str, np.ndarray]
     source: str
 
     @property
@@ -77,11 +77,30 @@ class OneFeature:
 
     @property
     def features(self) -> dict[str, Feature]:
-        type = "float32" if self.values.dtype.kind == "f" else "string"
-        return {"it": Feature("it", "", "", type, "", (), (self.source,))}  # type: ignore[arg-type]
+        return {
+            name: Feature(
+                name,
+                "",
+                "",
+                "float32" if values.dtype.kind == "f" else "string",
+                "",
+                (),
+                (self.source,),
+            )
+            for name, values in self.values.items()
+        }
 
     def compute(self, columns: Any) -> dict[str, np.ndarray]:
-        return {"it": self.values}
+        return self.values
+
+
+def probe(
+    contract: Contract, target: np.ndarray, source: str, column: np.ndarray, **values: np.ndarray
+) -> list[tuple[str, str]]:
+    rows = pd.DataFrame({source: column})
+    rows[contract.target] = target if contract.task == "regression" else target.astype(bool)
+    catalogue = Given(contract, values, source)
+    return found(leakage.in_features(rows, catalogue, 0.95, seed=1))  # type: ignore[arg-type]
 
 
 def probe_feature(
@@ -95,10 +114,7 @@ def probe_feature(
     """What the probes find in a feature with these values, made from a column."""
     if column is None:
         column = np.zeros(len(values)) if source == "size" and values.dtype == object else values
-    rows = pd.DataFrame({source: column})
-    rows[contract.target] = target if contract.task == "regression" else target.astype(bool)
-    catalogue = OneFeature(contract, values, source)
-    return found(leakage.in_features(rows, catalogue, 0.95, seed=1))  # type: ignore[arg-type]
+    return probe(contract, target, source, column, it=values)
 
 
 def test_an_honest_feature_passes(contract: Contract) -> None:
@@ -162,6 +178,94 @@ def test_whole_numbers_that_differ_in_every_row_are_an_identifier(
     assert probes == ([("identifier", "it")] if flagged else [])
 
 
+def test_a_feature_made_from_the_group_is_found(document: dict[str, Any]) -> None:
+    contract = contracts.parse(document | {"group": "colour"})
+    names = np.tile(np.array(["red", "blue"], dtype=object), 150)
+    assert probe_feature(names, contract, source="colour") == [("identifier", "it")]
+
+
+@pytest.mark.parametrize("share", [0.6, 0.3])
+def test_a_copy_of_the_target_in_a_part_of_the_rows_is_found(
+    contract: Contract, share: float
+) -> None:
+    target = np.tile(TARGET, 3)
+    known = np.random.default_rng(1).random(len(target)) < share
+    values = np.where(known, target, np.nan).astype(np.float32)
+    probes = probe_feature(values, contract, column=np.zeros(len(target)), target=target)
+    assert probes == [("determines the target", "it")]
+
+
+def several(contract: Contract, target: np.ndarray, **values: np.ndarray) -> list[tuple[str, str]]:
+    """What the probes find in several features of 2,000 rows."""
+    single = {name: each.astype(np.float32) for name, each in values.items()}
+    return probe(contract, target, "size", np.zeros(len(target)), **single)
+
+
+def noise(seed: int, scale: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, scale, 2000)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_columns_that_give_the_target_only_together_are_found(
+    document: dict[str, Any], task: str
+) -> None:
+    target = {"classification": "late", "regression": "delay"}[task]
+    contract = contracts.parse(document | {"task": task, "target": target})
+    minutes = noise(1, 20.0)
+    outcome = minutes if task == "regression" else (minutes > 15).astype(int)
+    half = noise(2, 100.0)
+    probes = several(contract, outcome, other=noise(3), one=half, rest=minutes - half)
+    assert probes == [("determine the target together", "one, rest")]
+
+
+def test_columns_that_are_good_together_are_honest(contract: Contract) -> None:
+    signals = {f"part {number}": noise(number) for number in range(8)}
+    target = (sum(signals.values()) + noise(9) > 0).astype(int)
+    assert several(contract, target, **signals) == []
+
+
+def test_a_feature_that_tells_far_more_than_all_others_is_found(contract: Contract) -> None:
+    minutes = noise(1, 20.0)
+    target = (minutes + noise(5, 8.0) > 15).astype(int)
+    steps, weak = minutes // 15 * 15, minutes + noise(3, 40.0)
+    assert several(contract, target, steps=steps, weak=weak) == [("dominates", "steps")]
+    strong = minutes + noise(4, 4.0)
+    assert several(contract, target, steps=steps, strong=strong) == []
+
+
+def halves(values: np.ndarray, target: np.ndarray) -> list[pd.DataFrame]:
+    """A training and a test table with the column `size`."""
+    table = pd.DataFrame({"size": values, "late": target.astype(bool)})
+    return [table.iloc[:2000], table.iloc[2000:]]
+
+
+def probe_means(contract: Contract, values: np.ndarray, target: np.ndarray) -> list[Any]:
+    catalogue = Given(contract, {}, "size")
+    return found(leakage.of_means(*halves(values, target), catalogue))  # type: ignore[arg-type]
+
+
+def hours(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The hour of 3,000 rows, and a target that depends on the hour."""
+    random = np.random.default_rng(seed)
+    hour = random.integers(0, 200, 3000)
+    return hour, (random.random(3000) < random.uniform(0.1, 0.6, 200)[hour]).astype(int)
+
+
+def test_the_mean_of_the_target_over_a_rows_own_group_is_found(contract: Contract) -> None:
+    hour, target = hours(1)
+    own = (np.bincount(hour, target) / np.bincount(hour))[hour]
+    assert probe_means(contract, own, target) == [("mean of the target", "size")]
+    assert probe_means(contract, own * 60, target) == [("mean of the target", "size")]
+
+
+def test_the_mean_of_the_target_over_other_rows_is_honest(contract: Contract) -> None:
+    hour, target = hours(1)
+    chance = (np.bincount(hour, target) / np.bincount(hour))[hour]
+    fresh = (np.random.default_rng(2).random(3000) < chance).astype(int)
+    assert probe_means(contract, chance, fresh) == []
+    assert probe_means(contract, np.round(noise(1)[hour], 1), target) == []
+
+
 def identifier_probes() -> list[Probe]:
     return [
         Probe("identifier", column, value=1, limit=0.9, meaning="tells rows apart")
@@ -173,6 +277,20 @@ def test_an_exception_lets_only_the_named_column_pass() -> None:
     reasons = {"identifier": {"tail": "the fleet is fixed"}}
     tail, flight = leakage.allow(identifier_probes(), reasons)
     assert (tail.passed, tail.allowed, flight.passed) == (True, "the fleet is fixed", False)
+
+
+def test_an_exception_for_rows_that_are_alike_holds_for_every_seed(contract: Contract) -> None:
+    """Whether they are parted is a matter of chance, so it may be stated where it is not needed."""
+    probes = leakage.between_parts(days(1, 2, 3), days(4, 5), contract)
+    reasons = {"same content in both parts": {"id": "the days are alike"}}
+    assert found(leakage.allow(probes, reasons)) == []
+
+
+def test_rows_that_are_alike_are_named_and_the_remedy_too(contract: Contract) -> None:
+    test = days(4, 3).assign(id=["new", "newer"])
+    probes = leakage.between_parts(days(1, 2, 3), test, contract)
+    (same,) = (each for each in probes if each.name == "same content in both parts")
+    assert "e.g. the test row newer; deduplicate in source.py" in str(same)
 
 
 def test_an_exception_lets_only_the_named_probe_pass(contract: Contract) -> None:

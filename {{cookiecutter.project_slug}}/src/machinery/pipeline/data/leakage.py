@@ -1,6 +1,6 @@
 """leakage: the parts of the data in; what the training rows know that they should not, out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import PARAMS
 from machinery.pipeline.progress import track
 
+from . import probes
 from .catalogue import Catalogue
 from .columns import Arrays, from_pandas
 from .contract import Contract
@@ -17,10 +18,15 @@ from .contract import Contract
 if TYPE_CHECKING:
     import pandas as pd
 
+SAME = "same content in both parts"
+
 # No parameters: where a probe is wrong about a column, a stated exception is the way out, not a
 # limit that is from then on wider for all.
-FOLDS = 5
-LEAVES = 32  # of the tree that sees one column: enough for a curve, too few to learn rows by heart
+TOGETHER = 0.998  # limit of all features together; honest ones reach 0.99 where rows are easy
+STRONG = 0.5  # skill from which a feature is held against all others together
+DOMINANCE = 0.5  # largest share of that skill that the others may lack
+MEAN = 0.75  # largest share that may be missing of the scatter that means have by chance
+ENOUGH = 200  # rows; in fewer, features that are strong together may be so by chance
 DISTINCT_TEXTS = 0.9  # share of distinct values beyond which a text tells rows apart
 DISTINCT_NUMBERS = 0.99  # whole numbers need more: amounts and counts differ in most rows, too
 FEWEST_NUMBERS = 100  # in fewer rows, any measurement in whole units may differ in all
@@ -53,18 +59,20 @@ class Probe:
 
 def between_parts(train: "pd.DataFrame", test: "pd.DataFrame", contract: Contract) -> list[Probe]:
     """Rows, groups and time that the two parts share."""
-    probes = [
-        _shared("rows in both parts", contract.key, train[contract.key], test[contract.key]),
-        _shared("same content in both parts", contract.key, *_contents(train, test, contract)),
-    ]
+    key = contract.key
+    rows = _shared(test[key], train[key])
+    found = [_in_both("rows in both parts", key, rows, "the same key", test[key])]
+    one, other = (_contents(part, contract) for part in (train, test))
+    found.append(_in_both(SAME, key, _shared(other, one), "the same content", test[key]))
     if contract.group is not None:
-        groups = train[contract.group], test[contract.group]
-        probes.append(_shared("groups in both parts", contract.group, *groups))
+        groups = _shared(test[contract.group], train[contract.group])
+        what = "the same group"
+        found.append(_in_both("groups in both parts", contract.group, groups, what, test[key]))
     if contract.time is not None:
         older = int((test[contract.time] < train[contract.time].max()).sum())
         meaning = "test rows are older than training rows"
-        probes.append(Probe("time order", contract.time, older, 0, meaning))
-    return probes
+        found.append(Probe("time order", contract.time, older, 0, meaning))
+    return found
 
 
 def require_rows(rows: "pd.DataFrame", contract: Contract) -> None:
@@ -73,78 +81,71 @@ def require_rows(rows: "pd.DataFrame", contract: Contract) -> None:
     Raises:
         UserError: when the rows are too few, or all of one class.
     """
-    if len(rows) < FOLDS or rows[contract.target].nunique() < 2:
+    if len(rows) < probes.FOLDS or rows[contract.target].nunique() < 2:
         found = f"{len(rows)} training rows with {contract.target} {rows[contract.target].iloc[0]}"
         remedy = "raise split.leakage.rows, or widen the data window (ingest.until)"
         raise UserError(f"{found} are too few for the leakage probes; {remedy}")
 
 
 def in_features(rows: "pd.DataFrame", catalogue: Catalogue, limit: float, seed: int) -> list[Probe]:
-    """Features that are the target, nearly determine it, or tell one row from all others."""
-    contract = catalogue.contract
-    target = contract.encode(rows[contract.target])
-    probes = []
+    """Features that are the target, nearly give it alone or together, or name their row."""
+    contract, found = catalogue.contract, []
+    target, task = contract.encode(rows[contract.target]), contract.task
     columns = from_pandas(rows, catalogue.inputs, contract)
     values = catalogue.compute(columns)
+    alone = {}
     for name, column in track(values.items(), "look for leaks", len(values)):
-        score = score_alone(column, target, contract.task, seed)
-        copies = int(is_copy(column, target))
-        probes += [
+        alone[name] = score = probes.score_alone(column, target, task, seed)
+        copies = int(probes.is_copy(column, target))
+        found += [
             Probe("copy of the target", name, copies, 0, "is a copy of the target"),
             Probe("determines the target", name, score, limit, "alone nearly gives the target"),
             _identifier(name, column, columns, catalogue),
         ]
-    return probes
+    honest = {name: values[name] for name, score in alone.items() if score <= limit}
+    if len(honest) > 1 and len(rows) >= ENOUGH:
+        strongest = max(honest, key=alone.__getitem__)
+        found.append(_together(honest, target, task, max(limit, TOGETHER), seed))
+        found += _dominance(strongest, alone[strongest], honest, target, task, seed)
+    return found
 
 
-def allow(probes: Iterable[Probe], reasons: Mapping[str, Mapping[str, str]]) -> list[Probe]:
+def of_means(train: "pd.DataFrame", test: "pd.DataFrame", catalogue: Catalogue) -> list[Probe]:
+    """Numbers behind the features that are means of the target over the very rows they stand in.
+
+    Looked at in all rows of both parts, as such a mean is taken over all of them.
+    """
+    contract = catalogue.contract
+    target = np.concatenate([contract.encode(part[contract.target]) for part in (train, test)])
+    classes = range(1, len(contract.classes)) if contract.classes else [None]
+    found = []
+    for name in catalogue.inputs:
+        if contract.columns[name].type in ("number", "integer"):
+            values = np.concatenate(
+                [part[name].to_numpy(np.float64, na_value=np.nan) for part in (train, test)]
+            )
+            scatter = min(
+                probes.scatter(values, target if code is None else target == code)
+                for code in classes
+            )
+            meaning = f"is a mean of {contract.target} over these very rows"
+            found.append(Probe("mean of the target", name, max(0.0, 1 - scatter), MEAN, meaning))
+    return found
+
+
+def allow(found: Iterable[Probe], reasons: Mapping[str, Mapping[str, str]]) -> list[Probe]:
     """The probes, with the exceptions stated in params marked on those that need one.
 
     Raises:
         UserError: naming an exception that no probe needs: it would let a later leak pass unseen.
     """
-    marked = [replace(probe, allowed=_reason(probe, reasons)) for probe in probes]
-    needed = {(probe.name, probe.column) for probe in marked if probe.allowed}
+    marked = [replace(probe, allowed=_reason(probe, reasons)) for probe in found]
+    needed = {(each.name, each.column) for each in marked if each.allowed or each.name == SAME}
     stated = {(name, column) for name, columns in reasons.items() for column in columns}
     for name, column in sorted(stated - needed):
-        found = f"split.leakage.allow lets {column} pass the probe '{name}', which does not stop it"
-        raise UserError(f"{PARAMS}: {found}; remove the exception or correct its name")
+        fault = f"split.leakage.allow lets {column} pass the probe '{name}', which does not stop it"
+        raise UserError(f"{PARAMS}: {fault}; remove the exception or correct its name")
     return marked
-
-
-def score_alone(values: np.ndarray, target: np.ndarray, task: str, seed: int) -> float:
-    """How well a small tree foresees the target from this column alone, on rows it has not seen.
-
-    Returns:
-        Balanced accuracy for classes, R² for numbers, of the cross-validated predictions.
-    """
-    from sklearn.metrics import balanced_accuracy_score, r2_score
-    from sklearn.model_selection import KFold, cross_val_predict
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    kinds = {
-        "classification": (DecisionTreeClassifier, balanced_accuracy_score),
-        "regression": (DecisionTreeRegressor, r2_score),
-    }
-    tree, score = kinds[task]
-    model = tree(max_leaf_nodes=LEAVES, random_state=seed)
-    folds = KFold(FOLDS, shuffle=True, random_state=seed)
-    return float(score(target, cross_val_predict(model, _codes(values), target, cv=folds)))
-
-
-def is_copy(values: np.ndarray, target: np.ndarray) -> bool:
-    """Whether column and target tell the same.
-
-    A number does when it is a multiple of the other, up to float32; classes do when each value of
-    one goes with one of the other.
-    """
-    if target.dtype.kind == "f":
-        varies = values.dtype.kind == "f" and np.std(values) > 0
-        return bool(varies and abs(np.corrcoef(values, target)[0, 1]) > 1 - 1e-9)
-    column = _codes(values)[:, 0]
-    pairs = np.unique(np.column_stack([column, target]), axis=0)
-    distinct = len(np.unique(target))
-    return distinct > 1 and len(pairs) == distinct == len(np.unique(column))
 
 
 def _reason(probe: Probe, reasons: Mapping[str, Mapping[str, str]]) -> str | None:
@@ -155,8 +156,8 @@ def _identifier(name: str, values: np.ndarray, raw: Arrays, catalogue: Catalogue
     """Whether a feature is made from what only names a row or a thing, or is such a name itself."""
     feature, columns = catalogue.features[name], catalogue.contract.columns
     for each in feature.columns:
-        if columns[each].identifier or each == catalogue.contract.key:
-            meaning = f"is made from the identifier {each}"
+        if columns[each].identifier or each in (catalogue.contract.key, catalogue.contract.group):
+            meaning = f"is made from {each}, which only names a row, a thing or a group"
             return Probe("identifier", name, 1.0, DISTINCT_TEXTS, meaning)
     if feature.type == "string":
         distinct = len(set(values)) / len(values)
@@ -179,31 +180,53 @@ def _distinct_numbers(values: np.ndarray) -> float:
     return len(np.unique(known)) / len(known)
 
 
-def _shared(name: str, column: str, train: "pd.Series[Any]", test: "pd.Series[Any]") -> Probe:
+def _together(columns: Arrays, target: np.ndarray, task: str, limit: float, seed: int) -> Probe:
+    """All features, or as few of them as nearly give the target together."""
+    score = probes.score_together(columns, target, task, seed)
+    names = list(columns)
+    if score > limit:
+        names = probes.fewest(
+            columns, lambda some: probes.score_together(some, target, task, seed) > limit
+        )
+    meaning = "together nearly give the target"
+    return Probe("determine the target together", ", ".join(names), score, limit, meaning)
+
+
+def _dominance(
+    name: str, score: float, columns: Arrays, target: np.ndarray, task: str, seed: int
+) -> Iterator[Probe]:
+    """What is strong alone, against all other features together."""
+    alone = probes.skill(score, target, task)
+    if alone >= STRONG:
+        without = probes.score_without(name, columns, target, task, seed)
+        lacking = 1 - probes.skill(without, target, task) / alone
+        meaning = "alone tells far more of the target than all other features together"
+        yield Probe("dominates", name, max(0.0, lacking), DOMINANCE, meaning)
+
+
+def _in_both(
+    name: str, column: str, shared: np.ndarray, what: str, keys: "pd.Series[Any]"
+) -> Probe:
+    meaning = f"rows of training and test have {what}"
+    if shared.any():
+        example = keys[shared].iloc[0]
+        meaning = f"{meaning}, e.g. the test row {example}; deduplicate in source.py"
+    return Probe(name, column, int(shared.sum()), 0, meaning)
+
+
+def _shared(values: "pd.Series[Any]", others: "pd.Series[Any]") -> np.ndarray:
+    """Which of the values are among the others."""
     import pyarrow as pa
     from pyarrow.compute import is_in  # pandas' isin takes a Python string for every row
 
-    what = name.removesuffix(" in both parts")
-    values, known = (pa.array(part, from_pandas=True) for part in (test, train))
-    shared = is_in(values, value_set=known, skip_nulls=True).sum().as_py() or 0
-    return Probe(name, column, shared, 0, f"{what} are in training and test")
+    known = pa.array(others, from_pandas=True)
+    shared = is_in(pa.array(values, from_pandas=True), value_set=known, skip_nulls=True)
+    return np.asarray(shared.to_numpy(zero_copy_only=False))
 
 
-def _contents(
-    train: "pd.DataFrame", test: "pd.DataFrame", contract: Contract
-) -> tuple["pd.Series[Any]", "pd.Series[Any]"]:
+def _contents(rows: "pd.DataFrame", contract: Contract) -> "pd.Series[Any]":
     """A hash of each row without its key."""
     from pandas.util import hash_pandas_object
 
     columns = [name for name in contract.columns if name != contract.key]
-    return (
-        hash_pandas_object(train[columns], index=False),
-        hash_pandas_object(test[columns], index=False),
-    )
-
-
-def _codes(values: np.ndarray) -> np.ndarray:
-    """A column as one column of numbers for a tree: text becomes the number of its value."""
-    if values.dtype.kind == "f":
-        return values.reshape(-1, 1)
-    return np.unique(values.astype(str), return_inverse=True)[1].reshape(-1, 1)
+    return hash_pandas_object(rows[columns], index=False)

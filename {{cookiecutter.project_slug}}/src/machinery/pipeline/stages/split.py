@@ -52,6 +52,7 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
     leakage.require_rows(rows, catalogue.contract)
     probes = leakage.between_parts(train, test, catalogue.contract)
     probes += leakage.in_features(rows, catalogue, params.limit, seed)
+    probes += leakage.of_means(train, test, catalogue)
     probes = leakage.allow(probes, params.allow)
     if leaks := [probe for probe in probes if not probe.passed]:
         exception = f"{{{leaks[0].name}: {{{leaks[0].column}: REASON}}}}"
