@@ -79,7 +79,7 @@ def put(project: BakedProject, name: str) -> None:
         "forest": {"n_estimators": 20},
         "boosting": {"max_iter": 20},
     }
-    params["select"] = changes["select"]
+    params["select"] |= changes["select"]
     params["evaluate"] |= {"slices": changes["slices"], "slice_min_rows": 20}
     params["gate"] |= changes["gate"]
     path.write_text(yaml.safe_dump(params), encoding="utf-8")

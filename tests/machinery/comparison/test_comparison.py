@@ -13,7 +13,7 @@ from machinery.pipeline.statistics import metrics
 from machinery.pipeline.statistics.intervals import Interval
 
 ROWS = 300
-SETTINGS = Report(level=0.9, samples=200, seed=1)
+SETTINGS = Report(relevant=0.0, level=0.9, samples=200, seed=1)
 POSITIVE = np.arange(ROWS) < ROWS // 3
 TARGET = POSITIVE.astype(np.int64)
 

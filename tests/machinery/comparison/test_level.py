@@ -71,7 +71,7 @@ def missed(
     found: Counter[str] = Counter()
     for seed in range(TRIALS):
         target, a, b = pair(task, seed, alike=alike, noise=noise)
-        settings = Report(level=LEVEL, samples=200, seed=seed)
+        settings = Report(relevant=0.0, level=LEVEL, samples=200, seed=seed)
         groups = GROUPS if by_group else None
         for line in compare(task, target, a, b, HEADLINES[task], settings, groups=groups).lines:
             _, low, high = line.difference

@@ -11,7 +11,7 @@ from machinery.comparison.comparison import Comparison, Line, Slice
 from machinery.comparison.judgement import Judgement
 from machinery.comparison.text import LEFT_OUT, Part, fit, notes, verdict
 from machinery.pipeline import params
-from machinery.pipeline.paths import GATE, METRICS
+from machinery.pipeline.paths import GATE, METRICS, MODEL_INFO
 from machinery.pipeline.statistics.intervals import Interval
 
 HOSTILE = ["@all", "<script>alert(1)</script>", "a|b", "`@all`", "``", "a\n# b", "[x](http://y.z)"]
@@ -55,6 +55,7 @@ def judgement(found: Comparison | None, **changes: Any) -> Judgement:
     documents = {
         METRICS: {"roc_auc": {"value": 0.7061, "low": 0.6867, "high": 0.7262}},
         GATE: {"passed": True, "checks": [check("floor", passed=True)]},
+        MODEL_INFO: {"positive": "true", "threshold": 0.25, "threshold_rule": "best"},
     }
     side = SimpleNamespace(
         document=documents.__getitem__, find=documents.get, recorded=lambda _: None
@@ -65,9 +66,13 @@ def judgement(found: Comparison | None, **changes: Any) -> Judgement:
         "challenger": side,
         "contract": None,
         "split": None,
-        "select": params.Select(headline="roc_auc", coverage=0.9),
+        "select": params.Select(
+            headline="roc_auc",
+            threshold=params.Threshold(rule="balanced_accuracy", value=None),
+            coverage=0.9,
+        ),
         "evaluate": SimpleNamespace(level=0.95),
-        "report": params.Report(level=0.95, samples=2000, seed=1),
+        "report": params.Report(relevant=0.005, level=0.95, samples=2000, seed=1),
         "gate": documents[GATE],
         "rows": range(2794),
         "comparison": found,
@@ -90,6 +95,14 @@ def comparison(low: float, high: float, slices: tuple[Slice, ...] = ()) -> Compa
 )
 def test_the_verdict_is_said_with_its_figures(low: float, high: float, said: str) -> None:
     assert verdict(judgement(comparison(low, high))) == f"{said} on the same 2,794 test rows"
+
+
+def test_a_difference_too_small_to_matter_is_no_reason_to_refuse() -> None:
+    judged = judgement(comparison(-0.004, -0.001))
+    said = "**No relevant difference**: roc_auc 0.7061 → 0.7312, -0.0025 (-0.004 to -0.001) on the "
+    assert verdict(judged).startswith(said)
+    assert verdict(judged).endswith("; significant, but below report.relevant, 0.005")
+    assert judged.refusals() == []
 
 
 def test_what_a_reader_must_know_stands_below_the_verdict() -> None:

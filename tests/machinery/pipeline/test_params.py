@@ -71,7 +71,7 @@ def test_leakage_probes_need_rows_and_exceptions_a_reason(
 
 
 def test_an_empty_section_names_all_that_is_missing() -> None:
-    with pytest.raises(UserError, match=r"select\.headline is missing; add it; select\.coverage"):
+    with pytest.raises(UserError, match=r"select\.headline is missing; add it; select\.threshold"):
         params.parse(params.Select, {"select": None})
 
 
@@ -98,3 +98,19 @@ def test_every_parameter_has_a_range(
 
 def test_sections_of_the_users_own_are_welcome() -> None:
     assert params.parse(params.Train, train_section() | {"explore": {"bins": 5}}).folds == 2
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sentence"),
+    [
+        ({"rule": "recall", "value": None}, "value is None; give one for cost_ratio and recall"),
+        ({"rule": "balanced_accuracy", "value": 2}, "value is 2.0; give one for cost_ratio and"),
+        ({"rule": "recall", "value": 1.5}, "value is 1.5; a recall is at most 1"),
+        ({"rule": "luck", "value": 1}, "select.threshold.rule is 'luck'"),
+    ],
+)
+def test_the_value_of_a_threshold_fits_its_rule(threshold: dict[str, Any], sentence: str) -> None:
+    section = {"headline": "roc_auc", "coverage": 0.9, "threshold": threshold}
+    with pytest.raises(UserError) as caught:
+        params.parse(params.Select, {"select": section})
+    assert sentence in str(caught.value)

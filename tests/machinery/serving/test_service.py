@@ -220,6 +220,7 @@ def test_the_model_tells_of_itself(serve: Serve, shop: Path, models: Path) -> No
         **{name: info[name] for name in same},
         "shadow_version": f"unreleased-{info['sha256'][:8]}",
         "coverage": 0.9,
+        "positive": None,  # of a model that was made before it was said
         "decision_threshold": 0.4,
         "data_window": {"rows": 60, "until": "2026-01-05 00:00:00"},
         "metrics": metrics,

@@ -23,12 +23,13 @@ def params(**changes: dict[str, Any]) -> dict[str, Any]:
         "featurize": {"batch_rows": 10},
         "train": {"feature_sets": ["all"], "models": ["prior"], "features": {"all": ["size"]}}
         | {"hyperparameters": {"prior": {}}, "folds": 2, "seed": 1, "parity": parity},
-        "select": {"headline": "roc_auc", "coverage": 0.9},
+        "select": {"headline": "roc_auc", "coverage": 0.9}
+        | {"threshold": {"rule": "balanced_accuracy", "value": None}},
         "evaluate": {"level": 0.9, "samples": 100, "seed": 1, "slices": ["colour"]}
         | {"slice_min_rows": 10, "bins": 5, "importance": importance},
         "gate": dict.fromkeys(limits, 0.5) | {"leakage_exceptions": 0},
         "card": {"intended_use": "tests", "out_of_scope": "", "limits": []},
-        "report": {"level": 0.9, "samples": 100, "seed": 1},
+        "report": {"relevant": 0.0, "level": 0.9, "samples": 100, "seed": 1},
     }
     return {name: section | changes.get(name, {}) for name, section in sections.items()}
 

@@ -80,3 +80,41 @@ def test_columns_that_are_added_never_meet_those_of_the_contract(document: dict[
 
 def test_names_of_added_columns_are_plain_where_they_can_be(contract: Contract) -> None:
     assert list(contract.spread(np.eye(2))) == ["probability_false", "probability_true"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "positive", "classes"),
+    [
+        (["yes", "no"], "yes", ["no", "yes"]),
+        (["no", "yes"], "yes", ["no", "yes"]),
+        (None, False, ["true", "false"]),
+        (None, None, ["false", "true"]),
+        (["a", "b", "c"], None, ["a", "b", "c"]),
+    ],
+)
+def test_the_positive_class_is_the_one_that_the_contract_names(
+    document: dict[str, Any], allowed: list[str] | None, positive: Any, classes: list[str]
+) -> None:
+    kind = "boolean" if allowed is None else "category"
+    document["columns"]["late"] |= {"type": kind, "allowed": allowed}
+    contract = contracts.parse(document | {"positive": positive})
+    assert contract.class_names == classes
+    assert contract.positive_name == (classes[1] if len(classes) == 2 else None)
+    given = pd.Series(contract.classes)
+    assert contract.encode(given).tolist() == list(range(len(classes)))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "positive", "sentence"),
+    [
+        (["yes", "no"], None, "positive is missing; name the class to look for, yes or no"),
+        (["yes", "no"], "Yes", "positive is 'Yes', which is not yes or no"),
+        (["a", "b", "c"], "a", "positive is for a target of two classes; take it out"),
+    ],
+)
+def test_a_positive_class_that_is_missing_or_wrong_is_named(
+    document: dict[str, Any], allowed: list[str], positive: Any, sentence: str
+) -> None:
+    document["columns"]["late"] |= {"type": "category", "allowed": allowed}
+    with pytest.raises(UserError, match=sentence):
+        contracts.parse(document | {"positive": positive})

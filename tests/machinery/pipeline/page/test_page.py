@@ -79,7 +79,9 @@ def classified(classes: list[str]) -> dict[str, Any]:
             "classes": classes,
             "features": {"length": "number"},
             "trained_on": {"rows": 60},
+            "positive": classes[1] if len(classes) == 2 else None,
             "threshold": 0.4 if len(classes) == 2 else None,
+            "threshold_rule": "highest balanced accuracy",
             "coverage": 0.9,
             "bytes": 4000,
             "sha256": "abc123",
@@ -139,7 +141,7 @@ def test_the_page_has_the_verdict_and_every_section(reports: dict[str, Any], ren
     assert "95% interval: 0.650 to 0.750" in text
     assert "0.700 better than the baseline few-<wbr>prior" in text
     assert "rows before 2013-08-01" in text
-    assert "Predicted true at probability ≥ 0.4" in text
+    assert "Positive class: true, predicted at probability ≥ 0.4 (highest bal" in text
     assert text.count("Average precision 0.700") == 2  # under the curve as in the table
     assert "trying" in text and "all else" in text and "small" in text
 
@@ -215,7 +217,7 @@ def test_values_that_are_unknown_are_said_and_stop_nothing(
     reports["plots"]["calibration"][0]["observed"] = None
     text = render(reports)
     assert "Gain over the baseline few-<wbr>prior is unknown" in text
-    assert "Too few groups or cases for an interval: colour blue." in text
+    assert "Too few rows, groups or cases for an interval: colour blue." in text
     assert "no interval" in text and "ROC curve" not in text and "Confusion matrix" in text
 
 

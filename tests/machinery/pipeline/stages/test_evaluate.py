@@ -61,13 +61,14 @@ def test_the_gain_over_the_baseline_is_above_zero_only_with_skill(headline: str)
     assert useless["low"] <= 0
 
 
-def test_a_slice_that_is_worse_shows_it_and_a_small_one_is_left_out() -> None:
-    colours = np.repeat(["blue", "red", "tiny"], [200, 190, 10])
+def test_a_slice_that_is_worse_shows_it_and_small_ones_are_counted_and_named() -> None:
+    colours = np.repeat(["blue", "red", "tiny", "wee"], [200, 190, 6, 4])
     prediction = np.vstack([probabilities(2.0)[:200], probabilities(0.0)[200:]])
     table = pd.DataFrame({"colour": colours})
-    blue, red = stage.slices(table, TARGET, prediction, INFO, "roc_auc", settings())
+    blue, red, small = stage.slices(table, TARGET, prediction, INFO, "roc_auc", settings())
     assert (blue["slice"], red["slice"]) == ("blue", "red")
     assert red["high"] < blue["low"]
+    assert (small["slice"], small["rows"], small["value"]) == ("2 too small: tiny, wee", 10, None)
 
 
 def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:

@@ -137,6 +137,16 @@ def test_a_figure_that_could_not_be_computed_never_passes(
     assert told in refused["why"]
 
 
+def test_the_worst_slice_says_what_is_held_and_how_many_are_too_small() -> None:
+    slices = [{**SLICE, **estimate(0.7)}, {**SLICE, **estimate(0.6)}]
+    slices.append({**SLICE, **estimate(None), "slice": "3 too small: a, b, c", "small": 3})
+    found = {each["name"]: each for each in verdict(good() | {"slices": slices})["checks"]}
+    worst = found["worst_slice"]
+    assert worst["passed"] and worst["value"] > 0.6
+    assert "o s (9 rows) is the worst of 2 slices in roc_auc, 0.6 (" in worst["why"]
+    assert worst["why"].endswith("; its better end counts here; 3 are too small to tell")
+
+
 def test_where_no_slices_are_asked_for_none_are_judged() -> None:
     found = verdict(good() | {"slices": [], "sliced": []})
     assert found["passed"]

@@ -9,6 +9,7 @@ import pytest
 
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
+from machinery.pipeline.params import Select, Threshold
 from machinery.pipeline.stages import select as stage
 from machinery.pipeline.stages.select import calibrate, select
 
@@ -52,8 +53,10 @@ def test_threshold_and_quantile_come_from_rows_not_trained_on(contract: Contract
             "probability_true": probability,
         }
     )
-    found = calibrate(table, contract, coverage=0.5)
+    how = Threshold(rule="recall", value=0.9)
+    found = calibrate(table, contract, Select(headline="roc_auc", threshold=how, coverage=0.5))
     assert found["threshold"] == pytest.approx(0.25)
+    assert found["threshold_rule"] == "highest with a recall of 0.9"
     assert found["conformal_quantile"] == pytest.approx(0.6)
 
 

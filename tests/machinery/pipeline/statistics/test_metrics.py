@@ -176,6 +176,39 @@ def test_best_threshold_lies_between_the_scores_that_it_separates() -> None:
     assert metrics.best_threshold(target, probability) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(
+    ("rule", "value", "threshold"),
+    [
+        ("balanced_accuracy", None, 0.35),
+        ("cost_ratio", 0.1, 0.35),
+        ("cost_ratio", 10, 0.15),
+        ("recall", 0.3, 0.45),
+        ("recall", 0.5, 0.35),
+        ("recall", 1.0, 0.15),
+    ],
+)
+def test_the_threshold_follows_the_rule(rule: str, value: float | None, threshold: float) -> None:
+    target, probability = np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    found = metrics.best_threshold(target, probability, rule, value)
+    assert found == pytest.approx(threshold)
+
+
+def test_all_are_predicted_where_only_that_reaches_the_recall() -> None:
+    target, probability = np.array([1, 0, 1]), np.array([0.1, 0.2, 0.3])
+    assert metrics.best_threshold(target, probability, "recall", 1.0) == 0.1
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 30))
+@settings(deadline=None)
+def test_decisions_agree_with_scikit_learn(seed: int, rows: int) -> None:
+    random, weights = draw(seed, rows)
+    target, predicted = (both_classes(random.integers(2, size=rows)) for _ in range(2))
+    for name, scorer in metrics.decisions(target, predicted).items():
+        function = getattr(sklearn_metrics, f"{name}_score")
+        expected = [function(target, predicted, sample_weight=line) for line in weights]
+        assert scorer(weights) == pytest.approx(expected)
+
+
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 30))
 @settings(deadline=None)
 def test_no_threshold_beats_the_best_one(seed: int, rows: int) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from machinery.pipeline.files import read_json
 from machinery.pipeline.markdown import cell
+from machinery.pipeline.page import words
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD, MODEL_INFO, SELECTION
 from machinery.versions.checking import Check, examine
 
@@ -20,7 +21,7 @@ def show(
 ) -> None:
     """Show the model, its metrics and the gate. Exits with 1 when the gate failed."""
     model, metrics, gate = read_json(MODEL_INFO), read_json(METRICS), read_json(GATE)
-    why = read_json(SELECTION)["why"]
+    why = f"{read_json(SELECTION)['why']}. {words.positive(model)}".strip()
     if as_json:
         print(json.dumps({"model": model, "metrics": metrics, "gate": gate}))
     else:

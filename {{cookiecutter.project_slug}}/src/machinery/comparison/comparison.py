@@ -112,7 +112,8 @@ def compare(
         names = [name for name in now if name in was and only in (None, name)]
         pairs = {name: intervals.difference(now[name], was[name]) for name in names}
         within = None if groups is None else intervals.codes(groups[rows])
-        found = intervals.bootstrap(pairs, len(rows), groups=within, **settings.model_dump())
+        drawn = settings.model_dump(exclude={"relevant"})
+        found = intervals.bootstrap(pairs, len(rows), groups=within, **drawn)
 
         def value(scorer: Scorer) -> float:
             return float(scorer(np.ones((1, len(rows))))[0])

@@ -53,12 +53,16 @@ class Judgement:
 
     @property
     def verdict(self) -> str:
-        """Better, worse, no significant difference, not compared, or no champion."""
+        """Better, worse, no significant or relevant difference, not compared, or no champion."""
         if self.champion is None:
             return "no champion"
         if self.comparison is None:
             return "not compared"
-        return self.comparison.headline.outcome
+        line = self.comparison.headline
+        significant = line.outcome in ("better", "worse")
+        if significant and abs(line.difference.value) < self.report.relevant:
+            return "no relevant difference"
+        return line.outcome
 
     @property
     def other_rows(self) -> bool:

@@ -5,7 +5,8 @@ from math import isnan
 from typing import Any
 
 from machinery.pipeline.markdown import Markdown, code, first_rows, number, plain, table
-from machinery.pipeline.paths import GATE, METRICS
+from machinery.pipeline.page import words
+from machinery.pipeline.paths import GATE, METRICS, MODEL_INFO
 from machinery.pipeline.statistics.intervals import MIN_GROUPS, Interval
 
 from .comparison import Line
@@ -45,8 +46,9 @@ def metrics(judgement: Judgement) -> str:
     if comparison.unit == "rows":
         caveat = "This assumes independent rows; if they are not, the intervals are too narrow."
     chance = len(lines) * (1 - settings.level)
+    about = plain(words.positive(judgement.challenger.document(MODEL_INFO)))
     return (
-        f"{table(header, rows)}\n\nDifferences are challenger minus champion, with "
+        f"{table(header, rows)}\n\n{about} Differences are challenger minus champion, with "
         f"{settings.level:.0%} intervals of a paired bootstrap: {settings.samples:,} resamples of "
         f"the same {comparison.units:,} {comparison.unit} for both (seed {settings.seed}). "
         f"{caveat} Of {len(lines)} metrics, {chance:.1g} would differ by chance alone."

@@ -61,6 +61,8 @@ def verdict(judgement: Judgement) -> str:
     line, word = comparison.headline, judgement.verdict
     values = f"{headline} {number(line.champion)} → {number(line.challenger)}"
     values += f", {tables.change(line.difference)} on the same {comparison.rows:,} test rows"
+    if word == "no relevant difference":
+        values += f"; significant, but below report.relevant, {judgement.report.relevant:g}"
     return f"**{word[0].upper()}{word[1:]}**: {values}"
 
 

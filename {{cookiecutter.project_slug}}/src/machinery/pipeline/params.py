@@ -108,10 +108,34 @@ class Train(Section):
         return [f"{features}-{model}" for model in self.models for features in self.feature_sets]
 
 
+class Threshold(Section):
+    """How the threshold of two classes is found; `value` is a ratio of costs, or a recall."""
+
+    rule: Literal["balanced_accuracy", "cost_ratio", "recall"]
+    value: Annotated[float, Field(gt=0, le=1_000_000)] | None
+
+    @model_validator(mode="after")
+    def _value_fits_the_rule(self) -> Self:
+        if (self.value is None) != (self.rule == "balanced_accuracy"):
+            raise ValueError(f"value is {self.value}; give one for cost_ratio and recall alone")
+        if self.rule == "recall" and self.value is not None and self.value > 1:
+            raise ValueError(f"value is {self.value:g}; a recall is at most 1")
+        return self
+
+    def __str__(self) -> str:
+        """The rule in words."""
+        return {
+            "balanced_accuracy": "highest balanced accuracy",
+            "cost_ratio": f"least cost, a missed positive costing {self.value} false ones",
+            "recall": f"highest with a recall of {self.value}",
+        }[self.rule]
+
+
 class Select(Section):
     """The headline metric decides; `coverage` is nominal, of prediction sets or intervals."""
 
     headline: str
+    threshold: Threshold
     coverage: Share
 
 
@@ -159,7 +183,12 @@ class Card(Section):
 
 
 class Report(Section):
-    """Paired bootstrap intervals of `level` over `samples`, of challenger minus champion."""
+    """Paired bootstrap intervals of `level` over `samples`, of challenger minus champion.
+
+    A difference of the headline metric below `relevant` does not matter, significant or not.
+    """
+
+    relevant: NotNegative
 
     level: Share
     samples: Annotated[int, Field(ge=100, le=1_000_000)]

@@ -34,7 +34,7 @@ class Predictions(Struct):
 
     predictions: list[Any]
     coverage: Annotated[float, Meta(description="Nominal coverage of the sets or intervals")]
-    decision_threshold: Annotated[float | None, Meta(description="Of the last class")]
+    decision_threshold: Annotated[float | None, Meta(description="Of the positive class")]
     model_version: str
     request_id: str
 

@@ -145,6 +145,7 @@ def _about(scorer: Scorer, folder: Path, commit: str | None) -> dict[str, Any]:
         **{name: release.get(name) for name in ("commit", "date")},
         "sha256": info["sha256"],
         **{name: info[name] for name in TOLD},
+        "positive": info.get("positive"),
         "decision_threshold": info["threshold"],
         "data_window": info["trained_on"],
         "metrics": metrics,

@@ -111,6 +111,7 @@ class Contract(BaseModel):
     version: int
     task: Literal["classification", "regression"]
     target: str
+    positive: Value | None = None
     key: str
     time: str | None
     group: str | None
@@ -139,6 +140,7 @@ class Contract(BaseModel):
             raise ValueError(f"the target {self.target} must be known: after and nullable: false")
         if self.task == "classification" and len(self.classes) < 2:
             raise ValueError(f"the target {self.target} needs two classes or more in 'allowed'")
+        self._require_positive(target)
         if self.time is not None and self.columns[self.time].type != "datetime":
             raise ValueError(f"the time column {self.time} must be a datetime")
         for name in self.row_columns:
@@ -146,13 +148,34 @@ class Contract(BaseModel):
                 raise ValueError(f"{name} tells rows apart, so it must be nullable: false")
         return self
 
+    def _require_positive(self, target: Column) -> None:
+        """Recall is of one class of two: whoever knows the table says of which."""
+        names = " or ".join(self.class_names)
+        if len(self.classes) != 2:
+            if self.positive is not None:
+                raise ValueError("positive is for a target of two classes; take it out")
+        elif self.positive is None and target.type == "category":
+            raise ValueError(f"positive is missing; name the class to look for, {names}")
+        elif self.positive is not None and self.positive not in self.classes:
+            raise ValueError(f"positive is {self.positive!r}, which is not {names}")
+
     @property
     def classes(self) -> list[Value]:
-        """The classes in the order of their codes, the last one positive; none for a regression."""
+        """The classes in the order of their codes; the last of two is positive."""
         target = self.columns[self.target]
         if self.task == "regression":
             return []
-        return list(target.allowed) if isinstance(target.allowed, list) else [False, True]
+        classes: list[Value] = [False, True]
+        if isinstance(target.allowed, list):
+            classes = list(target.allowed)
+        if len(classes) == 2 and self.positive is not None and classes[0] == self.positive:
+            classes.reverse()
+        return classes
+
+    @property
+    def positive_name(self) -> str | None:
+        """Of two classes the one that recall, precision and the threshold are about, as text."""
+        return self.class_names[1] if len(self.classes) == 2 else None
 
     @property
     def class_names(self) -> list[str]:

@@ -24,12 +24,14 @@ def scorers(
     coverage: float,
     bins: int,
 ) -> dict[str, Scorer]:
-    """Every metric of the task, and those of the prediction sets or intervals.
+    """Every metric of the task, those of decisions, and those of prediction sets or intervals.
 
     `coverage` is the share of rows whose set or interval contains the true value; of intervals that
     are finite there is the pinball loss, too, whose quantiles are those of the nominal `coverage`.
     """
     bound = metrics.scorers(task, target, prediction, threshold=rule.threshold, bins=bins)
+    if prediction.ndim == 2 and prediction.shape[1] == 2:
+        bound |= metrics.decisions(target, metrics.decide(prediction, rule.threshold))
     bound["coverage"] = metrics.mean(conformal.covers(target, prediction, rule.quantile))
     if task == "regression" and isfinite(rule.quantile):
         ends = conformal.interval(prediction, rule.quantile)

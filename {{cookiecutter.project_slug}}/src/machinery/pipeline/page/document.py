@@ -111,7 +111,7 @@ def _worse(slices: Sequence[Reports], headline: str, overall: float | None) -> s
     if worse:
         text = f"Worse than overall (dotted) beyond their interval: {', '.join(worse)}."
     if unknown := [name for name, value in best.items() if value is None]:
-        text += f" Too few groups or cases for an interval: {', '.join(unknown)}."
+        text += f" Too few rows, groups or cases for an interval: {', '.join(unknown)}."
     return text
 
 

@@ -14,6 +14,10 @@ METRICS = {
     "log_loss": ("Log loss", "Cross-entropy; lower is better"),
     "brier_score": ("Brier score", "Mean squared error of the probabilities"),
     "balanced_accuracy": ("Balanced accuracy", "Mean recall over classes"),
+    "precision": ("Precision", "Share of the predicted positives that are positive"),
+    "recall": ("Recall", "Share of the positives that are predicted"),
+    "f1": ("F1", "Harmonic mean of precision and recall"),
+    "prevalence": ("Prevalence", "Share of rows of the positive class"),
     "calibration_error": ("Calibration error", "Debiased: 0 where chance explains the whole gap"),
     "mean_absolute_error": ("Mean absolute error", "Mean of |actual − predicted|"),
     "root_mean_squared_error": ("RMSE", "Root of the mean squared error"),
@@ -27,6 +31,16 @@ RESAMPLED = (
     "whole days for a time split, rows otherwise."
 )
 TARGET_UNIT = {"mean_absolute_error", "root_mean_squared_error", "mean_pinball_loss"}
+
+
+def positive(model: Reports) -> str:
+    """Which of two classes the figures are about, and from which probability it is predicted."""
+    if model.get("positive") is None:
+        return ""
+    return (
+        f"Positive class: {model['positive']}, predicted at probability ≥ {model['threshold']:.3g} "
+        f"({model['threshold_rule']} on rows that were held out)."
+    )
 
 
 def printable(value: Any) -> str:

@@ -43,7 +43,7 @@ def card(reports: Reports, contract: Contract, until: datetime | None, spoken: C
     sections = {
         "Use": _use(spoken),
         "Data": _data(reports, contract, until),
-        "Metrics on the test table": _metrics(reports["metrics"]),
+        "Metrics on the test table": _metrics(reports["metrics"], reports["model"]),
         "Slices": _slices(reports["slices"]),
         "Gate": _gate(reports["gate"]),
         "Candidates": _candidates(reports["selection"]),
@@ -96,10 +96,11 @@ def _span(part: Reports) -> str:
     return ", ".join([str(part["rows"]), *ends])
 
 
-def _metrics(metrics: Reports) -> str:
+def _metrics(metrics: Reports, model: Reports) -> str:
     rows = [[name, estimate(line), words.meaning(name)] for name, line in metrics.items()]
     header = ["metric", "value (confidence interval)", "what it is"]
-    return f"{table(header, rows)}\n\n{words.RESAMPLED}"
+    about = f"{words.positive(model)} {words.RESAMPLED}".strip()
+    return f"{table(header, rows)}\n\n{about}"
 
 
 def _slices(slices: list[Reports]) -> str:

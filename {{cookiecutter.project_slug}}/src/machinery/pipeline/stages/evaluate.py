@@ -10,6 +10,7 @@ from machinery.pipeline import paths
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import read_json, read_table, write_json, write_table
+from machinery.pipeline.markdown import some
 from machinery.pipeline.model import evaluation, examples
 from machinery.pipeline.model.answers import answer, answer_columns
 from machinery.pipeline.model.decision import rule
@@ -21,6 +22,7 @@ from machinery.pipeline.project import Project
 from machinery.pipeline.statistics import curves, metrics
 from machinery.pipeline.statistics.intervals import Scorer, bootstrap, codes, difference
 from machinery.pipeline.statistics.slices import slices as by_value
+from machinery.pipeline.statistics.slices import small
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,13 +42,16 @@ def evaluate(
     """Every metric of the test rows as value, low and high.
 
     `gain_over_baseline` is by how much the headline metric is better than the baseline's on the
-    very same rows (more is better, whatever the metric).
+    very same rows (more is better, whatever the metric), `prevalence` the share of the positive
+    class of two.
     """
     bound, first = (_scorers(target, each, info, params) for each in (prediction, baseline))
     better, worse = bound[headline], first[headline]
     if not metrics.greater_is_better(headline):
         better, worse = worse, better
     bound["gain_over_baseline"] = difference(better, worse)
+    if prediction.ndim == 2 and prediction.shape[1] == 2:
+        bound["prevalence"] = metrics.mean(target)
     return _intervals(bound, len(target), params, groups)
 
 
@@ -59,13 +64,22 @@ def slices(
     params: Evaluate,
     groups: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
-    """The headline metric of each value of each slice column, with its interval if it has one."""
+    """The headline metric of each value of each slice column, with its interval if it has one.
+
+    Values with too few rows are one line for each column, without a figure.
+    """
     found = []
     for column, value, rows in by_value(table, params.slices, params.slice_min_rows):
         scorer = _scorers(target[rows], prediction[rows], info, params)[headline]
         within = None if groups is None else codes(groups[rows])
         figures = _intervals({headline: scorer}, len(rows), params, within)[headline]
         found.append({"column": column, "slice": value, "rows": len(rows), **figures})
+    for column in params.slices:
+        names, count = small(table, column, params.slice_min_rows)
+        if names:
+            what = {"column": column, "slice": f"{len(names)} too small: {some(names)}"}
+            found.append({**what, "rows": count, "value": None, "low": None, "high": None})
+            found[-1]["small"] = len(names)
     return found
 
 

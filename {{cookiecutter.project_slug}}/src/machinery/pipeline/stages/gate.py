@@ -12,6 +12,7 @@ from typing import Any
 from machinery.pipeline import params as sections
 from machinery.pipeline import paths
 from machinery.pipeline.files import read_json, write_json
+from machinery.pipeline.markdown import estimate
 from machinery.pipeline.params import Evaluate, Gate, Select
 from machinery.pipeline.project import Project
 from machinery.pipeline.statistics import metrics
@@ -87,7 +88,9 @@ def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float |
 
     Where there is no interval the value itself counts, without the benefit of the doubt.
     """
-    if not evidence.slices:
+    judged = [line for line in evidence.slices if not line.get("small")]
+    few = sum(line.get("small", 0) for line in evidence.slices)
+    if not judged:
         of = ", ".join(evidence.sliced)
         return None, f"no slice of {of} has evaluate.slice_min_rows rows; lower it"
 
@@ -99,12 +102,13 @@ def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float |
         value = end(line)
         return -inf if value is None else value if more else -value
 
-    line = min(evidence.slices, key=goodness)
+    line = min(judged, key=goodness)
     where = f"{line['column']} {line['slice']} ({line['rows']} rows)"
     if end(line) is None:
         return None, f"{where} has no {headline}; raise evaluate.slice_min_rows"
-    what = "its value of" if line["low"] is None else "the better end of its interval of"
-    return end(line), f"{where} is the worst slice; this is {what} {headline}"
+    what = f"{where} is the worst of {len(judged)} slices in {headline}, {estimate(line)}"
+    held = "; its better end counts here" if line["low"] is not None else ""
+    return end(line), f"{what}{held}{f'; {few} are too small to tell' if few else ''}"
 
 
 def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:

@@ -55,15 +55,17 @@ def select(reports: list[dict[str, Any]], headline: str) -> dict[str, Any]:
     }
 
 
-def calibrate(out_of_fold: "pd.DataFrame", contract: Contract, coverage: float) -> dict[str, Any]:
+def calibrate(out_of_fold: "pd.DataFrame", contract: Contract, params: Select) -> dict[str, Any]:
     """The decision threshold (of two classes) and the conformal quantile."""
     target, prediction = contract.encode(out_of_fold[contract.target]), contract.gather(out_of_fold)
     two = len(contract.classes) == 2
-    scores = conformal.nonconformity(target, prediction)
+    scores, rule = conformal.nonconformity(target, prediction), params.threshold
+    best = metrics.best_threshold(target, prediction[:, 1], rule.rule, rule.value) if two else None
     return {
-        "threshold": metrics.best_threshold(target, prediction[:, 1]) if two else None,
-        "coverage": coverage,
-        "conformal_quantile": conformal.quantile(scores, coverage),
+        "threshold": best,
+        "threshold_rule": str(rule) if two else None,
+        "coverage": params.coverage,
+        "conformal_quantile": conformal.quantile(scores, params.coverage),
     }
 
 
@@ -75,6 +77,7 @@ def describe(report: dict[str, Any], contract: Contract, window: dict[str, Any])
         "task": contract.task,
         "target": contract.target,
         "classes": contract.class_names,
+        "positive": contract.positive_name,
         "trained_on": {"rows": report["rows"], **window},
     }
 
@@ -112,7 +115,7 @@ def main(_: Project) -> None:
     window = {} if contract.time is None else {"until": str(out_of_fold[contract.time].max())}
     replace(MODEL, lambda part: shutil.copyfile(path, part))
     info = describe(reports[selection["candidate"]], contract, window)
-    info |= calibrate(out_of_fold, contract, params.coverage)
+    info |= calibrate(out_of_fold, contract, params)
     info |= {"sha256": sha256(MODEL.read_bytes()).hexdigest()}
     write_json(info, MODEL_INFO)
     write_json(selection, SELECTION)

@@ -32,6 +32,7 @@ GREATER_IS_BETTER = {
         "root_mean_squared_error": False,
         "r2": True,
     },
+    "decisions": {"precision": True, "recall": True, "f1": True},
     "intervals": {"mean_pinball_loss": False},
 }
 
@@ -124,10 +125,14 @@ def top_label(target: Codes, prediction: Floats) -> tuple[Bools, Floats]:
     return target == label, np.take_along_axis(prediction, label[:, None], axis=1)[:, 0]
 
 
-def best_threshold(target: Codes, probability: Floats) -> float:
-    """The threshold of the highest balanced accuracy, midway between two neighbouring scores.
+def best_threshold(
+    target: Codes, probability: Floats, rule: str = "balanced_accuracy", value: float | None = None
+) -> float:
+    """The best threshold by a rule, midway between two neighbouring scores.
 
-    Of equally good ones the lowest; 0.5 if no score differs from another.
+    It has the highest balanced accuracy; or the least cost, where a missed positive costs as much
+    as `value` false ones; or it is the highest with a recall of `value`. Of equally good ones the
+    lowest; 0.5 if no score differs from another.
     """
     scores, place = np.unique(np.asarray(probability, np.float64), return_inverse=True)
     if len(scores) < 2:
@@ -135,7 +140,14 @@ def best_threshold(target: Codes, probability: Floats) -> float:
     positives = np.bincount(place, weights=target, minlength=len(scores))
     negatives = np.bincount(place, minlength=len(scores)) - positives
     missed, spared = positives.cumsum()[:-1], negatives.cumsum()[:-1]
-    best = int(np.argmax(spared * positives.sum() - missed * negatives.sum()))
+    if rule == "recall":
+        reached = np.flatnonzero(positives.sum() - missed >= (value or 0) * positives.sum())
+        if not len(reached):
+            return float(scores[0])
+        best = int(reached[-1])
+    else:
+        gain, loss = (1.0, value) if rule == "cost_ratio" else (positives.sum(), negatives.sum())
+        best = int(np.argmax(spared * gain - missed * loss))
     return float(scores[best] + scores[best + 1]) / 2
 
 
@@ -219,6 +231,17 @@ def balanced_accuracy(target: Codes, predicted: Codes) -> Scorer:
         return np.asarray(np.nanmean(_ratio(hits, rows), axis=0))
 
     return sums(recall, rows, hits)
+
+
+def decisions(target: Codes, predicted: Codes) -> dict[str, Scorer]:
+    """Precision, recall and F1 of the positive class; NaN without predicted, or without any."""
+    hits = (target == 1) & (predicted == 1)
+
+    def share(*parts: NDArray[np.bool_]) -> Scorer:
+        return sums(lambda totals, _: _ratio(totals[0], totals[1:].mean(axis=0)), hits, *parts)
+
+    found, actual = predicted == 1, target == 1
+    return {"precision": share(found), "recall": share(actual), "f1": share(found, actual)}
 
 
 def calibration_error(happened: Bools, probability: Floats, bins: int) -> Scorer:

@@ -16,6 +16,13 @@ MISSING = "(missing)"
 Positions = NDArray[np.intp]
 
 
+def small(table: "pd.DataFrame", column: str, least: int) -> tuple[list[str], int]:
+    """The values of a column with fewer rows than that, and how many rows they have together."""
+    counts = table[column].value_counts(dropna=False)
+    few = counts[counts < least]
+    return [MISSING if value != value else str(value) for value in few.index], int(few.sum())
+
+
 def slices(
     table: "pd.DataFrame", columns: Sequence[str], least: int
 ) -> Iterator[tuple[str, str, Positions]]:
