@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -282,6 +285,37 @@ def test_a_table_of_other_columns_is_refused(
     refuses(write(tmp_path / "in.parquet", table_of(2, **changes)), tmp_path / "out", message)
 
 
+@pytest.mark.parametrize("wanted", ["out.parquet", "out.csv"])
+@pytest.mark.parametrize("column", ["prediction", "low", "high", "model_version", "bad_row"])
+def test_columns_of_the_contract_may_have_the_names_of_those_that_are_added(
+    tmp_path: Path,
+    document: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    column: str,
+    wanted: str,
+) -> None:
+    document["columns"][column] = document["columns"]["size"]
+    model = TenthOfSize(contracts.parse(document))
+    monkeypatch.setattr(run, "open_model", lambda features, folder: model)
+    path = write(tmp_path / "in.parquet", table_of(20, **{column: [99.0] + [1.0] * 19}))
+    for options in ({}, {"force": True}):
+        predict(path, tmp_path / wanted, max_bad=0.1, **options)
+    found = read(tmp_path / wanted)
+    assert found[column].to_pylist() == [1.0] * 19
+    assert found.schema.names[-6:] == [
+        "probability_false_",
+        "probability_true_",
+        "prediction_",
+        "in_set_false_",
+        "in_set_true_",
+        "model_version_",
+    ]
+    (bad,) = read(tmp_path / wanted.replace("out", "out.bad")).to_pylist()
+    assert (bad[column], bad["bad_row_"]) == (99.0, 1)
+    taken = write(tmp_path / "in.parquet", table_of(2, prediction_=[1, 2], **{column: [1.0, 1.0]}))
+    refuses(taken, tmp_path / "other.csv", "already has a column prediction_; rename or drop it")
+
+
 def test_an_absent_column_is_named_with_the_nearest_and_may_be_meant(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     table = table_of(4).rename_columns(["id", "sise", "colour", "note"])
@@ -314,12 +348,15 @@ def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
     [
         ("in.parquet", b"not Parquet at all", "is not readable"),
         ("in.csv", b"", "is not readable"),
-        ("in.csv", b"id,size,colour\na,1,\xff\xfe\n", "is not readable"),
+        ("in.csv", b"id,size,colour\na,1,\xff\xfe\n", "is not in UTF-8, .*; save it as UTF-8"),
         ("in.csv.gz", gzip.compress(b"id,size,colour\na,1,red\n" * 99)[:-20], "is not readable"),
         ("in.csv", b"id,size,size\na,1,2\n", "two columns size"),
-        ("in.csv", "id,size,colour\na,1,red\n".encode("utf-16"), "is not readable"),
+        ("in.csv", "id,size,colour\na,1,red\n".encode("utf-16"), "but in UTF-16"),
+        ("in.csv", "id,size,colour\na,1,red\n".encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
         ("in.csv", b"id;size;colour\na;1;red\n", "is separated by ';'; save it with commas"),
-        ("in.csv", b"sep=;\r\nid;size\r\n", "is separated by ';'; save it with commas"),
+        ("in.csv", b"id;size, kg;colour\na;1,5;red\n", "is separated by ';'; save it with commas"),
+        ("in.csv", b"sep=;\r\nid;size\r\n", "begins with the line 'sep=;'; save it with commas"),
+        ("in.csv", b"sep=,\r\nid,size\r\n", "begins with the line 'sep=,'"),
         ("in.txt", b"id", "must end in"),
     ],
 )
@@ -327,6 +364,72 @@ def test_what_cannot_be_read_is_one_sentence(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     refuses(text(tmp_path / name, content), tmp_path / "out.parquet", message)
+
+
+@pytest.mark.parametrize("given", ["in.parquet", "in.csv", "in.csv.gz"])
+@pytest.mark.parametrize("change", ["cut", "written again", "removed"])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, given: str, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / given
+    rows = b"id,size,colour\n" + b"a,1,red\n" * 200
+    if given == "in.parquet":
+        write(path, table_of(200))
+    else:
+        text(path, gzip.compress(rows) if given.endswith("gz") else rows)
+    content, score = path.read_bytes(), run.in_order
+
+    def meanwhile(*args: Any) -> Iterator[Any]:
+        batches = score(*args)
+        yield next(batches)
+        if change == "removed":
+            path.unlink()
+        else:
+            os.truncate(path, 0 if change == "written again" else len(content) - 24)
+        if change == "written again":
+            text(path, content)
+        yield from batches
+
+    monkeypatch.setattr(run, "in_order", meanwhile)
+    with pytest.raises(UserError, match="changed while it was read; run again|is not readable"):
+        predict(path, tmp_path / "out.parquet")
+    assert {each.name for each in tmp_path.iterdir()} <= {given}
+
+
+@pytest.mark.parametrize("wanted", ["out.parquet", "out"])
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_output_that_another_run_has_brought_meanwhile_is_not_replaced(
+    tmp_path: Path, wanted: str, bad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = (
+        write(tmp_path / name, table_of(20, size=[99.0] * count + [1.0] * (20 - count)))
+        for name, count in (("in.parquet", 1 - bad), ("other.parquet", bad))
+    )
+    score, after = run.in_order, {}
+
+    def meanwhile(*args: Any) -> Iterator[Any]:
+        yield from score(*args)
+        monkeypatch.setattr(run, "in_order", score)
+        predict(other, tmp_path / wanted, max_bad=0.1)
+        after.update(contents(tmp_path))
+
+    monkeypatch.setattr(run, "in_order", meanwhile)
+    with pytest.raises(UserError, match=f"{wanted} is there already; remove it or add --force"):
+        predict(path, tmp_path / wanted, max_bad=0.1)
+    assert contents(tmp_path) == {name: each for name, each in after.items() if name[0] != "."}
+
+
+@pytest.mark.parametrize("wanted", ["out.parquet", "out"])
+def test_several_runs_at_once_replace_one_output_one_after_another(
+    tmp_path: Path, wanted: str
+) -> None:
+    path = write(tmp_path / "in.parquet", table_of(20, size=[99.0] + [1.0] * 19))
+    with ThreadPoolExecutor(8) as pool:
+        runs = [
+            pool.submit(predict, path, tmp_path / wanted, force=True, max_bad=0.1)
+            for _ in range(24)
+        ]
+    assert [each.result()["bad"] for each in runs] == [1] * 24
 
 
 def test_a_missing_input_and_files_that_differ_are_named(tmp_path: Path) -> None:

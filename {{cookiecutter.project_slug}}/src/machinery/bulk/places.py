@@ -1,8 +1,10 @@
 """places: paths and s3:// addresses in; the files there, read and written alike, out."""
 
+import fcntl
+import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -101,6 +103,24 @@ def work_folder(target: Place) -> Iterator[Path]:
         dir=above, prefix=f".{target.name}.", suffix=".unfinished", ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def locked(target: Place) -> Iterator[None]:
+    """While no other process has the target's folder locked; in S3, and on a disk without, at once.
+
+    The lock ends with the process.
+    """
+    if target.remote:
+        yield
+        return
+    folder = os.open(Path(target.path).parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def move(source: Path, target: Place, aside: Path) -> None:

@@ -59,8 +59,9 @@ class RowScorer:
             if column.known == "before":
                 kind = schema.field(name).type
                 raise UserError(f"{source.place}: {name} is {kind}, not of type {column.type}")
-        self.bad_schema = pa.schema([*schema, *BAD])
-        added = {*self._answers({}, 0), *BAD.names}
+        notes = [field.with_name(self._contract.added(field.name)) for field in BAD]
+        self.bad_schema = pa.schema([*schema, *notes])
+        added = {*self._answers({}, 0), *self.bad_schema.names[len(schema) :]}
         if twins := sorted(added & names):
             raise UserError(f"{source.place} already has a column {twins[0]}; rename or drop it")
         self.schema = self(Batch("", schema.empty_table(), np.arange(0), {}, 0)).good.schema
@@ -90,7 +91,8 @@ class RowScorer:
         columns = {name: typed.get(name, pa.nulls(rows, kind)) for name, kind in types.items()}
         answers = self._scorer.answers(arrays(columns, columns, self._contract))
         named = answer_columns(answers, self._contract.class_names)
-        return {**named, VERSION: pa.repeat(self._version, rows)}
+        named[VERSION] = pa.repeat(self._version, rows)
+        return {self._contract.added(name): values for name, values in named.items()}
 
     def _bad(self, batch: Batch, checked: Checked, bad: np.ndarray) -> pa.Table:
         """The bad rows as they came, then the lines that are no rows."""

@@ -49,16 +49,17 @@ def predict(features: ModuleType, source: str, target: str, options: Options) ->
         score = RowScorer(scorer, rows, version, missing=options.missing, typed=typed)
         with work_folder(output.place) as folder:
             counts = _write(rows, score, output, folder, options)
-            output.finish_bad(folder, counts["bad"])
             total, bad = counts.pop("rows"), counts.pop("bad")
-            if bad > options.max_bad * total:
-                reasons = "; ".join(f"{why}, {times(count)}" for why, count in counts.items())
-                raise CheckError(
-                    f"{bad} of {total} rows break the contract, more than --max-bad "
-                    f"{options.max_bad:g}: {reasons}; look at {output.bad}, and run again with "
-                    "--force --max-bad SHARE"
-                )
-            output.finish(folder)
+            with output.finishing():
+                output.finish_bad(folder, bad)
+                if bad > options.max_bad * total:
+                    reasons = "; ".join(f"{why}, {times(count)}" for why, count in counts.items())
+                    raise CheckError(
+                        f"{bad} of {total} rows break the contract, more than --max-bad "
+                        f"{options.max_bad:g}: {reasons}; look at {output.bad}, and run again with "
+                        "--force --max-bad SHARE"
+                    )
+                output.finish(folder)
     return {
         "output": str(output.place),
         "rows": total,

@@ -41,7 +41,8 @@ class Source:
     `schema` has their columns; `size` is the count of bytes.
 
     Raises:
-        UserError: when there is nothing to read, or files of two kinds.
+        UserError: when there is nothing to read, or files of two kinds; and for a file that has
+            changed when its last batch is read.
     """
 
     def __init__(self, place: Place) -> None:
@@ -50,9 +51,9 @@ class Source:
         if not self.files:
             raise UserError(f"{place} is missing or an empty folder; name a Parquet or CSV file")
         self.kind = _kind(self.files)
+        self._infos = [file.info for file in self.files]
         self.schema = schema(self.files[0], self.kind)
-        self._sizes = [int(file.info.size) for file in self.files]
-        self.size = sum(self._sizes)
+        self.size = sum(info.size for info in self._infos)
         for name, count in Counter(self.schema.names).items():
             if count > 1:
                 raise UserError(f"{place} has two columns {name}; rename one")
@@ -61,11 +62,13 @@ class Source:
         """The batches of all files, one after another."""
         read = self._of_parquet if self.kind == "parquet" else self._of_csv
         before = 0
-        for file, size in zip(self.files, self._sizes, strict=True):
-            for batch in read(file, size):
+        for file, info in zip(self.files, self._infos, strict=True):
+            for batch in read(file, info.size):
                 table = self._conform(batch.table, file)
                 yield batch._replace(table=table, done=before + batch.done)
-            before += size
+            if (now := file.info).size != info.size or now.mtime_ns != info.mtime_ns:
+                raise UserError(f"{file} changed while it was read; run again when it is whole")
+            before += info.size
 
     def _of_parquet(self, file: Place, size: int) -> Iterator[Batch]:
         row = 0
@@ -121,8 +124,13 @@ def schema(file: Place, kind: str) -> pa.Schema:
             return parquet.schema_arrow.remove_metadata()
     with _csv(file) as (reader, _):
         names = reader.schema.names
-    if len(names) == 1 and (used := [each for each in SEPARATORS if each in names[0]]):
+    header = ",".join(names)
+    if header.startswith("sep="):  # for Excel
+        raise UserError(f"{file} begins with the line {header!r}; save it with commas, without it")
+    if used := [each for each in SEPARATORS if header.count(each) >= len(names)]:
         raise UserError(f"{file} is separated by {used[0]!r}; save it with commas")
+    if "\0" in header:
+        raise UserError(f"{file} is UTF-16; save it as UTF-8")
     return pa.schema([(name, pa.string()) for name in names])
 
 
@@ -171,4 +179,8 @@ def _opened(file: Place) -> Iterator[pa.NativeFile]:
         with file.system.open_input_file(file.path) as raw:
             yield raw
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise UserError(f"{file} is not readable: {first_line(error)}") from error
+        why = first_line(error)
+        if isinstance(error, UnicodeDecodeError) or "invalid UTF8" in why:
+            fault = f"{file} is not in UTF-8, but in UTF-16 or another encoding ({why})"
+            raise UserError(f"{fault}; save it as UTF-8") from error
+        raise UserError(f"{file} is not readable: {why}") from error

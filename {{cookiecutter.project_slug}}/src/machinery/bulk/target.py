@@ -1,6 +1,8 @@
 """target: where predictions go: refused if something else is there, written whole or not at all."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,7 +13,7 @@ from pyarrow.fs import FileType
 
 from machinery.pipeline.files import UserError
 
-from .places import S3, Place, move, place
+from .places import S3, Place, locked, move, place
 from .rows import BAD, VERSION
 from .source import Source, schema
 
@@ -43,7 +45,15 @@ class Target:
             for file in source.files:
                 if file.is_within(target):
                     raise UserError(f"{target} would replace the input {file}; give another OUT")
-            self._refuse_existing(target, force)
+        self._force = force
+        self._refuse_existing()
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """While other runs wait to bring theirs: refuse what one has brought since the start."""
+        with locked(self.place):
+            self._refuse_existing()
+            yield
 
     def finish_bad(self, folder: Path, count: int) -> None:
         """Bring the bad rows to their place; where there are none, no file stays."""
@@ -58,24 +68,25 @@ class Target:
             (folder / "good" / MARK).write_text(f'{{"kind": "{self.kind}"}}', encoding="utf-8")
         move(folder / "good", self.place, folder / "old")
 
-    def _refuse_existing(self, target: Place, force: bool) -> None:
+    def _refuse_existing(self) -> None:
         """Refuse what is there already, unless it is to be replaced and `predict` made it."""
-        files = target.files(hidden=True)
-        if target.info.type == FileType.NotFound and not files:
-            return
-        if not force:
-            raise UserError(f"{target} is there already; remove it or add --force")
-        if not self._is_ours(target, files):
-            raise UserError(f"{target} was not made by predict, so --force does not replace it")
+        for target in (self.place, self.bad):
+            files = target.files(hidden=True)
+            if target.info.type == FileType.NotFound and not files:
+                continue
+            if not self._force:
+                raise UserError(f"{target} is there already; remove it or add --force")
+            if not self._is_ours(target, files):
+                raise UserError(f"{target} was not made by predict, so --force does not replace it")
 
     def _is_ours(self, target: Place, files: list[Place]) -> bool:
         """Whether `predict` made it: a file's last columns tell, in a folder a mark does."""
         if target.info.is_file:
             try:
-                names = schema(target, self.kind).names
+                names = [name.rstrip("_") for name in schema(target, self.kind).names[-len(BAD) :]]
             except UserError:
                 return False
-            return bool(names[-1:] == [VERSION] or names[-3:] == BAD.names)
+            return bool(names[-1:] == [VERSION] or names == BAD.names)
         others = [each.path for each in files if not PART.fullmatch(each.name)]
         return others == [f"{target.path}/{MARK}"]
 
