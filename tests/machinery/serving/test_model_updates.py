@@ -124,10 +124,11 @@ def test_a_folder_without_a_model_is_refused_at_the_start(serve: Serve, shop: Pa
 def test_a_challenger_answers_into_the_log_only(
     serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
 ) -> None:
-    plain = serve().post("/predict", json=row()).json()["predictions"]
+    rows = [row(), row(weight=None)]
+    plain = serve().post("/predict", json=rows).json()["predictions"]
     client = serve(shadow_folder=models / "other", prediction_log=tmp_path / "log")
-    answer = client.post("/predict", json=[row(), row(weight=None)], headers={"x-request-id": "r"})
-    assert answer.json()["predictions"][0] == plain[0]
+    answer = client.post("/predict", json=rows, headers={"x-request-id": "r"})
+    assert answer.json()["predictions"] == plain
     logged = read(tmp_path / "log").to_pandas().set_index(["role", "row"])
     assert len(logged) == 4
     assert set(logged["request_id"]) == {"r"}

@@ -3,12 +3,16 @@
 import json
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.catalogue import Catalogue
+from machinery.pipeline.data.columns import from_pandas
 from machinery.pipeline.model import examples
 from machinery.pipeline.model.building import build
 from machinery.pipeline.model.model_file import save
@@ -16,8 +20,6 @@ from machinery.pipeline.model.scoring import Scorer
 
 from . import features
 from .candidates import CANDIDATES
-
-KINDS = {"mass": "number", "hour": "number", "place": "string"}
 
 
 def column(kind: str, **changes: Any) -> dict[str, Any]:
@@ -68,39 +70,46 @@ def a_table(rows: int = 60) -> pd.DataFrame:
 
 
 def write_model(folder: Path, task: str = "classification", strength: float = 1.0) -> Path:
-    """A whole model folder; `strength` tells one model from another."""
+    """The shop's model; `strength` tells one from another."""
+    return write_folder(folder, document(task), features, a_table(), strength)
+
+
+def write_folder(
+    folder: Path,
+    contract: dict[str, Any],
+    module: ModuleType,
+    table: pd.DataFrame,
+    strength: float = 1.0,
+) -> Path:
+    """A whole model folder, of a linear model on the module's features of the table."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
-    contract = document(task)
     (folder / "contract.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
-    table, target = a_table(), contract["target"]
-    inputs = pd.DataFrame(
-        {
-            "mass": table["weight"].astype(np.float32),
-            "hour": (table["at"].dt.hour + table["at"].dt.minute / 60).astype(np.float32),
-            "place": table["town"].astype(object),
-        }
-    )
+    parsed, target, task = contracts.parse(contract), contract["target"], contract["task"]
+    catalogue = Catalogue(parsed, module)
+    inputs = pd.DataFrame(catalogue(from_pandas(table, catalogue.inputs, parsed)))
+    numeric = [name for name in inputs if inputs[name].dtype == np.float32]
+    kinds = {name: "number" if name in numeric else "string" for name in inputs}
     parameters = (
         {"C": strength, "max_iter": 500} if task == "classification" else {"alpha": strength}
     )
     pipeline = build(
         "linear",
         CANDIDATES,
-        task=task,  # type: ignore[arg-type]
-        numeric=["mass", "hour"],
-        categorical=["place"],
+        task=task,
+        numeric=numeric,
+        categorical=[name for name in inputs if name not in numeric],
         hyperparameters=parameters,
         seed=1,
     ).fit(inputs, table[target])
     path = folder / "models/model.onnx"
-    save(pipeline, KINDS, path)  # type: ignore[arg-type]
+    save(pipeline, kinds, path)  # type: ignore[arg-type]
     info = {
         "candidate": "all-linear",
-        "features": KINDS,
+        "features": kinds,
         "contract_version": 1,
         "task": task,
         "target": target,
-        "classes": ["false", "true"] if task == "classification" else [],
+        "classes": parsed.class_names,
         "trained_on": {"rows": len(table), "until": "2026-01-05 00:00:00"},
         "threshold": 0.4 if task == "classification" else None,
         "coverage": 0.9,
@@ -108,7 +117,7 @@ def write_model(folder: Path, task: str = "classification", strength: float = 1.
         "sha256": sha256(path.read_bytes()).hexdigest(),
     }
     (folder / "models/model.json").write_text(json.dumps(info), encoding="utf-8")
-    scorer = Scorer(features, folder)
+    scorer = Scorer(module, folder)
     prediction = scorer.model.predict({name: inputs[name].to_numpy() for name in inputs})
     stored = examples.make(table, prediction, scorer)
     (folder / "models/examples.json").write_text(json.dumps(stored), encoding="utf-8")

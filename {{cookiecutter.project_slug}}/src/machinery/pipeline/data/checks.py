@@ -165,6 +165,8 @@ def cast(values: pa.Array, column: Column) -> tuple[pa.Array, Mask | None]:
     kind = arrow_type(column.type)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if pa.types.is_string_view(values.type):  # for which few functions are
+        values = values.cast(pa.large_string())
     if values.type == kind or _is_text(values.type) and _is_text(kind):
         return _without_nan(values), None
     one: Callable[[pa.Array, pa.DataType], pa.Array] = _cast
