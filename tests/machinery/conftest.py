@@ -81,7 +81,7 @@ def row() -> Callable[..., dict[str, Any]]:
 
     def changed(**changes: Any) -> dict[str, Any]:
         row = {"id": "x", "at": "2026-01-02T08:00:00", "weight": 20.0}
-        row |= {"colour": "red", "town": "Aa"}
+        row |= {"colour": "red", "town": "Aa", "pieces": None, "gift": None, "seen": None}
         return {name: value for name, value in {**row, **changes}.items() if value is not ...}
 
     return changed

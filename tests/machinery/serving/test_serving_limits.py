@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -98,16 +98,41 @@ def post(row: Any) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+Talk = Callable[[int], Awaitable[bytes]]
+
+
+async def over_uvicorn(app: Starlette, talk: Talk) -> bytes:
+    """What a client says who talks to the application, over uvicorn, by the number of its port."""
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    said = await talk(server.servers[0].sockets[0].getsockname()[1])
+    server.should_exit = True
+    await running
+    return said
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_a_request_that_ends_with_a_half_close_gets_its_answer(
+    service: Services, row: Row, rows: int
+) -> None:
+    async def talk(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post([row()] * rows))
+        writer.write_eof()
+        said = await reader.readline()
+        writer.close()
+        return said
+
+    assert asyncio.run(over_uvicorn(application(service()), talk)).split()[1:2] == [b"200"]
+
+
 def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceback(
     service: Services, row: Row, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def talk() -> bytes:
-        config = uvicorn.Config(application(service()), port=0, log_config=None, access_log=False)
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+    async def talk(port: int) -> bytes:
         for _ in range(3):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(post([row()] * 100) * 50)
@@ -118,10 +143,8 @@ def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceba
         writer.write(post(row()))
         line = await reader.readline()
         writer.close()
-        server.should_exit = True
-        await running
         return line.split()[1]
 
-    assert asyncio.run(talk()) == b"200"
+    assert asyncio.run(over_uvicorn(application(service()), talk)) == b"200"
     assert not [record for record in caplog.records if record.exc_info or record.levelno > 30]
     assert "Traceback" not in caplog.text

@@ -1,6 +1,7 @@
 """checks: what is wrong in which row, what is wrong with a table, and what is cast without loss."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,14 @@ def test_a_column_of_another_type_is_not_read(
     contract: Contract, kind: pa.DataType, name: str, fits: bool
 ) -> None:
     assert castable(kind, contract.columns[name]) == fits
+
+
+def test_a_decimal_is_the_number_that_its_digits_are(contract: Contract) -> None:
+    digits = [f"{number / 7:.6f}" for number in range(1, 1000)]
+    decimals, texts = (pa.array([of(each) for each in digits]) for of in (Decimal, str))
+    numbers, _ = cast(decimals, contract.columns["size"])
+    assert numbers.to_pylist() == [float(each) for each in digits]
+    assert numbers.equals(cast(texts, contract.columns["size"])[0])
 
 
 def test_categories_encoded_as_a_dictionary_are_decoded(contract: Contract) -> None:

@@ -58,7 +58,8 @@ class Service:
         self.log = None if log is None else PredictionLog(log, contract, telemetry.logged)
         columns = {name: contract.columns[name] for name in contract.known_before()}
         self.rows = Reader(columns, settings.max_rows, contract.columns.keys() - columns.keys())
-        self.outcomes = Reader(feedback_columns(contract), settings.max_rows, name="Feedback")
+        feedback = feedback_columns(contract)
+        self.outcomes = Reader(feedback, settings.max_rows, optional=["row"], name="Feedback")
         self._names = contract.class_names
         self._explaining = asyncio.Semaphore(1)
 
@@ -127,7 +128,8 @@ class Service:
         """The body of a request, within the limits of size and time."""
         headers, body, settings = request.headers, bytearray(), self.settings
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json" or "content-encoding" in headers:
+        packed = headers.get("content-encoding", "identity").strip().lower() != "identity"
+        if kind != "application/json" or packed:
             sentence = "The body must be JSON, uncompressed; send 'Content-Type: application/json'"
             raise RequestError(415, sentence)
         try:

@@ -5,8 +5,9 @@ type describes a row in the OpenAPI document.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -55,25 +56,31 @@ def shown(text: str) -> str:
 
 
 class Reader:
-    """Reads rows of some columns; those in `after` are refused as known only later."""
+    """Reads rows of some columns; those in `after` are refused as known only later.
+
+    Every column is to be given, as null where it is unknown: one that is left out may be misspelt.
+    Those in `optional` may be left out.
+    """
 
     def __init__(
         self,
         columns: Mapping[str, Column],
         max_rows: int,
         after: Iterable[str] = (),
+        optional: Iterable[str] = (),
         name: str = "Row",
     ) -> None:
         """`name` is what the OpenAPI document calls a row."""
-        self._columns, self._max_rows, self._after = columns, max_rows, frozenset(after)
-        self.type = _row_type(name, columns)
+        self._columns, self._max_rows = columns, max_rows
+        self._after, self._optional = frozenset(after), frozenset(optional)
+        self.type = _row_type(name, columns, self._optional)
         self._decoder = Decoder(self.type | list[self.type])  # type: ignore[name-defined]
         checks = {name: _check(column) for name, column in columns.items()}
         self._checks = {name: check for name, check in checks.items() if check is not None}
         self._integers = [name for name, each in columns.items() if each.type == "integer"]
 
     def read(self, body: bytes) -> Columns:
-        """The rows in the body, one object or a list of them, by column; None where left out.
+        """The rows in the body, one object or a list of them, by column; None where null.
 
         Raises:
             RequestError: 400 for what is not JSON, 413 for too many rows, 422 for a row that breaks
@@ -117,10 +124,14 @@ class Reader:
         if name in self._after:
             return f"{name} is known only after the prediction is made; leave it out"
         if name not in self._columns:
-            return f"{shown(name)} is not a field of a row (see /openapi.json); leave it out"
+            absent = [each for each in self._columns if each not in fields]
+            near = get_close_matches(shown(name), absent, 1)
+            remedy = f"rename it {near[0]}" if near else "leave it out"
+            return f"{shown(name)} is not a field of a row (see /openapi.json); {remedy}"
         column = self._columns[name]
         if name not in fields:
-            return None if column.nullable else f"{name} is missing; give {expected(column)}"
+            missing = f"{name} is missing; give {expected(column)}"
+            return None if name in self._optional else missing
         wrong, is_right = f"{name} must be {expected(column)}", self._checks.get(name)
         try:
             value = decode(fields[name], type=_type(column))
@@ -129,8 +140,10 @@ class Reader:
         return None if is_right is None or is_right(value) else wrong
 
 
-def _row_type(name: str, columns: Mapping[str, Column]) -> type[msgspec.Struct]:
-    """The type of a row; columns that may be null may be left out.
+def _row_type(
+    name: str, columns: Mapping[str, Column], optional: Collection[str]
+) -> type[msgspec.Struct]:
+    """The type of a row.
 
     Its fields are numbered, since the name of a column need not be one of Python.
 
@@ -144,7 +157,7 @@ def _row_type(name: str, columns: Mapping[str, Column]) -> type[msgspec.Struct]:
             raise UserError(f"{CONTRACT}: the name of {column!r} {reason}; rename it to serve it")
         unit = f", in {of.unit}" if of.unit else ""
         described: Any = Annotated[_type(of), Meta(description=f"{of.description}{unit}")]
-        fields.append((f"c{at}", described, *[None] * of.nullable))
+        fields.append((f"c{at}", described, *[None] * (column in optional)))
     return msgspec.defstruct(
         name,
         fields,

@@ -183,7 +183,12 @@ def cast(values: pa.Array, column: Column) -> tuple[pa.Array, Mask | None]:
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Of a time what is finer than microseconds is cut off; 2^53 + 1 as a float is 2^53."""
+    """Of a time what is finer than microseconds is cut off; 2^53 + 1 as a float is 2^53.
+
+    A decimal becomes the nearest float by way of its digits, as in CSV.
+    """
+    if pa.types.is_decimal(values.type) and pa.types.is_floating(kind):
+        values = values.cast(pa.string())
     rounded = pa.types.is_timestamp(kind) or (
         pa.types.is_floating(kind) and pa.types.is_integer(values.type)
     )
