@@ -113,11 +113,11 @@ class CodeHost:
         return None
 
     def environment(
-        self, folder: Path, branch: str = "", source: str = REPOSITORY
+        self, folder: Path, branch: str = "", source: str = REPOSITORY, commit: str = ""
     ) -> dict[str, str]:
         """What a job of GitHub Actions finds: for a push, or for the pull request of a branch."""
         event, summary = folder / "event.json", folder / "summary.md"
-        head = {"ref": branch, "repo": {"full_name": source}}
+        head = {"ref": branch, "sha": commit, "repo": {"full_name": source}}
         document: dict[str, Any] = {"ref": "refs/heads/main"}
         if branch:
             document = {"pull_request": {"number": NUMBER, "head": head}}

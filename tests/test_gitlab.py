@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,17 +102,53 @@ def test_report_comes_as_a_comment_and_its_record_to_the_branch(
     address = f"{host.url}/{REPOSITORY}.git"  # the job's own origin takes no pushes on GitLab
     clone.run("git", "config", f"url.{shared.origin}.insteadOf", address)
     clone.run("git", "remote", "set-url", "origin", f"{shared.origin}-that-takes-no-pushes")
-    variables = host.gitlab_environment() | MERGE_REQUEST | {"REPO_TOKEN": TOKEN}
-    done = job(clone, "report", **variables, CI_MERGE_REQUEST_SOURCE_BRANCH_NAME="dial")
+    source = {"CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "dial"}
+    done = job(clone, "report", **host.gitlab_environment() | MERGE_REQUEST | source)
     assert done.returncode == 0, done.stdout
-    assert "Pushed dvc.lock and the reports to dial." in done.stdout
-    assert TOKEN not in done.stdout
+    said = record(shared, clone, host, **source)
+    assert "Pushed dvc.lock and the reports to dial." in said
     (body,) = host.bodies()
-    assert body.startswith((clone.path / "report.md").read_text(encoding="utf-8"))
+    assert body.startswith((clone.path / "run/report.md").read_text(encoding="utf-8"))
     assert "train.hyperparameters.linear.C" in body and "Against `origin/main (" in body
     origin = ("git", "--git-dir", shared.origin)
     log = clone.run(*origin, "log", "--format=%s", "main..dial").stdout.splitlines()
     assert log == ["Reproduce the pipeline", "Change a parameter"]
+
+
+def record(shared: Shared, clone: BakedProject, host: CodeHost, **variables: str) -> str:
+    """What the record job says after the report job of this clone."""
+    made = shared.checkout(f"{clone.path.name}-record", "dial")
+    (clone.path / "run").mkdir(exist_ok=True)
+    shutil.copytree(clone.path / "run", made.path / "run")
+    of_run = "HEAD~" if clone.has_file("run/commit.bundle") else "HEAD"
+    commit = clone.run("git", "rev-parse", of_run).stdout.strip()
+    for name, value in (
+        (f"url.{shared.origin}.insteadOf", f"{host.url}/{REPOSITORY}.git"),
+        ("remote.origin.url", f"{shared.origin}-that-takes-no-pushes"),
+    ):
+        made.run("git", "config", name, value)
+    given = {"REPO_TOKEN": TOKEN, "CI_COMMIT_SHA": commit, **variables}
+    done = job(made, "record", **host.gitlab_environment() | MERGE_REQUEST | given)
+    assert done.returncode == 0, done.stdout
+    assert TOKEN not in done.stdout
+    main, here = (made.run("git", "rev-parse", each).stdout for each in ("origin/main", "HEAD"))
+    assert here == main  # the code of the target branch ran
+    return done.stdout
+
+
+def test_no_job_that_runs_the_code_of_a_merge_request_has_what_writes() -> None:
+    document = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+    assert document["workflow"]["rules"][0]["variables"] == {"CACHE_POLICY": "pull"}
+    assert {each["policy"] for each in document["default"]["cache"]} == {"$CACHE_POLICY"}
+    scoped = {name for name, job in document.items() if "environment" in job}
+    assert scoped == {"record", "retrain"}
+    assert all(document[name]["environment"]["name"] == "record" for name in scoped)
+    first, *_ = document["record"]["script"]
+    assert first == (
+        "git checkout --quiet --force --detach origin/$CI_MERGE_REQUEST_TARGET_BRANCH_NAME"
+    )
+    assert document["record"]["cache"] == []
+    assert "merge_request_event" not in str(document["retrain"]["rules"])
 
 
 def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
@@ -122,9 +159,9 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
     module = clone.path / "src/flight_delays/candidates.py"
     module.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the candidates")
-    variables = host.gitlab_environment() | MERGE_REQUEST | {"REPO_TOKEN": TOKEN}
-    done = job(clone, "report", **variables)
+    done = job(clone, "report", **host.gitlab_environment() | MERGE_REQUEST)
     assert done.returncode != 0 and "a broken stage" in done.stdout
+    assert "There is nothing to record." in record(shared, clone, host)
     assert host.bodies() == [ours["body"]]
     assert ours["body"].startswith("**No report** for ")
 
@@ -150,9 +187,8 @@ def test_report_of_a_fork_that_cannot_reach_the_data_is_its_artifact(
     variables = host.gitlab_environment() | FORKS_MERGE_REQUEST
     done = job(clone, "report", **variables, CI_MERGE_REQUEST_DIFF_BASE_SHA=base)
     assert done.returncode == 0, done.stdout
-    assert "warning: no comment: the job has no token" in done.stdout
     assert host.requests == []
-    text = (clone.path / "report.md").read_text(encoding="utf-8")
+    text = (clone.path / "run/report.md").read_text(encoding="utf-8")
     assert text.startswith("**Not compared**: the remote cannot be read")
     assert f"Against `{base}`" in text
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ VALUES = {
     "secrets.AWS_ACCESS_KEY_ID": "",
     "secrets.AWS_SECRET_ACCESS_KEY": "",
 }
+LINK = "models/model.json"
 RESULTS = {"dvc.lock", "metrics.json", "models/model.json", "reports/gate.json"}
 
 
@@ -44,7 +46,34 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[code_host.CodeHos
 def first(shared: Shared, host: code_host.CodeHost) -> tuple[BakedProject, str]:
     """The clone in which the job ran first, and what it said."""
     clone = shared.checkout("first", BRANCH)
-    return clone, run(clone, "report", host)
+    return clone, run_all(shared, clone, host)
+
+
+def run_all(shared: Shared, clone: BakedProject, host: code_host.CodeHost) -> str:
+    """Run the jobs of a pull request of ours; all must do. What they said."""
+    return run(clone, "report", host) + run_writing(shared, clone, host)
+
+
+def run_writing(shared: Shared, clone: BakedProject, host: code_host.CodeHost) -> str:
+    """Run the jobs that write after the report job of this clone; all must do."""
+    said = ""
+    for job in ("comment", "record"):
+        made, told = base(shared, clone, job, host)
+        said += run(made, job, host, **told)
+    return said
+
+
+def base(
+    shared: Shared, clone: BakedProject, job: str, host: code_host.CodeHost, of_run: str = ""
+) -> tuple[BakedProject, dict[str, str]]:
+    """A checkout of the base branch with the artifact of the report job, and its environment."""
+    made = shared.checkout(f"{clone.path.name}-{job}")
+    (clone.path / "run").mkdir(exist_ok=True)
+    shutil.copytree(clone.path / "run", made.path / "run")
+    if not of_run:
+        of_run = "HEAD~" if clone.has_file("run/commit.bundle") else "HEAD"
+    commit = clone.run("git", "rev-parse", of_run).stdout.strip()
+    return made, host.environment(clone.path.parent, BRANCH, commit=commit)
 
 
 def run(clone: BakedProject, job: str, host: code_host.CodeHost, **environment: str) -> str:
@@ -86,14 +115,72 @@ def test_comment_and_summary_say_what_it_did_to_the_model(
     (body,) = host.bodies()
     assert re.match(r"\*\*(Better|Worse|No significant difference)\*\*", body)
     assert "train.hyperparameters.linear.C" in body
+    assert body.startswith((clone.path / "run/report.md").read_text(encoding="utf-8"))
     summary = (clone.path.parent / "summary.md").read_text(encoding="utf-8")
     assert body.startswith(summary.rstrip())
+
+
+def test_data_of_the_run_comes_to_the_remote(
+    shared: Shared, first: tuple[BakedProject, str]
+) -> None:
+    clone = shared.checkout("data", BRANCH)
+    clone.run("dvc", "pull", "models/model.onnx", "data/predictions.parquet")
+
+
+def test_code_of_the_branch_can_write_nothing_through_the_record_job(
+    shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
+) -> None:
+    commit = "commit.bundle"
+    clone = shared.checkout("hostile", BRANCH)
+    (clone.path / "run").mkdir()
+    for path in ("src/flight_delays/features.py", "Makefile", "reports/page.html", LINK):
+        changed = clone.path / path
+        changed.unlink(missing_ok=True)
+        if path == LINK:
+            changed.symlink_to("../README.md")
+        else:
+            changed.write_text("hostile\n", encoding="utf-8")
+        clone.run("git", "add", "--force", path)
+        clone.run("git", "commit", "--quiet", "--no-verify", "-m", "Reproduce the pipeline")
+        clone.run("git", "bundle", "create", "--quiet", f"run/{commit}", "HEAD~..HEAD")
+        why = f"makes {path} a link" if path == LINK else f"changes {path}, which is no output"
+        refused(shared, clone, host, f"the run {why}")
+        clone.run("git", "reset", "--quiet", "--hard", "HEAD~")
+    # Two commits, of which the first could be anything.
+    for text in ("one", "two"):
+        (clone.path / "metrics.json").write_text(f'{{"{text}": 1}}', encoding="utf-8")
+        clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", text)
+    clone.run("git", "bundle", "create", "--quiet", f"run/{commit}", "HEAD~2..HEAD")
+    refused(shared, clone, host, "the run is not one commit on", of_run="HEAD~2")
+
+
+def test_data_whose_hash_is_not_its_name_is_not_pushed(
+    shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
+) -> None:
+    clone = shared.checkout("forged", BRANCH)
+    shutil.copytree(first[0].path / "run", clone.path / "run")
+    (place, *_) = sorted((clone.path / "run/objects").glob("*/*"))
+    place.write_bytes(b"forged")
+    refused(shared, clone, host, "has not the hash that is its name")
+
+
+def refused(
+    shared: Shared, clone: BakedProject, host: code_host.CodeHost, why: str, of_run: str = ""
+) -> None:
+    """The record job of this clone's run fails, says why, and pushes nothing."""
+    origin = ("git", "--git-dir", shared.origin, "rev-parse", BRANCH)
+    before = clone.run(*origin).stdout
+    made, told = base(shared, clone, "record", host, of_run)
+    code, said = run_workflow(made, "report.yml", VALUES, "record", **told)
+    assert code != 0 and why in said, said
+    assert clone.run(*origin).stdout == before
+    shutil.rmtree(made.path)
 
 
 def test_fresh_branch_runs_nothing_and_edits_the_comment(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
 ) -> None:
-    said = run(shared.checkout("second", BRANCH), "report", host)
+    said = run_all(shared, shared.checkout("second", BRANCH), host)
     assert "Running stage" not in said and "there is nothing to record" in said
     assert len(host.bodies()) == 1
 
@@ -101,9 +188,10 @@ def test_fresh_branch_runs_nothing_and_edits_the_comment(
 def test_run_that_somebody_pushed_is_taken_and_a_refused_push_is_a_warning(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
 ) -> None:
+    first[0].run("dvc", "push", "--run-cache")
     clone = shared.checkout("third", BRANCH)
     clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the branch has moved on since
-    said = run(clone, "report", host)
+    said = run_all(shared, clone, host)
     assert "Stage 'train@schedule-linear' is cached" in said
     assert "stages train" not in said  # of stages that write files for git, DVC keeps no runs
     assert "::warning::dvc.lock did not come back" in said
@@ -120,11 +208,15 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
     told = host.environment(tmp_path, BRANCH)
     code, said = run_workflow(clone, "report.yml", VALUES, "report", **told)
     assert code != 0 and "a broken stage" in said
+    (clone.path.parent / "summary.md").unlink()
+    said = run_writing(shared, clone, host)
+    assert "There is nothing to record." in said and "a broken stage" not in said
     (body,) = host.bodies()
     commit = clone.run("git", "rev-parse", "HEAD").stdout.strip()
     assert body.startswith(f"**No report** for {commit}: the run failed, see [its log](")
     assert "Better" not in body and "roc_auc" not in body
-    assert body.startswith((tmp_path / "summary.md").read_text(encoding="utf-8").rstrip())
+    summary = (clone.path.parent / "summary.md").read_text(encoding="utf-8")
+    assert body.startswith(summary.rstrip())
 
 
 def test_set_up_that_fails_takes_the_report_away_too(

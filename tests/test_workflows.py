@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +22,9 @@ pytestmark = pytest.mark.slow
 NOBODY = {"secrets.AWS_ACCESS_KEY_ID": "", "secrets.AWS_SECRET_ACCESS_KEY": ""}
 PINNED = {  # which version each commit is, as the actions' own repositories tag it
     "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae": "v5.0.5",
+    "actions/cache/restore@27d5ce7f107fe9357f9df03efb73ab90386fccae": "v5.0.5",
     "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1": "v7.0.1",
+    "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c": "v8.0.1",
     "actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97": "v7.0.0",
     "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f": "v7.0.0",
     "iterative/setup-cml@f12ea7685438c1fc438d50f77519b3860cf5fa98": "v2.0.1",
@@ -73,17 +76,48 @@ def test_a_workflow_is_pinned_and_may_do_little(path: Path) -> None:
     assert not re.search(r"pull_request_target|workflow_run|secrets: inherit", text)
 
 
-def test_no_job_that_can_write_runs_the_code_of_a_fork() -> None:
-    for path in WORKFLOWS.glob("*.yml"):
-        document = load(path.name)
-        if "pull_request" in document[True]:  # `on` is a word for true in YAML 1.1
-            for job in document["jobs"].values():
-                assert job.get("if") == OURS or "write" not in job["permissions"].values()
+PULL_REQUESTS = [  # the jobs that a pull request runs
+    pytest.param(job, id=f"{path.stem}-{name}")
+    for path in sorted(WORKFLOWS.glob("*.yml"))
+    for name, job in load(path.name)["jobs"].items()
+    if "pull_request" in load(path.name)[True]  # `on` is a word for true in YAML 1.1
+]
+READING_KEYS = {"secrets.AWS_ACCESS_KEY_ID", "secrets.AWS_SECRET_ACCESS_KEY"}
+
+
+@pytest.mark.parametrize("job", PULL_REQUESTS)
+def test_no_job_that_runs_the_code_of_a_pull_request_can_write(job: dict[str, Any]) -> None:
+    (checkout,) = (step for step in job["steps"] if "checkout@" in step.get("uses", ""))
+    revision = checkout["with"].get("ref")
+    secrets = set(re.findall(r"(?:secrets|github)\.(?:[A-Z_]+|token)", str(job)))
+    uses = {step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step}
+    given = [step.get("with", {}) for step in job["steps"]]
+    cached = "actions/cache" in uses or any("cache" in each for each in given)
+    if revision == "${{ github.event.pull_request.base.sha }}":
+        assert OURS in job["if"] and job["needs"] == "report"
+        assert not cached and "actions/cache/restore" not in uses  # code of the branch wrote it
+        assert job.get("environment") == "record" or secrets == {"github.token"}
+        assert job.get("environment") == "record" or job["permissions"]["contents"] == "read"
+        for step in job["steps"]:  # what comes from outside lies where no code is
+            if "download-artifact" in step.get("uses", ""):
+                assert step["with"]["path"] == "run"
+    else:
+        assert revision in (None, "${{ github.event.pull_request.head.sha }}")
+        assert "write" not in job["permissions"].values()
+        assert "environment" not in job  # whose secrets would take the place of these
+        assert secrets <= READING_KEYS
+        assert "actions/cache" not in uses
+
+
+def test_retraining_runs_the_code_of_the_default_branch_alone() -> None:
+    job = load("retrain.yml")["jobs"]["retrain"]
+    assert job["if"] == "github.ref_name == github.event.repository.default_branch"
+    assert job["environment"] == "record"
 
 
 def test_each_pull_request_has_one_report() -> None:
-    conditions = [job["if"] for job in load("report.yml")["jobs"].values()]
-    assert conditions == [OURS, FORKS]
+    jobs = load("report.yml")["jobs"]
+    assert [jobs[name]["if"] for name in ("report", "fork")] == [OURS, FORKS]
 
 
 # check

@@ -37,7 +37,7 @@ def comment(file: Path, job: Job) -> None:
         print("Nothing is posted: the job was cancelled.")
         return
     if not file.exists():
-        commit = git.resolve("HEAD")
+        commit = job.commit or git.resolve("HEAD")
         write_text(
             f"**No report** for {commit}: the run failed, see [its log]({job.page}).\n", file
         )
@@ -67,7 +67,7 @@ def _post(job: Job, text: str) -> str:
         _by_cml(job, text, title)
         return "cml"
     except FailedError as why:
-        host.write(signed(text, git.resolve("HEAD"), title), ours(comments, title))
+        host.write(signed(text, job.commit or git.resolve("HEAD"), title), ours(comments, title))
         job.tell("notice", f"the API posted the comment, since cml: {why}")
         return "the API"
 

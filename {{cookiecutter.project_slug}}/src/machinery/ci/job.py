@@ -20,6 +20,7 @@ class Job:
     repository: str  # owner/name
     number: int | None = None  # of the pull request
     branch: str = ""  # that it brings in, if it is of this repository and no fork; a user's text
+    commit: str = ""  # that it brings in
     token: str = field(default="", repr=False)
     job_token: str = field(default="", repr=False)  # of GitLab, which may publish and little else
     summary: Path | None = None  # what is appended here, GitHub shows on the job's page
@@ -65,7 +66,7 @@ def running(environment: Mapping[str, str] = os.environ) -> Job:
 def _github(environment: Mapping[str, str]) -> Job:
     summary = environment.get("GITHUB_STEP_SUMMARY")
     server, repository = environment["GITHUB_SERVER_URL"], environment["GITHUB_REPOSITORY"]
-    number, branch = _pull_request(environment.get("GITHUB_EVENT_PATH"), repository)
+    number, branch, commit = _pull_request(environment.get("GITHUB_EVENT_PATH"), repository)
     return Job(
         "github",
         server=server,
@@ -73,6 +74,7 @@ def _github(environment: Mapping[str, str]) -> Job:
         repository=repository,
         number=number,
         branch=branch,
+        commit=commit,
         token=environment.get("GH_TOKEN", ""),
         summary=Path(summary) if summary else None,
         page=f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
@@ -91,6 +93,7 @@ def _gitlab(environment: Mapping[str, str]) -> Job:
         repository=merged_into or environment["CI_PROJECT_PATH"],
         number=_number(environment.get("CI_MERGE_REQUEST_IID")),
         branch=environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "") if ours else "",
+        commit=environment.get("CI_COMMIT_SHA", ""),
         token=environment.get("REPO_TOKEN", ""),
         job_token=environment.get("CI_JOB_TOKEN", ""),
         page=environment.get("CI_JOB_URL", ""),
@@ -98,15 +101,16 @@ def _gitlab(environment: Mapping[str, str]) -> Job:
     )
 
 
-def _pull_request(event: str | None, repository: str) -> tuple[int | None, str]:
-    """Number and branch in GitHub's description of the event, where a pull request caused it."""
+def _pull_request(event: str | None, repository: str) -> tuple[int | None, str, str]:
+    """Number, branch and commit in GitHub's description of the event, if of a pull request."""
     try:
         pull = json.loads(Path(event or "").read_text(encoding="utf-8"))["pull_request"]
         head = pull.get("head") or {}
         ours = (head.get("repo") or {}).get("full_name") == repository
-        return _number(pull["number"]), str(head["ref"]) if ours else ""
+        branch = str(head["ref"]) if ours else ""
+        return _number(pull["number"]), branch, str(head.get("sha") or "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, ""
+        return None, "", ""
 
 
 def _number(value: object) -> int | None:

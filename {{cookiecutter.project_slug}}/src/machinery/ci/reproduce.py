@@ -1,22 +1,27 @@
-"""reproduce: runs what a pull request made stale, pushes the data, and commits the record.
+"""reproduce: runs what a pull request made stale, and leaves the run for `record` to push.
 
 Nothing else runs: stages that are as recorded stay without their data, and a training that somebody
 has pushed is taken from the remote's run cache. So a parameter edited in the browser gets its
-metrics.
+metrics. The job runs code that nobody has looked at yet, so it has no right to write.
 """
 
 import re
+import shutil
+from pathlib import Path
 
-from machinery.pipeline.files import CheckError, UserError
+from machinery.pipeline.files import CheckError
 from machinery.versions import git, storage
 from machinery.versions import remote as remotes
 from machinery.versions.checking import some
+from machinery.versions.versions import LOCK
 
 from .job import Job
-from .shell import commit, dvc, dvc_output, git_with_token, remote, require_clean
+from .shell import commit, dvc, dvc_output, require_clean
 
 MESSAGE = "Reproduce the pipeline"
-BY_HAND = "'dvc pull --run-cache && dvc repro' takes this run from the remote, then commit and push"
+RUN = Path("run")  # what the job leaves
+COMMIT = "commit.bundle"  # in it, of git
+OBJECTS = "objects"  # in it, of DVC's cache
 
 
 class UnreachableError(CheckError):
@@ -24,10 +29,10 @@ class UnreachableError(CheckError):
 
 
 def reproduce(job: Job) -> None:
-    """Run what is stale; push its data, then the commit that records it to the branch.
+    """Run what is stale; leave the commit that records it in RUN, with its data.
 
-    A token that may not push is a warning: the report is about this run all the same. So is data
-    that a fork's job cannot reach: the report is about the run that was committed.
+    Data that a fork's job cannot reach is a warning: the report is about the run that was
+    committed.
     """
     require_clean()
     try:
@@ -41,12 +46,10 @@ def reproduce(job: Job) -> None:
         print("dvc.lock is fresh: there is nothing to record.")
         return
     commit(MESSAGE)
-    if not _push_data(job):
-        return
     if job.branch:
-        _push_commit(job)
+        _leave()
     else:
-        job.tell("notice", f"dvc.lock stays here: no branch of this repository; {BY_HAND}")
+        job.tell("notice", "dvc.lock stays here: no branch of this repository; 'dvc repro' there")
 
 
 def _run() -> None:
@@ -83,22 +86,15 @@ def _inputs(stale: set[str]) -> list[str]:
     return sorted({stage for stage, reader in edges if reader in running} - running)
 
 
-def _push_data(job: Job) -> bool:
-    try:
-        dvc("push", "--run-cache")
-    except UserError:
-        job.tell("warning", "the data of this run is not pushed: this job may not write the remote")
-        return False
-    return True
-
-
-def _push_commit(job: Job) -> None:
-    """Push to the branch as it was checked out; later commits have jobs of their own."""
-    place = f"HEAD:refs/heads/{job.branch}"
-    try:
-        git_with_token(job, "push", "--no-verify", remote(job), place)
-    except UserError as error:
-        why = f"dvc.lock did not come back to {job.branch}: {error}"
-        job.tell("warning", f"{why}; {BY_HAND}")
-    else:
-        print(f"Pushed dvc.lock and the reports to {job.branch}.")
+def _leave() -> None:
+    """Put the last commit into RUN, with the data that it records and the one before does not."""
+    known = git.file("HEAD~", LOCK) is not None
+    before = {out.hash for out in storage.recorded("HEAD~")} if known else set()
+    for each in {out.hash for out in storage.recorded()} - before:
+        for place in filter(Path.is_file, storage.objects(each)):
+            copy = RUN / OBJECTS / place.parent.name / place.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(place, copy)
+    RUN.mkdir(exist_ok=True)
+    git.run("bundle", "create", "--quiet", str(RUN / COMMIT), "HEAD~..HEAD")
+    print(f"The run is in {RUN}/; the job 'record' pushes it.")

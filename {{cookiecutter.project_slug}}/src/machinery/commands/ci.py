@@ -14,17 +14,32 @@ Version = Annotated[
 Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the archive is.")]
 
 
-@app.command(epilog="Example: reproduce, then dvc.lock and the reports are on the branch")
+@app.command(epilog="Example: reproduce, then the run is in run/")
 def reproduce() -> None:
     """Run what the pull request of the running CI job made stale, and nothing else.
 
-    Needs no data: it pulls what stale stages read. Pushes the data of the run and commits
-    dvc.lock and the reports to the branch; where the token may not, a warning says so.
+    Needs no data: it pulls what stale stages read. Pushes nothing: the run lies in run/, for
+    `record` in a job that may write and runs no code of the pull request.
     """
     from machinery.ci.job import running
     from machinery.ci.reproduce import reproduce as run
 
     run(running())
+
+
+@app.command(epilog="Example: record run, then dvc.lock and the reports are on the branch")
+def record(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `reproduce` left.")],
+) -> None:
+    """Push the data of a pull request's run, and its dvc.lock and reports to the branch.
+
+    Run it in a checkout of the base branch: the run is taken as data. Where the token may not
+    push, a warning says so.
+    """
+    from machinery.ci.job import running
+    from machinery.ci.record import record as push
+
+    push(folder, running())
 
 
 @app.command(epilog="Example: retrain --until 2013-09-01")
