@@ -200,8 +200,84 @@ def test_a_feature_without_a_value_for_each_row_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (lambda size: 1 // 0, r"fails: ZeroDivisionError in line \d+: integer division"),
+        (lambda size: {}["the key"], r"fails: KeyError in line \d+: 'the key'"),
+        (lambda size: None, "gives NoneType; give float32 numbers or strings"),
+        (lambda size: [1.0 for _ in size], "gives list; give float32"),
+        (lambda size: 1.0, "gives float; give float32"),
+        (lambda size: size > 1, "gives bool; give float32"),
+        (lambda size: (value for value in size), "gives generator; give float32"),
+        (lambda size: size.astype(object), "gives nan among its strings; give strings"),
+    ],
+)
+def test_a_feature_of_no_use_is_one_sentence_with_its_name(
+    contract: Contract, values: Callable[..., Any], sentence: str
+) -> None:
+    def planted(size):  # type: ignore[no-untyped-def]
+        """A feature that is wrong for every row, or for all but the example."""
+        return values(size)
+
+    with pytest.raises(UserError, match=f"^features.py: planted {sentence}") as caught:
+        Catalogue(contract, module_of(tag(owner="a team", unit="")(planted)))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (lambda size: np.ones(1 // (len(size) < 2)), r"fails: ZeroDivisionError in line \d+"),
+        (lambda size: [1.0, 2.0], "gives list; give float32"),
+        (lambda size: size.astype(np.float64), "gives float64; give float32"),
+        (lambda size: np.array(["a", "b"]), "gives string values here and float32 for another"),
+    ],
+)
+def test_a_feature_that_is_right_for_the_example_alone_is_refused_later(
+    contract: Contract, values: Callable[..., Any], sentence: str
+) -> None:
+    def planted(size):  # type: ignore[no-untyped-def]
+        """A feature that is wrong for more than one row."""
+        return values(size) if len(size) > 1 else np.asarray(size, dtype=np.float32)
+
+    catalogue = Catalogue(contract, module_of(tag(owner="a team", unit="")(planted)))
+    with pytest.raises(UserError, match=f"^features.py: planted {sentence}"):
+        catalogue({"size": np.array([1.0, 2.0])})
+
+
+@pytest.mark.parametrize("value", [1.5, None, np.nan])
+def test_a_feature_of_strings_gives_nothing_else(contract: Contract, value: Any) -> None:
+    def planted(size):  # type: ignore[no-untyped-def]
+        """A feature that gives something else where the size is known."""
+        return np.array(["missing" if np.isnan(each) else value for each in size], dtype=object)
+
+    catalogue = Catalogue(contract, module_of(tag(owner="a team", unit="")(planted)))
+    with pytest.raises(UserError, match=f"planted gives {value!r} among its strings; give"):
+        catalogue.compute({"size": np.array([np.nan, 2.0])})
+
+
+def test_a_feature_may_give_a_series_of_pandas(contract: Contract) -> None:
+    @tag(owner="a team", unit="")
+    def known_paint(colour):  # type: ignore[no-untyped-def]
+        """The colour as a categorical series."""
+        return pd.Series(colour).fillna("missing").astype("category")
+
+    catalogue = Catalogue(contract, module_of(known_paint))
+    values = catalogue.compute({"colour": np.array(["red", np.nan], dtype=object)})
+    assert values["known_paint"].tolist() == ["red", "missing"]
+    assert isinstance(values["known_paint"], np.ndarray)
+
+
+@tag(owner="a team", unit="")
+def one() -> np.ndarray:
+    """The same for every row."""
+    return np.ones(1, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
     ("function", "sentence"),
     [
+        (one, "one takes no column"),
         (foreseen_delay, "foreseen_delay uses delay, which is known only after the prediction"),
         (outcome, "outcome uses late, the target itself"),
         (wind, "wind uses storm, which contract.yaml does not describe"),

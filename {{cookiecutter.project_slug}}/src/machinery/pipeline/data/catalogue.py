@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from inspect import Parameter, isfunction, signature
+from traceback import extract_tb
 from types import ModuleType
 from typing import Literal
 
 import numpy as np
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, first_line
 from machinery.pipeline.markdown import table
 
 from .columns import Arrays, example
@@ -66,13 +67,15 @@ class Catalogue:
             columns[name] = frozenset[str]().union(*behind)
         self.inputs = sorted(frozenset[str]().union(*columns.values()))
         self._refuse_unknown_columns(columns)
+        self._types: dict[str, Type] = {}
         with np.errstate(all="ignore"):
             row = self._run(example(contract, self.inputs))
+        _refuse_what_is_no_string({name: row[name] for name in ordered})
         self.features = {
             name: Feature(
                 name,
                 **_description(name, functions[name]),
-                type=_type(name, row[name]),
+                type=self._types[name],
                 parents=tuple(sorted(parents[name])),
                 columns=tuple(sorted(columns[name])),
             )
@@ -83,7 +86,8 @@ class Catalogue:
         """The features asked for of each row, float32 or strings, from arrays as `columns` has.
 
         Raises:
-            UserError: naming the feature that has not one value for each row.
+            UserError: naming the feature that fails, or has not one value for each row, or values
+                of another type than in the example that was tried first.
         """
         values = self._run(columns)
         return {name: values[name] for name in self.names}
@@ -92,9 +96,10 @@ class Catalogue:
         """As a call does.
 
         Raises:
-            UserError: naming a feature with an infinite value, too.
+            UserError: naming a feature with an infinite value, or without a string, too.
         """
         values = self(columns)
+        _refuse_what_is_no_string(values)
         for name, column in values.items():
             if column.dtype.kind == "f" and (count := np.count_nonzero(np.isinf(column))):
                 fault = f"{name} is infinite in {count} of {len(column)} rows"
@@ -104,12 +109,21 @@ class Catalogue:
     def _run(self, columns: Mapping[str, np.ndarray]) -> Arrays:
         values, shape = dict(columns), (len(next(iter(columns.values()), ())),)
         for name, function, parents in self._steps:
-            values[name] = function(**{each: values[each] for each in parents})
-            if parents and np.shape(values[name]) != shape:
-                fault = f"{name} gives an array of shape {np.shape(values[name])}"
+            try:
+                made = function(**{each: values[each] for each in parents})
+            except Exception as error:
+                why = f"{type(error).__name__}{_line(function, error)}: {first_line(error)}"
+                raise UserError(f"features.py: {name} fails: {why}") from error
+            kind = _type(name, made)
+            if np.shape(made) != shape:
+                fault = f"{name} gives an array of shape {np.shape(made)}"
                 raise UserError(
                     f"features.py: {fault} for {shape[0]} rows; give one value for each row"
                 )
+            if self._types.setdefault(name, kind) != kind:
+                fault = f"{name} gives {kind} values here and {self._types[name]} for another row"
+                raise UserError(f"features.py: {fault}; give one type always")
+            values[name] = np.asarray(made)
         return values
 
     def _parents(self, function: Function, functions: Mapping[str, Function]) -> tuple[str, ...]:
@@ -129,6 +143,8 @@ class Catalogue:
             raise UserError(f"features.py makes {taken[0]}, {reason}; give it another name")
 
     def _refuse_unknown_columns(self, columns: Mapping[str, frozenset[str]]) -> None:
+        if constant := [name for name, behind in columns.items() if not behind]:
+            raise UserError(f"features.py: {constant[0]} takes no column; take it out")
         for name in self.inputs:
             users = ", ".join(sorted(feature for feature in columns if name in columns[feature]))
             column = self.contract.columns.get(name)
@@ -184,6 +200,22 @@ def _description(name: str, function: Function) -> dict[str, str]:
         needed = 'a docstring and @tag(owner=..., unit=...), unit="" where there is none'
         raise UserError(f"features.py: {name} needs {needed} (the tag of tags.py)")
     return {"meaning": meaning, "owner": owner, "unit": unit}
+
+
+def _line(function: Function, error: Exception) -> str:
+    """Where in the function's own file it happened."""
+    steps = extract_tb(error.__traceback__)
+    lines = [step.lineno for step in steps if step.filename == function.__code__.co_filename]
+    return f" in line {lines[-1]}" if lines else ""
+
+
+def _refuse_what_is_no_string(values: Arrays) -> None:
+    for name, column in values.items():
+        if column.dtype.kind == "O":
+            for value in column:
+                if not isinstance(value, str):
+                    fault = f"{name} gives {value!r} among its strings"
+                    raise UserError(f"features.py: {fault}; give strings, such as 'missing'")
 
 
 def _type(name: str, values: np.ndarray) -> Type:
