@@ -1,0 +1,244 @@
+"""Whole runs of small tables: whatever they lack or are called, there is a verdict and a page."""
+
+import json
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from machinery.bulk.run import Options, predict
+from machinery.pipeline import paths
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.tags import tag
+from machinery.pipeline.files import read_json
+from machinery.serving.rows import Reader
+from shop import features as shop
+from shop.model_folder import a_table, column, document
+from shop.project import Shop
+
+PARAMS = next(Path(__file__).parents[3].glob("*/params.yaml"))
+ROWS = 400
+CHANGES: dict[str, dict[str, Any]] = {
+    "ingest": {"until": "2026-01-28", "source": {}},
+    "validate": {"window_days": 5, "quarantine_limit": 0.5},
+    "split": {"by": "time", "test_days": 6, "leakage": {"limit": 1, "rows": 1000, "allow": {}}},
+    "train": {
+        "feature_sets": ["all"],
+        "models": ["prior", "linear"],
+        "features": {"all": ["mass", "hour", "place"]},
+        "hyperparameters": {"prior": {}, "linear": {}},
+        "folds": 3,
+    },
+    "evaluate": {
+        "samples": 100,
+        "slices": ["colour"],
+        "slice_min_rows": 10,
+        "importance": {"rows": 100, "repeats": 1},
+    },
+    "gate": {"calibration": 0.3, "coverage_margin": 0.2, "share_shift": 0.3},
+}
+BEFORE = "ingest", "validate", "split", "featurize"
+AFTER = "select", "evaluate", "gate", "card"
+NAMES = (
+    *("self", "cls", "class", "return", "select", "order by", "from", "index", "row", "set", "1"),
+    *("with space", "dotted.name", "a/b", "a,b", "it's", "`tick`", "<b>", "a|b", "{y}", "100%"),
+    *("😀", "ünïcode", "#hash", "-", "null", "true", "kwargs", "values", "A", "a", "_hidden"),
+)
+
+
+class Run:
+    """A project in the current folder; `params`, `contract` and `table` may be changed."""
+
+    def __init__(self, task: str = "classification") -> None:
+        self.params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        for section, changes in deepcopy(CHANGES).items():
+            self.params[section] |= changes
+        if task == "regression":
+            self.params["select"]["headline"] = "mean_absolute_error"
+            self.params["gate"] |= {"floor": 0.8, "worst_slice": 0.8}
+        self.contract = document(task)
+        self.table = a_table(ROWS)
+        noise = np.random.default_rng(2).normal(scale=4, size=ROWS)
+        self.effort = self.table["weight"] + 15 * (self.table["town"] == "Aa") + noise
+        self.table["late"], self.table["days"] = self.effort > 22, self.effort / 10
+        absent = "days" if task == "classification" else "late"
+        del self.table[absent], self.contract["columns"][absent]
+        self.tested = self.table["at"] >= "2026-01-22"
+
+    def __call__(self, project: Shop) -> dict[str, Any]:
+        """Run every stage; the gate's verdict."""
+        paths.SOURCE.parent.mkdir(exist_ok=True)
+        self.table.to_parquet(paths.SOURCE)
+        for name, content in ((paths.PARAMS, self.params), (paths.CONTRACT, self.contract)):
+            name.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        contracts.load.cache_clear()
+        trained = [f"train all {name}" for name in self.params["train"]["models"]]
+        for words in [*BEFORE, *trained, *AFTER]:
+            stage, *arguments = words.split()
+            import_module(f"machinery.pipeline.stages.{stage}").main(project, *arguments)
+        page, card = (p.read_text(encoding="utf-8") for p in (paths.PAGE, paths.MODEL_CARD))
+        assert page.endswith("</html>\n")
+        assert "## Gate" in card
+        for text in (page, card):
+            assert not re.search(r"\b(nan|NaN|None(?! of|:))\b", text)
+        return dict(read_json(paths.GATE))
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def nothing(run: Run) -> None:
+    """The run as it is."""
+
+
+def no_late_parcel_in_the_test(run: Run) -> None:
+    run.table.loc[run.tested, "late"] = False
+
+
+def one_late_parcel_in_the_test(run: Run) -> None:
+    run.table.loc[run.tested, "late"] = np.arange(run.tested.sum()) == 7
+
+
+def one_row_in_the_test(run: Run) -> None:
+    first = run.table[run.tested].index[0]
+    run.table = run.table[~run.tested | (run.table.index == first)]
+
+
+def three_classes(run: Run) -> None:
+    run.table["late"] = np.select([run.effort < 16, run.effort < 27], ["no", "a day"], "days")
+    run.contract["columns"]["late"] |= {"type": "category", "allowed": ["no", "a day", "days"]}
+
+
+def a_third_class_that_the_test_lacks(run: Run) -> None:
+    three_classes(run)
+    run.table.loc[run.tested & (run.table["late"] == "days"), "late"] = "no"
+
+
+def a_slice_of_one_class(run: Run) -> None:
+    run.table.loc[run.table["colour"] == "red", "late"] = True
+
+
+def slices_too_small(run: Run) -> None:
+    run.params["evaluate"]["slices"] = ["at"]
+
+
+def the_same_number_of_days_in_the_test(run: Run) -> None:
+    run.table.loc[run.tested, "days"] = 1.5
+
+
+def one_candidate(run: Run) -> None:
+    run.params["train"]["models"] = ["linear"]
+
+
+def one_candidate_that_predicts_the_same_for_all(run: Run) -> None:
+    run.params["train"]["models"] = ["prior"]
+
+
+def a_constant_feature(run: Run) -> None:
+    run.table["at"] = run.table["at"].dt.normalize()  # and with it the hour
+
+
+def nothing_but_constant_features(run: Run) -> None:
+    run.table["weight"], run.table["town"] = 20.0, "Aa"
+    run.params["train"]["features"]["all"] = ["mass", "place"]
+
+
+def one_feature(run: Run) -> None:
+    run.params["train"]["features"]["all"] = ["mass"]
+
+
+def one_feature_that_tells_nothing(run: Run) -> None:
+    run.params["train"]["features"]["all"] = ["hour"]
+
+
+SKILL = GAIN, FLOOR, SLICE = "better_than_baseline", "floor", "worst_slice"
+Cases = list[tuple[Callable[[Run], None], set[str]]]
+ALWAYS: Cases = [
+    (nothing, set()),
+    (a_constant_feature, set()),
+    (one_feature, set()),
+    (nothing_but_constant_features, {*SKILL}),
+    (one_feature_that_tells_nothing, {*SKILL}),
+    (one_candidate, {GAIN}),  # which is the baseline
+    (one_candidate_that_predicts_the_same_for_all, {*SKILL}),
+    (slices_too_small, {SLICE}),
+]
+CLASSIFICATION: Cases = [
+    (one_row_in_the_test, {*SKILL}),
+    (no_late_parcel_in_the_test, {*SKILL}),
+    (one_late_parcel_in_the_test, {SLICE}),
+    (three_classes, set()),
+    (a_third_class_that_the_test_lacks, {*SKILL}),
+    (a_slice_of_one_class, {SLICE}),
+]
+REGRESSION: Cases = [
+    (one_row_in_the_test, {GAIN, SLICE}),
+    (the_same_number_of_days_in_the_test, {*SKILL}),
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "fails"),
+    [
+        *(("classification", *case) for case in [*ALWAYS, *CLASSIFICATION]),
+        *(("regression", *case) for case in [*ALWAYS, *REGRESSION]),
+    ],
+)
+def test_a_run_ends_with_a_verdict_a_page_and_a_card_whatever_the_tables_lack(
+    task: str, change: Callable[[Run], None], fails: set[str]
+) -> None:
+    run = Run(task)
+    change(run)
+    verdict = run(Shop())
+    checks = {check["name"]: check["passed"] for check in verdict["checks"]}
+    assert {name for name in SKILL if not checks[name]} == fails
+    assert verdict["passed"] is all(checks.values())
+
+
+class Named(Shop):
+    """The shop, with a feature of a column named self."""
+
+    def features(self) -> ModuleType:
+        module = ModuleType("features")
+        vars(module).update(mass=shop.mass, hour=shop.hour, place=shop.place, own=own)
+        return module
+
+
+@tag(owner="shop", unit="")
+def own(self, cls) -> Any:  # type: ignore[no-untyped-def]  # noqa: N805
+    """Two columns whose names mean something to Python."""
+    return self + cls
+
+
+def test_columns_of_any_name_go_through_the_pipeline_the_service_and_bulk() -> None:
+    run = Run()
+    for name in NAMES:
+        run.contract["columns"][name] = column("category", allowed=["x", "y"])
+        run.table[name] = np.where(np.arange(ROWS) % 3 == 0, "x", "y")
+    run.params["evaluate"]["slices"] = [*NAMES]
+    run.params["train"]["features"]["all"] += ["own"]
+    run(Named())
+    assert {each["column"] for each in read_json(paths.SLICES)} == {*NAMES}
+
+    rows, features = run.table.drop(columns="late").head(20), Named().features()
+    rows.to_csv("in.csv", index=False)
+    rows.to_parquet("in.parquet")
+    for kind in ("csv", "parquet"):
+        assert predict(features, f"in.{kind}", f"out.{kind}", Options())["predicted"] == 20
+    assert {*NAMES} < {*pd.read_parquet("out.parquet")}
+
+    contract = contracts.load()
+    reader = Reader({name: contract.columns[name] for name in contract.known_before()}, 1)
+    row = {"id": "a", "at": "2026-01-01T00:00:00", "colour": "red", "town": "Aa"}
+    read = reader.read(json.dumps(row | dict.fromkeys(NAMES, "x")).encode())
+    assert {read[name][0] for name in NAMES} == {"x"}
