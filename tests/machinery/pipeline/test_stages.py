@@ -1,6 +1,7 @@
 """How a stage is started: always the same environment, and one sentence for a user's mistake."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from machinery.pipeline.run import ENVIRONMENT
 
+PARAMS = next(Path(__file__).parents[3].glob("*/params.yaml"))
 PRINT = """
 import sys
 import machinery.pipeline.stages.gate as gate
@@ -60,3 +62,44 @@ def test_hash_seed_and_threads_are_the_same_whatever_the_shell_sets(
     assert other.stdout == ""
     assert other.stderr.startswith("gate: params.yaml: section 'ingest' is missing")
     assert same.stdout == "not started anew\n"
+
+
+OWN = """
+from machinery.pipeline.files import UserError
+from machinery.pipeline.params import Section, load
+
+class Explore(Section):
+    by: str
+
+def main(project, *words):
+    print(project.package, load(Explore).by, *words)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "by", "said"),
+    [
+        (["explore"], "town", "shop town\n"),
+        (["explore", "again"], "town", "shop town again\n"),
+        (["explore"], 7, "explore: params.yaml: explore.by is 7; input should be a valid string\n"),
+        (["explor"], "town", "explor: no stage has this name; a stage of your own is a function "),
+        (["features"], "town", "features: no stage has this name; a stage of your own is"),
+        (["../explore"], "town", "../explore: no stage has this name; a stage of your own is"),
+        ([], "town", ": no stage has this name; a stage of your own is"),
+    ],
+)
+def test_a_module_of_the_project_is_a_stage_like_those_of_the_machinery(
+    folder: Path, document: dict[str, Any], words: list[str], by: Any, said: str
+) -> None:
+    shop = (folder / "src/shop").resolve()
+    (folder / "src/shop").unlink()
+    shutil.copytree(shop, folder / "src/shop")
+    (folder / "src/shop/explore.py").write_text(OWN)
+    params = yaml.safe_load(PARAMS.read_text()) | {"explore": {"by": by}}
+    params["evaluate"]["slices"] = []
+    for name, content in {"params": params, "contract": document}.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    done = run("-m", "shop", *words, folder=folder)
+    assert (done.stdout + done.stderr).startswith(said)
+    assert done.returncode == (0 if done.stdout else 2)
+    assert "Traceback" not in done.stderr

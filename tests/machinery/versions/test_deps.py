@@ -114,3 +114,16 @@ def test_a_stage_of_the_users_own_depends_on_its_module(command: str) -> None:
     write("dvc.yaml", json.dumps({"stages": {"explore": {"cmd": command}}}))
     found = {sentence.split()[0].strip(",") for sentence in deps.missing()}
     assert found == {"src/shop/explore.py", "src/shop/helpers.py"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_stage_of_the_users_own_depends_on_its_module_and_on_what_that_imports() -> None:
+    write("src/shop/explore.py", "from . import helpers\nfrom machinery.pipeline import params\n")
+    write("src/machinery/pipeline/params.py", "")
+    stages(explore=["src/shop/explore.py"])
+    assert deps.missing() == [
+        "src/shop/helpers.py, which explore.py imports, is missing from the deps of explore "
+        "in dvc.yaml; add it"
+    ]
+    stages(explore=["src/shop/helpers.py"])
+    assert deps.missing()[0].startswith("src/shop/explore.py is missing from the deps of explore")

@@ -1,8 +1,13 @@
-"""run: a project and the name of a stage in; the stage run, always in the same environment."""
+"""run: a project and the name of a stage in; the stage run, always in the same environment.
 
-import importlib
+A stage is a module with `main(project)`, of the machinery or of the user's package.
+"""
+
 import os
 import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 
 from .project import Project
 
@@ -26,16 +31,28 @@ def run(project: Project, words: list[str]) -> int:
     from .paths import PARAMS
     from .progress import busy
 
-    name, *arguments = words
+    name, *arguments = words or [""]
     try:
         with busy(" ".join(words)):
             agreement.require(read_yaml(PARAMS), contract.load())
-            stage = importlib.import_module(f"{__package__}.stages.{name}")
-            stage.main(project, *arguments)
+            _find(project, name)(project, *arguments)
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _find(project: Project, name: str) -> Callable[..., None]:
+    """The `main` of the machinery's stage of this name, or of the project's module."""
+    from .files import UserError
+
+    for module in (f"{__package__}.stages.{name}", f"{project.package}.{name}"):
+        if name.isidentifier() and find_spec(module):
+            stage: Callable[..., None] | None = getattr(import_module(module), "main", None)
+            if stage is not None:
+                return stage
+    own = f"a stage of your own is a function main(project) in src/{project.package}/{name}.py"
+    raise UserError(f"no stage has this name; {own}")
 
 
 def main(project: Project) -> None:

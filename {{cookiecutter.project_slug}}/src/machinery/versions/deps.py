@@ -70,6 +70,8 @@ def _entries(words: list[str]) -> Iterator[Path]:
         if stage.is_file() and (SRC / package / "project.py").is_file():
             yield PIPELINE
             yield from _parts(stage, SRC / package / "project.py")
+        elif (SRC / package / f"{name}.py").is_file():  # a stage of the user's own
+            yield from _files([package, name])
         else:
             yield from _files(package.split("."))
 
