@@ -148,6 +148,9 @@ def test_bad_rows_go_to_a_file_of_their_own_with_number_and_reason(
         "size is outside 0 to 10": 2,
         "colour is not among the allowed values": 1,
     }
+    colour = "colour is not among the allowed values, once, e.g. 'green'"
+    with pytest.raises(UserError, match=colour):
+        predict(name, tmp_path / "other.parquet", max_bad=0)
     bad = read(tmp_path / "out.bad.parquet").to_pylist()
     assert [(row["bad_row"], row["bad_reason"]) for row in bad] == [
         (4, "size is outside 0 to 10"),

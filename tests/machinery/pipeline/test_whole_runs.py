@@ -238,7 +238,8 @@ def test_columns_of_any_name_go_through_the_pipeline_the_service_and_bulk() -> N
     assert {*NAMES} < {*pd.read_parquet("out.parquet")}
 
     contract = contracts.load()
-    reader = Reader({name: contract.columns[name] for name in contract.known_before()}, 1)
-    row = {"id": "a", "at": "2026-01-01T00:00:00", "colour": "red", "town": "Aa"}
-    read = reader.read(json.dumps(row | dict.fromkeys(NAMES, "x")).encode())
+    columns = {name: contract.columns[name] for name in contract.known_before()}
+    row = dict.fromkeys(columns) | dict.fromkeys(NAMES, "x")
+    row |= {"id": "a", "at": "2026-01-01T00:00:00", "colour": "red", "town": "Aa"}
+    read = Reader(columns, 1).read(json.dumps(row).encode())
     assert {read[name][0] for name in NAMES} == {"x"}

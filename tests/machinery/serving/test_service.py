@@ -70,11 +70,11 @@ def test_a_number_is_answered_with_its_interval(serve: Serve, row: Row, models: 
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"weight": 31}, "weight", "weight must be a number from 0 to 30 in kg, or null"),
-        ({"weight": "20"}, "weight", "weight must be a number from 0 to 30 in kg, or null"),
+        ({"weight": 31}, "weight", "weight must be a number from 0 to 30 in kg, or null; it is 31"),
+        ({"weight": "20"}, "weight", "weight must be a number from 0 to 30 in kg, or null; it is"),
         ({"weight": 10**400}, "weight", "weight must be a number"),
-        ({"colour": "green"}, "colour", "colour must be one of red, blue"),
-        ({"colour": None}, "colour", "colour must be one of red, blue"),
+        ({"colour": "green"}, "colour", 'colour must be one of red, blue; it is "green"'),
+        ({"colour": None}, "colour", "colour must be one of red, blue; it is null"),
         ({"colour": ...}, "colour", "colour is missing; give one of red, blue"),
         ({"town": "x" * 1001}, "town", "town must be a string of at most 1000 characters"),
         ({"pieces": 2.5}, "pieces", "pieces must be an integer from 1 to 9, or null"),

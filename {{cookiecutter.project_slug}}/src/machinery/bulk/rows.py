@@ -21,11 +21,12 @@ VERSION = "model_version"
 
 
 class Predicted(NamedTuple):
-    """The result of a batch; `counts` says how often each violation occurs."""
+    """The result of a batch; `counts` says how often each violation occurs, `shown` with what."""
 
     good: pa.Table
     bad: pa.Table
     counts: Mapping[str, int]
+    shown: Mapping[str, str]
 
 
 class RowScorer:
@@ -83,7 +84,11 @@ class RowScorer:
                 kept = kept.set_column(kept.schema.get_field_index(name), name, typed[name])
         for name, values in self._answers(typed, len(kept)).items():
             kept = kept.append_column(name, values)
-        return Predicted(kept, self._bad(batch, checked, bad), counts)
+        shown = {}
+        for each in checked.violations:
+            if values := checks.examples(whole(table[each.column]), each.rows):
+                shown[str(each)] = f", e.g. {', '.join(values)}"
+        return Predicted(kept, self._bad(batch, checked, bad), counts, shown)
 
     def _answers(self, typed: Mapping[str, pa.Array], rows: int) -> dict[str, pa.Array]:
         described = self._contract.columns

@@ -48,12 +48,15 @@ def predict(features: ModuleType, source: str, target: str, options: Options) ->
         typed = (rows.kind, output.kind) == ("csv", "parquet")
         score = RowScorer(scorer, rows, version, missing=options.missing, typed=typed)
         with work_folder(output.place) as folder:
-            counts = _write(rows, score, output, folder, options)
+            counts, shown = _write(rows, score, output, folder, options)
             total, bad = counts.pop("rows"), counts.pop("bad")
             with output.finishing():
                 output.finish_bad(folder, bad)
                 if bad > options.max_bad * total:
-                    reasons = "; ".join(f"{why}, {times(count)}" for why, count in counts.items())
+                    reasons = "; ".join(
+                        f"{why}, {times(count)}{shown.get(why, '')}"
+                        for why, count in counts.items()
+                    )
                     raise CheckError(
                         f"{bad} of {total} rows break the contract, more than --max-bad "
                         f"{options.max_bad:g}: {reasons}; look at {output.bad}, and run again with "
@@ -81,9 +84,13 @@ def open_model(features: ModuleType, folder: Path) -> Scorer:
 
 def _write(
     rows: Source, score: RowScorer, output: Target, folder: Path, options: Options
-) -> Counter[str]:
-    """Write all rows below the folder; the counts of rows, of bad ones, and of each violation."""
+) -> tuple[Counter[str], dict[str, str]]:
+    """Write all rows below the folder.
+
+    The counts of rows, of bad ones, and of each violation; and examples of each violation.
+    """
     counts: Counter[str] = Counter(rows=0, bad=0)
+    shown: dict[str, str] = {}
     good = Writer(folder / "good", output.kind, score.schema, folder=output.folder)
     bad = Writer(folder / "bad", output.kind, score.bad_schema)
     with closing(good), closing(bad), bar(rows.place.name, rows.size) as advance:
@@ -92,8 +99,9 @@ def _write(
             bad.write(predicted.bad)
             count = len(predicted.good) + len(predicted.bad)
             counts.update(predicted.counts, rows=count, bad=len(predicted.bad))
+            shown = {**predicted.shown, **shown}
             advance(batch.done)
-    return counts
+    return counts, shown
 
 
 def in_order(

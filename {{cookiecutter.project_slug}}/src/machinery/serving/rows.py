@@ -20,6 +20,7 @@ from machinery.pipeline.paths import CONTRACT
 
 MAX_STRING = 1000  # characters of one value
 MAX_SHOWN = 20  # values that an error names
+MAX_EXAMPLE = 40  # characters of the wrong one
 DATETIME = (  # without a time zone, so it is not a date-time of RFC 3339
     "^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
     "|02-(0[1-9]|1[0-9]|2[0-8]))|[12][0-9](0[48]|[2468][048]|[13579][26])-02-29)"
@@ -132,7 +133,9 @@ class Reader:
         if name not in fields:
             missing = f"{name} is missing; give {expected(column)}"
             return None if name in self._optional else missing
-        wrong, is_right = f"{name} must be {expected(column)}", self._checks.get(name)
+        given = shown(bytes(fields[name]).decode("utf-8", "replace"))[:MAX_EXAMPLE]
+        wrong = f"{name} must be {expected(column)}; it is {given}"
+        is_right = self._checks.get(name)
         try:
             value = decode(fields[name], type=_type(column))
         except msgspec.ValidationError:
