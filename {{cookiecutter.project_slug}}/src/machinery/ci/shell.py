@@ -34,13 +34,13 @@ def dvc_output(*words: str) -> str:
 
 def require_clean() -> None:
     """Refuse a checkout with changes: all that a run writes is committed. Raises UserError."""
-    if changed := git.changes():
+    if changed := git.changes(":/"):
         raise UserError(f"not committed: {some(changed)}; commit it, or git stash")
 
 
 def commit(message: str) -> None:
     """Commit all that the run wrote; the tree was clean before. Hooks are for people."""
-    git.run("add", "--all")
+    git.run("add", "--all", ".")
     git.run(*git.NO_HOOKS, "commit", "--quiet", "--message", message)
 
 

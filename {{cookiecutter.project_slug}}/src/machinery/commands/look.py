@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from machinery.pipeline.files import read_json
+from machinery.pipeline.files import UserError, read_json
 from machinery.pipeline.markdown import cell
 from machinery.pipeline.page import words
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD, MODEL_INFO, SELECTION
-from machinery.versions.checking import Check, examine
+from machinery.versions import git
+from machinery.versions.checking import Check, examine, some
 
 app = typer.Typer()
 
@@ -22,10 +23,14 @@ def show(
     """Show the model, its metrics and the gate. Exits with 1 when the gate failed."""
     model, metrics, gate = read_json(MODEL_INFO), read_json(METRICS), read_json(GATE)
     why = f"{read_json(SELECTION)['why']}. {words.positive(model)}".strip()
+    stale = _stale()
     if as_json:
-        print(json.dumps({"model": model, "metrics": metrics, "gate": gate}))
+        print(json.dumps({"model": model, "metrics": metrics, "gate": gate, "stale": stale}))
     else:
         _print(model["candidate"], why, metrics, gate)
+        if stale:
+            print(f"Note: these figures are of {_run()}, but {some(stale, 1)}.")
+            print("'doctor' says what to type.\n")
     raise typer.Exit(0 if gate["passed"] else 1)
 
 
@@ -59,6 +64,24 @@ def show_findings(checks: Iterable[Check], *, as_json: bool) -> None:
         documents = [finding._asdict() for finding in findings]
         print(json.dumps({"passed": passed, "checks": documents}))
     raise typer.Exit(0 if passed else 1)
+
+
+def _stale() -> list[str] | None:
+    """What has changed since the run that the figures are of; None where DVC cannot tell."""
+    try:
+        from machinery.versions import storage
+
+        return storage.stale()
+    except (UserError, ImportError):
+        return None
+
+
+def _run() -> str:
+    """Which run metrics.json is of."""
+    path = METRICS.as_posix()
+    commit = git.run("log", "--max-count=1", "--format=%h of %as", "--", path)
+    changed = not commit or git.run("status", "--porcelain", "--", path)
+    return "a run that is not committed" if changed else f"the run committed in {commit}"
 
 
 def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 Nothing is changed. A check returns what it saw, or raises WrongError.
 """
 
+import re
 import shlex
 from collections.abc import Callable
 from functools import partial
@@ -16,40 +17,67 @@ from . import deps, edited, environment, git, manifest, storage
 from . import remote as remotes
 from .checking import Check, SkippedError, WrongError, restore, set_aside, some, words
 from .graph import within
-from .versions import LOCK
+from .versions import LOCK, graph_of
 
+DVC = ".dvc"
 HOOKS = Path(".pre-commit-config.yaml")
+FIRST_COMMIT = 'git add . && git commit -m "First commit"'
+OWNER = "git config --global --add safe.directory"
 WRITTEN = (Path("data"), Path("models"), Path("reports"))
 PARTS = (".*.part", f".{'?' * 22}.tmp")  # of a stage, of DVC
 
 
 def repository() -> str:
-    """The project is a git repository of its own."""
+    """The project is, or lies in, a git repository that has a commit."""
+    here = Path.cwd()
+    project = next((place for place in (here, *here.parents) if (place / DVC).is_dir()), here)
+    if project != here:
+        raise WrongError(f"the project is {project}", f"cd {shlex.quote(str(project))}")
     try:
         root = Path(git.run("rev-parse", "--show-toplevel"))
     except UserError as error:
-        start = 'git init -b main && git add . && git commit -m "First commit" && make setup'
-        raise WrongError(str(error), start) from None
-    if root.resolve() != Path.cwd():
-        raise WrongError(
-            f"{root} is the repository, not this folder", f"cd {shlex.quote(str(root))}"
-        )
-    return f"at {git.run('rev-parse', '--short', 'HEAD')}"
+        raise WrongError(*_no_repository(str(error))) from None
+    try:
+        commit = f"at {git.run('rev-parse', '--short', '--verify', 'HEAD')}"
+    except UserError:
+        raise WrongError("there is no commit yet", FIRST_COMMIT) from None
+    return commit if root.resolve() == here else f"{commit}, a folder of the repository {root}"
+
+
+def _no_repository(said: str) -> tuple[str, str]:
+    """Why git finds no repository, by its own sentence, and what to type."""
+    if OWNER in said:  # the command is the same in all languages of git
+        return "git refuses a repository of another owner", OWNER + said.partition(OWNER)[2]
+    if (link := Path(".git")).is_file():
+        repair = f"git worktree repair {words([Path.cwd()])}, typed in its repository"
+        return f"{link} leads nowhere ({said})", repair
+    if link.exists():
+        return said, "git fsck, which tells more"
+    return said, f"git init -b main && {FIRST_COMMIT} && make setup"
 
 
 def hooks() -> str:
     """Git runs the hooks that .pre-commit-config.yaml lists."""
     if not HOOKS.exists():
         return f"none wanted, without {HOOKS}"
+    if git.prefix():
+        return f"none: this repository is of more than {HOOKS.parent.resolve().name}"
     kinds = read_yaml(HOOKS).get("default_install_hook_types", ["pre-commit"])
     folder = Path(git.run("rev-parse", "--git-path", "hooks"))
     if absent := [kind for kind in kinds if not _runs_pre_commit(folder / kind)]:
-        raise WrongError(f"{', '.join(absent)} not installed", "make setup")
+        own = Path(git.run("rev-parse", "--git-common-dir")).resolve() / "hooks"
+        if folder.resolve() == own:
+            raise WrongError(f"{', '.join(absent)} not installed", "make setup")
+        mine = f"git config core.hooksPath {words([own])} && make setup"
+        raise WrongError(f"core.hooksPath is {folder}: git runs the hooks there instead", mine)
     return ", ".join(kinds)
 
 
 def _runs_pre_commit(hook: Path) -> bool:
-    return hook.is_file() and "pre_commit" in hook.read_text(encoding="utf-8", errors="replace")
+    """Whether the hook is there and runs pre-commit, by a Python that is still there."""
+    text = hook.read_text(encoding="utf-8", errors="replace") if hook.is_file() else ""
+    pythons = re.findall(r"^INSTALL_PYTHON=(.+)$", text, re.MULTILINE)
+    return "pre_commit" in text and all(Path(*shlex.split(each)).exists() for each in pythons)
 
 
 def record(*, optional: bool = False) -> str:
@@ -59,13 +87,26 @@ def record(*, optional: bool = False) -> str:
             start = "dvc repro && git add . && git commit"
             raise SkippedError("no run is committed, so there is nothing to check yet", start)
         raise WrongError(f"there is no {LOCK}: nothing was run yet", "dvc repro")
-    try:
-        return f"{len(storage.recorded())} outputs recorded"
-    except UserError as error:
-        place = Path(str(error).split()[0])
-        again = f"{set_aside([place])} && dvc repro"
-        remedy = again if place == Path(LOCK) else restore(place)
-        raise WrongError(f"{place} cannot be read", remedy) from None
+    for place in _records():
+        try:
+            text = place.read_bytes()
+            graph_of({str(place): text})
+        except UserError:
+            raise _unreadable(place) from None
+        if not text.endswith(b"\n"):  # DVC was killed while it wrote
+            raise _unreadable(place)
+    return f"{len(storage.recorded())} outputs recorded"
+
+
+def _records() -> list[Path]:
+    """dvc.lock and the .dvc files that are here."""
+    names = (LOCK, *(name for name in git.files(None) if name.endswith(".dvc")))
+    return [path for path in map(Path, names) if path.is_file()]
+
+
+def _unreadable(place: Path) -> WrongError:
+    again = f"{set_aside([place])} && dvc repro"
+    return WrongError(f"{place} cannot be read", again if place == Path(LOCK) else restore(place))
 
 
 def dvc() -> str:
@@ -74,7 +115,12 @@ def dvc() -> str:
         version = metadata.version("dvc")
     except metadata.PackageNotFoundError:
         raise WrongError("not installed", "make setup && source .venv/bin/activate") from None
-    storage.outputs()
+    try:
+        storage.outputs()
+    except UserError as error:
+        if wrong := [place for place in _records() if f"/{place}'" in str(error)]:
+            raise _unreadable(wrong[0]) from None
+        raise
     return version
 
 
@@ -95,6 +141,8 @@ def files() -> str:
     by_git = [Path(path) for path in wrong if path not in by_dvc]
     missing = [path for path in wrong if path in by_dvc and not Path(path).exists()]
     differ = [path for path in wrong if path not in missing]
+    other = [path for path in differ if path in by_dvc and storage.keeps(Path(path))]
+    differ = [path for path in differ if path not in other]
     present = [Path(path) for path in differ if Path(path).exists()]
     commands = [set_aside(present)] if present else []
     if by_git:  # a report is made again where the commit's is of another run
@@ -103,6 +151,7 @@ def files() -> str:
     if by_dvc.intersection(wrong):
         commands.append("dvc pull")
     said = [f"{some(differ, 1)} changed (dvc repro, if you meant to)"] if differ else []
+    said += [f"{some(other, 1)} of another run"] if other else []
     said += [f"{some(missing, 1)} missing"] if missing else []
     raise WrongError(" and ".join(said), " && ".join(commands))
 

@@ -1,23 +1,34 @@
 """git: the git command line; what it refuses is a UserError."""
 
+import os
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from machinery.pipeline.files import UserError
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # post-checkout would move the data a second time
 
 
-def run(*words: str, cwd: Path | None = None) -> str:
+def run(*words: str, cwd: Path | None = None, index: Path | None = None) -> str:
     """What git prints, without the last line end. Raises UserError with git's own sentence."""
-    return read(*words, cwd=cwd).decode("utf-8", "replace").rstrip("\n")
+    return read(*words, cwd=cwd, index=index).decode("utf-8", "replace").rstrip("\n")
 
 
-def changes(*, untracked: bool = True) -> list[str]:
-    """The files that are changed, staged, deleted or new since the last commit."""
+def changes(of: str = ".", *, untracked: bool = True) -> list[str]:
+    """The files of this folder that are changed, staged, deleted or new since the last commit.
+
+    Those of the whole repository, should it be of more than this folder, are `changes(":/")`.
+    """
     new = f"--untracked-files={'all' if untracked else 'no'}"
-    lines = run("status", "--porcelain=v1", "-z", "--no-renames", new)
-    return [entry[3:] for entry in lines.split("\0") if entry]
+    lines = run("status", "--porcelain=v1", "-z", "--no-renames", new, "--", of)
+    here = prefix()
+    return [entry[3:].removeprefix(here) for entry in lines.split("\0") if entry]
+
+
+def prefix() -> str:
+    """The current folder, as a path in its repository that ends in /; empty for the root."""
+    return run("rev-parse", "--show-prefix")
 
 
 def tags() -> list[str]:
@@ -34,6 +45,22 @@ def remote() -> str:
     """The remote that versions are published to: origin, or the only other one."""
     remotes = run("remote").splitlines()
     return remotes[0] if remotes and "origin" not in remotes else "origin"
+
+
+def with_folder_of(commit: str, message: str) -> str:
+    """A commit upon HEAD whose files in this folder are those of `commit`, and no other changes.
+
+    It is `commit` itself where the folder is the whole repository.
+    """
+    if not (here := prefix()):
+        return commit
+    with TemporaryDirectory() as folder:
+        index = Path(folder, "index")
+        run("read-tree", "HEAD", index=index)
+        run("rm", "-r", "--quiet", "--cached", "--", ".", index=index)
+        run("read-tree", f"--prefix={here}", f"{commit}:{here}", index=index)
+        tree = run("write-tree", index=index)
+    return run("commit-tree", "-p", "HEAD", "-m", message, tree)
 
 
 def resolve(revision: str) -> str:
@@ -61,11 +88,12 @@ def file(revision: str | None, path: str) -> bytes | None:
         return None
 
 
-def read(*words: str, cwd: Path | None = None) -> bytes:
+def read(*words: str, cwd: Path | None = None, index: Path | None = None) -> bytes:
     """The bytes that git prints. Raises UserError with git's own sentence."""
+    env = {**os.environ, "GIT_INDEX_FILE": str(index)} if index else None
     try:
         done = subprocess.run(
-            ["git", *words], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True
+            ["git", *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True
         )
     except FileNotFoundError:
         raise UserError("git is not installed, and versions need it") from None

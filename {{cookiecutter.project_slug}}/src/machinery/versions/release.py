@@ -53,7 +53,7 @@ def release(version: str, stage: str | None = None) -> Release:
 
 def refusals(version: str) -> Iterator[WrongError]:
     """All that is against releasing what is checked out as this version."""
-    here = (_declared, gate, _tree, doctor.pipeline, doctor.pushed, deps.check)
+    here = (_declared, gate, _tree, _run, doctor.pushed, deps.check)
     for check in (partial(_free, version), *here):
         try:
             check()
@@ -72,7 +72,9 @@ def _free(version: str) -> None:
         remedy = "choose another; released versions never move"
         raise WrongError(f"{version} exists already", remedy)
     if tags:
-        raise WrongError(f"{version} is only half released", f"git tag -d {tags.pop()}")
+        half = tags.pop()
+        keep = f"git update-ref refs/removed/{half} refs/tags/{half} && git tag -d {half}"
+        raise WrongError(f"{version} is only half released", keep)
     if names := [tag.name for tag in registry.versions().values() if tag.commit == here]:
         raise WrongError(f"this commit is released as {names[0]}", "use that version")
     if git.run("remote"):  # a teammate may have published tags that were not fetched yet
@@ -110,6 +112,12 @@ def gate() -> str:
 def _tree() -> None:
     if changed := git.changes():
         raise WrongError(f"not committed: {some(changed)}", "commit these files, or remove them")
+
+
+def _run() -> None:
+    """The files are those of the last run, and nothing has changed since."""
+    for check in (doctor.record, doctor.dvc, doctor.files, doctor.pipeline):
+        check()
 
 
 def _last_before(version: str) -> str | None:

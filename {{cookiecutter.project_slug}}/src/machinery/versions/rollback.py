@@ -42,14 +42,15 @@ def rollback(version: str, stage: str | None = None) -> Restored:
     """
     registry.check_stage(stage)
     commit, here = registry.find(version).commit, git.branch() or git.resolve("HEAD")
-    _refuse(git.changes(untracked=False), "not committed", "commit it, or use 'git stash'")
+    _refuse(git.changes(":/", untracked=False), "not committed", "commit it, or use 'git stash'")
     leaving = _leaving()
     other_packages = bool(git.run("diff", "--name-only", commit, "--", "requirements.lock"))
     new = [file for file in storage.recorded(commit) if not os.path.lexists(file.path)]
     branch = _free_branch(version)
     with _returning(here, branch, new):
         storage.fetch(commit)
-        words = ("--quiet", "--no-overwrite-ignore", "-b", branch, commit)
+        target = git.with_folder_of(commit, f"Back to {version}")
+        words = ("--quiet", "--no-overwrite-ignore", "-b", branch, target)
         git.run(*git.NO_HOOKS, "checkout", *words)
         storage.checkout(leaving)
         _verify(version)

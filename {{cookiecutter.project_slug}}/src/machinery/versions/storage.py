@@ -178,6 +178,12 @@ def is_whole(place: Path) -> bool:
     return place.is_file() and md5_of(place) == place.parent.name + place.stem
 
 
+def keeps(path: Path) -> bool:
+    """Whether the cache has the bytes of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return path.exists() and all(is_whole(cached(md5_of(file))) for file in files)
+
+
 def fetch(commit: str, path: str | None = None) -> None:
     """Bring what a commit records into the cache, from today's remote with its credentials.
 

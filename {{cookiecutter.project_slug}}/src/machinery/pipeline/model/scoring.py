@@ -26,6 +26,7 @@ TOLD = frozenset(  # by model.json, of every model
     ("candidate", "features", "trained_on", "sha256", "contract_version", "task", "target")
     + ("classes", "threshold", "coverage", "conformal_quantile")
 )
+AGAIN = "type 'dvc pull' in a checkout, or copy both again"
 SHORT = 8  # characters of a hash
 
 
@@ -102,9 +103,9 @@ def _check_info(info: Mapping[str, Any], path: Path, version: int) -> None:
     with path.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     if info["sha256"] != digest:
-        raise UserError(f"{path} is not the file that model.json describes; fetch both again")
+        raise UserError(f"{path} is not the file that model.json describes; {AGAIN}")
     if info["contract_version"] != version:
         raise UserError(
             f"{path} keeps version {info['contract_version']} of the contract, but contract.yaml "
-            f"is version {version}; fetch both again, or run 'dvc repro'"
+            f"is version {version}; {AGAIN}, or run 'dvc repro'"
         )

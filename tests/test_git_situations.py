@@ -1,0 +1,235 @@
+"""A project where git puts it: after a merge, in a worktree, in a bigger repository."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import GIT_SETTINGS, BakedProject
+from test_doctor import doctor, edit, follow, wrong
+
+pytestmark = pytest.mark.slow
+
+UNHOOKED = ("git", "-c", "core.hooksPath=/dev/null")
+
+
+def commit(project: BakedProject, message: str = "A change", of: str = ".") -> None:
+    project.run("git", "add", of)
+    project.run("git", "commit", "--quiet", "--no-verify", "--message", message)
+
+
+def with_settings(project: BakedProject, folder: Path) -> BakedProject:
+    """The project for a user whose global settings the test may change."""
+    settings = folder / "gitconfig"
+    settings.write_text(GIT_SETTINGS, encoding="utf-8")
+    own = {"GIT_CONFIG_GLOBAL": str(settings)}
+    return BakedProject(project.path, project.environment | own)
+
+
+@pytest.fixture
+def inside(work: BakedProject) -> BakedProject:
+    """The project as a folder of a repository that has another team's folder."""
+    shutil.rmtree(work.path / ".git")
+    root = work.path.parent
+    work.run("git", "init", "--quiet", "-b", "main", root)
+    (root / ".gitignore").write_text("*-dvc-remote\n", encoding="utf-8")
+    (root / "other").mkdir()
+    (root / "other/file").write_text("one\n", encoding="utf-8")
+    commit(work, "All teams", ":/")
+    return work
+
+
+# What doctor says, and typing it
+
+
+def test_hooks_that_git_looks_for_elsewhere(work: BakedProject, tmp_path: Path) -> None:
+    user = with_settings(work, tmp_path)
+    user.run("git", "config", "--global", "core.hooksPath", str(tmp_path / "hooks"))
+    said = doctor(user)["hooks"]
+    assert said["found"] == f"core.hooksPath is {tmp_path}/hooks: git runs the hooks there instead"
+    shutil.rmtree(work.path / ".git/hooks")
+    follow(user, "hooks")
+    assert wrong(user) == []
+
+
+def test_a_hook_whose_python_is_gone(work: BakedProject) -> None:
+    hook = work.path / ".git/hooks/pre-commit"
+    lines = hook.read_text(encoding="utf-8").splitlines()
+    gone = ["INSTALL_PYTHON=/gone" if "INSTALL_PYTHON=" in line else line for line in lines]
+    hook.write_text("\n".join(gone), encoding="utf-8")
+    assert doctor(work)["hooks"]["found"] == "pre-commit not installed"
+    follow(work, "hooks")
+    assert wrong(work) == []
+
+
+def test_a_repository_of_another_owner(work: BakedProject, tmp_path: Path) -> None:
+    user = with_settings(work, tmp_path)
+    user.environment["GIT_TEST_ASSUME_DIFFERENT_OWNER"] = "1"
+    assert doctor(user)["git"]["found"] == "git refuses a repository of another owner"
+    assert "another owner" in user.run("make", "setup").stdout
+    follow(user, "git")
+    assert wrong(user) == []
+
+
+def test_a_repository_without_a_commit(work: BakedProject) -> None:
+    shutil.rmtree(work.path / ".git")
+    work.run("git", "init", "--quiet", "-b", "main")
+    assert doctor(work)["git"]["found"] == "there is no commit yet"
+    follow(work, "git")
+    assert wrong(work) == ["hooks"]
+    follow(work, "hooks")
+    assert wrong(work) == []
+
+
+def test_a_worktree_whose_repository_was_moved(work: BakedProject, tmp_path: Path) -> None:
+    work.run(*UNHOOKED, "worktree", "add", "--quiet", tmp_path / "tree")
+    tree = BakedProject(tmp_path / "tree", work.environment).here()
+    work.path.rename(tmp_path / "moved")
+    said = doctor(tree)["git"]
+    assert said["found"].startswith(".git leads nowhere")
+    command, _, _ = said["remedy"].partition(", typed in ")
+    BakedProject(tmp_path / "moved", work.environment).run("sh", "-c", command)
+    assert doctor(tree)["git"]["passed"]
+
+
+# A worktree
+
+
+def test_a_worktree_is_a_checkout_like_any(work: BakedProject, tmp_path: Path) -> None:
+    work.run("git", "worktree", "add", "--quiet", tmp_path / "tree")  # its hooks find no .venv
+    (tmp_path / "tree/.venv").symlink_to((work.path / ".venv").resolve())
+    tree = BakedProject(tmp_path / "tree", work.environment).here()
+    hook = work.path / ".git/hooks/pre-commit"
+    before = hook.read_bytes()
+    assert wrong(tree) == ["files", "pipeline"]
+    follow(tree, "files")
+    assert wrong(tree) == []
+    tree.run("flight-delays", "release", "v1.0.0")
+    edit(tree, "params.yaml", "floor: 0.65", "floor: 0.6")
+    tree.run("dvc", "repro")
+    commit(tree)
+    tree.run("dvc", "push")
+    tree.run("flight-delays", "report", "--against", "main")
+    tree.run("flight-delays", "release", "v1.1.0")
+    tree.run("flight-delays", "rollback", "v1.0.0")
+    assert wrong(tree) == []
+    assert hook.read_bytes() == before
+    assert work.run("git", "branch", "--show-current").stdout == "main\n"
+
+
+# A folder of a bigger repository
+
+
+def test_a_folder_of_a_bigger_repository_is_in_order(inside: BakedProject) -> None:
+    said = doctor(inside)
+    assert wrong(inside) == []
+    assert said["git"]["found"].endswith(f", a folder of the repository {inside.path.parent}")
+    assert said["hooks"]["found"].startswith("none: ")
+    inside.run("make", "setup")
+    assert not (inside.path.parent / ".git/hooks/pre-commit").exists()
+
+
+def test_a_rollback_leaves_the_folders_of_other_teams(inside: BakedProject) -> None:
+    other = inside.path.parent / "other/file"
+    model = (inside.path / "models/model.onnx").read_bytes()
+    inside.run("flight-delays", "release", "v1.0.0")
+    edit(inside, "params.yaml", "hours_before_departure: 2", "hours_before_departure: 3")
+    inside.run("dvc", "repro")
+    (inside.path / "src/flight_delays/more.py").write_text("", encoding="utf-8")
+    other.write_text("two\n", encoding="utf-8")
+    commit(inside, of=":/")
+    inside.run("dvc", "push")
+    other.write_text("three, not committed\n", encoding="utf-8")  # nothing of this project
+    assert wrong(inside) == []
+    inside.run("flight-delays", "report", "--against", "v1.0.0")
+    inside.run("flight-delays", "release", "v1.1.0")
+    assert (inside.path / "models/model.onnx").read_bytes() != model
+    refused = inside.run("flight-delays", "rollback", "v1.0.0", check=False)
+    assert refused.stdout.startswith("other/file: not committed, and a rollback would lose it")
+    assert other.read_text(encoding="utf-8") == "three, not committed\n"
+    inside.run("git", "stash")
+    inside.run("flight-delays", "rollback", "v1.0.0", "--stage", "production")
+    assert (inside.path / "models/model.onnx").read_bytes() == model
+    assert not (inside.path / "src/flight_delays/more.py").exists()
+    assert other.read_text(encoding="utf-8") == "two\n"
+    assert inside.run("git", "status", "--porcelain").stdout == ""
+    assert inside.run("git", "diff", "--stat", "v1.0.0", "--", ".").stdout == ""
+    assert wrong(inside) == []
+
+
+# After a merge
+
+
+@pytest.fixture
+def merging(work: BakedProject) -> BakedProject:
+    """On main, with a branch `theirs` whose model is another one."""
+    work.run("git", "checkout", "--quiet", "-b", "theirs")
+    edit(work, "params.yaml", "hours_before_departure: 2", "hours_before_departure: 3")
+    work.run("dvc", "repro")
+    commit(work)
+    work.run("dvc", "push")
+    work.run("git", "checkout", "--quiet", "main")
+    assert wrong(work) == []
+    return work
+
+
+@pytest.mark.parametrize("command", ["merge", "rebase"])
+def test_the_model_comes_with_a_merge(merging: BakedProject, command: str) -> None:
+    (merging.path / "note.txt").write_text("mine\n", encoding="utf-8")
+    commit(merging, "Mine")
+    merging.run("git", command, *(["--no-edit"] if command == "merge" else []), "theirs")
+    assert wrong(merging) == []
+
+
+def test_an_old_model_after_a_merge_has_a_remedy_that_fits(
+    merging: BakedProject, tmp_path: Path
+) -> None:
+    merging.run(*UNHOOKED, "merge", "--quiet", "theirs")
+    said = merging.run("flight-delays", "release", "v1.0.0", check=False).stdout
+    assert "data/raw.parquet and 14 more of another run: dvc pull\n" in said
+    predict = ("flight-delays", "predict", "data/test.parquet", str(tmp_path / "out.parquet"))
+    said = merging.run(*predict, check=False).stdout
+    assert "is not the file that model.json describes; type 'dvc pull' in a checkout" in said
+    assert doctor(merging)["files"]["remedy"] == "dvc pull"
+    follow(merging, "files")
+    assert wrong(merging) == []
+
+
+def test_bytes_that_only_the_checkout_has_are_set_aside_first(merging: BakedProject) -> None:
+    merging.run(*UNHOOKED, "merge", "--quiet", "theirs")
+    (merging.path / "data/train.parquet").write_text("mine", encoding="utf-8")
+    follow(merging, "files")
+    assert wrong(merging) == []
+    kept = merging.run("tar", "-xOf", ".dvc/tmp/removed-1.tar", "data/train.parquet")
+    assert kept.stdout == "mine"
+
+
+def test_show_says_of_which_run_its_figures_are(work: BakedProject) -> None:
+    assert "these figures" not in work.run("flight-delays", "show").stdout
+    assert json.loads(work.run("flight-delays", "show", "--json").stdout)["stale"] == []
+    features = work.path / "src/flight_delays/features.py"
+    with features.open("a", encoding="utf-8") as file:
+        file.write("\nraise ValueError\n")
+    assert work.run("dvc", "repro", check=False).returncode
+    last = work.run("git", "log", "-1", "--format=%h of %as").stdout.strip()
+    said = work.run("flight-delays", "show").stdout
+    assert f"these figures are of the run committed in {last}, but src/flight_delays/feat" in said
+    (stale,) = json.loads(work.run("flight-delays", "show", "--json").stdout)["stale"]
+    assert "features.py has changed since" in stale
+
+
+# DVC was killed while it wrote
+
+
+@pytest.mark.parametrize("share", [0, 0.55])
+@pytest.mark.parametrize("name", ["dvc.lock", "data/source.dvc"])
+def test_a_record_that_was_torn(work: BakedProject, name: str, share: float) -> None:
+    path = work.path / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    assert wrong(work)[0] == "lock"
+    model = (work.path / "models/model.onnx").read_bytes()
+    follow(work, "lock")
+    assert (work.path / "models/model.onnx").read_bytes() == model
+    assert wrong(work) == []
