@@ -270,7 +270,7 @@ REFUSALS: dict[str, tuple[Change, str]] = {
     "remote out of reach": (move_the_remote_out_of_reach, "the remote cannot be asked: Could not"),
     "tag exists": (
         lambda project: project.run("git", "tag", "v1.0.0"),
-        "v1.0.0 is only half released: git update-ref refs/removed/v1.0.0 refs/tags/v1.0.0 && git tag",
+        "v1.0.0 is only half released: git update-ref refs/removed/v1.0.0 refs/tags/v1.0.0 ",
     ),
     "registered": (
         lambda project: project.run("git", "tag", "model@v1.0.0"),
