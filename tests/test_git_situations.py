@@ -212,9 +212,9 @@ def test_show_says_of_which_run_its_figures_are(work: BakedProject) -> None:
     with features.open("a", encoding="utf-8") as file:
         file.write("\nraise ValueError\n")
     assert work.run("dvc", "repro", check=False).returncode
-    last = work.run("git", "log", "-1", "--format=%h of %as").stdout.strip()
+    last = work.run("git", "log", "-1", "--format=%h of %as", "--", "metrics.json").stdout.strip()
     said = work.run("flight-delays", "show").stdout
-    assert f"these figures are of the run committed in {last}, but src/flight_delays/feat" in said
+    assert f"these figures are of the run committed in {last}, but src/flight_delays/fe" in said
     (stale,) = json.loads(work.run("flight-delays", "show", "--json").stdout)["stale"]
     assert "features.py has changed since" in stale
 
