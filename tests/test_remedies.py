@@ -1,0 +1,156 @@
+"""Remedies: each that is printed is typed, after which the fault is gone and no byte is lost."""
+
+import hashlib
+import io
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import BakedProject
+from test_doctor import doctor, edit, follow, wrong
+from test_faults import recipe
+
+pytestmark = pytest.mark.slow
+
+NOTES_OF_TOOLS = ("/.venv", "/__pycache__/", "/.dvc/tmp/", "/.git/")
+SOURCE = "data/source/2013-04.parquet"
+CONFLICT = "<<<<<<< HEAD\nmine\n=======\n>>>>>>> theirs\n"
+
+Change = Callable[[BakedProject], object]
+
+
+def contents(project: BakedProject) -> dict[str, str]:
+    """Every content that is anywhere: project, cache, remote, archives, git; with a place of it."""
+    found = {}
+    for path in sorted(project.path.parent.rglob("*")):
+        place = str(path.relative_to(project.path.parent))
+        if path.is_file() and not any(part in f"/{place}" for part in NOTES_OF_TOOLS):
+            found[hashlib.sha256(path.read_bytes()).hexdigest()] = place
+    for archive in (project.path / ".dvc/tmp").glob("removed-*.tar"):
+        with tarfile.open(archive) as tar:
+            for member in filter(tarfile.TarInfo.isfile, tar.getmembers()):
+                text = (tar.extractfile(member) or io.BytesIO()).read()
+                found[hashlib.sha256(text).hexdigest()] = f"{archive.name}: {member.name}"
+    if not (project.path / ".git").exists():
+        return found
+    objects = project.run("git", "cat-file", "--batch-all-objects", "--batch-check").stdout
+    refs = project.run("git", "for-each-ref", "--format=a ref to %(objectname)").stdout
+    return found | dict.fromkeys((objects + refs).splitlines(), "git")
+
+
+def write(name: str, text: str = "mine\n") -> Change:
+    return lambda project: (project.path / name).write_text(text, encoding="utf-8")
+
+
+def remove(name: str) -> Change:
+    return lambda project: (project.path / name).unlink()
+
+
+def flip(name: str) -> Change:
+    """Change the bytes of a file's object in the cache."""
+
+    def change(project: BakedProject) -> None:
+        place = stored(project, name, project.path / ".dvc/cache/files/md5")
+        place.chmod(0o644)
+        place.write_bytes(b"corrupted")
+        place.chmod(0o444)  # DVC itself looks into, and removes, what can be written
+
+    return change
+
+
+def unpush(name: str) -> Change:
+    """Take a file's object out of the remote."""
+    remote = "flight_delays-dvc-remote/files/md5"
+    return lambda project: stored(project, name, project.path.parent / remote).unlink()
+
+
+def stored(project: BakedProject, name: str, objects: Path) -> Path:
+    digest = hashlib.md5((project.path / name).read_bytes(), usedforsecurity=False).hexdigest()
+    return objects / digest[:2] / digest[2:]
+
+
+def new_parameter(project: BakedProject) -> None:
+    edit(project, "params.yaml", "floor: 0.65", "floor: 0.6")
+
+
+def no_remote(project: BakedProject) -> None:
+    project.run("dvc", "remote", "remove", "storage")
+
+
+FAULTS: dict[str, tuple[str, Change]] = {
+    "no repository": ("git", lambda project: shutil.rmtree(project.path / ".git")),
+    "no hook": ("hooks", remove(".git/hooks/pre-push")),
+    "no pins": ("packages", remove("requirements.lock")),
+    "pins in conflict": ("packages", write("requirements.lock", CONFLICT)),
+    "settings in conflict": ("python", write("pyproject.toml", CONFLICT)),
+    "no lock": ("lock", remove("dvc.lock")),
+    "lock in conflict": ("lock", write("dvc.lock", CONFLICT)),
+    "source's record in conflict": ("lock", write("data/source.dvc", CONFLICT)),
+    "corrupted in the cache": ("cache", flip("data/train.parquet")),
+    "source corrupted in the cache": ("cache", flip(SOURCE)),
+    "a table changed": ("files", write("data/train.parquet")),
+    "a source changed": ("files", write(SOURCE)),
+    "a source added": ("files", write("data/source/new.csv")),
+    "a report changed": ("files", write("metrics.json", "{}")),
+    "a model missing": ("files", remove("models/model.onnx")),
+    "a file of nobody": ("leftovers", write("models/candidates/mine.onnx")),
+    "a parameter changed": ("pipeline", new_parameter),
+    "no remote": ("remote", no_remote),
+    "not pushed": ("pushed", unpush("models/model.onnx")),
+    "source not pushed": ("pushed", unpush(SOURCE)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_doctor_says_ends_the_fault_and_loses_nothing(work: BakedProject, fault: str) -> None:
+    check, change = FAULTS[fault]
+    (work.path / "notes.txt").write_text("not committed\n", encoding="utf-8")
+    change(work)
+    assert wrong(work)[0] == check
+    before = contents(work)
+    follow(work, check)
+    if not doctor(work)[check]["passed"]:  # a remote is named first, and filled then
+        follow(work, check)
+    assert doctor(work)[check]["passed"], doctor(work)[check]
+    after = contents(work)
+    lost = {place for content, place in before.items() if content not in after}
+    # What is not of a user: made again by a run, or written by DVC.
+    made = {"flight_delays/dvc.lock", "flight_delays/.dvc/config", "flight_delays/.gitignore"}
+    assert not {place for place in lost if "/reports/" not in place and place not in made}
+
+
+def test_a_tag_that_is_in_the_way_of_a_release_is_kept(work: BakedProject) -> None:
+    work.run("git", "tag", "--annotate", "--message", "by hand", "v1.0.0")
+    before = contents(work)
+    said = work.run("flight-delays", "release", "v1.0.0", check=False).stdout
+    work.run("sh", "-c", said.partition("half released: ")[2].splitlines()[0])
+    work.run("flight-delays", "release", "v1.0.0")
+    assert before.keys() <= contents(work).keys()
+
+
+def test_making_room_keeps_what_was_never_pushed(work: BakedProject) -> None:
+    work.run("git", "checkout", "--quiet", "-b", "mine")
+    edit(work, "params.yaml", "hours_before_departure: 2", "hours_before_departure: 3")
+    work.run("dvc", "repro")
+    work.run("git", "commit", "--quiet", "--no-verify", "--all", "--message", "Mine")
+    work.run("git", "checkout", "--quiet", "main")
+    runbook = (work.path / "docs/runbook.md").read_text(encoding="utf-8")
+    command = runbook.partition("To make room: `")[2].partition("`")[0]
+    work.run("sh", "-c", f"{command} --force")
+    work.run("git", "checkout", "--quiet", "mine")
+    assert wrong(work) == ["pushed"]
+
+
+def test_what_the_runbook_says_of_a_file_that_nobody_has_loses_nothing(work: BakedProject) -> None:
+    name = "data/valid.parquet"
+    places = [work.path / ".dvc/cache/files/md5", work.path.parent / "flight_delays-dvc-remote"]
+    objects = [stored(work, name, places[0]), stored(work, name, places[1] / "files/md5")]
+    for path in (*objects, work.path / name):
+        path.unlink()
+    before = contents(work)
+    work.run("sh", "-c", recipe(work, "A file that nobody has any longer"))
+    assert before.keys() <= contents(work).keys()
+    assert wrong(work) == []
