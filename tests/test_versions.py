@@ -258,7 +258,7 @@ REFUSALS: dict[str, tuple[Change, str]] = {
         make_stale,
         "train@schedule-prior and 1 more changed since the last run: dvc repro",
     ),
-    "new source": (append("data/source/x.csv", "x"), "data/source changed (dvc repro, if you meant"),
+    "new source": (append("data/source/x.csv", "x"), "data/source changed (dvc repro, if"),
     "not pushed": (
         take_from_the_remote("models/model.onnx"),
         "models/candidates/schedule-linear.onnx and 1 more not in the remote: dvc push",
