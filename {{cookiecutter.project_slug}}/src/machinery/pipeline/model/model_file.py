@@ -75,7 +75,6 @@ class Model:
         """Open the file; scoring takes `threads` threads."""
         if not path.is_file():
             raise missing(path)
-        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # what goes wrong is raised; the log would repeat it

@@ -1,0 +1,175 @@
+"""Nothing that a user runs calls out: commands under strace, in a network of their own.
+
+The network namespace has a loopback device and nothing else, so a call out fails, and is seen.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conftest import BakedProject
+from service import KEY
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("strace", "unshare", "ip")]
+ALONE = ("unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+TRACE = ("strace", "-ff", "--seccomp-bpf", "-qq", "-y", "-s", "200", "--signal=none", "-e")
+CALLS = "trace=connect,sendto,sendmsg,sendmmsg,open,openat,creat,mkdir,mkdirat"
+CREATES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|creat\(")
+OPENED = re.compile(r"= \d+<(/[^>]*)>$")
+MADE = re.compile(r'mkdir(?:at)?\((?:AT_FDCWD<(?P<at>[^>]*)>, )?"(?P<path>[^"]*)".*= 0$')
+INTERNET = re.compile(r"sa_family=AF_INET6?, .*")
+LOOPBACK = re.compile(r'inet_addr\("127\.0\.0\.1"\)|"::1"')
+LOOK_UP = re.compile(r"htons\((?:53|5353|853)\)")
+# Of the kernel, and what Python makes to lock; nothing of it stays.
+SYSTEM = ("/dev/", "/proc/", "/sys/")
+SERVICE = """
+import json, signal, subprocess, sys, time, urllib.request
+rows, key, *command = sys.argv[1:]
+with subprocess.Popen(command) as process:
+    for _ in range(1200):
+        time.sleep(0.1)
+        try:
+            urllib.request.urlopen("http://127.0.0.1:8000/ready").close()
+            break
+        except OSError:
+            assert process.poll() is None
+    children = open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()
+    headers = {"Authorization": "Bearer " + key, "Content-Type": "application/json"}
+    request = urllib.request.Request("http://127.0.0.1:8000/predict", rows.encode(), headers)
+    try:
+        print(urllib.request.urlopen(request).read().decode())
+        time.sleep(5)
+    finally:
+        subprocess.run(["kill", "-TERM", *children], check=True)
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a command did to the world."""
+
+    calls: list[str]  # out of the machine, look-ups of names too
+    files: list[str]  # written outside of the project
+    output: str
+
+
+@pytest.fixture
+def watched(small: BakedProject, tmp_path: Path) -> BakedProject:
+    """A project whose user has an empty home, and has not turned anything off."""
+    for command in ([*ALONE, "true"], ["strace", "-o", "/dev/null", "true"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"the kernel forbids '{command[0]}' here: {done.stderr.strip()}")
+    remote = f"{small.path.name}-dvc-remote"
+    shutil.copytree(small.path.parent / remote, tmp_path / remote)
+    project = small.copy(tmp_path / small.path.name)
+    # In CI, ONNX Runtime is silent by itself.
+    off = {"CI", "ORT_DISABLE_TELEMETRY", "DVC_NO_ANALYTICS", "ITERATIVE_DO_NOT_TRACK"}
+    off |= {"XDG_CACHE_HOME"}
+    environment = {name: value for name, value in project.environment.items() if name not in off}
+    for name in ("home", "tmp", "site"):
+        (tmp_path / name).mkdir()
+    places = {"HOME": "home", "TMPDIR": "tmp", "DVC_SITE_CACHE_DIR": "site"}
+    environment |= {name: str(tmp_path / folder) for name, folder in places.items()}
+    return BakedProject(project.path, environment)
+
+
+def watch(project: BakedProject, *command: str, driver: tuple[str, ...] = ()) -> Seen:
+    """Run a command, by a driver beside it if there is one."""
+    trace = project.path.parent / "trace"
+    traced = (*TRACE, CALLS, "-o", str(trace), *command)
+    done = project.run(*ALONE, *driver, *traced, check=False, FLIGHT_DELAYS_API_KEYS=KEY)
+    lines: list[str] = []
+    for thread in trace.parent.glob("trace.*"):  # each in a file: no line is cut by another's
+        lines += thread.read_text(encoding="utf-8", errors="replace").splitlines()
+        thread.unlink()
+    assert lines, done.stdout
+    return Seen(_calls(lines), _files(project, lines), done.stdout)
+
+
+def _calls(lines: list[str]) -> list[str]:
+    out = [line for line in lines if INTERNET.search(line)]
+    return [line for line in out if LOOK_UP.search(line) or not LOOPBACK.search(line)]
+
+
+def _files(project: BakedProject, lines: list[str]) -> list[str]:
+    """The project's own are its folder, its remote, .venv, and what is passing."""
+    folder = project.path.parent
+    own = (project.path, f"{project.path}-dvc-remote", folder / "tmp", folder / "site")
+    venv = (project.path / ".venv").resolve()
+    inside = tuple(f"{place}/" for place in (*own, venv))
+    written = [
+        match[1] for line in lines if CREATES.search(line) and (match := OPENED.search(line))
+    ]
+    made = [
+        str(Path(match["at"] or project.path, match["path"]))
+        for line in lines
+        if (match := MADE.search(line))
+    ]
+    return [path for path in (*written, *made) if not f"{path}/".startswith((*SYSTEM, *inside))]
+
+
+def quiet(seen: Seen) -> None:
+    assert seen.calls == [], "it calls out"
+    assert seen.files == [], "it writes outside of the project"
+
+
+@pytest.mark.parametrize("stage", ["ingest", "split", "train schedule linear", "evaluate", "card"])
+def test_a_stage_calls_nobody(watched: BakedProject, stage: str) -> None:
+    seen = watch(watched, "python", "-m", "flight_delays", *stage.split())
+    assert "Traceback" not in seen.output
+    quiet(seen)
+
+
+def test_dvc_repro_calls_nobody(watched: BakedProject) -> None:
+    seen = watch(watched, "dvc", "repro", "--force", "--single-item", "evaluate")
+    assert "Running stage 'evaluate'" in seen.output
+    quiet(seen)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["predict data/raw.parquet out.parquet", "report --against HEAD", "doctor", "show"],
+)
+def test_a_command_calls_nobody(watched: BakedProject, command: str) -> None:
+    seen = watch(watched, "flight-delays", *command.split())
+    assert "Traceback" not in seen.output
+    quiet(seen)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("flight-delays", "serve", "--port", "8000"),
+        ("flight-delays", "serve", "--port", "8000", "--workers", "2"),
+        ("uvicorn", "--factory", "flight_delays.__main__:service"),
+    ],
+    ids=lambda command: " ".join(command),
+)
+def test_the_service_calls_nobody(watched: BakedProject, command: tuple[str, ...]) -> None:
+    examples = json.loads((watched.path / "models/examples.json").read_text(encoding="utf-8"))
+    rows = json.dumps(examples["rows"][0])
+    seen = watch(watched, *command, driver=(sys.executable, "-c", SERVICE, rows, KEY))
+    assert '"predictions"' in seen.output, seen.output
+    quiet(seen)
+
+
+def test_tests_and_notebooks_call_nobody(watched: BakedProject) -> None:
+    seen = watch(watched, "pytest", "-q", "tests/test_model.py")
+    assert " passed" in seen.output  # what a model of two candidates gets right is no matter here
+    quiet(seen)
+
+
+def test_a_call_out_and_a_file_in_the_home_are_seen(watched: BakedProject) -> None:
+    look_up = "import socket; socket.getaddrinfo('example.org', 443)"
+    assert watch(watched, "python", "-c", look_up).calls
+    connect = "import socket; socket.create_connection(('192.0.2.1', 443), 1)"
+    assert watch(watched, "python", "-c", connect).calls
+    seen = watch(watched, "python", "-c", "import onnxruntime")  # and nobody turned it off
+    assert [path for path in seen.files if path.startswith(watched.environment["HOME"])]
