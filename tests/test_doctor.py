@@ -131,12 +131,6 @@ def test_no_repository(work: BakedProject) -> None:
     assert said["lock"]["found"] == "not checked before git is in order"
 
 
-def test_the_repository_of_another_folder(work: BakedProject) -> None:
-    shutil.rmtree(work.path / ".git")
-    work.run("git", "init", "--quiet", work.path.parent)
-    assert doctor(work)["git"]["remedy"] == f"cd {work.path.parent}"
-
-
 def test_a_hook_that_is_not_installed(work: BakedProject) -> None:
     (work.path / ".git/hooks/pre-push").unlink()
     assert wrong(work) == ["hooks"]
