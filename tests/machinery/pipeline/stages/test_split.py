@@ -1,6 +1,7 @@
 """split: by time, by group, stratified; and what is refused."""
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -8,8 +9,10 @@ import pytest
 
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError
+from machinery.pipeline.data.leakage import Probe
+from machinery.pipeline.files import CheckError, UserError, parse_yaml
 from machinery.pipeline.params import Split, parse
+from machinery.pipeline.stages import split as stage
 from machinery.pipeline.stages.split import split
 
 
@@ -72,3 +75,21 @@ def test_a_split_that_cannot_be_is_refused(
     with pytest.raises(UserError) as caught:
         split(table(rows), end, contract, params(**changes))
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["one, rest", "it's", "a: b", 'a "b"', "größe"])
+def test_the_exception_that_is_proposed_lets_the_leak_pass_when_it_is_typed(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    leak = [Probe("determine the target together", column, 1.0, 0.998, "together give it")]
+    monkeypatch.setattr(stage.leakage, "require_rows", lambda *_: None)
+    monkeypatch.setattr(stage.leakage, "between_parts", lambda *_: leak)
+    monkeypatch.setattr(stage.leakage, "in_features", lambda *_: [])
+    monkeypatch.setattr(stage.leakage, "of_means", lambda *_: [])
+    parts, catalogue, leakage = (table(4), table(4)), SimpleNamespace(contract=contract), params()
+    with pytest.raises(CheckError) as caught:
+        stage.probe(parts, catalogue, leakage.leakage, 1)  # type: ignore[arg-type]
+    typed = parse_yaml(f"allow: {str(caught.value).partition('allow: ')[2]}".encode(), "it")
+    allowed = leakage.leakage.model_copy(update=typed)
+    (passed,) = stage.probe(parts, catalogue, allowed, 1)  # type: ignore[arg-type]
+    assert passed.allowed == "REASON"

@@ -1,6 +1,7 @@
 """files: reads tables and documents, and writes them whole or not at all."""
 
 import json
+import marshal
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -88,15 +89,13 @@ def parse_yaml(text: bytes, place: str) -> dict[str, Any]:
 
     try:
         document = yaml.load(text, _yaml_loader())
-        json.dumps(document, skipkeys=True, default=str)  # refuses what is nested without end
+        marshal.dumps(document)  # refuses what is nested too deeply; of what is shared, once
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise UserError(f"{place} is not readable YAML: {error.problem}{where}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{place} is not readable YAML: {' '.join(str(error).split())}") from error
-    except RecursionError:
-        raise UserError(f"{place} is not readable YAML: it is nested too deeply") from None
     if not isinstance(document, dict):
         raise UserError(f"{place} holds no 'name: value' lines; restore it with git checkout")
     return document

@@ -1,5 +1,6 @@
 """split: valid table in, training and test table out, and the report of the leakage probes."""
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,8 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
     probes += leakage.of_means(train, test, catalogue)
     probes = leakage.allow(probes, params.allow)
     if leaks := [probe for probe in probes if not probe.passed]:
-        exception = f"{{{leaks[0].name}: {{{leaks[0].column}: REASON}}}}"
+        reason = {leaks[0].name: {leaks[0].column: "REASON"}}
+        exception = json.dumps(reason, ensure_ascii=False)  # YAML, too, whatever the names
         remedy = f"fix it, or let it pass by split.leakage.allow: {exception}"
         raise CheckError(f"leakage: {'; '.join(map(str, leaks))}; {remedy}")
     return probes
