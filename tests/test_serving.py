@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -210,6 +211,7 @@ def test_a_service_told_to_stop_while_it_opens_its_model_stops(
 
     with serving(project, workers, opened=False, model_folder=tmp_path) as server:
         end = until(writer)
+        time.sleep(0.5)  # a signal between Python's last look for one and read() would wait for it
         server.process.send_signal(number)
         assert server.process.wait(PATIENCE) == 0
         os.close(end)
