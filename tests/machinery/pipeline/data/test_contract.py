@@ -32,6 +32,9 @@ from machinery.pipeline.files import UserError
         (("size", "allowed"), {"min": float("nan")}, "columns.size.allowed.min is nan"),
         (("key",), None, "key: is null; name a column that no two rows share, or number the rows"),
         (("size", "owner"), "", "columns.size.owner is ''"),
+        (("size", "seasonal"), "winter", "columns.size.seasonal is 'winter'"),
+        (("late", "personal"), True, "late is personal, but reports show the target and the time"),
+        (("at", "personal"), True, "at is personal, but reports show the target and the time"),
     ],
 )
 def test_a_wrong_place_in_the_file_is_named(

@@ -77,6 +77,8 @@ class Column(BaseModel):
     owner: Text
     known: Literal["before", "after"]
     identifier: bool = False
+    personal: bool = False
+    seasonal: bool = False
 
     @model_validator(mode="after")
     def _allowed_fits_the_type(self) -> Self:
@@ -143,6 +145,9 @@ class Contract(BaseModel):
         self._require_positive(target)
         if self.time is not None and self.columns[self.time].type != "datetime":
             raise ValueError(f"the time column {self.time} must be a datetime")
+        for name in (self.target, self.time):
+            if name is not None and self.columns[name].personal:
+                raise ValueError(f"{name} is personal, but reports show the target and the time")
         for name in self.row_columns:
             if self.columns[name].nullable:
                 raise ValueError(f"{name} tells rows apart, so it must be nullable: false")
