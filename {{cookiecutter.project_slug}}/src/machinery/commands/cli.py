@@ -20,6 +20,7 @@ ROOMS = {
     "predict": "bulk",
     "report": "comparison",
     "serve": "serving",
+    "monitor": "monitoring",
     "versions": "versions",
     "lineage": "versions",
     "ci": "ci",

@@ -195,8 +195,66 @@ class Report(Section):
     seed: Seed
 
 
+Violation = Literal[
+    "calibration", "headline", "coverage", "estimate", "quality", "skew", "freshness"
+]
+
+
+class Limits(Section):
+    """Beyond which a window violates; of what has an interval, by the end that is nearer."""
+
+    calibration: NotNegative
+    headline: NotNegative
+    coverage: NotNegative
+    estimate: NotNegative
+    quality: NotNegative
+    volume: NotNegative
+    skew: NotNegative
+    model_age_days: NotNegative
+    data_age_days: NotNegative
+
+
+class Retrain(Section):
+    """`violated` of the last `windows`, the latest among them, by what `counts`."""
+
+    counts: Annotated[list[Violation], Field(min_length=1)]
+    windows: Annotated[int, Field(ge=1, le=1_000)]
+    violated: Annotated[int, Field(ge=1, le=1_000)]
+    cooldown_days: Annotated[int, Field(ge=0, le=36_500)]
+
+    @model_validator(mode="after")
+    def _so_many_can_be_violated(self) -> Self:
+        if self.violated > self.windows:
+            raise ValueError(f"violated is {self.violated}, more than windows ({self.windows})")
+        return self
+
+
+class Monitor(Section):
+    """What `monitor` says of the prediction log, window by window, and when to retrain."""
+
+    window: Literal["day", "week", "month"]
+    min_rows: Count
+    level: Share
+    sample_rows: Annotated[int, Field(ge=100, le=1_000_000)]
+    seed: Seed
+    limits: Limits
+    retrain: Retrain
+
+
 S = TypeVar("S", bound=Section)
-SECTIONS = (Ingest, Validate, Split, Featurize, Train, Select, Evaluate, Gate, Card, Report)
+SECTIONS = (
+    Ingest,
+    Validate,
+    Split,
+    Featurize,
+    Train,
+    Select,
+    Evaluate,
+    Gate,
+    Card,
+    Report,
+    Monitor,
+)
 
 
 def load(section: type[S]) -> S:

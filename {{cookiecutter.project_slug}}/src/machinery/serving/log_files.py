@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from machinery.pipeline.data.columns import arrow_type
@@ -26,6 +27,7 @@ from .log import Answered, Line, ModelLine, Outcome
 
 TIME = pa.timestamp("us", tz="UTC")
 KEY = ["request_id", "row"]
+OUTCOME = ["outcome", "outcome_time"]
 FEATURES = {"number": pa.float32(), "string": pa.string()}
 ARRAYS = {"prediction": float, "decision": int, "members": bool, "low": float, "high": float}
 BATCH_BYTES = 50_000_000  # of lines, which become one Parquet file for each model
@@ -55,13 +57,45 @@ def read(folder: Path, days: Sequence[str] | None = None) -> pa.Table:
         UserError: when there are no answers, a Parquet file cannot be read, or a column changed its
             type between models.
     """
-    answers = _read(folder, "answers", lambda day: days is None or day in days)
-    if answers is None:
+    answers = [*_tables(folder, "answers", lambda day: days is None or day in days)]
+    if not answers:
         when = "any day" if days is None else ", ".join(days)
         raise UserError(f"{folder} holds no answers of {when}; check the folder's name")
-    outcomes = _read(folder, "feedback", lambda day: days is None or day >= min(days))
-    joined = _join(answers, outcomes)
+    outcomes = newest_outcomes(folder, min(days or [""]))
+    joined = with_outcomes(_concatenated(folder, answers), outcomes)
     return joined.sort_by([("time", "ascending"), *((name, "ascending") for name in KEY)])
+
+
+def stream(folder: Path, damaged: Callable[[int], object]) -> Iterator[pa.Table]:
+    """The answers of every day, file by file; `damaged` is called with lines that are unreadable.
+
+    Columns are those of `read` without the outcome; a file has those of one model.
+    """
+    yield from _tables(folder, "answers", lambda _: True, damaged)
+
+
+def newest_outcomes(folder: Path, since: str = "") -> pa.Table | None:
+    """The newest outcome of each row, from feedback of the day `since` on; None without any.
+
+    Columns: request_id, row, outcome, outcome_time, and `times`, how often it was given.
+    """
+    tables = [*_tables(folder, "feedback", lambda day: day >= since)]
+    if not tables:
+        return None
+    ordered = _concatenated(folder, tables).sort_by([("time", "ascending")])
+    last = [("outcome", "last"), ("time", "last"), ("time", "count")]
+    newest = ordered.group_by(KEY, use_threads=False).aggregate(last)
+    columns = [*KEY, "outcome_last", "time_last", "time_count"]
+    return newest.select(columns).rename_columns([*KEY, *OUTCOME, "times"])
+
+
+def with_outcomes(answers: pa.Table, outcomes: pa.Table | None) -> pa.Table:
+    """The answers with the outcome given last, and when; null where there is none."""
+    if outcomes is None:
+        nulls = [pa.nulls(len(answers)), pa.nulls(len(answers), TIME)]
+        return answers.append_column(OUTCOME[0], nulls[0]).append_column(OUTCOME[1], nulls[1])
+    theirs = outcomes.filter(pc.is_in(outcomes["request_id"], answers["request_id"]))
+    return answers.join(theirs.drop_columns("times"), keys=KEY, join_type="left outer")
 
 
 def compact(folder: Path, now: datetime | None = None) -> Compacted:
@@ -180,33 +214,31 @@ def _write(table: pa.Table, path: Path) -> None:
     replace(path, write)
 
 
-def _read(folder: Path, kind: str, wanted: Callable[[str], bool]) -> pa.Table | None:
-    """The rows of the wanted days; what a compaction makes Parquet meanwhile is read once."""
-    tables, stems = [], set()
+def _tables(
+    folder: Path,
+    kind: str,
+    wanted: Callable[[str], bool],
+    damaged: Callable[[int], object] = lambda _: None,
+) -> Iterator[pa.Table]:
+    """Tables of the wanted days; what a compaction makes Parquet meanwhile is read once."""
+    stems = set()
     for path in sorted(folder.glob("*.jsonl")):
         if wanted(path.name[:DAY]):
             with suppress(FileNotFoundError):
-                tables += [table for of, table in Lines(path).tables() if of == kind]
+                lines = Lines(path)
+                yield from (table for of, table in lines.tables() if of == kind)
+                damaged(lines.damaged)
                 stems.add(path.stem)
     for path in sorted(folder.glob(f"{kind}/day=*/[!.]*.parquet")):
-        if wanted(path.name[:DAY]) and path.name.split(".")[0] not in stems:
-            tables.append(read_arrow(path))
+        day = path.parent.name.removeprefix("day=")
+        if wanted(day) and path.name.split(".")[0] not in stems:
+            yield read_arrow(path)
+
+
+def _concatenated(folder: Path, tables: Sequence[pa.Table]) -> pa.Table:
     try:
-        return pa.concat_tables(tables, promote_options="default") if tables else None
+        return pa.concat_tables(tables, promote_options="default")
     except pa.ArrowException as error:
         raise UserError(
             f"{folder}: a column changed its type ({first_line(error)}); read fewer days"
         ) from error
-
-
-def _join(answers: pa.Table, outcomes: pa.Table | None) -> pa.Table:
-    """The answers with the outcome given last, and when."""
-    names = ["outcome", "outcome_time"]
-    if outcomes is None:
-        nulls = [pa.nulls(len(answers)), pa.nulls(len(answers), TIME)]
-        return answers.append_column(names[0], nulls[0]).append_column(names[1], nulls[1])
-    ordered = outcomes.sort_by([("time", "ascending")])
-    last = [("outcome", "last"), ("time", "last")]
-    newest = ordered.group_by(KEY, use_threads=False).aggregate(last)
-    newest = newest.select([*KEY, "outcome_last", "time_last"]).rename_columns([*KEY, *names])
-    return answers.join(newest, keys=KEY, join_type="left outer")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from machinery.pipeline.files import UserError
-from machinery.pipeline.params import SECTIONS, Evaluate, Section, Select, Split, parse
+from machinery.pipeline.params import SECTIONS, Evaluate, Monitor, Section, Select, Split, parse
 from machinery.pipeline.paths import PARAMS
 from machinery.pipeline.statistics import metrics
 
@@ -19,6 +19,8 @@ def require(document: Mapping[str, Any], contract: Contract) -> None:
     """
     faults: list[str] = []
     for kind in SECTIONS:
+        if kind is Monitor and "monitor" not in document:
+            continue  # a project may do without, and the pipeline does not read it
         try:
             faults += _misfits(parse(kind, document), contract)
         except UserError as error:

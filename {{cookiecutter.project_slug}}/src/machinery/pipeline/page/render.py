@@ -14,10 +14,10 @@ TEMPLATES = Path(__file__).with_name("templates")
 STYLE = Path(__file__).with_name("style.css")
 
 
-def render(template: str, **context: Any) -> str:
-    """The template filled in. A name that the context lacks is an error."""
+def render(template: str, folder: Path = TEMPLATES, **context: Any) -> str:
+    """The template of a folder filled in. A name that the context lacks is an error."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,

@@ -32,6 +32,7 @@ class Shift:
 
     index: float
     chance: float  # what the index of two samples of one distribution stays below
+    p_value: float  # of samples of one distribution having such an index, or a larger one
     statistic: str
     before: float
     after: float
@@ -91,16 +92,18 @@ def _by_value(before: "pd.Series[Any]", after: "pd.Series[Any]") -> tuple[list[s
     return list(counts.index), counts.to_numpy(dtype=np.float64).T
 
 
-def _index(counts: Counts, level: float) -> tuple[float, float]:
-    """The index, and what it stays below by chance; half a row more keeps empty bins finite."""
-    from scipy.special import chdtri  # here: most callers never need SciPy
+def _index(counts: Counts, level: float) -> tuple[float, float, float]:
+    """Index, what it stays below by chance, p-value; half a row more keeps empty bins finite."""
+    from scipy.special import chdtrc, chdtri  # here: most callers never need SciPy
 
     counts = counts[:, counts.sum(axis=0) > 0]
     p, q = (counts + 0.5) / (counts + 0.5).sum(axis=1, keepdims=True)
     noise = float((1 / counts.sum(axis=1)).sum())
     freedom = len(p) - 1
-    chance = noise * float(chdtri(freedom, 1 - level)) if freedom else 0.0
-    return float(((p - q) * np.log(p / q)).sum()), chance
+    index = float(((p - q) * np.log(p / q)).sum())
+    if not freedom:
+        return index, 0.0, 1.0
+    return index, noise * float(chdtri(freedom, 1 - level)), float(chdtrc(freedom, index / noise))
 
 
 def _most_moved(names: list[str], counts: Counts) -> tuple[str, float, float]:

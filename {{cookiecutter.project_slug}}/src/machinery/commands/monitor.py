@@ -1,0 +1,85 @@
+"""monitor: the command that says how the model does in production, by its log and the outcomes."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from machinery.pipeline.files import CheckError, UserError
+
+app = typer.Typer()
+FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+From = Annotated[
+    datetime | None, typer.Option("--from", formats=FORMATS, help="First moment of data time.")
+]
+To = Annotated[
+    datetime | None, typer.Option("--to", formats=FORMATS, help="Moment before which it ends.")
+]
+
+
+@app.command(epilog="Example: monitor --from 2013-08-01 --check")
+def monitor(
+    ctx: typer.Context,
+    start: From = None,
+    end: To = None,
+    log: Annotated[Path, typer.Option(metavar="FOLDER", help="Of the prediction log.")] = Path(
+        "logs/predictions"
+    ),
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 where a limit is violated.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Compare outcomes with what evaluate promised, window by window; say whether to retrain.
+
+    Writes reports/monitoring/index.html and, for Prometheus, monitoring.prom beside the log. The
+    windows, limits and the rule for retraining are `monitor` in params.yaml.
+    """
+    from machinery.monitoring import monitor as monitoring
+    from machinery.monitoring import output
+
+    if not log.is_dir():
+        raise UserError(f"{log} is no folder; name the folder of the prediction log with --log")
+    promise = monitoring.promised()
+    report = monitoring.monitor(ctx.obj.features(), promise, log, start, end)
+    output.write(report, promise, ctx.obj.command, log)
+    if as_json:
+        print(json.dumps(report))
+    else:
+        _print(report, promise.headline)
+    if check and report["alarms"]:
+        raise CheckError(
+            "; ".join(f"{each['name']}: {each['sentence']}" for each in report["alarms"])
+        )
+
+
+def _print(report: dict[str, Any], headline: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from machinery.monitoring.output import FOLDER
+    from machinery.pipeline.markdown import cell
+
+    bias = "calibration" if "calibration" in report["windows"][-1]["figures"] else "bias"
+    table = Table("window", "rows", "outcomes", bias, headline, "coverage", "violates")
+    for window in report["windows"]:
+        figures = [
+            window["figures"].get(name, {}).get("value") for name in (bias, headline, "coverage")
+        ]
+        verdict = ", ".join(window["violations"]) or ("–" if window["enough"] else "no verdict")
+        counts = (f"{window[name]:,}" for name in ("rows", "labelled"))
+        table.add_row(window["name"], *counts, *map(cell, figures), verdict)
+    console = Console(highlight=False)
+    console.print(
+        f"\nModel {report['model_version']}, window by window of data time", table, sep="\n"
+    )
+    for alarm in report["alarms"]:
+        console.print(f"[red]{alarm['name']}[/red] in {alarm['window']}: {alarm['sentence']}")
+    for fault, count in report["faults"].items():
+        console.print(f"Note: {count:,} {fault}")
+    answer = "Retrain" if report["retrain"]["answer"] else "Do not retrain"
+    console.print(f"[bold]{answer}[/bold]: {report['retrain']['why']}.")
+    console.print(f"The rule: {report['retrain']['rule']}. Read on in {FOLDER / 'index.html'}.\n")

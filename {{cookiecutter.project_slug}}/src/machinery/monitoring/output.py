@@ -1,0 +1,67 @@
+"""output: what `monitor` found in; the files that people, DVC and Prometheus read, out."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from machinery.pipeline.files import replace, write_json, write_text
+
+from .outcomes import Promise
+from .page import page
+
+VIOLATIONS = ("calibration", "headline", "coverage", "estimate", "quality", "skew", "freshness")
+FOLDER = Path("reports/monitoring")
+GAUGES = "monitoring.prom"  # in the folder of the log, where the service finds it
+
+
+def write(report: dict[str, Any], promise: Promise, command: str, log: Path) -> None:
+    """Write reports/monitoring, and the gauges beside the log."""
+    write_json(report, FOLDER / "monitoring.json")
+    write_text(page(report, promise, command), FOLDER / "index.html")
+    windows = [
+        {"window": each["name"], **{n: figure["value"] for n, figure in each["figures"].items()}}
+        for each in report["windows"]
+    ]
+    write_json(windows, FOLDER / "windows.json")
+    latest = next(each for each in windows if each["window"] == report["latest"])
+    write_json(latest, FOLDER / "metrics.json")
+    replace(log / GAUGES, lambda part: _private(part, prometheus(report)))
+
+
+def _private(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text, encoding="utf-8")
+
+
+def prometheus(report: dict[str, Any], now: datetime | None = None) -> str:
+    """The gauges of the latest window, for the service's page."""
+    latest = next(each for each in report["windows"] if each["name"] == report["latest"])
+    lines = []
+
+    def gauge(name: str, about: str, values: Mapping[str, float | None]) -> None:
+        known = {labels: value for labels, value in values.items() if value is not None}
+        if known:
+            lines.append(f"# HELP monitoring_{name} {about}\n# TYPE monitoring_{name} gauge\n")
+            lines.extend(f"monitoring_{name}{of} {value}\n" for of, value in known.items())
+
+    measured = VIOLATIONS if latest["enough"] else VIOLATIONS[4:]
+    violated = {f'{{name="{name}"}}': float(name in latest["violations"]) for name in measured}
+    gauge("violation", "1 where the latest window violates a limit of monitor.", violated)
+    for end in ("value", "low", "high"):
+        values = {f'{{figure="{n}"}}': each[end] for n, each in latest["figures"].items()}
+        gauge(end, "Of a figure in the latest window.", values)
+    canary = (report["models"] or {}).get("verdict")
+    age = latest["freshness"]["model_age_days"]
+    plain = {
+        "rows": ("Answered in the latest window.", latest["rows"]),
+        "labelled_rows": ("Of these, with an outcome.", latest["labelled"]),
+        "model_age_seconds": ("Of data time, to the newest row.", age and age * 86_400),
+        "run_timestamp_seconds": ("When monitor ran.", (now or datetime.now(UTC)).timestamp()),
+        "retrain": ("1 where the rule says to retrain.", int(report["retrain"]["answer"])),
+        "canary_worse": ("1 where the newer model is worse.", canary and int(canary == "worse")),
+        "faults": ("Lines and rows that could not be used.", sum(report["faults"].values())),
+    }
+    for name, (about, value) in plain.items():
+        gauge(name, about, {"": value})
+    return "".join(lines)

@@ -1,0 +1,220 @@
+"""rows: the folder of a prediction log in; its rows by window of data time out.
+
+What cannot be used is counted in `faults`, by a sentence: nothing is left out in silence. The log
+is read once, file by file; of each window every prediction is kept, and a sample of the whole rows.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from machinery.pipeline.data.columns import arrow_type
+from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.files import UserError
+from machinery.serving import log_files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ABOUT = ("request_id", "row", "time", "role", "model_version")
+CHAMPION = "champion"
+MONDAY = 3  # days from the first Monday of the epoch back to its start, a Thursday
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of data time.
+
+    `rows` has every prediction: `at`, `role`, `model_version`, `target` (a class code or value, NaN
+    without an outcome), the prediction under the contract's names, and columns to slice and group
+    by. `sample` has some of the champion's, with their `raw_*` and `feature_*`.
+    """
+
+    start: datetime
+    end: datetime
+    rows: "pd.DataFrame"
+    sample: "pd.DataFrame"
+
+    @property
+    def name(self) -> str:
+        """Its first day, or its month."""
+        month = self.start.day == 1 and (self.end - self.start).days >= 28
+        return f"{self.start:%Y-%m}" if month else f"{self.start:%Y-%m-%d}"
+
+    def of(self, version: str) -> "pd.DataFrame":
+        """The rows that a model answered as the champion."""
+        rows = self.rows
+        return rows[(rows["role"] == CHAMPION) & (rows["model_version"] == version)]
+
+    @property
+    def version(self) -> str:
+        """The model that answered most of them."""
+        rows = self.rows
+        return str(rows["model_version"][rows["role"] == CHAMPION].value_counts().idxmax())
+
+
+class Reader:
+    """Reads the log into windows; see `windows` and `faults`."""
+
+    def __init__(self, contract: Contract, window: str, sample_rows: int, kept: list[str]) -> None:
+        """Rows keep the columns `kept`; a sample has at most so many rows of a window."""
+        self.faults: Counter[str] = Counter()
+        self._contract, self._window, self._most = contract, window, sample_rows
+        self._kept = [name for name in kept if name in contract.known_before()]
+        self._rows: list[pd.DataFrame] = []
+        self._samples: dict[Any, list[pd.DataFrame]] = {}
+        self._thresholds: dict[Any, int] = {}  # of the keys that draw the sample of a window
+
+    def read(
+        self, folder: Path, start: datetime | None = None, end: datetime | None = None
+    ) -> list[Window]:
+        """The windows of the rows from `start` on and before `end`, oldest first.
+
+        Raises:
+            UserError: when there are none.
+        """
+        import pandas as pd
+
+        outcomes = log_files.newest_outcomes(folder)
+        count, known = self._counter("lines cannot be read"), 0
+        for table in log_files.stream(folder, count):
+            joined = log_files.with_outcomes(table, outcomes)
+            known += int(np.sum(joined["outcome_time"].is_valid().to_numpy() & _champion(joined)))
+            if (typed := self._typed(joined)) is not None:
+                self._add(typed, start, end)
+        if outcomes is not None:
+            given = outcomes["times"].to_numpy()
+            self._counter("outcomes are of a request that the log lacks")(len(given) - known)
+            self._counter("outcomes were given again; the newest counts")(int((given - 1).sum()))
+        if not self._rows:
+            raise UserError(
+                f"{folder} holds no answers of this contract in the span; check the folder's name, "
+                f"--from and --to{self._told()}"
+            )
+        rows = pd.concat(self._rows, ignore_index=True)
+        return [*self._windows(rows)]
+
+    def _windows(self, rows: "pd.DataFrame") -> Iterator[Window]:
+        import pandas as pd
+
+        for start, part in rows.groupby("window", sort=True):
+            first = pd.Timestamp(str(start)).to_pydatetime()
+            if not (part["role"] == CHAMPION).any():
+                continue
+            sample = pd.concat(self._samples.pop(start), ignore_index=True)
+            sample = sample.nsmallest(self._most, "draw").drop(columns="draw")
+            yield Window(first, _next(first, self._window), part.drop(columns="window"), sample)
+
+    def _counter(self, fault: str) -> Callable[[int], None]:
+        def count(rows: int) -> None:
+            if rows > 0:
+                self.faults[fault] += rows
+
+        return count
+
+    def _told(self) -> str:
+        return "".join(f"; {rows} {fault}" for fault, rows in self.faults.items())
+
+    def _typed(self, table: pa.Table) -> pa.Table | None:
+        """The table with the raw columns of today's contract; None if it cannot have them."""
+        contract, added = self._contract, {}
+        predicted = [f"probability_{each}" for each in contract.class_names] or ["prediction"]
+        lacking = [name for name in predicted if name not in table.column_names]
+        try:
+            for name in contract.known_before():
+                kind, column = arrow_type(contract.columns[name].type), f"raw_{name}"
+                if column in table.column_names:
+                    added[column] = table[column].cast(kind)
+                else:
+                    added[column] = pa.nulls(len(table), kind)
+        except pa.ArrowException:
+            lacking.append(name)
+        if lacking:
+            self._counter("rows are of another contract")(len(table))
+            return None
+        values = [name for name in table.column_names if name.startswith("feature_")]
+        names = [*ABOUT, *log_files.OUTCOME, *predicted, *values]
+        return pa.table({name: table[name] for name in names} | added)
+
+    def _add(self, table: pa.Table, start: datetime | None, end: datetime | None) -> None:
+        import pandas as pd
+
+        contract = self._contract
+        rows = table.select(
+            [*ABOUT, *log_files.OUTCOME, *(f"raw_{name}" for name in self._kept)]
+        ).to_pandas()
+        rows.columns = [name.removeprefix("raw_") for name in rows.columns]
+        early = rows["outcome_time"] < rows["time"]
+        self._counter("outcomes are dated before their answer")(int(early.sum()))
+        rows["target"] = self._targets(rows["outcome"])
+        time = f"raw_{contract.time}"
+        logged = rows["time"].dt.tz_localize(None)
+        rows["at"] = table[time].to_pandas() if time in table.column_names else logged
+        rows["at"] = rows["at"].astype("datetime64[us]")
+        for name in contract.class_names:
+            rows[contract.added(f"probability_{name}")] = table[f"probability_{name}"].to_pandas()
+        if not contract.class_names:
+            rows[contract.added("prediction")] = table["prediction"].to_pandas()
+        rows["window"] = _first_days(rows["at"].to_numpy(), self._window)
+        rows["draw"] = pd.util.hash_pandas_object(rows[["request_id", "row"]], index=False)
+        wanted = rows["at"].notna()
+        self._counter("rows have no time")(int((~wanted).sum()))
+        wanted &= (rows["at"] >= start) if start else True
+        wanted &= (rows["at"] < end) if end else True
+        rows = rows.drop(columns=["request_id", "row", "time", *log_files.OUTCOME])
+        self._draw(table, rows[wanted])
+        if wanted.any():
+            self._rows.append(rows[wanted].drop(columns="draw"))
+
+    def _draw(self, table: pa.Table, rows: "pd.DataFrame") -> None:
+        """Add to the samples, which are the rows with the smallest keys."""
+        import pandas as pd
+
+        names = [name for name in table.column_names if name.startswith(("raw_", "feature_"))]
+        for window, part in rows[rows["role"] == CHAMPION].groupby("window"):
+            drawn = part[part["draw"] <= self._thresholds.get(window, 2**64 - 1)]
+            drawn = drawn.nsmallest(self._most, "draw")
+            values = table.select(names).take(pa.array(drawn.index)).to_pandas()
+            whole = drawn.drop(columns="window").reset_index(drop=True)
+            self._samples.setdefault(window, []).append(pd.concat([whole, values], axis=1))
+            if len(drawn) == self._most:
+                self._thresholds[window] = int(drawn["draw"].max())
+
+    def _targets(self, outcomes: "pd.Series[Any]") -> np.ndarray:
+        """Class codes or values; NaN where there is none, or it is none of the target."""
+        import pandas as pd
+
+        if self._contract.task == "regression":
+            found = pd.to_numeric(outcomes, errors="coerce")
+        else:
+            codes = {value: code for code, value in enumerate(self._contract.classes)}
+            found = outcomes.map(lambda value: codes.get(value, np.nan), na_action="ignore")
+        wrong = int((outcomes.notna() & found.isna()).sum())
+        self._counter(f"outcomes are no value of {self._contract.target}")(wrong)
+        return found.to_numpy(dtype=np.float64)
+
+
+def _champion(table: pa.Table) -> np.ndarray:
+    return np.asarray(table["role"].to_numpy() == CHAMPION)
+
+
+def _first_days(times: np.ndarray, window: str) -> np.ndarray:
+    """The first day of each time's window, weeks beginning on Monday."""
+    if window == "month":
+        return times.astype("datetime64[M]").astype("datetime64[us]")
+    days = times.astype("datetime64[D]")
+    if window == "week":
+        days = days - (days.astype(np.int64) + MONDAY) % 7
+    return days.astype("datetime64[us]")
+
+
+def _next(start: datetime, window: str) -> datetime:
+    if window == "month":
+        return (start + timedelta(days=31)).replace(day=1)
+    return start + timedelta(days=7 if window == "week" else 1)

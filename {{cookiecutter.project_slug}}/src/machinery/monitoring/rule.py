@@ -1,0 +1,50 @@
+"""rule: the windows in; whether to retrain, and why, out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from machinery.pipeline.params import Retrain
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A window that is over, its model, and the limits that it violates; None if unknown."""
+
+    name: str
+    end: datetime
+    version: str
+    violations: frozenset[str] | None
+
+
+def decide(
+    windows: Sequence[Judged], settings: Retrain, trained_until: datetime | None
+) -> dict[str, Any]:
+    """Retrain when `violated` of the last windows violate what counts, the latest among them.
+
+    Windows, oldest first, count when the model of the latest one answered them and they have a
+    verdict. For the days of the cool-down after the newest row that the model learned from, the
+    answer is no.
+    """
+    needed, last = settings.violated, settings.windows
+    rule = f"{needed} of the last {last} windows, the latest among them, by"
+    answer: dict[str, Any] = {"answer": False, "rule": f"{rule} {', '.join(settings.counts)}"}
+    if not windows or windows[-1].violations is None:
+        return {**answer, "why": "the latest window has too few rows with outcomes for a verdict"}
+    latest = windows[-1]
+    known = [each for each in windows if each.version == latest.version]
+    some_of = [each for each in known if each.violations is not None][-last:]
+    violated = [each for each in some_of if each.violations & {*settings.counts}]  # type: ignore[operator]
+    figures = f"{len(violated)} of the last {len(some_of)} windows violate"
+    if violated:
+        told = (f"{each.name}: {', '.join(sorted(each.violations or ()))}" for each in violated)
+        figures += f" ({'; '.join(told)})"
+    if latest not in violated:
+        return {**answer, "why": f"{figures}, but not the latest, {latest.name}"}
+    if len(violated) < needed:
+        return {**answer, "why": f"{figures}; {needed} are needed"}
+    ready = (trained_until or datetime.min) + timedelta(days=settings.cooldown_days)
+    if latest.end < ready:
+        return {**answer, "why": f"{figures}, but the cool-down lasts until {ready:%Y-%m-%d}"}
+    return {**answer, "answer": True, "why": figures}
