@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from machinery.pipeline.files import CheckError, UserError
+from machinery.pipeline.files import CheckError, UserError, rounded
 
 app = typer.Typer()
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -47,7 +47,7 @@ def monitor(
     report = monitoring.monitor(ctx.obj.features(), promise, log, start, end)
     output.write(report, promise, ctx.obj.command, log)
     if as_json:
-        print(json.dumps(report))
+        print(json.dumps(rounded(report)))
     else:
         _print(report, promise.headline)
     if check and report["alarms"]:

@@ -193,7 +193,9 @@ class Reader:
         if self._contract.task == "regression":
             found = pd.to_numeric(outcomes, errors="coerce")
         else:
-            codes = {value: code for code, value in enumerate(self._contract.classes)}
+            contract = self._contract  # a class may be there as its name, see log_files
+            codes = {value: code for code, value in enumerate(contract.classes)}
+            codes |= {name: code for code, name in enumerate(contract.class_names)}
             found = outcomes.map(lambda value: codes.get(value, np.nan), na_action="ignore")
         wrong = int((outcomes.notna() & found.isna()).sum())
         self._counter(f"outcomes are no value of {self._contract.target}")(wrong)

@@ -5,6 +5,7 @@ and is removed once all of them are in place. While it exists, it alone counts: 
 that was killed has left is not read, and is written again by the next one.
 """
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +63,13 @@ def read(folder: Path, days: Sequence[str] | None = None) -> pa.Table:
         when = "any day" if days is None else ", ".join(days)
         raise UserError(f"{folder} holds no answers of {when}; check the folder's name")
     outcomes = newest_outcomes(folder, min(days or [""]))
-    joined = with_outcomes(_concatenated(folder, answers), outcomes)
+    try:
+        every = pa.concat_tables(answers, promote_options="default")
+    except pa.ArrowException as error:
+        raise UserError(
+            f"{folder}: a column changed its type ({first_line(error)}); read fewer days"
+        ) from error
+    joined = with_outcomes(every, outcomes)
     return joined.sort_by([("time", "ascending"), *((name, "ascending") for name in KEY)])
 
 
@@ -82,7 +89,9 @@ def newest_outcomes(folder: Path, since: str = "") -> pa.Table | None:
     tables = [*_tables(folder, "feedback", lambda day: day >= since)]
     if not tables:
         return None
-    ordered = _concatenated(folder, tables).sort_by([("time", "ascending")])
+    if len({table.schema.field("outcome").type for table in tables}) > 1:
+        tables = [_cast(table, "outcome", pa.string()) for table in tables]
+    ordered = pa.concat_tables(tables).sort_by([("time", "ascending")])
     last = [("outcome", "last"), ("time", "last"), ("time", "count")]
     newest = ordered.group_by(KEY, use_threads=False).aggregate(last)
     columns = [*KEY, "outcome_last", "time_last", "time_count"]
@@ -196,9 +205,22 @@ def _outcomes(records: list[Outcome]) -> pa.Table:
             "request_id": [each.request_id for each in records],
             "row": pa.array([each.row for each in records], pa.int32()),
             "time": pa.array([each.time for each in records], TIME),
-            "outcome": [each.outcome for each in records],
+            "outcome": _values([each.outcome for each in records]),
         }
     )
+
+
+def _values(outcomes: list[Any]) -> pa.Array:
+    """Outcomes of one type, or as text: feedback before and after the contract was changed."""
+    try:
+        return pa.array(outcomes)
+    except pa.ArrowException:
+        return pa.array([each if isinstance(each, str) else json.dumps(each) for each in outcomes])
+
+
+def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
+    at = table.column_names.index(name)
+    return table.set_column(at, name, table[name].cast(kind))
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -233,12 +255,3 @@ def _tables(
         day = path.parent.name.removeprefix("day=")
         if wanted(day) and path.name.split(".")[0] not in stems:
             yield read_arrow(path)
-
-
-def _concatenated(folder: Path, tables: Sequence[pa.Table]) -> pa.Table:
-    try:
-        return pa.concat_tables(tables, promote_options="default")
-    except pa.ArrowException as error:
-        raise UserError(
-            f"{folder}: a column changed its type ({first_line(error)}); read fewer days"
-        ) from error

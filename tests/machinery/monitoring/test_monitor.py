@@ -1,0 +1,359 @@
+"""monitor: a log and outcomes in; verdicts that are right about a world that the test knows."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from machinery.commands.cli import app
+from machinery.monitoring.monitor import monitor
+from machinery.monitoring.outcomes import Promise
+from machinery.monitoring.output import prometheus, write
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.files import UserError
+from monitoring.world import LOG, START, contract_of, log, promise, rows
+from shop import features
+from shop.project import Shop
+
+DAY = timedelta(days=1)
+FEBRUARY, MARCH, APRIL = datetime(2026, 2, 1), datetime(2026, 3, 1), datetime(2026, 4, 1)
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    yield
+    contracts.load.cache_clear()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["monitor", *arguments], obj=Shop())
+
+
+def said(given: Promise, **span: Any) -> dict[str, Any]:
+    return monitor(features, given, LOG, **span)
+
+
+def violations(report: dict[str, Any]) -> dict[str, list[str]]:
+    return {each["name"]: sorted(each["violations"]) for each in report["windows"]}
+
+
+REFERENCE = rows(START - 60 * DAY, 60, 50, seed=9)
+
+
+def test_a_model_that_does_as_promised_has_no_alarm() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 90, 40), contract)
+    report = said(given)
+    assert violations(report) == {"2026-01": [], "2026-02": [], "2026-03": []}
+    assert report["alarms"] == [] and not report["retrain"]["answer"]
+    assert report["faults"] == {}
+    first = report["windows"][0]
+    assert (first["rows"], first["labelled"], first["skew"]["differ"]) == (1240, 1240, 0)
+    assert first["figures"]["calibration"]["low"] < 0 < first["figures"]["calibration"]["high"]
+    assert first["estimated"] == pytest.approx(first["figures"]["roc_auc"]["value"], abs=0.03)
+
+
+def test_predictions_that_are_too_high_violate_calibration_and_nothing_else() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 28, 40, 2, off=0.8)]), contract)
+    report = said(given)
+    assert violations(report) == {"2026-01": [], "2026-02": ["calibration"]}
+    (alarm,) = report["alarms"]
+    assert alarm["window"] == "2026-02" and "above what happened" in alarm["sentence"]
+    assert not report["retrain"]["answer"]  # one bad window of the two that are needed
+    assert "2 are needed" in report["retrain"]["why"]
+
+
+def test_predictions_that_no_longer_rank_violate_the_headline_and_the_estimate_says_so() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 60, noise=4.0), contract)
+    report = said(given)
+    found = report["windows"][0]
+    assert {"headline", "estimate"} <= {*found["violations"]}
+    assert found["estimated"] > found["figures"]["roc_auc"]["value"] + 0.05
+    assert found["figures"]["gap"]["high"] < 0
+
+
+def test_two_bad_windows_of_three_call_for_retraining_and_a_good_latest_one_does_not() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    good, bad = rows(START, 31, 40), rows(FEBRUARY, 59, 40, 2, off=1.0)
+    log(pd.concat([good, bad]), contract)
+    assert said(given)["retrain"]["answer"]
+    log(rows(APRIL, 30, 40, 3), contract)
+    report = said(given)
+    assert not report["retrain"]["answer"]
+    assert "not the latest, 2026-04" in report["retrain"]["why"]
+
+
+def test_inputs_that_move_while_outcomes_stay_as_good_are_drift_and_no_alarm() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    table = rows(START, 59, 120)
+    later = table["at"] >= FEBRUARY
+    heavy = table[later & (table["weight"] > 10)]
+    log(pd.concat([table[~later], heavy]), contract)
+    report = said(given)
+    assert [each["name"] for each in report["alarms"]] in ([], ["headline"])
+    moved = {each["column"]: each for each in report["drift"]["training"]["columns"]}
+    assert moved["weight"]["drifted"] and not moved["colour"]["drifted"]
+    assert report["drift"]["training"]["apart"]["roc_auc"] > 0.6
+    assert list(report["drift"]["training"]["apart"]["columns"])[0] == "weight"
+    assert not report["retrain"]["answer"]
+    assert "calibration" not in report["windows"][1]["violations"]
+
+
+def test_a_regression_is_held_to_its_bias_and_its_estimated_error() -> None:
+    contract = contract_of("regression")
+    given = promise(contract, REFERENCE)
+    log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 28, 40, 2, off=0.9)]), contract)
+    report = said(given)
+    assert violations(report)["2026-01"] == []
+    found = report["windows"][1]
+    assert {"calibration", "headline", "estimate"} <= {*found["violations"]}
+    assert found["figures"]["bias"]["value"] == pytest.approx(0.9, abs=0.1)
+    assert found["estimated"] == pytest.approx(0.8, abs=0.1)  # E|N(0, 1)|: it cannot see the bias
+    assert found["figures"]["gap"]["low"] > 0.1
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_window_of_few_rows_one_class_or_no_outcome_has_no_verdict(task: str) -> None:
+    contract = contract_of(task)
+    given = promise(contract, REFERENCE)
+    few = rows(START, 2, 30)
+    same = rows(FEBRUARY, 28, 40, 2).assign(late=True, days=2.0)
+    log(few, contract)
+    log(same, contract)
+    log(rows(MARCH, 31, 20, 3), contract, labelled=False)
+    report = said(given)
+    first, second, third = report["windows"]
+    assert not first["enough"] and not third["enough"] and third["labelled"] == 0
+    assert third["violations"].keys() <= {"quality", "freshness"}
+    assert "freshness" in third["violations"]  # no outcome came in for a month
+    assert second["enough"] == (task == "regression" or "calibration" in second["violations"])
+    assert "too few rows with outcomes" in report["retrain"]["why"]
+
+
+def test_a_window_that_is_not_over_has_figures_but_no_verdict() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 12, 40, 2, off=3.0)]), contract)
+    report = said(given)
+    assert report["latest"] == "2026-01" and report["alarms"] == []
+    running = report["windows"][1]
+    assert not running["over"] and running["figures"]["calibration"]["value"] > 0.2
+
+
+def test_data_quality_names_what_is_missing_new_or_scarce() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    bad = rows(FEBRUARY, 28, 10, 2)
+    bad.loc[bad.index[::2], "weight"] = np.nan
+    bad.loc[bad.index[::3], "town"] = "Atlantis"
+    log(pd.concat([rows(START, 31, 40), bad]), contract)
+    sentence = said(given)["windows"][1]["violations"]["quality"]
+    assert "50.0% of weight is missing, at most 1.0% in training" in sentence
+    assert "of town is not in training" in sentence
+    assert "10 rows a day, 40 in the window before" in sentence
+
+
+def test_a_seasonal_column_may_leave_its_range_and_stands_apart_in_drift() -> None:
+    contract = contract_of(weight={"seasonal": True, "allowed": None})
+    given = promise(contract, REFERENCE)
+    table = rows(START, 31, 40)
+    log(table.assign(weight=table["weight"] + 20), contract)
+    report = said(given)
+    assert "quality" not in report["windows"][0]["violations"]
+    assert report["windows"][0]["quality"]["weight"]["new"]["value"] > 0.3
+    drift = report["drift"]["training"]
+    assert drift["apart_with_seasonal"]["roc_auc"] > 0.8 > drift["apart"]["roc_auc"]
+
+
+def test_features_that_the_service_made_otherwise_are_skew() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+
+    def spoil(made: pd.DataFrame) -> pd.DataFrame:
+        return made.assign(mass=np.where(made.index == made.index[0], 1.0, made["mass"]))
+
+    log(rows(START, 31, 40), contract, change=spoil)
+    found = said(given)["windows"][0]
+    assert found["skew"] == {"rows": 1240, "differ": 31, "features": {"mass": 31}}
+    assert "31 of 1240 rows" in found["violations"]["skew"]
+
+
+def test_features_of_personal_columns_are_not_compared_since_the_log_hides_them() -> None:
+    contract = contract_of(weight={"personal": True})
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 40), contract, change=lambda made: made.assign(mass=np.nan))
+    assert said(given)["windows"][0]["skew"]["differ"] == 0
+
+
+def test_a_canary_that_is_worse_on_its_outcomes_is_told_from_one_that_is_not() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 60, 1), contract, version="v1")
+    log(rows(START + DAY, 30, 30, 2, noise=4.0), contract, version="v2")
+    report = said(given)
+    both = report["models"]
+    assert (both["older"], both["newer"], both["verdict"]) == ("v1", "v2", "worse")
+    assert report["model_version"] == "v1" and report["windows"][0]["others"] == {"v2": 900}
+    assert "monitoring_canary_worse 1" in prometheus(report)
+    log(rows(START + DAY, 30, 60, 3), contract, version="v3")
+    assert said(given)["models"]["newer"] == "v3"
+    assert said(given)["models"]["verdict"] == "no significant difference"
+
+
+def test_what_cannot_be_used_is_counted_and_nothing_crashes() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 40), contract)
+    other = contract_of(pieces={"type": "string", "allowed": None})
+    log(rows(START, 1, 5, 4).assign(pieces="many"), other, version="old")
+    (path, *_) = sorted(LOG.glob("*.jsonl"), key=lambda each: -each.stat().st_size)
+    now = datetime.now().astimezone()
+    feedback = [
+        {"request_id": "nobody", "row": 0, "outcome": True},
+        {"request_id": _a_request(path), "row": 0, "outcome": "perhaps"},
+        {"request_id": _a_request(path), "row": 1, "outcome": True, "time": (now - 9 * DAY)},
+    ]
+    with path.open("a") as file:
+        for each in feedback:
+            moment = each.get("time") or now
+            file.write(json.dumps({"line": "outcome", **each, "time": moment.isoformat()}) + "\n")
+        file.write('{"line": "answers", "torn')
+    report = said(given)
+    faults = report["faults"]
+    assert faults.pop("rows are of another contract") == 5
+    assert faults.pop("lines cannot be read") == 1
+    assert faults.pop("outcomes are of a request that the log lacks") == 1
+    assert faults.pop("outcomes were given again; the newest counts") == 2
+    assert faults.pop("outcomes are no value of late") == 1
+    assert faults == {}
+    assert report["windows"][0]["labelled"] == 1239
+
+
+def _a_request(path: Path) -> str:
+    with path.open() as file:
+        return next(
+            str(each["request_id"]) for each in map(json.loads, file) if each["line"] == "answers"
+        )
+
+
+def test_an_outcome_from_before_its_answer_is_counted() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 40), contract, labelled=False)
+    (path,) = LOG.glob("*.jsonl")
+    early = {"line": "outcome", "time": "2020-01-01T00:00:00Z", "request_id": _a_request(path)}
+    with path.open("a") as file:
+        file.write(json.dumps({**early, "row": 0, "outcome": True}) + "\n")
+    assert said(given)["faults"] == {"outcomes are dated before their answer": 1}
+
+
+def test_a_span_without_rows_is_refused_and_names_what_could_not_be_used() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 3, 5), contract)
+    with pytest.raises(UserError, match=r"no answers .* in the span; check .* --from and --to"):
+        said(given, start=APRIL)
+    result = run("--log", "nowhere")
+    assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
+
+
+def test_the_span_cuts_windows_and_a_contract_without_a_time_has_those_of_the_log() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 59, 10), contract)
+    report = said(given, start=START + 10 * DAY, end=START + 20 * DAY)
+    assert [(each["name"], each["rows"]) for each in report["windows"]] == [("2026-01", 100)]
+    timeless = contract.model_copy(update={"time": None})
+    log(rows(START, 1, 5), timeless, Path("other"))
+    (window,) = monitor(features, replace(given, contract=timeless), Path("other"))["windows"]
+    assert window["name"] == f"{datetime.now():%Y-%m}"
+
+
+@pytest.mark.parametrize(
+    ("window", "names"),
+    [
+        ("day", ["2026-01-01", "2026-01-02", "2026-01-03"]),
+        ("week", ["2025-12-29", "2026-01-05", "2026-01-12"]),  # Mondays
+        ("month", ["2026-01", "2026-02", "2026-03"]),
+    ],
+)
+def test_windows_are_days_weeks_from_monday_or_months(window: str, names: list[str]) -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE, window=window)
+    log(rows(START, 70, 5), contract)
+    report = said(given, end=START + (3 if window == "day" else 70) * DAY)
+    assert [each["name"] for each in report["windows"]][:3] == names
+    assert sum(each["rows"] for each in report["windows"]) == (15 if window == "day" else 350)
+
+
+def test_the_sample_is_bounded_and_the_same_when_lines_have_become_parquet() -> None:
+    from machinery.serving.log_files import compact
+
+    contract = contract_of()
+    given = promise(contract, REFERENCE, sample_rows=100)
+    log(rows(START, 31, 40), contract)
+    before = said(given)
+    assert before["windows"][0]["skew"]["rows"] == 100
+    assert compact(LOG, datetime.now().astimezone() + 2 * DAY).rows == 2 * 31 * 40
+    assert said(given) == before
+
+
+def test_the_command_writes_every_file_prints_the_rule_and_fails_when_asked_to_check() -> None:
+    contract = contract_of()
+    promise(contract, REFERENCE)
+    log(rows(START, 59, 40, off=1.0), contract)
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert "Retrain: 2 of the last 2 windows violate" in " ".join(result.output.split())
+    folder = Path("reports/monitoring")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("index.html", "metrics.json", "monitoring.json", "windows.json")
+    ]
+    report = json.loads((folder / "monitoring.json").read_text())
+    assert json.loads((folder / "metrics.json").read_text())["window"] == "2026-02"
+    assert len(json.loads((folder / "windows.json").read_text())) == 2
+    gauges = LOG / "monitoring.prom"
+    assert gauges.stat().st_mode & 0o777 == 0o600
+    assert 'monitoring_violation{name="calibration"} 1.0' in gauges.read_text()
+    assert "monitoring_retrain 1" in gauges.read_text()
+    assert json.loads(run("--json").stdout) == report
+    failed = run("--check")
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith("calibration: predictions are on average")
+
+
+def test_the_page_loads_nothing_and_shows_the_worst_of_many_columns() -> None:
+    described = contract_of()
+    wide = {f"c{n}": described.columns["weight"] for n in range(500)}
+    contract = described.model_copy(update={"columns": {**described.columns, **wide}})
+    given = promise(described, REFERENCE)
+    log(rows(START, 31, 40), described)
+    report = said(given)
+    one = report["drift"]["training"]["columns"][0]
+    quality = report["windows"][0]["quality"]
+    for name in wide:
+        report["drift"]["training"]["columns"].append({**one, "column": name})
+        quality[name] = {**quality["weight"], "missing": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    write(report, replace(given, contract=contract), "shop", LOG)
+    page = Path("reports/monitoring/index.html").read_bytes()
+    assert len(page) < 1_000_000
+    text = page.decode()
+    assert not re.search(r"(src|href)=\"(?!#|data:)", text) and "<script" not in text
+    assert text.count(">c1") < 30  # 20 of 500 in each table
