@@ -193,6 +193,12 @@ def test_a_column_that_moved_is_told_with_its_size_and_the_others_are_not(
     assert "population stability index" in text
 
 
+def test_drift_of_a_personal_column_is_not_shown_since_it_names_a_value(project: Project) -> None:
+    project.contract["columns"]["size"]["personal"] = True
+    project.table["size"] += 2
+    assert "In the training table, no column moved more than" in changed(project)["Data"]
+
+
 def test_rows_in_another_order_moved_nothing(project: Project) -> None:
     project.table = project.table[::-1]
     assert "In the training table, no column moved more than" in changed(project)["Data"]

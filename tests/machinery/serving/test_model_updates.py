@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import Answers
@@ -51,11 +52,19 @@ def test_a_new_model_is_swapped_in_while_the_service_runs(
     assert 'outcome="swapped",role="champion"} 1.0' in client.get("/metrics").text
 
 
+def now_personal(path: Path) -> None:
+    """A column that the service logs as it comes becomes personal."""
+    contract = yaml.safe_load(path.read_text())
+    contract["columns"]["town"]["personal"] = True
+    path.write_text(yaml.safe_dump(contract))
+
+
 DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "model": lambda shop, _: (shop / "models/model.onnx").write_bytes(b"no model"),
     "torn": lambda shop, models: copy("models/model.onnx", models / "other", shop),
     "answers": lambda shop, models: copy("models/examples.json", models / "other", shop),
     "contract": lambda shop, models: replace(shop, models / "days"),
+    "personal": lambda shop, _: now_personal(shop / "contract.yaml"),
     "gone": lambda shop, _: (shop / "models/model.json").unlink(),
     "version": lambda shop, _: (shop / "version.json").write_text("[]"),
 }

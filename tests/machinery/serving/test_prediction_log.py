@@ -1,6 +1,7 @@
 """The prediction log: lines outlive the process, become Parquet once, and what is lost is said."""
 
 import errno
+import hmac
 import json
 import os
 import shutil
@@ -323,6 +324,63 @@ def test_the_command_says_what_it_did(log: PredictionLog, tmp_path: Path) -> Non
     path.rename(path.with_name("2026-01-01" + path.name[10:]))
     done = CliRunner().invoke(app, ["log", "compact", str(tmp_path / "log")], obj=Shop())
     assert (done.exit_code, done.output) == (0, "2 rows in 1 Parquet files\n")
+
+
+def test_days_older_than_the_setting_keeps_are_removed(
+    log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, today = tmp_path / "log", (TOMORROW - timedelta(days=1)).date()
+    answer(log)
+    log.feedback([("r", 0, True)])
+    (path,) = folder.glob("*.jsonl")
+    days = [(today - timedelta(days=age)).isoformat() for age in (1, 7, 8, 400)]
+    for number, day in enumerate(days):
+        lines = path.read_text() + "no line\n" * (number == 2)
+        (folder / f"{day}-{number}.jsonl").write_text(lines)
+    (folder / "answers/day=soon").mkdir(parents=True)
+    compacted = compact(folder)
+    assert (len(compacted.damaged), compacted.removed) == (1, [])
+    assert len({*read(folder)["time"].to_pylist()}) == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHOP_HOST", "0.0.0.0")  # that of a service with keys
+    for number, said in ((None, ""), (7, "2 days removed, older than 7 days\n"), (7, "0 days ")):
+        monkeypatch.setenv("SHOP_PREDICTION_LOG_DAYS", "" if number is None else str(number))
+        done = CliRunner().invoke(app, ["log", "compact", "log"], obj=Shop())
+        assert done.exit_code == 0
+        assert done.output.startswith("0 rows in 0 Parquet files\n" + said)
+    kept = [path.name for kind in ("answers", "feedback") for path in (folder / kind).iterdir()]
+    assert sorted(kept) == sorted([*(f"day={day}" for day in days[:2] * 2), "day=soon"])
+    assert not [*folder.glob("*.damaged")]
+    assert path.exists()
+
+
+def test_a_day_that_cannot_be_removed_is_named(log: PredictionLog, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "log/answers").mkdir(parents=True)
+    (tmp_path / "log/answers/day=2020-01-01").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="day=2020-01-01 cannot be removed: "):
+        compact(tmp_path / "log", keep_days=7)
+    assert (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("key", [None, b"a-key-of-16-signs"])
+def test_personal_values_are_hashed_with_a_key_or_not_logged(
+    document: dict[str, Any], tmp_path: Path, key: bytes | None
+) -> None:
+    document["columns"]["seen"] = {**document["columns"]["at"], "nullable": True}
+    for name in ("id", "size", "colour", "seen"):
+        document["columns"][name]["personal"] = True
+    log = PredictionLog(tmp_path / "log", contracts.parse(document), lambda *_: None, key)
+    assert answer(log, personal=["size", "colour", "unused"])
+    log.close()
+    rows = read(tmp_path / "log").to_pylist()
+    red = key and hmac.new(key, b"red", "sha256").hexdigest()
+    assert [row["raw_colour"] for row in rows] == [red, red]
+    assert [row["feature_colour"] for row in rows] == [red, None]
+    assert len({row["raw_id"] for row in rows}) == (2 if key else 1)
+    for name in ("raw_size", "raw_seen", "feature_size"):
+        assert [row[name] for row in rows] == [None, None]
+    assert rows[0]["raw_at"] == datetime(2026, 1, 2, 3, 4, 5)
 
 
 def test_values_that_json_cannot_hold_are_null(log: PredictionLog, tmp_path: Path) -> None:

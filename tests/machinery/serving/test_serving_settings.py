@@ -17,6 +17,7 @@ Serve = Callable[..., Any]
 Row = Callable[..., dict[str, Any]]
 KEY = "a-key-of-16-signs"
 SHORT = "short"
+SECRET = {"api_keys", "personal_key"}
 PREFIX = "SHOP_"
 EXAMPLE = Path(__file__).parents[3] / "{{cookiecutter.project_slug}}/.env.example"
 VALUES: dict[str, tuple[str, Any]] = {
@@ -35,6 +36,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "timeout_seconds": ("1.5", 1.5),
     "grace_seconds": ("2.5", 2.5),
     "prediction_log": ("", None),
+    "prediction_log_days": ("30", 30),
     "access_log": ("false", False),
     "demo": ("true", True),
 }
@@ -57,15 +59,15 @@ def test_each_setting_comes_from_the_environment_or_a_file(
     wanted = {name: value for name, (_, value) in VALUES.items()}
     defaults = Settings(_env_file=None, _env_prefix=PREFIX).model_dump()
     assert not [name for name, value in wanted.items() if value == defaults[name]]
-    assert {*wanted, "api_keys"} == defaults.keys()
+    assert {*wanted, *SECRET} == defaults.keys()
     given = {f"{PREFIX}{name.upper()}": text for name, (text, _) in VALUES.items()}
-    given[f"{PREFIX}API_KEYS"] = KEY
+    given |= {f"{PREFIX}{name.upper()}": KEY for name in SECRET}
     Path(".env").write_text("".join(f"{name}={text}\n" for name, text in given.items()))
-    assert load().model_dump(exclude={"api_keys"}) == wanted
+    assert load().model_dump(exclude=SECRET) == wanted
     Path(".env").unlink()
     for name, text in given.items():
         monkeypatch.setenv(name, text)
-    assert load().model_dump(exclude={"api_keys"}) == wanted
+    assert load().model_dump(exclude=SECRET) == wanted
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -105,6 +107,7 @@ def test_variables_of_other_programs_disturb_nothing(monkeypatch: pytest.MonkeyP
 
 def test_several_keys_serve_at_once_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PREFIX + "API_KEYS", f"{KEY}, {KEY}-next,")
+    monkeypatch.setenv(PREFIX + "PERSONAL_KEY", KEY)
     monkeypatch.setenv(PREFIX + "PORT", "1")
     found = load(port=2, workers=None)
     assert found.port == 2
@@ -119,6 +122,8 @@ def test_several_keys_serve_at_once_and_are_never_shown(monkeypatch: pytest.Monk
         ({"API_KEYS": " ,"}, "API_KEYS is not set"),
         ({"API_KEYS": f"{KEY}\n{KEY}"}, "a key is of 16 or more printable ASCII characters"),
         ({"API_KEYS": SHORT}, "a key is of 16 or more printable ASCII characters"),
+        ({"API_KEYS": KEY, "PERSONAL_KEY": SHORT}, "PERSONAL_KEY: the key is of 16 or more"),
+        ({"API_KEYS": KEY, "PREDICTION_LOG_DAYS": "0"}, "PREDICTION_LOG_DAYS is '0'"),
         ({"API_KEYS": KEY, "PORT": "http"}, "PORT is 'http'"),
         ({"DEMO": "true", "HOST": "0.0.0.0"}, "a demo without API keys listens on 127.0.0.1"),
     ],

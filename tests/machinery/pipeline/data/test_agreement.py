@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from machinery.pipeline.data import agreement
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 
@@ -53,3 +54,9 @@ def test_every_fault_is_named_at_once(contract: Contract) -> None:
     assert "select.headline is neg_log_loss" in sentence
     assert "evaluate.slices names shape, which contract.yaml does not describe" in sentence
     assert "\n" not in sentence
+
+
+def test_slices_by_a_personal_column_are_refused(document: dict[str, Any]) -> None:
+    document["columns"]["colour"]["personal"] = True
+    with pytest.raises(UserError, match="evaluate.slices names colour, which contract.yaml calls"):
+        agreement.require(params(), contracts.parse(document))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tags import tag
@@ -243,6 +244,21 @@ def test_a_feature_that_is_right_for_the_example_alone_is_refused_later(
     catalogue = Catalogue(contract, module_of(tag(owner="a team", unit="")(planted)))
     with pytest.raises(UserError, match=f"^features.py: planted {sentence}"):
         catalogue({"size": np.array([1.0, 2.0])})
+
+
+def test_no_message_shows_what_a_feature_of_a_personal_column_gives(
+    document: dict[str, Any],
+) -> None:
+    def planted(size):  # type: ignore[no-untyped-def]
+        """A feature that gives something else where the size is known."""
+        return np.array(["missing" if np.isnan(each) else 1.5 for each in size], dtype=object)
+
+    document["columns"]["size"]["personal"] = True
+    feature = tag(owner="a team", unit="")(planted)
+    catalogue = Catalogue(contracts.parse(document), module_of(feature))
+    assert catalogue.personal == {"planted"}
+    with pytest.raises(UserError, match="planted gives float among its strings; give strings"):
+        catalogue.compute({"size": np.array([1.0])})
 
 
 @pytest.mark.parametrize("value", [1.5, None, np.nan])

@@ -11,7 +11,7 @@ import pytest
 
 from machinery.pipeline.data import checks
 from machinery.pipeline.data import contract as contracts
-from machinery.pipeline.data.checks import cast, castable, check, conform, examples
+from machinery.pipeline.data.checks import Violation, cast, castable, check, conform, examples
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 
@@ -192,6 +192,16 @@ def test_a_column_of_mixed_types_is_named(contract: Contract) -> None:
         conform(pd.DataFrame({"late": [True, "yes"]}), contract)
 
 
+def test_no_message_shows_a_personal_value(document: dict[str, Any]) -> None:
+    document["columns"]["colour"]["personal"] = True
+    contract = contracts.parse(document)
+    with pytest.raises(UserError) as caught:
+        conform(pd.DataFrame({"colour": [1, "mauve"]}), contract)
+    assert str(caught.value) == "source.py: colour holds values of several types; give it one"
+    values = pa.array(["mauve"])
+    assert not examples(values, Violation("colour", "", np.ones(1, dtype=bool)), contract)
+
+
 @pytest.mark.parametrize("nullable", [False, True])
 def test_pandas_reads_a_table_in_the_types_of_the_contract(
     document: dict[str, Any], nullable: bool
@@ -206,9 +216,9 @@ def test_pandas_reads_a_table_in_the_types_of_the_contract(
     assert read.dtypes.to_dict() == {name: contract.columns[name].dtype for name in kinds}
 
 
-def test_hostile_text_in_an_example_stays_on_one_line() -> None:
+def test_hostile_text_in_an_example_stays_on_one_line(contract: Contract) -> None:
     values = pa.array(["red\n" * 99, "red\n" * 99, None, "blue", "green", "grey"])
-    shown = examples(values, np.ones(6, dtype=bool))
+    shown = examples(values, Violation("colour", "", np.ones(6, dtype=bool)), contract)
     assert len(shown) == 3
     assert "\n" not in shown[0]
     assert len(shown[0]) <= 40

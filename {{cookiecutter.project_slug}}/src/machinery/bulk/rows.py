@@ -86,7 +86,7 @@ class RowScorer:
             kept = kept.append_column(name, values)
         shown = {}
         for each in checked.violations:
-            if values := checks.examples(whole(table[each.column]), each.rows):
+            if values := checks.examples(whole(table[each.column]), each, self._contract):
                 shown[str(each)] = f", e.g. {', '.join(values)}"
         return Predicted(kept, self._bad(batch, checked, bad), counts, shown)
 
@@ -105,7 +105,9 @@ class RowScorer:
         if not count and not lines:
             return self.bad_schema.empty_table()
         rows = [*batch.numbers[bad].tolist(), *lines]
-        why = [*checked.reasons(bad), *lines.values()]
+        personal = any(column.personal for column in self._contract.columns.values())
+        told = (fault if personal else f"{text!r} {fault}" for text, fault in lines.values())
+        why = [*checked.reasons(bad), *told]
         given = batch.table.filter(pa.array(bad))
         empty = [pa.nulls(len(lines), kind) for kind in given.schema.types]
         table = pa.concat_tables([given, pa.table(empty, given.schema)])

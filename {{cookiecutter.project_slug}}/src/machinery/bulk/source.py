@@ -24,14 +24,14 @@ SEPARATORS = ";\t|"
 class Batch(NamedTuple):
     """Some rows of a file, and the number of each in it, from 1.
 
-    `malformed` are the lines between that are no rows, each with the reason; `done` counts the
-    bytes up to here.
+    `malformed` are the lines between that are no rows, the text of each and the reason; `done`
+    counts the bytes up to here.
     """
 
     path: str
     table: pa.Table
     numbers: np.ndarray
-    malformed: Mapping[int, str]
+    malformed: Mapping[int, tuple[str, str]]
     done: int
 
 
@@ -80,11 +80,11 @@ class Source:
                 yield Batch(str(file), table, np.arange(first, row + 1), {}, done)
 
     def _of_csv(self, file: Place, size: int) -> Iterator[Batch]:
-        malformed: dict[int, str] = {}
+        malformed: dict[int, tuple[str, str]] = {}
 
         def note(row: Any) -> str:
             fields = f"has {row.actual_columns} fields, not {row.expected_columns}"
-            malformed[row.number - 1] = f"{row.text[:SHOWN]!r} {fields}"
+            malformed[row.number - 1] = row.text[:SHOWN], fields
             return "skip"
 
         row = 0
@@ -108,9 +108,11 @@ class Source:
             raise UserError(f"only one of {where} has the column {others[0]}; predict them apart")
         try:
             return table.select(self.schema.names).cast(self.schema)
-        except pa.ArrowException as error:
-            why = f"{file} has other types than {self.files[0]} ({first_line(error)})"
-            raise UserError(f"{why}; predict them apart") from error
+        except pa.ArrowException:  # which shows a value, and it may be personal
+            pairs = zip(table.select(self.schema.names).schema, self.schema, strict=True)
+            names = ", ".join(this.name for this, first in pairs if this.type != first.type)
+            why = f"{file} has other types than {self.files[0]} ({names})"
+            raise UserError(f"{why}; predict them apart") from None
 
 
 def schema(file: Place, kind: str) -> pa.Schema:

@@ -30,12 +30,19 @@ def serve(
 
 @log.command(epilog="Example: log compact logs/predictions")
 def compact(
+    ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of the log.")] = Path("logs/predictions"),
 ) -> None:
-    """Make Parquet of the log's JSON lines of past days (UTC). It may be stopped and repeated."""
-    from machinery.serving import log_files
+    """Make Parquet of the log's JSON lines of past days (UTC). It may be stopped and repeated.
 
-    done = log_files.compact(folder)
+    Days before those that the setting PREDICTION_LOG_DAYS keeps are removed.
+    """
+    from machinery.serving import log_files, settings
+
+    keep_days = settings.load(ctx.obj, demo=True, host="127.0.0.1").prediction_log_days
+    done = log_files.compact(folder, keep_days=keep_days)
     print(f"{done.rows} rows in {done.files} Parquet files")
+    if keep_days is not None:
+        print(f"{len(done.removed)} days removed, older than {keep_days} days")
     for path in done.damaged:
         print(f"{path} is kept, since some of its lines cannot be read; the others are compacted")

@@ -116,13 +116,15 @@ def _shifts(was: Side, now: Side, path: Path) -> dict[str, Shift]:
 
 
 def _comparable(was: Side, now: Side) -> list[str]:
-    """The columns of the same type in both contracts, without times and identifiers."""
+    """The columns of the same type in both contracts, without times, identifiers, personal ones."""
     old, new = ((side.find(CONTRACT) or {}).get("columns", {}) for side in (was, now))
     types = {name: column.get("type") for name, column in old.items()}
     return [
         name
         for name, column in new.items()
-        if types.get(name) == column.get("type") != "datetime" and not column.get("identifier")
+        if types.get(name) == column.get("type") != "datetime"
+        and not column.get("identifier")
+        and not column.get("personal")
     ]
 
 

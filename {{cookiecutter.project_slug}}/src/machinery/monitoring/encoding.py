@@ -14,12 +14,16 @@ MAX_LEVELS = 50  # of a text; the rarer ones are one level
 
 
 def compared(contract: Contract) -> list[str]:
-    """Columns that may drift: none that tells rows or things apart, and no time."""
+    """Columns that may drift: none that tells rows or things apart, and no time.
+
+    Nor a personal one, which the log has hashed or not at all.
+    """
     return [
         name
         for name in contract.known_before()
         if name not in contract.row_columns
         and not contract.columns[name].identifier
+        and not contract.columns[name].personal
         and contract.columns[name].type != "datetime"
     ]
 

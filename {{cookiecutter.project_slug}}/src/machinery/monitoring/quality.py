@@ -113,12 +113,7 @@ def skew(sample: "pd.DataFrame", features: ModuleType, contract: Contract) -> di
     """
     logged = [of.removeprefix("feature_") for of in map(str, sample) if of.startswith("feature_")]
     every = Catalogue(contract, features)
-    names = [
-        name
-        for name in logged
-        if name in every.features
-        and not any(contract.columns[each].personal for each in every.features[name].columns)
-    ]
+    names = [name for name in logged if name in every.features and name not in every.personal]
     if not names:
         return None
     catalogue = Catalogue(contract, features, names)

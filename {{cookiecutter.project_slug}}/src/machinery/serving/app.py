@@ -55,7 +55,9 @@ class Service:
         self.champion = place("champion", settings.model_folder)
         shadow, log = settings.shadow_folder, settings.prediction_log
         self.shadow = None if shadow is None else place("shadow", shadow)
-        self.log = None if log is None else PredictionLog(log, contract, telemetry.logged)
+        secret = settings.personal_key
+        key = None if secret is None else secret.get_secret_value().encode()
+        self.log = None if log is None else PredictionLog(log, contract, telemetry.logged, key)
         columns = {name: contract.columns[name] for name in contract.known_before()}
         self.rows = Reader(columns, settings.max_rows, contract.columns.keys() - columns.keys())
         feedback = feedback_columns(contract)
@@ -90,7 +92,13 @@ class Service:
         answers = model.scorer.score(features)
         if self.log is not None:
             self.log.answers(
-                request_id, columns, features, answers, model_version=model.version, role=role
+                request_id,
+                columns,
+                features,
+                answers,
+                model_version=model.version,
+                personal=model.scorer.personal,
+                role=role,
             )
         return answers
 

@@ -6,12 +6,17 @@ share a folder. `log compact` makes Parquet of the files of past days; log_files
 
 A file describes the columns of a model before the first answer of it, so it can be read without the
 project that wrote it.
+
+Of personal columns, and of the features that are made from them, strings are hashed with a key
+(HMAC-SHA256, RFC 2104), so that rows of one person still belong together. Without a key they are
+null, and so is all that is no string: few numbers are possible, so that any hash can be reversed.
 """
 
+import hmac
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -73,11 +78,17 @@ class PredictionLog:
     """
 
     def __init__(
-        self, folder: Path, contract: Contract, count: Callable[[int, int], object]
+        self,
+        folder: Path,
+        contract: Contract,
+        count: Callable[[int, int], object],
+        key: bytes | None = None,
     ) -> None:
+        """`key` hashes what is personal."""
         self._folder, self._count = folder, count
         self._raw = {name: contract.columns[name].type for name in contract.known_before()}
-        self._classes = contract.class_names
+        self._personal = {name for name in self._raw if contract.columns[name].personal}
+        self._key, self._classes = key, contract.class_names
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._file: FileIO | None = None
         self._models: set[str] = set()  # described in this file
@@ -91,6 +102,7 @@ class PredictionLog:
         answers: Answers,
         *,
         model_version: str,
+        personal: Collection[str] = (),
         role: str = "champion",
     ) -> bool:
         """Append the rows of a request; False when they are lost.
@@ -101,11 +113,14 @@ class PredictionLog:
             features: the model's features, float32 or strings.
             answers: what the scorer answered.
             model_version: of the model that answered.
+            personal: the features that are made from a personal column.
             role: champion or shadow.
         """
         now = datetime.now(UTC)
         arrays = {name: part.tolist() for name, part in vars(answers).items() if part is not None}
         lists = {name: values.tolist() for name, values in features.items()}
+        raw = {**raw, **{name: self._hidden(raw[name]) for name in self._personal}}
+        lists |= {name: self._hidden(lists[name]) for name in personal if name in lists}
         line = Answered(now, request_id, role, model_version, raw, lists, arrays)
         return self._append([line], len(answers.prediction), features)
 
@@ -113,6 +128,16 @@ class PredictionLog:
         """Append true outcomes (request_id, row, outcome); False when they are lost."""
         now = datetime.now(UTC)
         return self._append([Outcome(now, *each) for each in outcomes], len(outcomes))
+
+    def _hidden(self, values: Iterable[Any]) -> list[str | None]:
+        """Strings as their hash, if there is a key; all else as null."""
+        key = self._key
+        return [
+            hmac.new(key, value.encode(), "sha256").hexdigest()
+            if key and isinstance(value, str)
+            else None
+            for value in values
+        ]
 
     def close(self) -> None:
         """Report how many rows were lost, and close the file."""

@@ -8,6 +8,7 @@ that was killed has left is not read, and is written again by the next one.
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -39,11 +40,12 @@ DECODER = msgspec.json.Decoder(Line)
 
 
 class Compacted(NamedTuple):
-    """How many rows went into how many Parquet files, and the files with unreadable lines."""
+    """Rows that went into so many Parquet files, files with unreadable lines, days removed."""
 
     rows: int
     files: int
     damaged: list[Path]
+    removed: list[str]
 
 
 def read(folder: Path, days: Sequence[str] | None = None) -> pa.Table:
@@ -107,15 +109,17 @@ def with_outcomes(answers: pa.Table, outcomes: pa.Table | None) -> pa.Table:
     return answers.join(theirs.drop_columns("times"), keys=KEY, join_type="left outer")
 
 
-def compact(folder: Path, now: datetime | None = None) -> Compacted:
+def compact(folder: Path, now: datetime | None = None, keep_days: int | None = None) -> Compacted:
     """Make Parquet of the files of past days. It may be killed and repeated at any moment.
 
-    A file with lines that cannot be read is not removed but renamed to `.damaged`.
+    A file with lines that cannot be read is not removed but renamed to `.damaged`. What is older
+    than `keep_days` full days is removed; None keeps all.
 
     Raises:
-        UserError: when a file cannot be written.
+        UserError: when a file cannot be written or removed.
     """
-    today = ((now or datetime.now(UTC)) - MARGIN).date().isoformat()
+    date = ((now or datetime.now(UTC)) - MARGIN).date()
+    today = date.isoformat()
     rows, files, damaged = 0, 0, []
     for path in sorted(folder.glob("*.jsonl")):
         day = path.name[:DAY]
@@ -132,7 +136,23 @@ def compact(folder: Path, now: datetime | None = None) -> Compacted:
                 path.unlink()
         except OSError as error:
             raise UserError(f"{path} cannot be compacted: {first_line(error)}") from error
-    return Compacted(rows, files, damaged)
+    first = "" if keep_days is None else (date - timedelta(days=keep_days)).isoformat()
+    return Compacted(rows, files, damaged, _remove(folder, first))
+
+
+def _remove(folder: Path, first: str) -> list[str]:
+    """Remove all that was logged before the `first` day to keep; the days removed."""
+    removed = set()
+    dated = ("answers/day={}", "feedback/day={}", "{}-*.damaged")
+    for path in (path for name in dated for path in folder.glob(name.format("????-??-??"))):
+        day = path.name.removeprefix("day=")[:DAY]
+        if day < first:
+            try:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            except OSError as error:
+                raise UserError(f"{path} cannot be removed: {first_line(error)}") from error
+            removed.add(day)
+    return sorted(removed)
 
 
 class Lines:

@@ -134,7 +134,7 @@ class Reader:
             missing = f"{name} is missing; give {expected(column)}"
             return None if name in self._optional else missing
         given = shown(bytes(fields[name]).decode("utf-8", "replace"))[:MAX_EXAMPLE]
-        wrong = f"{name} must be {expected(column)}; it is {given}"
+        wrong = f"{name} must be {expected(column)}{f'; it is {given}' * (not column.personal)}"
         is_right = self._checks.get(name)
         try:
             value = decode(fields[name], type=_type(column))

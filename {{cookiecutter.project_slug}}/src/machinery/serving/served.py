@@ -157,5 +157,8 @@ def _about(scorer: Scorer, folder: Path, commit: str | None) -> dict[str, Any]:
 def _request_schema(contract: Contract) -> Any:
     """What a contract says of the rows of requests, answers and the log."""
     columns = {name: contract.columns[name] for name in [*contract.known_before(), contract.target]}
-    kinds = [(name, each.type, each.allowed, each.nullable) for name, each in columns.items()]
+    kinds = {
+        name: (each.type, each.allowed, each.nullable, each.personal)
+        for name, each in columns.items()
+    }
     return contract.task, contract.target, kinds

@@ -18,7 +18,7 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.project import Project
 from machinery.pipeline.validation import sentences
 
-KEY = re.compile(r"[!-~]{16,}")  # long enough, and what a header can carry
+KEY = re.compile(r"[!-~]{16,}")  # long enough, and what a header and a shell can carry
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client asks for it when imported
 ENV_FILE = ".env"
 NEAR = 0.75  # how alike a name is that was meant to be another
@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     timeout_seconds: Seconds = 10.0
     grace_seconds: Seconds = 15.0
     prediction_log: Path | None = Path("logs/predictions")
+    prediction_log_days: Count | None = None
+    personal_key: SecretStr | None = None
     access_log: bool = True
     demo: bool = False
 
@@ -62,7 +64,17 @@ class Settings(BaseSettings):
             raise ValueError("a key is of 16 or more printable ASCII characters without spaces")
         return keys
 
-    @field_validator("shadow_folder", "commit", "prediction_log", mode="before")
+    @field_validator("personal_key", mode="after")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("the key is of 16 or more printable ASCII characters without spaces")
+        return value
+
+    @field_validator(
+        *("shadow_folder", "commit", "prediction_log", "prediction_log_days", "personal_key"),
+        mode="before",
+    )
     @classmethod
     def _nothing(cls, value: Any) -> Any:
         return None if value == "" else value

@@ -39,3 +39,6 @@ def _misfits(section: Section, contract: Contract) -> Iterator[str]:
             for name in columns:
                 if name not in contract.columns:
                     yield f"evaluate.slices names {name}, which contract.yaml does not describe"
+                elif contract.columns[name].personal:
+                    why = "which contract.yaml calls personal, so reports do not show its values"
+                    yield f"evaluate.slices names {name}, {why}; slice by a coarser column"

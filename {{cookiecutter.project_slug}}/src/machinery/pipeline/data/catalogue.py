@@ -42,7 +42,8 @@ class Catalogue:
     """The functions of features.py in the order in which they can be computed.
 
     `features` are those asked for and those that they are made from; `inputs` names the columns of
-    the contract behind them.
+    the contract behind them; `personal` the features that are made from a personal column, whose
+    values no error shows.
 
     Raises:
         UserError: when a feature has the name of a column, lacks an owner, unit or docstring, is
@@ -67,10 +68,12 @@ class Catalogue:
             columns[name] = frozenset[str]().union(*behind)
         self.inputs = sorted(frozenset[str]().union(*columns.values()))
         self._refuse_unknown_columns(columns)
+        personal = {name for name in self.inputs if contract.columns[name].personal}
+        self.personal = frozenset(name for name in ordered if columns[name] & personal)
         self._types: dict[str, Type] = {}
         with np.errstate(all="ignore"):
             row = self._run(example(contract, self.inputs))
-        _refuse_what_is_no_string({name: row[name] for name in ordered})
+        self._refuse_what_is_no_string({name: row[name] for name in ordered})
         self.features = {
             name: Feature(
                 name,
@@ -99,7 +102,7 @@ class Catalogue:
             UserError: naming a feature with an infinite value, or without a string, too.
         """
         values = self(columns)
-        _refuse_what_is_no_string(values)
+        self._refuse_what_is_no_string(values)
         for name, column in values.items():
             if column.dtype.kind == "f" and (count := np.count_nonzero(np.isinf(column))):
                 fault = f"{name} is infinite in {count} of {len(column)} rows"
@@ -112,8 +115,10 @@ class Catalogue:
             try:
                 made = function(**{each: values[each] for each in parents})
             except Exception as error:
-                why = f"{type(error).__name__}{_line(function, error)}: {first_line(error)}"
-                raise UserError(f"features.py: {name} fails: {why}") from error
+                why, cause = f"{type(error).__name__}{_line(function, error)}", None
+                if name not in self.personal:
+                    why, cause = f"{why}: {first_line(error)}", error
+                raise UserError(f"features.py: {name} fails: {why}") from cause
             kind = _type(name, made)
             if np.shape(made) != shape:
                 fault = f"{name} gives an array of shape {np.shape(made)}"
@@ -135,6 +140,15 @@ class Catalogue:
             for name, each in parameters.items()
             if each.default is Parameter.empty or name in known
         )
+
+    def _refuse_what_is_no_string(self, values: Arrays) -> None:
+        for name, column in values.items():
+            if column.dtype.kind == "O":
+                for value in column:
+                    if not isinstance(value, str):
+                        given = type(value).__name__ if name in self.personal else repr(value)
+                        fault = f"{name} gives {given} among its strings"
+                        raise UserError(f"features.py: {fault}; give strings, such as 'missing'")
 
     def _refuse_names_of_columns(self, functions: Mapping[str, Function]) -> None:
         """A feature would take the column's place in the feature table."""
@@ -207,15 +221,6 @@ def _line(function: Function, error: Exception) -> str:
     steps = extract_tb(error.__traceback__)
     lines = [step.lineno for step in steps if step.filename == function.__code__.co_filename]
     return f" in line {lines[-1]}" if lines else ""
-
-
-def _refuse_what_is_no_string(values: Arrays) -> None:
-    for name, column in values.items():
-        if column.dtype.kind == "O":
-            for value in column:
-                if not isinstance(value, str):
-                    fault = f"{name} gives {value!r} among its strings"
-                    raise UserError(f"features.py: {fault}; give strings, such as 'missing'")
 
 
 def _type(name: str, values: np.ndarray) -> Type:

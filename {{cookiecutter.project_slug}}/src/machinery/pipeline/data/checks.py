@@ -106,9 +106,11 @@ def check(columns: Mapping[str, pa.Array], contract: Contract, *, unique: bool =
     return Checked(typed, violations)
 
 
-def examples(values: pa.Array, rows: Mask) -> list[str]:
-    """A few different values of these rows, each on one line."""
-    distinct = values.filter(pa.array(rows)).unique().drop_null()[:EXAMPLES].to_pylist()
+def examples(values: pa.Array, violation: Violation, contract: Contract) -> list[str]:
+    """A few different values that break the contract, each on one line; none that is personal."""
+    if contract.columns[violation.column].personal:
+        return []
+    distinct = values.filter(pa.array(violation.rows)).unique().drop_null()[:EXAMPLES].to_pylist()
     texts = (repr(value) if isinstance(value, str) else str(value) for value in distinct)
     return [text[:EXAMPLE_LENGTH] for text in texts]
 
@@ -121,12 +123,14 @@ def conform(table: "pd.DataFrame", contract: Contract) -> pa.Table:
     """
     columns = {}
     for name in map(str, table.columns):
+        column = contract.columns.get(name)
         try:
             columns[name] = whole(pa.array(table[name], from_pandas=True))
         except pa.ArrowException as error:
-            fault = f"source.py: {name} holds values of several types ({first_line(error)})"
+            why = "" if column and column.personal else f" ({first_line(error)})"
+            fault = f"source.py: {name} holds values of several types{why}"
             raise UserError(f"{fault}; give it one") from None
-        kind, column = columns[name].type, contract.columns.get(name)
+        kind = columns[name].type
         if column and (castable(kind, column) or column.type == "datetime" and _is_text(kind)):
             typed, lost = cast(columns[name], column)
             columns[name] = columns[name] if lost is not None else typed

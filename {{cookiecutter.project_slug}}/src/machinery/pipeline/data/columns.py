@@ -132,16 +132,19 @@ def _moments(values: Sequence[Any]) -> np.ndarray:
 def example(contract: Contract, names: Iterable[str]) -> Arrays:
     """One row, from which features show their types: missing is what may be, and every number."""
     columns = {name: contract.columns[name] for name in names}
-    return {name: maker(column)([_example(column)]) for name, column in columns.items()}
+    values = {name: stand_in(of) for name, of in columns.items() if of.type != "number"}
+    return {name: maker(of)([values.get(name)]) for name, of in columns.items()}
 
 
-def _example(column: Column) -> Any:
+def stand_in(column: Column) -> Any:
+    """A value that the contract allows, and that tells nothing: None where it may be missing."""
     if column.nullable:
         return None
     match column.allowed:
         case list(values):
             return values[0]
-        case Range(min=low, max=high) if column.type == "integer":
-            return int(next((end for end in (low, high) if end is not None), 1))
-    plain = {"string": "", "integer": 1, "boolean": True, "datetime": EPOCH}
-    return plain.get(column.type)
+        case Range(min=low, max=high):
+            end = next((end for end in (low, high) if end is not None), 1)
+            return int(end) if column.type == "integer" else float(end)
+    plain = {"string": "", "integer": 1, "number": 1.0, "boolean": True, "datetime": EPOCH}
+    return plain[column.type]

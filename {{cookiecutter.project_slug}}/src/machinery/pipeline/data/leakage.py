@@ -61,13 +61,13 @@ def between_parts(train: "pd.DataFrame", test: "pd.DataFrame", contract: Contrac
     """Rows, groups and time that the two parts share."""
     key = contract.key
     rows = _shared(test[key], train[key])
-    found = [_in_both("rows in both parts", key, rows, "the same key", test[key])]
+    found = [_in_both("rows in both parts", key, rows, "the same key", test, contract)]
     one, other = (_contents(part, contract) for part in (train, test))
-    found.append(_in_both(SAME, key, _shared(other, one), "the same content", test[key]))
+    found.append(_in_both(SAME, key, _shared(other, one), "the same content", test, contract))
     if contract.group is not None:
         groups = _shared(test[contract.group], train[contract.group])
         what = "the same group"
-        found.append(_in_both("groups in both parts", contract.group, groups, what, test[key]))
+        found.append(_in_both("groups in both parts", contract.group, groups, what, test, contract))
     if contract.time is not None:
         older = int((test[contract.time] < train[contract.time].max()).sum())
         meaning = "test rows are older than training rows"
@@ -205,12 +205,14 @@ def _dominance(
 
 
 def _in_both(
-    name: str, column: str, shared: np.ndarray, what: str, keys: "pd.Series[Any]"
+    name: str, column: str, shared: np.ndarray, what: str, test: "pd.DataFrame", contract: Contract
 ) -> Probe:
     meaning = f"rows of training and test have {what}"
     if shared.any():
-        example = keys[shared].iloc[0]
-        meaning = f"{meaning}, e.g. the test row {example}; deduplicate in source.py"
+        key = contract.key
+        example = f", e.g. the test row {test[key][shared].iloc[0]}"
+        example = "" if contract.columns[key].personal else example
+        meaning = f"{meaning}{example}; deduplicate in source.py"
     return Probe(name, column, int(shared.sum()), 0, meaning)
 
 

@@ -6,11 +6,13 @@ belong together, or a library that computes otherwise, are found before they ans
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from machinery.pipeline.data.columns import stand_in
 from machinery.pipeline.files import UserError, first_line, read_json, rounded
 from machinery.pipeline.paths import EXAMPLES
 
@@ -28,7 +30,10 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows stored with a model, the first `real` of them from the table, and their predictions."""
+    """Rows stored with a model, the first `real` of them from the table, and their predictions.
+
+    A stand-in that the contract allows takes the place of each personal value.
+    """
 
     rows: Rows
     predictions: np.ndarray
@@ -46,7 +51,8 @@ def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[
 
     Returns:
         `rows`, with the columns known before the prediction; `predictions`, probabilities or
-        values; `real`, how many rows are as they are in the table (the first ones).
+        values; `real`, how many rows are those of the table (the first ones). What is personal is
+        not stored: a stand-in takes its place, and the predictions are of that.
 
     Raises:
         UserError: when the scorer does not answer as the pipeline did.
@@ -55,6 +61,9 @@ def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[
     known = scorer.contract.known_before()
     real = [_plain(row) for row in table[known].iloc[at].astype(object).to_dict("records")]
     _check(_predictions(scorer, real), prediction[at], "data/test.parquet")
+    columns = {name: scorer.contract.columns[name] for name in known}
+    hidden = _plain({name: stand_in(of) for name, of in columns.items() if of.personal})
+    real = [row | hidden for row in real]
     rows = rounded([*real, *_unusual(real[0], scorer)])
     return {"rows": rows, "predictions": _predictions(scorer, rows).tolist(), "real": len(real)}
 
@@ -117,6 +126,6 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
 
     values = {name: None if pd.isna(value) else value for name, value in row.items()}
     return {
-        str(name): value.isoformat() if isinstance(value, pd.Timestamp) else value
+        str(name): value.isoformat() if isinstance(value, datetime) else value
         for name, value in values.items()
     }

@@ -33,7 +33,8 @@ SHORT = 8  # characters of a hash
 class Scorer:
     """The model in a folder (a checkout, or an unpacked model), open for scoring.
 
-    `info` is model.json, `columns` names the raw columns that the features are made from.
+    `info` is model.json, `columns` names the raw columns that the features are made from,
+    `personal` the features that are made from a personal one.
 
     Raises:
         UserError: for a file that is missing, damaged or of another model, and for a features.py
@@ -48,7 +49,7 @@ class Scorer:
         self.model = Model(folder / MODEL, threads)
         _check_info(self.info, self.model.path, self.contract.version)
         self._catalogue = Catalogue(self.contract, features, list(self.model.features))
-        self.columns = self._catalogue.inputs
+        self.columns, self.personal = self._catalogue.inputs, self._catalogue.personal
         self._check_kinds()
         self._makers = {name: maker(column) for name, column in self.contract.columns.items()}
         self._rule = rule(self.info)

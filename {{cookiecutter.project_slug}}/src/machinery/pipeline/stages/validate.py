@@ -41,12 +41,13 @@ def validate(
     columns = {name: whole(table[name]) for name in names if name not in mistyped}
     checked = checks.check(columns, contract, unique=True)
     if wrong:
-        raise CheckError(f"{RAW}: {'; '.join([*wrong, *_sentences(checked.violations, table)])}")
+        wrong += _sentences(checked.violations, table, contract)
+        raise CheckError(f"{RAW}: {'; '.join(wrong)}")
     bad = checked.bad(len(table))
     count = int(bad.sum())
     if count > params.quarantine_limit * len(table):
         share = f"{count} of {len(table)} rows break the contract"
-        reasons = "; ".join(_sentences(checked.violations, table))
+        reasons = "; ".join(_sentences(checked.violations, table, contract))
         raise CheckError(f"{share}, more than validate.quarantine_limit: {RAW}: {reasons}")
     typed = pa.table({name: checked.columns[name] for name in table.column_names})
     valid = checks.for_pandas(typed.filter(pa.array(~bad)), contract)
@@ -54,7 +55,7 @@ def validate(
         "rows": len(table),
         "valid": len(valid),
         "quarantined": wilson(count, len(table), params.level)._asdict(),
-        "violations": [_row(violation, table) for violation in checked.violations],
+        "violations": [_row(violation, table, contract) for violation in checked.violations],
         **quality(valid, until, contract, params),
     }
     return Validated(valid, table.filter(pa.array(bad)), report)
@@ -90,14 +91,17 @@ def quality(
 
 
 def figures(values: pa.ChunkedArray, column: Column, level: float) -> dict[str, Interval]:
-    """The share of missing values, and the mean of numbers or the share of each category."""
+    """The share of missing values, and the mean of numbers or the share of each category.
+
+    A mean of few rows tells their values: personal numbers have none.
+    """
     present = values.drop_null()
     shares = {"missing": wilson(values.null_count, len(values), level)}
     if isinstance(column.allowed, list):
         counts = {each["values"]: each["counts"] for each in present.value_counts().to_pylist()}
         for value in column.allowed:
             shares[f"share of {value}"] = wilson(counts.get(value, 0), len(present), level)
-    elif column.type in ("integer", "number", "boolean"):
+    elif column.type in ("integer", "number", "boolean") and not column.personal:
         shares["mean"] = mean_interval(present.to_numpy().astype(float), level)
     return shares
 
@@ -115,19 +119,19 @@ def _columns(
     return columns
 
 
-def _row(violation: Violation, table: pa.Table) -> dict[str, Any]:
+def _row(violation: Violation, table: pa.Table, contract: Contract) -> dict[str, Any]:
     return {
         "column": violation.column,
         "problem": violation.problem,
         "rows": violation.count,
-        "examples": checks.examples(whole(table[violation.column]), violation.rows),
+        "examples": checks.examples(whole(table[violation.column]), violation, contract),
     }
 
 
-def _sentences(violations: list[Violation], table: pa.Table) -> list[str]:
+def _sentences(violations: list[Violation], table: pa.Table, contract: Contract) -> list[str]:
     sentences = []
     for violation in violations:
-        shown = ", ".join(_row(violation, table)["examples"])
+        shown = ", ".join(_row(violation, table, contract)["examples"])
         sentences.append(f"{violation}, {times(violation.count)}{', e.g. ' * bool(shown)}{shown}")
     return sentences
 
