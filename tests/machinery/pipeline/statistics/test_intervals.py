@@ -16,6 +16,7 @@ from machinery.pipeline.statistics.intervals import (
     Values,
     bootstrap,
     difference,
+    jackknife,
     mean_interval,
     resamples,
     units,
@@ -234,3 +235,34 @@ def paired(scorers: dict[str, Scorer], rows: int, seed: int = 1) -> dict[str, In
 
 def estimate(scorer: Scorer, rows: int) -> Interval:
     return paired({"it": scorer}, rows)["it"]
+
+
+def test_the_jackknife_is_by_hand_what_leaving_out_each_group_gives() -> None:
+    values, groups = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0, 0, 1, 2])
+    found = jackknife({"mean": mean(values)}, groups, 0.95)["mean"]
+    without = [6.0, 11 / 3, 7 / 3]
+    spread = 2 / 3 * sum((each - np.mean(without)) ** 2 for each in without)
+    assert found.value == 3.75
+    assert found.high - found.value == pytest.approx(4.302653 * spread**0.5)  # t of 2 degrees
+    assert found.value - found.low == pytest.approx(found.high - found.value)
+
+
+def test_the_jackknife_of_two_groups_or_of_an_undefined_metric_has_no_interval() -> None:
+    two = jackknife({"mean": mean([1.0, 2.0])}, np.array([0, 1]), 0.95)["mean"]
+    assert two.value == 1.5 and isnan(two.low) and isnan(two.high)
+    assert isnan(jackknife({"mean": mean([])}, np.array([], int), 0.95)["mean"].value)
+
+
+@pytest.mark.parametrize(("days", "rare"), [(7, False), (31, False), (31, True)])
+def test_the_jackknife_covers_at_its_level_where_rows_of_a_day_are_alike(
+    days: int, rare: bool
+) -> None:
+    random, missed, trials = np.random.default_rng(3), 0, 300
+    for _ in range(trials):
+        sizes = random.integers(30, 160, days)
+        day = np.repeat(np.arange(days), sizes)
+        effect = random.beta(2, 23 if rare else 3, days)  # the rate of a day, 0.08 or 0.4
+        happened = random.random(len(day)) < effect[day]
+        found = jackknife({"gap": mean(happened - (0.08 if rare else 0.4))}, day, 0.95)["gap"]
+        missed += not found.low <= 0 <= found.high
+    assert 0.03 <= missed / trials <= 0.07

@@ -26,7 +26,8 @@ def expected(prediction: np.ndarray, metric: str) -> Scorer:
     """The metric if each row is of each class with its probability: prediction is (n, classes)."""
     rows, classes = prediction.shape
     target = np.repeat(np.arange(classes), rows)
-    bound = metrics.scorers("classification", target, np.tile(prediction, (classes, 1)))[metric]
+    every = np.tile(prediction, (classes, 1))
+    bound = metrics.scorers("classification", target, every, only=[metric])[metric]
     share = prediction.T.ravel().astype(np.float64)
 
     def score(weights: Weights) -> np.ndarray:

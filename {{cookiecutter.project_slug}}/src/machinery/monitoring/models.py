@@ -34,7 +34,7 @@ def compare(rows: "pd.DataFrame", promise: Promise, report: Report) -> dict[str,
         name: _within(promise.scorers(part), np.flatnonzero(both["model_version"] == name))
         for name, part in ((each, both[both["model_version"] == each]) for each in (older, newer))
     }
-    names = [promise.headline, "log_loss" if promise.contract.classes else "mean_absolute_error"]
+    names = dict.fromkeys([promise.headline, promise.loss])
     pairs = {n: intervals.difference(bound[newer][n], bound[older][n]) for n in names}
     found = promise.measured(pairs, both)
     once = np.ones((1, len(both)))

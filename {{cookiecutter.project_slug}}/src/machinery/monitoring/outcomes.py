@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.model import evaluation
+from machinery.pipeline.model import conformal
 from machinery.pipeline.model.decision import Rule, rule
 from machinery.pipeline.params import Evaluate, Limits, Monitor, Select
 from machinery.pipeline.statistics import intervals, metrics
@@ -52,16 +52,33 @@ class Promise:
         """The decision threshold and the conformal quantile of the model."""
         return rule(self.info)
 
+    @property
+    def loss(self) -> str:
+        """The loss that is measured beside it."""
+        return "log_loss" if self.contract.classes else "mean_absolute_error"
+
+    @property
+    def bias(self) -> str:
+        """The mean of predicted minus observed, which is calibration in the large of classes."""
+        return "calibration" if self.contract.classes else "bias"
+
     def scorers(self, rows: "pd.DataFrame") -> dict[str, Scorer]:
-        """Every metric of rows with an outcome, and `calibration` (of a regression, `bias`)."""
+        """Bias, headline metric, loss and coverage of rows with an outcome."""
         target, prediction = arrays(rows, self.contract)
-        coverage, bins = self.select.coverage, self.evaluate.bins
-        task = self.contract.task
-        bound = evaluation.scorers(task, target, prediction, self.rule, coverage, bins)
-        if task == "regression":
-            return {**bound, "bias": metrics.mean(prediction - target)}
-        happened, probability = metrics.top_label(target, prediction)
-        return {**bound, "calibration": metrics.mean(probability - happened)}
+        bound = metrics.scorers(
+            self.contract.task,
+            target,
+            prediction,
+            threshold=self.rule.threshold,
+            bins=self.evaluate.bins,
+            only=[self.headline, self.loss],
+        )
+        covered = conformal.covers(target, prediction, self.rule.quantile)
+        observed, predicted = target, prediction
+        if self.contract.classes:
+            observed, predicted = metrics.top_label(target, prediction)
+        gap = metrics.mean(predicted - np.asarray(observed, np.float64))
+        return {self.bias: gap, **bound, "coverage": metrics.mean(covered)}
 
     def measured(self, scorers: Mapping[str, Scorer], rows: "pd.DataFrame") -> Figures:
         """Scorers of these rows with their intervals."""
@@ -82,7 +99,7 @@ def units(rows: "pd.DataFrame", contract: Contract) -> intervals.Codes:
 
 
 def figures(rows: "pd.DataFrame", promise: Promise) -> Figures:
-    """Every figure of rows with an outcome; of classes `gap`, too: realised minus estimated."""
+    """Every figure of rows with an outcome; of classes also `gap`: realised minus estimated."""
     bound = promise.scorers(rows)
     if promise.contract.classes:
         prediction = promise.contract.gather(rows)
@@ -92,14 +109,13 @@ def figures(rows: "pd.DataFrame", promise: Promise) -> Figures:
 
 
 def slices(rows: "pd.DataFrame", promise: Promise) -> list[dict[str, Any]]:
-    """Headline metric, calibration and coverage of each value of the slice columns."""
+    """The same figures of each value of the slice columns."""
     names = [name for name in promise.evaluate.slices if name in rows]
     found = []
     for column, value, at in by_value(rows, names, promise.evaluate.slice_min_rows):
         part = rows.iloc[at]
-        wanted = {promise.headline, "calibration", "bias", "coverage"}
-        bound = {n: scorer for n, scorer in promise.scorers(part).items() if n in wanted}
-        figures = {n: each.as_dict() for n, each in promise.measured(bound, part).items()}
+        measured = promise.measured(promise.scorers(part), part)
+        figures = {name: each.as_dict() for name, each in measured.items()}
         found.append({"column": column, "slice": value, "rows": len(part), "figures": figures})
     return found
 
@@ -109,7 +125,7 @@ def violations(found: Figures, promise: Promise) -> dict[str, str]:
     limits: Limits = promise.monitor.limits
     promised, headline = promise.figures, promise.headline
     violated = {}
-    bias = found.get("calibration") or found["bias"]
+    bias = found[promise.bias]
     scale = 1.0 if promise.contract.classes else promised["root_mean_squared_error"]["value"]
     if bias.low > limits.calibration * scale or bias.high < -limits.calibration * scale:
         way = "above" if bias.value > 0 else "below"

@@ -11,7 +11,6 @@ from machinery.pipeline.page.render import render
 from .outcomes import Promise
 
 TEMPLATES = Path(__file__).with_name("templates")
-LOSSES = ("log_loss", "mean_absolute_error")
 Report = Mapping[str, Any]
 
 
@@ -25,7 +24,7 @@ def page(report: Report, promise: Promise, command: str) -> str:
         latest=latest,
         command=command,
         headline=promise.headline,
-        bias="calibration" if promise.contract.classes else "bias",
+        bias=promise.bias,
         contract=promise.contract,
         settings=promise.monitor,
         most=MOST,
@@ -39,11 +38,9 @@ def page(report: Report, promise: Promise, command: str) -> str:
 def _by_window(report: Report, promise: Promise) -> list[Figure]:
     """A figure for each of the most telling metrics: a line for each window."""
     windows = report["windows"][-MOST:]
-    bias = "calibration" if promise.contract.classes else "bias"
-    headline, promised = promise.headline, report["promised"]
-    loss = next(name for name in LOSSES if name in promised)
+    headline, loss, promised = promise.headline, promise.loss, report["promised"]
     told = {
-        bias: (0.0, "Predicted minus observed; dotted: none"),
+        promise.bias: (0.0, "Predicted minus observed; dotted: none"),
         headline: (promised[headline]["value"], "Dotted: promised by evaluate"),
         loss: (promised[loss]["value"], "Dotted: promised by evaluate"),
         "coverage": (promise.select.coverage, "Dotted: nominal"),

@@ -5,7 +5,7 @@ bins) is done when it is bound, so that a thousand bootstrap resamples cost litt
 Values are scikit-learn's, sample weights and ties included; names too, where it has one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -64,36 +64,34 @@ def scorers(
     *,
     threshold: float = 0.5,
     bins: int = 10,
+    only: Collection[str] | None = None,
 ) -> dict[str, Scorer]:
-    """Every metric of the task's predictions, bound to these rows.
+    """Every metric of the task's predictions, or `only` some, bound to these rows.
 
     Classification: class codes (n,) and probabilities (n, k). With two classes the last one is
     positive, predicted from `threshold` on; with more, ranking metrics are means of one-vs-rest.
     Regression: values (n,) and values (n,).
     """
     if task == "regression":
-        return _regression(target, prediction)
-    return {
-        "roc_auc": macro([roc_auc(target == c, prediction[:, c]) for c in ranked(prediction)]),
-        "average_precision": macro(
-            [average_precision(target == c, prediction[:, c]) for c in ranked(prediction)]
-        ),
-        "log_loss": log_loss(target, prediction),
-        "brier_score": brier_score(target, prediction),
-        "balanced_accuracy": balanced_accuracy(target, decide(prediction, threshold)),
-        "calibration_error": calibration_error(*top_label(target, prediction), bins),
-    }
-
-
-def _regression(target: Floats, prediction: Floats) -> dict[str, Scorer]:
-    error = np.asarray(target, np.float64) - prediction
-    return {
-        "mean_absolute_error": mean(np.abs(error)),
-        "root_mean_squared_error": sums(
-            lambda totals, weight: np.sqrt(totals[0] / weight), error**2
-        ),
-        "r2": r2(target, error),
-    }
+        error = np.asarray(target, np.float64) - prediction
+        known: dict[str, Callable[[], Scorer]] = {
+            "mean_absolute_error": lambda: mean(np.abs(error)),
+            "root_mean_squared_error": lambda: sums(
+                lambda totals, weight: np.sqrt(totals[0] / weight), error**2
+            ),
+            "r2": lambda: r2(target, error),
+        }
+    else:
+        each = [(target == c, prediction[:, c]) for c in ranked(prediction)]
+        known = {
+            "roc_auc": lambda: macro([roc_auc(*one) for one in each]),
+            "average_precision": lambda: macro([average_precision(*one) for one in each]),
+            "log_loss": lambda: log_loss(target, prediction),
+            "brier_score": lambda: brier_score(target, prediction),
+            "balanced_accuracy": lambda: balanced_accuracy(target, decide(prediction, threshold)),
+            "calibration_error": lambda: calibration_error(*top_label(target, prediction), bins),
+        }
+    return {name: bind() for name, bind in known.items() if only is None or name in only}
 
 
 def score(task: Task, target: NDArray[Any], prediction: Floats, **how: Any) -> dict[str, float]:

@@ -1,0 +1,25 @@
+"""NannyML's CBPE of the month as one chunk."""
+
+import json
+import os
+
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
+
+import nannyml
+import pandas as pd
+
+reference, now = (pd.read_parquet(f"{name}.parquet") for name in ("reference", "now"))
+for table in (reference, now):
+    table["y"] = table["y"].astype(int)
+    table["decision"] = (table["p"] >= 0.5).astype(int)
+estimator = nannyml.CBPE(
+    problem_type="classification_binary",
+    y_pred_proba="p",
+    y_pred="decision",
+    y_true="y",
+    metrics=["roc_auc"],
+    chunk_size=len(now),
+)
+found = estimator.fit(reference).estimate(now).filter(period="analysis").to_df()
+value = float(found[("roc_auc", "value")].iloc[0])
+json.dump({"estimated": value}, open("nannyml.json", "w"))

@@ -1,0 +1,48 @@
+"""NannyML with its default thresholds on the same worlds: does the month of each have an alert?
+
+Six months of reference, a chunk each. `CBPE` has no outcomes, `realised` has; `univariate` is an
+alert of Jensen-Shannon distance on any column.
+"""
+
+import json
+import os
+import warnings
+from collections import Counter
+
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
+warnings.simplefilter("ignore")
+
+import nannyml
+import pandas as pd
+
+ROWS = 3000
+table = pd.read_parquet("worlds.parquet")
+table["decision"] = (table["probability_true"] >= 0.5).astype(int)
+table["target"] = table["target"].astype(int)
+names = [name for name in table if name.startswith("n") and name[1:].isdigit()]
+about = {
+    "problem_type": "classification_binary",
+    "y_pred_proba": "probability_true",
+    "y_pred": "decision",
+    "y_true": "target",
+    "metrics": ["roc_auc"],
+    "chunk_size": ROWS,
+}
+kinds = list(table["kind"].unique())
+alarms = {f"NannyML, {name}": Counter() for name in ("CBPE", "realised", "univariate")}
+for (_, kind), world in table.groupby(["world", "kind"], sort=False):
+    reference, now = world[~world["now"]], world[world["now"]]
+    estimated = nannyml.CBPE(**about).fit(reference).estimate(now).to_df()
+    realised = nannyml.PerformanceCalculator(**about).fit(reference).calculate(now).to_df()
+    drift = nannyml.UnivariateDriftCalculator(
+        names, continuous_methods=["jensen_shannon"], chunk_size=ROWS
+    )
+    moved = drift.fit(reference).calculate(now).to_df()
+    for name, found in (("CBPE", estimated), ("realised", realised), ("univariate", moved)):
+        period = next(column for column in found if column[-1] == "period")
+        last = found[found[period] == "analysis"].iloc[-1]
+        alerts = [bool(last[column]) for column in found if column[-1] == "alert"]
+        alarms[f"NannyML, {name}"][kind] += any(alerts)
+count = table["world"].nunique()
+shares = {name: {kind: found[kind] / count for kind in kinds} for name, found in alarms.items()}
+json.dump(shares, open("nannyml.json", "w"))
