@@ -9,17 +9,21 @@ drift, and their gap to what was realised is its sign. They clear no alarm.
   outcome is known.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from machinery.pipeline.statistics import metrics
-from machinery.pipeline.statistics.intervals import Scorer, Weights
+from machinery.pipeline.statistics.intervals import Interval, Scorer, Weights
 
-from .encoding import encoded
+from . import quality
+from .encoding import compared, encoded
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .outcomes import Promise
 
 
 def expected(prediction: np.ndarray, metric: str) -> Scorer:
@@ -34,6 +38,29 @@ def expected(prediction: np.ndarray, metric: str) -> Scorer:
         return bound(np.tile(weights, (1, classes)) * share)
 
     return score
+
+
+def of_errors(
+    samples: Sequence["pd.DataFrame"], promise: "Promise"
+) -> tuple[float, Interval] | None:
+    """The mean absolute error to expect on the last sample, by those before; and the gap.
+
+    The gap is realised minus expected, on the rows that have an outcome. None where the samples
+    before have fewer than `monitor.min_rows` of these.
+    """
+    import pandas as pd
+
+    *past, now = samples
+    known = [each[each["target"].notna()] for each in past]
+    if sum(map(len, known)) < promise.monitor.min_rows:
+        return None
+    before, contract = pd.concat(known, ignore_index=True), promise.contract
+    first, last = (np.abs(each["target"] - contract.gather(each)) for each in (before, now))
+    raw = [quality.raw(each)[compared(contract)] for each in (before, now)]
+    expected = errors(raw[0], first.to_numpy(), raw[1], promise.monitor.seed)
+    labelled = now["target"].notna().to_numpy()
+    gap = metrics.mean((last.to_numpy() - expected)[labelled])
+    return float(expected.mean()), promise.measured({"gap": gap}, now[labelled])["gap"]
 
 
 def errors(past: "pd.DataFrame", error: np.ndarray, now: "pd.DataFrame", seed: int) -> np.ndarray:

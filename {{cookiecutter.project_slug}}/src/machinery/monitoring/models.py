@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def compare(rows: "pd.DataFrame", promise: Promise, report: Report) -> dict[str, Any] | None:
+def compare(
+    rows: "pd.DataFrame", first: "pd.Series[Any]", promise: Promise, report: Report
+) -> dict[str, Any] | None:
     """The newer of the two models with most rows against the older, on rows with an outcome.
 
     Each answered rows of its own (a canary) or the same ones (a shadow); days are left out for both
     at once, so that what makes a day hard for both cancels out. None without a second model that
-    has `monitor.min_rows`. Newer is the one whose first row is later.
+    has `monitor.min_rows`. Newer is the one whose `first` row is later.
     """
     counts = rows["model_version"].value_counts()
     common = [str(name) for name in counts.index if counts[name] >= promise.monitor.min_rows][:2]
     if len(common) < 2:
         return None
-    first = rows.groupby("model_version")["at"].min()
     older, newer = sorted(common, key=lambda name: (first[name], name))
     both = rows[rows["model_version"].isin(common)]
     lines = []

@@ -14,11 +14,8 @@ from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.agreement import require
 from machinery.pipeline.files import read_json, read_table, read_yaml
 from machinery.pipeline.params import Evaluate, Monitor, Report, Select
-from machinery.pipeline.statistics import metrics
-from machinery.pipeline.statistics.intervals import Interval
 
 from . import drift, estimate, models, outcomes, quality, rule
-from .encoding import compared
 from .outcomes import Figures, Promise
 from .rows import Reader, Window
 
@@ -64,156 +61,124 @@ def monitor(
     contract, settings = promise.contract, promise.monitor
     kept = [*promise.evaluate.slices, *([contract.group] if contract.group else [])]
     reader = Reader(contract, settings.window, settings.sample_rows, kept)
-    windows = reader.read(folder, start, end)
-    train = read_table(paths.TRAIN) if paths.TRAIN.is_file() else None
-    until = _moment(promise.info["trained_on"].get("until"))
-    newest = max(each.rows["at"].max() for each in windows)
-    found: list[dict[str, Any]] = []
-    for place, window in enumerate(windows):
-        before = windows[place - 1] if place else None
-        found.append(
-            _window(window, before, windows[:place], promise, features, train, newest, until)
-        )
-    judged = [
-        rule.Judged(
-            each["name"],
-            datetime.fromisoformat(each["to"]),
-            each["model_version"],
-            frozenset(each["violations"]) if each["enough"] else None,
-        )
-        for each in found
-        if each["over"]
-    ]
-    latest = next((each for each in reversed(found) if each["over"]), found[-1])
-    last = windows[found.index(latest)]
-    together = last.rows[last.rows["target"].notna()]
-    references = {"training": train, "window before": None}
-    if found.index(latest):
-        references["window before"] = quality.raw(windows[found.index(latest) - 1].sample)
+    said = Said(features, promise, reader.read(folder, start, end))
+    found = [said.of(place) for place in range(len(said.windows))]
+    over = [each for each in found if each["over"]]
+    latest = (over or found)[-1]
     return {
         "model_version": latest["model_version"],
         "latest": latest["name"],
         "windows": found,
         "promised": promise.figures,
-        "drift": {
-            name: None
-            if table is None
-            else drift.drift(
-                table, quality.raw(last.sample), contract, settings.level, settings.seed
-            )
-            for name, table in references.items()
-        },
-        "models": models.compare(together, promise, sections.load(Report)),
+        "drift": said.drift(found.index(latest)),
+        "models": said.models(found.index(latest)),
         "alarms": [
             {"name": name, "window": latest["name"], "sentence": sentence}
             for name, sentence in latest["violations"].items()
         ],
-        "retrain": rule.decide(judged, settings.retrain, until),
+        "retrain": rule.decide([rule.judged(each) for each in over], settings.retrain, said.until),
         "faults": dict(reader.faults),
     }
 
 
-def _window(
-    window: Window,
-    before: Window | None,
-    past: Sequence[Window],
-    promise: Promise,
-    features: ModuleType,
-    train: "pd.DataFrame | None",
-    newest: datetime,
-    until: datetime | None,
-) -> dict[str, Any]:
-    """What is said of one window."""
-    contract, settings = promise.contract, promise.monitor
-    version, limits = window.version, settings.limits
-    rows = window.of(version)
-    labelled = rows[rows["target"].notna()]
-    over = window.end <= newest + DAY
-    figures: Figures = {}
-    estimated = _estimated(rows, promise)
-    if len(labelled):
-        figures = outcomes.figures(labelled, promise)
-        if not contract.classes and (of_error := _errors(window, past, promise)):
-            estimated, figures["gap"] = of_error
-    enough = over and len(labelled) >= settings.min_rows and _has_intervals(figures)
-    raw = quality.raw(window.sample)
-    learned = read_json(paths.DATA_QUALITY)["columns"]
-    columns = quality.columns(raw, train, learned, contract, settings.level)
-    skew = quality.skew(window.sample, features, contract)
-    moments = [each.rows["at"][each.rows["target"].notna()].max() for each in (*past, window)]
-    known = max((each for each in moments if each == each), default=None)
-    ages, stale = quality.freshness(min(window.end, newest), until, known, limits)
-    violations = outcomes.violations(figures, promise) if enough else {}
-    bad = quality.faults(columns, limits.quality) + quality.volume(window, before, limits.volume)
-    if over and bad:
-        violations["quality"] = "; ".join(bad)
-    if over and skew and skew["differ"] > limits.skew * skew["rows"]:
-        names = ", ".join(skew["features"])
-        what = f"features.py makes other features of {skew['differ']} of {skew['rows']} rows"
-        violations["skew"] = f"{what} than the service logged: {names}"
-    if over and stale:
-        violations["freshness"] = "; ".join(stale)
-    return {
-        "name": window.name,
-        "from": window.start.isoformat(),
-        "to": window.end.isoformat(),
-        "over": over,
-        "enough": enough,
-        "model_version": version,
-        "rows": len(rows),
-        "labelled": len(labelled),
-        "others": _others(window, version),
-        "figures": {name: each.as_dict() for name, each in figures.items()},
-        "estimated": estimated,
-        "outside": None if train is None else quality.outside(raw, train, contract),
-        "slices": outcomes.slices(labelled, promise) if len(labelled) else [],
-        "quality": columns,
-        "skew": skew,
-        "freshness": ages,
-        "violations": violations,
-    }
+class Said:
+    """What there is to say of each window, beside the training table where that is here."""
 
+    def __init__(self, features: ModuleType, promise: Promise, windows: Sequence[Window]) -> None:
+        """Read what training left: the table, and the figures of data_quality.json."""
+        self.windows, self._features, self._promise = windows, features, promise
+        self._train = read_table(paths.TRAIN) if paths.TRAIN.is_file() else None
+        self._learned = read_json(paths.DATA_QUALITY)["columns"]
+        self._newest: datetime = max(each.rows["at"].max() for each in windows)
+        until = promise.info["trained_on"].get("until")
+        self.until = datetime.fromisoformat(until) if until else None
 
-def _estimated(rows: "pd.DataFrame", promise: Promise) -> float | None:
-    """The headline metric that the probabilities of all rows lead to expect."""
-    if not promise.contract.classes:
-        return None
-    score = estimate.expected(promise.contract.gather(rows), promise.headline)
-    return float(score(np.ones((1, len(rows))))[0])
+    def of(self, place: int) -> dict[str, Any]:
+        """The document of one window."""
+        window, promise = self.windows[place], self._promise
+        rows = window.of(window.version)
+        labelled = rows[rows["target"].notna()]
+        over = window.end <= self._newest + DAY
+        figures, estimated = self._figures(place, rows, labelled)
+        has_intervals = any(each.low == each.low for each in figures.values())
+        enough = over and has_intervals and len(labelled) >= promise.monitor.min_rows
+        others = window.rows["model_version"][~window.rows.index.isin(rows.index)].value_counts()
+        violations = outcomes.violations(figures, promise) if enough else {}
+        data, faults = self._data(place)
+        return {
+            "name": window.name,
+            "from": window.start.isoformat(),
+            "to": window.end.isoformat(),
+            "over": over,
+            "enough": enough,
+            "model_version": window.version,
+            "rows": len(rows),
+            "labelled": len(labelled),
+            "others": {str(version): int(count) for version, count in others.items()},
+            "figures": {name: each.as_dict() for name, each in figures.items()},
+            "estimated": estimated,
+            "slices": outcomes.slices(labelled, promise) if len(labelled) else [],
+            **data,
+            "violations": violations | (faults if over else {}),
+        }
 
+    def _figures(
+        self, place: int, rows: "pd.DataFrame", labelled: "pd.DataFrame"
+    ) -> tuple[Figures, float | None]:
+        """The figures of rows with an outcome, and the estimated headline of all rows.
 
-def _errors(
-    window: Window, past: Sequence[Window], promise: Promise
-) -> tuple[float, Interval] | None:
-    """Of a regression the mean absolute error that earlier windows lead to expect, and the gap."""
-    import pandas as pd
+        Of a regression the estimate is of the mean absolute error, by earlier windows.
+        """
+        promise, contract = self._promise, self._promise.contract
+        figures = outcomes.figures(labelled, promise) if len(labelled) else {}
+        if contract.classes:
+            score = estimate.expected(contract.gather(rows), promise.headline)
+            return figures, float(score(np.ones((1, len(rows))))[0])
+        samples = [each.sample for each in self.windows[: place + 1]]
+        found = estimate.of_errors(samples, promise) if len(labelled) else None
+        if found is None:
+            return figures, None
+        expected, figures["gap"] = found
+        return figures, expected
 
-    known = [each.sample[each.sample["target"].notna()] for each in past]
-    if sum(map(len, known)) < promise.monitor.min_rows:
-        return None
-    before, now = pd.concat(known, ignore_index=True), window.sample
-    error = [
-        np.abs(np.subtract(*outcomes.arrays(each, promise.contract))) for each in (before, now)
-    ]
-    raw = [quality.raw(each)[compared(promise.contract)] for each in (before, now)]
-    expected = estimate.errors(raw[0], error[0], raw[1], promise.monitor.seed)
-    labelled = now["target"].notna().to_numpy()
-    gap = metrics.mean((error[1] - expected)[labelled])
-    found = promise.measured({"gap": gap}, now[labelled])
-    return float(expected.mean()), found["gap"]
+    def _data(self, place: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Outside, quality, skew and freshness of a window, and a sentence for each violation."""
+        promise, window = self._promise, self.windows[place]
+        contract, limits = promise.contract, promise.monitor.limits
+        raw = quality.raw(window.sample)
+        columns = quality.columns(raw, self._train, self._learned, contract, promise.monitor.level)
+        before = self.windows[place - 1] if place else None
+        skew = quality.skew(window.sample, self._features, contract)
+        rows = [each.rows[each.rows["target"].notna()] for each in self.windows[: place + 1]]
+        known = max((each["at"].max() for each in rows if len(each)), default=None)
+        ages, stale = quality.freshness(min(window.end, self._newest), self.until, known, limits)
+        clauses = {
+            "quality": quality.faults(columns, limits.quality)
+            + quality.volume(window, before, limits.volume),
+            "skew": quality.differences(skew, limits.skew),
+            "freshness": stale,
+        }
+        outside = None if self._train is None else quality.outside(raw, self._train, contract)
+        data = {"outside": outside, "quality": columns, "skew": skew, "freshness": ages}
+        return data, {name: "; ".join(each) for name, each in clauses.items() if each}
 
+    def drift(self, place: int) -> dict[str, Any]:
+        """How far a window is from the training table, and from the window before."""
+        settings, contract = self._promise.monitor, self._promise.contract
+        now = quality.raw(self.windows[place].sample)
+        before = quality.raw(self.windows[place - 1].sample) if place else None
+        return {
+            name: table
+            if table is None
+            else drift.drift(table, now, contract, settings.level, settings.seed)
+            for name, table in (("training", self._train), ("window before", before))
+        }
 
-def _has_intervals(figures: Figures) -> bool:
-    return any(each.low == each.low for each in figures.values())
+    def models(self, place: int) -> dict[str, Any] | None:
+        """The two models that answered most rows of a window, side by side."""
+        import pandas as pd
 
-
-def _others(window: Window, version: str) -> dict[str, int]:
-    """How many rows other models answered, and shadows."""
-    rest = window.rows[
-        (window.rows["model_version"] != version) | (window.rows["role"] != "champion")
-    ]
-    return {str(name): int(count) for name, count in rest["model_version"].value_counts().items()}
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+        every = pd.concat([each.rows[["model_version", "at"]] for each in self.windows])
+        rows = self.windows[place].rows
+        labelled, first = rows[rows["target"].notna()], every.groupby("model_version")["at"].min()
+        return models.compare(labelled, first, self._promise, sections.load(Report))

@@ -127,6 +127,14 @@ def skew(sample: "pd.DataFrame", features: ModuleType, contract: Contract) -> di
     }
 
 
+def differences(skew: Mapping[str, Any] | None, limit: float) -> list[str]:
+    """A clause if more rows than the limit, a share, have features of other values."""
+    if skew is None or skew["differ"] <= limit * skew["rows"]:
+        return []
+    what = f"features.py makes other features of {skew['differ']} of {skew['rows']} rows"
+    return [f"{what} than the service logged: {', '.join(skew['features'])}"]
+
+
 def raw(sample: "pd.DataFrame") -> "pd.DataFrame":
     """The raw columns of a sample, by their names in the contract."""
     names = [name for name in map(str, sample) if name.startswith("raw_")]

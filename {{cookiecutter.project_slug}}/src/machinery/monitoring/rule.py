@@ -1,6 +1,6 @@
 """rule: the windows in; whether to retrain, and why, out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,13 @@ class Judged:
     end: datetime
     version: str
     violations: frozenset[str] | None
+
+
+def judged(window: Mapping[str, Any]) -> Judged:
+    """The window of monitoring.json."""
+    violations = frozenset(window["violations"]) if window["enough"] else None
+    end = datetime.fromisoformat(window["to"])
+    return Judged(window["name"], end, window["model_version"], violations)
 
 
 def decide(
