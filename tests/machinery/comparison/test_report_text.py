@@ -4,6 +4,7 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from machinery.comparison import tables
@@ -71,7 +72,7 @@ def judgement(found: Comparison | None, **changes: Any) -> Judgement:
             threshold=params.Threshold(rule="balanced_accuracy", value=None),
             coverage=0.9,
         ),
-        "evaluate": SimpleNamespace(level=0.95),
+        "evaluate": SimpleNamespace(level=0.95, slices=(), slice_min_rows=100),
         "report": params.Report(relevant=0.005, level=0.95, samples=2000, seed=1),
         "gate": documents[GATE],
         "rows": range(2794),
@@ -182,3 +183,10 @@ def test_the_chance_of_a_false_alarm_is_said_beside_the_slices() -> None:
     assert tables.slices(judgement(found)).startswith(
         "40 of 40 slices got significantly worse in roc_auc; about 1 would by chance"
     )
+
+
+def test_slices_that_are_too_small_are_counted_and_named() -> None:
+    rows = pd.DataFrame({"town": ["Ulm"] * 100 + ["Aa"] * 3 + ["@all"]})
+    evaluate = SimpleNamespace(level=0.95, slices=("town",), slice_min_rows=100)
+    told = tables.slices(judgement(comparison(-0.1, 0.1), rows=rows, evaluate=evaluate))
+    assert told == "Too small for a figure, fewer than 100 rows each: `town` `Aa`, `@all` (4 rows)."

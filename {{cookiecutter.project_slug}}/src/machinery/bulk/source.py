@@ -19,6 +19,11 @@ BLOCK_BYTES = 8_000_000  # of CSV, which becomes one batch
 KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 SHOWN = 200  # characters of a line that is no row
 SEPARATORS = ";\t|"
+OTHERS = {  # by what a file begins with
+    b"\x1f\x8b": "compressed by gzip; name it .csv.gz",
+    b"PK": "a spreadsheet or a zip archive; save it as CSV",
+    b"PAR1": "Parquet; name it .parquet",
+}
 
 
 class Batch(NamedTuple):
@@ -161,6 +166,11 @@ def _csv(
     """A reader of the file, and how many of its bytes are read; the named columns are strings."""
     with _opened(file) as raw:
         packed = file.name.lower().endswith(".gz")
+        begins = raw.read(4)
+        raw.seek(0)
+        for mark, what in OTHERS.items():
+            if begins.startswith(mark) and not packed:
+                raise UserError(f"{file} is {what}")
         reader = csv.open_csv(
             pa.CompressedInputStream(raw, "gzip") if packed else raw,
             csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),

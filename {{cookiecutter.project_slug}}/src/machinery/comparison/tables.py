@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
-from machinery.pipeline.markdown import Markdown, code, first_rows, number, plain, table
+from machinery.pipeline.markdown import Markdown, code, first_rows, number, plain, some, table
 from machinery.pipeline.page import words
 from machinery.pipeline.paths import GATE, METRICS, MODEL_INFO
 from machinery.pipeline.statistics.intervals import MIN_GROUPS, Interval
+from machinery.pipeline.statistics.slices import small
 
 from .comparison import Line
 from .judgement import Judgement
@@ -72,18 +73,31 @@ def _values(line: Line) -> list[str]:
 
 
 def slices(judgement: Judgement) -> str:
-    """The headline metric of each slice, those that got worse first."""
+    """The headline metric of each slice, those that got worse first, and which are too small."""
     comparison = judgement.comparison
     assert comparison is not None
     order = sorted(comparison.slices, key=lambda s: (s.line.outcome != "worse", s.column, s.value))
     rows = [[code(s.column), code(s.value), number(s.rows), *_values(s.line)] for s in order]
     header = ["column", "slice", "rows", "champion", "challenger", "difference", "significant"]
     chance = len(order) * (1 - judgement.report.level) / 2
-    return (
+    compared = (
         f"{len(comparison.worse_slices)} of {len(order)} slices got significantly worse in "
         f"{judgement.headline}; about {chance:.1g} would by chance alone.\n\n"
         f"{first_rows(header, rows, 'slices')}"
     )
+    parts = [compared if order else "", _too_small(judgement)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _too_small(judgement: Judgement) -> str:
+    settings, rows, told = judgement.evaluate, judgement.rows, []
+    assert rows is not None  # there are slices of rows alone
+    for column in settings.slices:
+        names, count = small(rows, column, settings.slice_min_rows)
+        if names:
+            told.append(f"{code(column)} {some(map(code, names))} ({count:,} rows)")
+    least = f"fewer than {settings.slice_min_rows:,} rows each"
+    return f"Too small for a figure, {least}: {'; '.join(told)}." if told else ""
 
 
 def gate(judgement: Judgement) -> str:

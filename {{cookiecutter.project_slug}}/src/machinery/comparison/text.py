@@ -104,9 +104,8 @@ def _summary(judgement: Judgement) -> Iterator[str]:
 def _parts(judgement: Judgement, command: str) -> Iterator[Part]:
     """All below the verdict."""
     yield Part("Metrics", tables.metrics(judgement))
-    if judgement.comparison and judgement.comparison.slices:
-        worse = bool(judgement.comparison.worse_slices)
-        yield Part("Slices", tables.slices(judgement), folded=not worse)
+    if judgement.comparison and (slices := tables.slices(judgement)):
+        yield Part("Slices", slices, folded=not judgement.comparison.worse_slices)
     yield Part("Gate", tables.gate(judgement), folded=bool(judgement.gate["passed"]))
     if judgement.champion is not None:
         try:
