@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 
 from machinery.commands.cli import app
 from machinery.monitoring.monitor import monitor
-from machinery.monitoring.outcomes import Promise
+from machinery.monitoring.outcomes import Figures, Promise, figures
+from machinery.monitoring.outcomes import violations as violated
 from machinery.monitoring.output import prometheus, write
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError
@@ -357,3 +358,25 @@ def test_the_page_loads_nothing_and_shows_the_worst_of_many_columns() -> None:
     text = page.decode()
     assert not re.search(r"(src|href)=\"(?!#|data:)", text) and "<script" not in text
     assert text.count(">c1") < 30  # 20 of 500 in each table
+
+
+def test_of_several_classes_calibration_is_that_of_the_most_probable_one() -> None:
+    described = contract_of(colour={"known": "after", "allowed": ["red", "blue", "green"]})
+    contract = described.model_copy(update={"target": "colour"})
+    given = replace(promise(contract_of(), REFERENCE), contract=contract)
+    random = np.random.default_rng(1)
+    probability = random.dirichlet([1, 1, 2], 3000)
+    target = np.array([random.choice(3, p=each) for each in probability], dtype=float)
+    at = pd.Series(START + np.arange(3000) % 30 * DAY).astype("datetime64[us]")
+    table = pd.DataFrame(contract.spread(probability)).assign(at=at, target=target)
+    right = figures(table, given)
+    assert abs(right["calibration"].value) < 0.02
+    assert "calibration" not in violated(right, replace(given, figures=_as_measured(right)))
+    sure = np.eye(3)[probability.argmax(axis=1)] * 0.9 + 0.1 / 3
+    spoilt = figures(table.assign(**contract.spread(sure)), given)
+    assert spoilt["calibration"].low > 0.2
+    assert "calibration" in violated(spoilt, replace(given, figures=_as_measured(right)))
+
+
+def _as_measured(found: Figures) -> dict[str, Any]:
+    return {name: interval.as_dict() for name, interval in found.items()}
