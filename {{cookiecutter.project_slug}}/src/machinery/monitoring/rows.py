@@ -68,8 +68,7 @@ class Reader:
         self._contract, self._window, self._most = contract, window, sample_rows
         self._kept = [name for name in kept if name in contract.known_before()]
         self._rows: list[pd.DataFrame] = []
-        self._samples: dict[Any, list[pd.DataFrame]] = {}
-        self._thresholds: dict[Any, int] = {}  # of the keys that draw the sample of a window
+        self._samples: dict[Any, pd.DataFrame] = {}
 
     def read(
         self, folder: Path, start: datetime | None = None, end: datetime | None = None
@@ -107,8 +106,7 @@ class Reader:
             first = pd.Timestamp(str(start)).to_pydatetime()
             if not (part["role"] == CHAMPION).any():
                 continue
-            sample = pd.concat(self._samples.pop(start), ignore_index=True)
-            sample = sample.nsmallest(self._most, "draw").drop(columns="draw")
+            sample = self._samples.pop(start).drop(columns="draw").reset_index(drop=True)
             yield Window(first, _next(first, self._window), part.drop(columns="window"), sample)
 
     def _counter(self, fault: str) -> Callable[[int], None]:
@@ -178,13 +176,14 @@ class Reader:
 
         names = [name for name in table.column_names if name.startswith(("raw_", "feature_"))]
         for window, part in rows[rows["role"] == CHAMPION].groupby("window"):
-            drawn = part[part["draw"] <= self._thresholds.get(window, 2**64 - 1)]
-            drawn = drawn.nsmallest(self._most, "draw")
+            before = self._samples.get(window)
+            drawn = part.nsmallest(self._most, "draw")
+            if before is not None and len(before) == self._most:
+                drawn = drawn[drawn["draw"] <= before["draw"].max()]
             values = table.select(names).take(pa.array(drawn.index)).to_pandas()
-            whole = drawn.drop(columns="window").reset_index(drop=True)
-            self._samples.setdefault(window, []).append(pd.concat([whole, values], axis=1))
-            if len(drawn) == self._most:
-                self._thresholds[window] = int(drawn["draw"].max())
+            whole = [drawn.drop(columns="window").reset_index(drop=True), values]
+            sample = pd.concat([before, pd.concat(whole, axis=1)], ignore_index=True)
+            self._samples[window] = sample.nsmallest(self._most, "draw")
 
     def _targets(self, outcomes: "pd.Series[Any]") -> np.ndarray:
         """Class codes or values; NaN where there is none, or it is none of the target."""
