@@ -1,7 +1,7 @@
-"""monitor: the command that says how the model does in production, by its log and the outcomes."""
+"""monitor: how the model does in production, by its log and the outcomes; a past to try it on."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,6 +54,41 @@ def monitor(
         raise CheckError(
             "; ".join(f"{each['name']}: {each['sentence']}" for each in report["alarms"])
         )
+
+
+@app.command(epilog="Example: replay --from 2013-08-01 --to 2014-01-01, beside serve --demo")
+def replay(
+    ctx: typer.Context,
+    start: From = None,
+    end: To = None,
+    speed: Annotated[
+        float | None, typer.Option(min=1, help="Seconds of data time a second; no pause without.")
+    ] = None,
+    outcome_after: Annotated[
+        float, typer.Option(min=0, max=87_600, help="Hours of data time from a row to its outcome.")
+    ] = 24,
+    url: Annotated[str, typer.Option(help="Of a running service.")] = "http://127.0.0.1:8000",
+) -> None:
+    """Send rows of the source through a running service, and their outcomes when they are known.
+
+    Without --from they start where the data window ends (ingest.until). The service logs them as
+    any other rows, so a second replay of the same rows is logged beside the first.
+    """
+    from machinery.monitoring.replay import Replay
+
+    replay = Replay(ctx.obj, url, timedelta(hours=outcome_after), speed)
+    try:
+        replay.run(start, end)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    finally:
+        if replay.answered:
+            print(f"{replay.answered:,} rows answered, {replay.delivered:,} outcomes delivered")
+            for path, reasons in replay.refused.items():
+                if reasons:
+                    print(f"{len(reasons):,} refused by {path}, the first: {reasons[0]}")
+            if log := replay.settings.prediction_log:
+                print(f"Look at them with '{ctx.obj.command} monitor --log {log}'")
 
 
 def _print(report: dict[str, Any], headline: str) -> None:
