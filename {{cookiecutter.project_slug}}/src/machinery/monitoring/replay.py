@@ -5,6 +5,7 @@ that predictions and outcomes come in the order in which they would have come.
 """
 
 import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, NamedTuple
@@ -44,7 +45,8 @@ class Replay:
 
     def __init__(self, project: Project, url: str, delay: timedelta, speed: float | None) -> None:
         """Outcomes come `delay` after their rows; `speed` is in seconds of data time a second."""
-        self._project, self._url, self._delay, self._speed = project, url, delay, speed
+        self._project, self._delay, self._speed = project, delay, speed
+        self._url = url.rstrip("/")
         self.answered = self.delivered = 0
         self.refused: dict[str, list[str]] = {"/predict": [], "/feedback": []}
         self.settings = settings.load(project, demo=True)
@@ -53,12 +55,12 @@ class Replay:
         for key in self.settings.api_keys[:1]:
             self._headers["Authorization"] = f"Bearer {key.get_secret_value()}"
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(self._url)
             kind = {"http": HTTPConnection, "https": HTTPSConnection}[parts.scheme]
             self._connection = kind(parts.netloc, timeout=TIMEOUT)
         except (KeyError, ValueError, HTTPException):
             raise UserError(f"--url {url} is not a URL such as http://127.0.0.1:8000") from None
-        self._base = parts.path.rstrip("/")
+        self._base = parts.path
 
     def run(self, start: datetime | None, end: datetime | None) -> None:
         """Replay the rows of the source from `start` on (the model's data window's end).
@@ -73,15 +75,17 @@ class Replay:
         waiting: dict[int, Rows] = {}  # feedback, by the first row of its batch
         events = timeline(times, np.timedelta64(self._delay))
         begin = time.monotonic()
-        for event in track(events, f"replay to {self._url}", len(events)):
-            if self._speed:
-                passed = (event.moment - times[0]) / np.timedelta64(1, "s")
-                self._sleep(begin + passed / self._speed - time.monotonic())
-            batch = slice(event.start, event.stop)
-            if not event.is_outcome:
-                waiting[event.start] = self._predict(known[batch], outcomes[batch].to_pylist())
-            elif feedback := waiting.pop(event.start):
-                self.delivered += sum(len(sent) for sent, _ in self._post("/feedback", feedback))
+        with closing(self._connection):
+            for event in track(events, f"replay to {self._url}", len(events)):
+                if self._speed:
+                    passed = (event.moment - times[0]) / np.timedelta64(1, "s")
+                    self._sleep(begin + passed / self._speed - time.monotonic())
+                batch = slice(event.start, event.stop)
+                if not event.is_outcome:
+                    waiting[event.start] = self._predict(known[batch], outcomes[batch].to_pylist())
+                elif feedback := waiting.pop(event.start):
+                    answers = self._post("/feedback", feedback)
+                    self.delivered += sum(len(places) for places, _ in answers)
         if not self.answered:
             raise CheckError(f"{self._url} refused every row: {self.refused['/predict'][0]}")
 
