@@ -13,7 +13,11 @@ pytestmark = pytest.mark.slow
 GUIDE = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs/guide/rooms.md"
 SERVICE = ["deploy", "Dockerfile", ".dockerignore", ".env.example"]
 ROOMS = {
-    "serving": (["src/machinery/serving", "requirements-serve.lock", *SERVICE], {"serve", "log"}),
+    "serving": (
+        ["src/machinery/serving", "requirements-serve.lock", *SERVICE, "src/machinery/monitoring"],
+        {"serve", "log", "monitor", "replay"},
+    ),
+    "monitoring": (["src/machinery/monitoring"], {"monitor", "replay"}),
     "bulk": (["src/machinery/bulk"], {"predict"}),
     "ci": (
         ["src/machinery/ci", ".github", ".gitlab-ci.yml"],
