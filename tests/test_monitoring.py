@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from browser import DESK, PHONE, chromium, fits, needs_chromium
 from conftest import BakedProject
 from machinery.serving.log_files import read
 from service import serving
@@ -37,24 +38,57 @@ def logged(folder: Path) -> Counter[tuple[str, ...]]:
     return counted(*columns, rows["outcome"])
 
 
-def test_the_sample_s_autumn_is_replayed_and_calibration_goes(
-    reproduced: BakedProject, tmp_path: Path
-) -> None:
-    copy = reproduced.copy(tmp_path / reproduced.path.name)
+@pytest.fixture(scope="module")
+def replayed(reproduced: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """A project whose service was sent the autumn; `replay.txt` is what that printed."""
+    copy = reproduced.copy(tmp_path_factory.mktemp("replayed") / reproduced.path.name)
     with serving(copy, api_keys="", demo=True) as server:
         url = f"http://127.0.0.1:{server.port}"
         span = "--from", "2013-08-01", "--to", "2013-11-01"
         said = copy.run("flight-delays", "replay", *span, "--url", url).stdout
+        (copy.path / "replay.txt").write_text(said)
         assert server.stop() == 0
-    flights = completed(copy.path / "data/source")
+    return copy
+
+
+def test_every_flight_of_the_autumn_is_answered_and_logged_with_its_outcome(
+    replayed: BakedProject,
+) -> None:
+    said = (replayed.path / "replay.txt").read_text()
+    flights = completed(replayed.path / "data/source")
     count = f"{flights.total():,}"
     assert f"{count} rows answered, {count} outcomes delivered" in said
     assert "refused" not in said
-    assert logged(copy.path / "logs/predictions") == flights
-    report = json.loads(copy.run("flight-delays", "monitor", "--json").stdout)
+    assert logged(replayed.path / "logs/predictions") == flights
+
+
+def test_calibration_goes_in_the_autumn_and_the_rule_says_to_retrain(
+    replayed: BakedProject,
+) -> None:
+    report = json.loads(replayed.run("flight-delays", "monitor", "--json").stdout)
     windows = {window["name"]: window["violations"] for window in report["windows"]}
     assert list(windows) == MONTHS
     assert "calibration" not in windows["2013-08"]
     assert "calibration" in windows["2013-09"]
     assert "calibration" in windows["2013-10"]
     assert report["retrain"]["answer"] is True
+
+
+@needs_chromium
+def test_the_page_fits_a_phone_and_a_desk_in_the_dark_too(replayed: BakedProject) -> None:
+    replayed.run("flight-delays", "monitor")
+    page = replayed.path / "reports/monitoring/index.html"
+    with chromium() as browser:
+        for width in (PHONE, DESK):
+            for scheme in ("light", "dark"):
+                fits(browser, page, width, scheme)
+
+
+def test_dvc_shows_the_figures_and_draws_the_windows(replayed: BakedProject) -> None:
+    replayed.run("flight-delays", "monitor")
+    folder = "reports/monitoring"
+    shown = replayed.run("dvc", "metrics", "show", f"{folder}/metrics.json").stdout
+    assert "calibration" in shown and "coverage" in shown
+    drawn = ["-x", "window", "-y", "calibration", "--out", "drawn"]
+    replayed.run("dvc", "plots", "show", f"{folder}/windows.json", *drawn)
+    assert all(month in (replayed.path / "drawn/index.html").read_text() for month in MONTHS)

@@ -46,13 +46,13 @@ def of_errors(
     """The mean absolute error to expect on the last sample, by those before; and the gap.
 
     The gap is realised minus expected, on the rows that have an outcome. None where the samples
-    before have fewer than `monitor.min_rows` of these.
+    before have fewer than `monitor.min_rows` of these, or no column can be compared.
     """
     import pandas as pd
 
     *past, now = samples
     known = [each[each["target"].notna()] for each in past]
-    if sum(map(len, known)) < promise.monitor.min_rows:
+    if sum(map(len, known)) < promise.monitor.min_rows or not compared(promise.contract):
         return None
     before, contract = pd.concat(known, ignore_index=True), promise.contract
     first, last = (np.abs(each["target"] - contract.gather(each)) for each in (before, now))
