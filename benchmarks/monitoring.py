@@ -1,7 +1,7 @@
 """monitoring: `monitor` over a month of logged requests, beside Evidently and NannyML.
 
     .venv/bin/python benchmarks/monitoring.py --quick     a minute: 100,000 rows, 20 simulated worlds
-    .venv/bin/python benchmarks/monitoring.py             1 million rows, 200 simulated worlds
+    .venv/bin/python benchmarks/monitoring.py             1 million rows, 60 simulated worlds
 
 Evidently and NannyML get an environment each: neither works with the packages of the project.
 README.md tells what is measured and what the figures mean.
@@ -42,7 +42,7 @@ def main() -> None:
         rows = 100_000 if given.quick else 1_000_000
         month(folder, rows, given.rounds)
         estimates(folder, rows)
-        worlds(folder, 20 if given.quick else 200)
+        worlds(folder, 20 if given.quick else 60)
 
 
 def environment(folder: Path, packages: list[str]) -> None:

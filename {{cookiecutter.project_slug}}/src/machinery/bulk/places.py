@@ -111,7 +111,7 @@ def locked(target: Place) -> Iterator[None]:
 
     The lock ends with the process.
     """
-    if target.remote:
+    if target.remote or not Path(target.path).parent.is_dir():
         yield
         return
     folder = os.open(Path(target.path).parent, os.O_RDONLY)

@@ -46,7 +46,8 @@ class Target:
                 if file.is_within(target):
                     raise UserError(f"{target} would replace the input {file}; give another OUT")
         self._force = force
-        self._refuse_existing()
+        with locked(self.place):  # or another run may be about to replace what is looked at
+            self._refuse_existing()
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
