@@ -30,6 +30,7 @@ answers = pd.read_parquet("data/predictions.parquet")
 print(json.dumps([rows.where(rows.notna(), None).to_dict("records"),
     answers.drop(columns="scheduled_departure").to_dict("records")]))
 """
+MONITORED = "# HELP monitoring_rows Rows.\n# TYPE monitoring_rows gauge\nmonitoring_rows 7.0\n"
 AFTER = ("departure_delay", "arrival_delay", "air_time", "late")
 
 
@@ -161,6 +162,11 @@ def test_a_worker_that_is_killed_is_replaced_while_the_others_answer(
             assert set(asked) == {200}
         page = server.ask("/metrics")[1]
         assert 'serving_requests_total{path="/predict",status="200"} 40.0' in page
+        gauges = served.path / "logs/predictions/monitoring.prom"
+        gauges.write_text(MONITORED, encoding="utf-8")
+        page = server.ask("/metrics")[1]
+        assert page.count(MONITORED) == 1
+        assert "\nserving_monitoring_unreadable 0.0\n" in page
         assert server.stop() == 0
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import replace, write_json, write_text
+from machinery.pipeline.paths import GAUGES
 
 from .outcomes import Promise
 from .page import page
 
 VIOLATIONS = ("calibration", "headline", "coverage", "estimate", "quality", "skew", "freshness")
 FOLDER = Path("reports/monitoring")
-GAUGES = "monitoring.prom"  # in the folder of the log, where the service finds it
 
 
 def write(report: dict[str, Any], promise: Promise, command: str, log: Path) -> None:
@@ -60,8 +60,9 @@ def prometheus(report: dict[str, Any], now: datetime | None = None) -> str:
         "run_timestamp_seconds": ("When monitor ran.", (now or datetime.now(UTC)).timestamp()),
         "retrain": ("1 where the rule says to retrain.", int(report["retrain"]["answer"])),
         "canary_worse": ("1 where the newer model is worse.", canary and int(canary == "worse")),
-        "faults": ("Lines and rows that could not be used.", sum(report["faults"].values())),
     }
     for name, (about, value) in plain.items():
         gauge(name, about, {"": value})
+    faults = {f'{{fault="{fault}"}}': count for fault, count in report["faults"].items()}
+    gauge("faults", "Lines and rows of the log that could not be used.", faults)
     return "".join(lines)

@@ -32,4 +32,5 @@ GATE = Path("reports/gate.json")
 MODEL_CARD = Path("reports/model_card.md")
 PAGE = Path("reports/index.html")
 VERSION = Path("version.json")  # of a packed version
+GAUGES = "monitoring.prom"  # in the folder of the prediction log
 PLOT_CACHE = Path(".dvc/tmp/matplotlib")

@@ -50,7 +50,7 @@ class Service:
         self.settings = settings
         path = settings.model_folder / CONTRACT
         self.contract = contract = contracts.parse(read_yaml(path), path)
-        self.telemetry = telemetry = Telemetry()
+        self.telemetry = telemetry = Telemetry(settings.prediction_log)
         place = partial(Place, features, contract, settings, telemetry.models)
         self.champion = place("champion", settings.model_folder)
         shadow, log = settings.shadow_folder, settings.prediction_log
