@@ -17,18 +17,43 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 from conftest import BakedProject
 from dockerfile import Image, changes, ignored, look, parse
+from machinery.monitoring.output import prometheus
+from machinery.pipeline.paths import GAUGES
 from s3 import free_port
 
 KEY = "a-key-of-the-tests"  # pragma: allowlist secret
 SECONDS = 90
-METRIC = re.compile(r"\b(serving_[a-z_]+)(\{[^}]*\})?")
+METRIC = re.compile(r"\b((?:serving|monitoring)_[a-z_]+)(\{[^}]*\})?")
 LINT = "{extends: default, rules: {document-start: disable, line-length: {max: 120}}}"
+
+# What `monitor` found, as it hands it to Prometheus.
+FOUND: dict[str, Any] = {
+    "latest": "2013-09",
+    "windows": [
+        {
+            "name": "2013-09",
+            "enough": True,
+            "rows": 2000,
+            "labelled": 1900,
+            "figures": {
+                name: {"value": 0.1, "low": 0.05, "high": 0.15}
+                for name in ("calibration", "roc_auc", "coverage", "gap")
+            },
+            "violations": {"calibration": "too high"},
+            "freshness": {"model_age_days": 60},
+        }
+    ],
+    "models": {"verdict": "better"},
+    "retrain": {"answer": False},
+    "faults": {"lines cannot be read": 1},
+}
 
 needs_prometheus = pytest.mark.needs("prometheus", "promtool")
 
@@ -204,19 +229,33 @@ def test_the_lock_of_the_container_is_a_part_of_the_projects(small: BakedProject
 # What Prometheus, Grafana and the autoscaler ask for
 
 
+def boards(project: BakedProject) -> list[dict[str, Any]]:
+    """The dashboards of Grafana."""
+    paths = sorted((project.path / "deploy/grafana/dashboards").iterdir())
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def rules(project: BakedProject) -> list[dict[str, Any]]:
+    """The rules of every group of the alerts."""
+    groups = yaml.safe_load(text(project, "deploy/prometheus/alerts.yml"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
 def queries(project: BakedProject) -> list[str]:
-    """Every expression of the dashboard, the alerts and the autoscaler's adapter."""
-    board = json.loads(text(project, "deploy/grafana/dashboards/serving.json"))
-    found = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
-    rules = yaml.safe_load(text(project, "deploy/prometheus/alerts.yml"))["groups"][0]["rules"]
+    """Every expression of the dashboards, the alerts and the autoscaler's adapter."""
+    panels = [panel for board in boards(project) for panel in board["panels"]]
+    found = [target["expr"] for panel in panels for target in panel["targets"]]
     adapter = yaml.safe_load(text(project, "deploy/prometheus/adapter.yml"))
     series = [rule["seriesQuery"] for rule in adapter["rules"]["custom"]]
-    return [*found, *(rule["expr"] for rule in rules), *series]
+    return [*found, *(rule["expr"] for rule in rules(project)), *series]
 
 
 def metrics(container: Container, row: Any) -> str:
-    """The page of metrics of a service that has answered a row and swapped a model."""
+    """The page of metrics of a service that answered, swapped a model and was monitored."""
     assert container.ask("/predict", row)[0] == 200
+    gauges = container.image.root / "app/logs/predictions" / GAUGES
+    gauges.write_text(prometheus(FOUND), encoding="utf-8")
+    gauges.chmod(0o644)
     path = container.image.root / "app/models/model.json"
     before = path.stat().st_mtime_ns
     os.utime(path)
@@ -234,7 +273,8 @@ def test_every_query_names_a_metric_that_the_service_has(
 ) -> None:
     has = set(re.findall(r"^([a-z_]+)[ {]", metrics(container, row), re.M))
     asked = {name for query in queries(small) for name, _ in METRIC.findall(query)}
-    assert len(asked) > 8
+    assert len([name for name in asked if name.startswith("monitoring_")]) > 8
+    assert len(asked) > 20
     assert asked - has == set()
 
 
@@ -287,7 +327,9 @@ def test_the_alerts_fire_when_they_should(small: BakedProject) -> None:
 @needs_prometheus
 def test_an_alert_with_another_limit_fails_its_test(small: BakedProject, tmp_path: Path) -> None:
     shutil.copytree(small.path / "deploy/prometheus", tmp_path, dirs_exist_ok=True)
-    for limit, other in (("> 0.01", "> 0.3"), ("> 0.25", "> 0.001"), ("120 * 24", "150 * 24")):
+    limits = [("> 0.01", "> 0.3"), ("> 0.25", "> 0.001"), ("120 * 24", "150 * 24")]
+    limits += [("> 8 * 24", "> 9 * 24"), ('"calibration"', '"coverage"'), ("0.01 + 2 *", "0.2 +")]
+    for limit, other in limits:
         changed = text(small, "deploy/prometheus/alerts.yml").replace(limit, other)
         (tmp_path / "alerts.yml").write_text(changed, encoding="utf-8")
         done = small.run("promtool", "test", "rules", tmp_path / "alerts_test.yml", check=False)
@@ -299,12 +341,17 @@ def test_every_alert_is_tested_and_stands_in_the_runbook(small: BakedProject) ->
         text(small, "docs/runbook.md"),
         text(small, "deploy/prometheus/alerts_test.yml"),
     )
-    (group,) = yaml.safe_load(text(small, "deploy/prometheus/alerts.yml"))["groups"]
-    for rule in group["rules"]:
+    for rule in rules(small):
         name = rule["alert"]
         assert f"\n### {name}\n" in runbook
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
         assert f"- alertname: {name}\n" in tests
+        assert tests.count(f"{{alertname: {name}, eval_time") > 0  # when it does not fire
+
+
+@pytest.mark.needs("amtool")
+def test_alertmanager_finds_no_fault_in_its_configuration(small: BakedProject) -> None:
+    small.run("amtool", "check-config", "deploy/prometheus/alertmanager.yml")
 
 
 # Compose
@@ -331,8 +378,24 @@ def test_compose_opens_nothing_to_others_and_takes_all_rights_away(small: BakedP
     (source,) = yaml.safe_load(
         text(small, "deploy/grafana/provisioning/datasources/prometheus.yaml")
     )["datasources"]
-    board = json.loads(text(small, "deploy/grafana/dashboards/serving.json"))
-    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
+    panels = [panel for board in boards(small) for panel in board["panels"]]
+    assert {panel["datasource"]["uid"] for panel in panels} == {source["uid"]}
+    assert len({board["uid"] for board in boards(small)}) == 2
+
+
+def test_prometheus_tells_alertmanager_where_compose_runs_it(small: BakedProject) -> None:
+    config = yaml.safe_load(text(small, "deploy/prometheus/prometheus.yml"))
+    ((target,),) = (
+        each["targets"]
+        for manager in config["alerting"]["alertmanagers"]
+        for each in manager["static_configs"]
+    )
+    service = yaml.safe_load(text(small, "deploy/compose.yaml"))["services"]["alertmanager"]
+    assert target == "alertmanager:9093"
+    assert service["ports"] == ["127.0.0.1:9093:9093"]
+    (mount, _) = service["volumes"]
+    assert mount == "./prometheus/alertmanager.yml:/etc/alertmanager/alertmanager.yml:ro"
+    assert "--config.file=/etc/alertmanager/alertmanager.yml" in service["command"]
 
 
 def directives(project: BakedProject) -> dict[str, str]:
@@ -396,6 +459,82 @@ def test_a_manifest_with_a_misspelt_field_is_refused(small: BakedProject) -> Non
     deployment["spec"]["template"]["spec"]["securityContxt"] = {}
     with pytest.raises(kubernetes_validate.ValidationError, match="securityContxt"):
         kubernetes_validate.validate(deployment, "1.34", strict=True)
+
+
+def document(**fields: Any) -> dict[str, Any]:
+    """The schema of an object that has these fields and no others."""
+    closed = {"additionalProperties": False, "required": [*fields]}
+    return {"type": "object", "properties": fields, **closed}
+
+
+NAME = {"type": "string", "pattern": "^[a-z0-9.-]+$"}
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+WEIGHT = {"type": "integer", "minimum": 0, "maximum": 1_000_000}
+ROUTE = document(
+    apiVersion={"const": "gateway.networking.k8s.io/v1"},
+    kind={"const": "HTTPRoute"},
+    metadata={"type": "object", "required": ["name"]},
+    spec=document(
+        parentRefs={"type": "array", "items": document(name=NAME, namespace=NAME)},
+        rules={
+            "type": "array",
+            "items": document(
+                backendRefs={
+                    "type": "array",
+                    "items": document(name=NAME, port=PORT, weight=WEIGHT),
+                }
+            ),
+        },
+    ),
+)
+
+
+def kustomized(project: BakedProject, folder: str) -> dict[str, Any]:
+    """What kubectl would apply, by kind."""
+    done = project.run("kubectl", "kustomize", folder)
+    return {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+
+
+def test_the_route_sends_the_canary_a_small_share(small: BakedProject) -> None:
+    """By the fields that we use of Gateway API, since its schema is no package."""
+    route = yaml.safe_load(text(small, "deploy/canary/route.yaml"))
+    jsonschema.validate(route, ROUTE)
+    service = manifests(small)["Service"]
+    (port,) = (each["port"] for each in service["spec"]["ports"])
+    ((stable, canary),) = (rule["backendRefs"] for rule in route["spec"]["rules"])
+    assert [stable["name"], canary["name"]] == ["flight-delays", "flight-delays-canary"]
+    assert stable["name"] == service["metadata"]["name"]
+    assert stable["port"] == canary["port"] == port
+    assert canary["weight"] / (stable["weight"] + canary["weight"]) == 0.05
+    canary["wieght"] = canary.pop("weight")
+    with pytest.raises(jsonschema.ValidationError, match="wieght"):
+        jsonschema.validate(route, ROUTE)
+
+
+@pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which renders it, is not here"
+)
+def test_the_canary_is_the_service_but_for_its_names_version_and_number(
+    small: BakedProject,
+) -> None:
+    stable = kustomized(small, "deploy/kubernetes")
+    canary = kustomized(small, "deploy/canary")
+    assert canary.keys() == {"Deployment", "Service", "HTTPRoute"}
+    jsonschema.validate(canary["HTTPRoute"], ROUTE)
+    for kind in ("Deployment", "Service"):
+        kubernetes_validate.validate(canary[kind], "1.34", strict=True)
+        assert canary[kind]["metadata"]["name"] == "flight-delays-canary"
+    pods, others = (each["Deployment"]["spec"] for each in (canary, stable))
+    (name,) = canary["Service"]["spec"]["selector"].values()
+    policy = stable["NetworkPolicy"]["spec"]["podSelector"]["matchExpressions"][0]
+    assert pods["template"]["metadata"]["labels"][policy["key"]] == name
+    assert {name, *stable["Service"]["spec"]["selector"].values()} == set(policy["values"])
+    assert pods.pop("replicas") == 1
+    image, other = (each["template"]["spec"]["containers"][0]["image"] for each in (pods, others))
+    assert image.partition(":")[0] == other.partition(":")[0]
+    assert image != other
+    renamed = json.dumps(pods).replace("-canary", "").replace(image, other)
+    assert json.loads(renamed) == others
 
 
 def test_the_pod_has_no_rights_and_its_secret_stands_elsewhere(small: BakedProject) -> None:
