@@ -570,10 +570,11 @@ def test_the_autoscaler_scales_the_deployment_on_what_the_adapter_gives(
     assert autoscaler["metrics"][0]["pods"]["metric"] == {"name": rule["name"]["as"]}
     assert autoscaler["scaleTargetRef"]["name"] == found["Deployment"]["metadata"]["name"]
     labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    for kind in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
-        spec = found[kind]["spec"]
-        selector = spec.get("podSelector", spec.get("selector"))
+    for kind in ("Service", "PodDisruptionBudget"):
+        selector = found[kind]["spec"]["selector"]
         assert selector.get("matchLabels", selector) == labels
+    (guarded,) = found["NetworkPolicy"]["spec"]["podSelector"]["matchExpressions"]
+    assert labels[guarded["key"]] in guarded["values"]
 
 
 # AWS Lambda
