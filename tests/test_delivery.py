@@ -506,6 +506,9 @@ def test_the_route_sends_the_canary_a_small_share(small: BakedProject) -> None:
     assert stable["name"] == service["metadata"]["name"]
     assert stable["port"] == canary["port"] == port
     assert canary["weight"] / (stable["weight"] + canary["weight"]) == 0.05
+    assert '"path": "/spec/rules/0/backendRefs/1/weight", "value": 0' in text(
+        small, "docs/runbook.md"
+    )
     canary["wieght"] = canary.pop("weight")
     with pytest.raises(jsonschema.ValidationError, match="wieght"):
         jsonschema.validate(route, ROUTE)
