@@ -45,13 +45,26 @@ def test_a_moment_within_a_day_is_written_whole() -> None:
     [
         ("2013-08-01", 1, "2013-09-01"),
         ("2013-12-01", 1, "2014-01-01"),
+        ("2013-01-30", 1, "2013-02-28"),
         ("2013-01-31", 1, "2013-02-28"),
+        ("2013-02-28", 1, "2013-03-31"),
+        ("2013-04-30", 1, "2013-05-31"),
+        ("2016-02-28", 1, "2016-03-28"),
+        ("2016-02-29", 12, "2017-02-28"),
         ("2013-11-30", 15, "2015-02-28"),
     ],
 )
 def test_months_are_those_of_the_calendar(end: str, months: int, later: str) -> None:
     found = window.later(datetime.fromisoformat(end), months)
     assert found == datetime.fromisoformat(later)
+
+
+def test_a_window_that_ends_on_the_31st_stays_at_the_ends_of_months() -> None:
+    end, ends = datetime(2013, 1, 31), []
+    for _ in range(14):
+        end = window.later(end, 1)
+        ends.append(end.day)
+    assert ends == [28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 31, 28, 31]
 
 
 @pytest.mark.parametrize("text", ["", "ingest: {}\n", "ingest: [1]\n", "train: {until: 1}\n"])

@@ -10,9 +10,14 @@ from machinery.pipeline.paths import PARAMS
 
 
 def later(end: datetime, months: int) -> datetime:
-    """The end, so many calendar months later; the day is cut to the month's last."""
+    """The end, so many calendar months later.
+
+    The last day of a month becomes the last day of the later one, so that an end of 31 January is
+    31 March two months later, by way of 28 February or not. Any other day is cut to it.
+    """
     year, month = divmod(end.year * 12 + end.month - 1 + months, 12)
-    day = min(end.day, monthrange(year, month + 1)[1])
+    last = monthrange(year, month + 1)[1]
+    day = last if end.day == monthrange(end.year, end.month)[1] else min(end.day, last)
     return end.replace(year=year, month=month + 1, day=day)
 
 
