@@ -27,6 +27,8 @@ def main():
         open("tidied", "w").close()
     if words[1:] == ["fail"]:
         raise ValueError("a fault of the stage")
+    if words[1:] == ["end"]:
+        sys.exit("why it ends")
     return len(words)
 
 if __name__ == "__main__":
@@ -123,6 +125,12 @@ def test_a_fault_of_a_stage_is_its_traceback_and_exit_code(shell: Shell) -> None
     assert about["loaded"]
     assert code == 1
     assert err.rstrip().endswith("ValueError: a fault of the stage")
+
+
+def test_a_stage_that_ends_with_a_sentence_says_it(shell: Shell) -> None:
+    code, about, err = shell.run("0", "end")
+    assert about["loaded"]
+    assert (code, err) == (1, "to stderr\nwhy it ends\n")
 
 
 def test_a_ctrl_c_reaches_the_stage_which_tidies_up(shell: Shell) -> None:

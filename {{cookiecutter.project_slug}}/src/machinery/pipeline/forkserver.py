@@ -123,6 +123,8 @@ def _become(line: socket.socket, streams: list[int], request: dict[str, Any]) ->
         runpy.run_module(request["package"], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code or 0
+        if not isinstance(code, int):  # a sentence, which Python would print
+            print(code, file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
     except BaseException:
