@@ -56,12 +56,14 @@ def good() -> dict[str, Any]:
         ],
         "quality": {
             "quarantined": estimate(0.0, margin=0.002),
+            "known_after": ["delay"],
             "columns": {
+                "delay": {"missing": {"reference": estimate(0.0), "newest": estimate(1.0)}},
                 "size": {
                     "missing": {"reference": estimate(0.1), "newest": estimate(0.1)},
                     "share of big": {"reference": estimate(0.5), "newest": estimate(0.5)},
                     "mean": {"reference": estimate(1.0), "newest": estimate(9.0)},
-                }
+                },
             },
             "freshness": {"age_days": 0.5},
         },
@@ -89,6 +91,14 @@ def test_good_evidence_passes_every_check() -> None:
         "category_shares",
         "freshness",
     ]
+
+
+def test_what_logged_rows_cannot_have_does_not_count_as_missing() -> None:
+    (missing,) = (each for each in verdict(good())["checks"] if each["name"] == "missing_values")
+    assert missing["passed"] and missing["why"].startswith("size has")
+    evidence = good()
+    evidence["quality"]["known_after"] = []
+    assert not verdict(evidence)["passed"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from machinery.pipeline.data import checks
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.params import Ingest
 from machinery.pipeline.stages import ingest as stage
 
@@ -55,6 +55,48 @@ def test_a_time_column_without_times_is_named(contract: Contract, times: Any) ->
         stage.ingest(table().assign(at=times), datetime(2013, 1, 3), contract)
     assert "data/source: the time column at is " in str(caught.value)
     assert "convert it in source.py" in str(caught.value)
+
+
+def logged(**changes: Any) -> pa.Table:
+    day = datetime(2013, 1, 2)
+    rows = {"id": ["a", "z"], "at": [day] * 2, "size": [9.0, 8.0], "late": [True] * 2}
+    return pa.table(rows | changes)
+
+
+def test_logged_rows_are_appended_and_of_a_key_the_source_wins(contract: Contract) -> None:
+    found = stage.ingest(table().assign(extra=1), datetime(2013, 1, 3), contract, logged())
+    assert found["id"].to_pylist() == ["b", "a", "z"]
+    assert found["size"].to_pylist() == [1.0, 2.0, 8.0]
+    assert found["extra"].to_pylist() == [1, 1, None]
+    assert "late" not in found.column_names  # a column that source.py lacks stays a fault
+
+
+def test_logged_rows_after_the_window_are_left_out(contract: Contract) -> None:
+    late = logged(at=[datetime(2013, 1, 3)] * 2)
+    found = stage.ingest(table(), datetime(2013, 1, 3), contract, late)
+    assert found["id"].to_pylist() == ["b", "a"]
+
+
+def test_logged_rows_do_not_hide_that_the_source_has_no_key(contract: Contract) -> None:
+    found = stage.ingest(table().drop(columns="id"), None, contract, logged())
+    assert len(found) == 3 and "id" not in found.column_names
+
+
+def test_logged_rows_of_another_key_or_type_are_refused(contract: Contract) -> None:
+    with pytest.raises(UserError, match="data/source/logged has no column id, the key"):
+        stage.ingest(table(), None, contract, logged().drop_columns("id"))
+    with pytest.raises(UserError, match=r"source\.py gives a column another type than contract"):
+        stage.ingest(table().assign(size=["much"] * 3), None, contract, logged())
+
+
+def test_the_stage_reads_the_logged_rows_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert stage.read_logged() is None
+    write_table(logged(), Path("data/source/logged/2013-01.parquet"))
+    write_table(logged(), Path("data/source/logged/2013-02.parquet"))
+    assert len(stage.read_logged() or ()) == 4
 
 
 def read(folder: Path, *, until: datetime | None, hours: float) -> pd.DataFrame:

@@ -39,6 +39,7 @@ def test_a_bad_row_goes_to_quarantine_and_is_counted(contract: Contract) -> None
     assert len(result.valid) == 9
     assert result.report["quarantined"]["value"] == 0.1
     assert result.report["violations"][0]["column"] == "size"
+    assert result.report["known_after"] == ["delay"]  # and the target counts as known
 
 
 def test_a_row_without_a_target_goes_to_quarantine_and_the_others_keep_their_type(

@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 CONTRACT = Path("contract.yaml")
 
 SOURCE = Path("data/source")
+LOGGED = Path("data/source/logged")  # what `retrain` takes in of the prediction log
 RAW = Path("data/raw.parquet")
 VALID = Path("data/valid.parquet")
 QUARANTINE = Path("data/quarantine.parquet")

@@ -154,8 +154,10 @@ def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
 def _windows(quality: dict[str, Any], limits: Gate) -> Iterator[Check]:
     """The newest window against the reference window, if both have rows."""
     windows, columns = quality.get("windows", {}), quality["columns"]
+    # Logged rows lack what is known only afterwards, and no feature reads it.
+    read = {name: each for name, each in columns.items() if name not in quality["known_after"]}
     empty = [name for name, window in windows.items() if not window["rows"]]
-    for check in (*_missing(columns, limits.missing_rise), *_shares(columns, limits.share_shift)):
+    for check in (*_missing(read, limits.missing_rise), *_shares(columns, limits.share_shift)):
         if empty:
             why = f"no row is in the {empty[0]} window; change validate.window_days or ingest.until"
             yield replace(check, value=None, passed=False, why=why)

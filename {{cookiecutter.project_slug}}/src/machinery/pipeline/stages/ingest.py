@@ -1,4 +1,4 @@
-"""ingest: source files and the data window in, one raw table out."""
+"""ingest: source files, logged rows and the data window in, one raw table out."""
 
 from datetime import datetime
 from types import ModuleType
@@ -10,31 +10,56 @@ from pydantic import ValidationError, validate_call
 
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
-from machinery.pipeline.data.checks import conform
-from machinery.pipeline.data.columns import arrow_type
+from machinery.pipeline.data.checks import cast, conform
+from machinery.pipeline.data.columns import arrow_type, whole
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.files import UserError, write_table
+from machinery.pipeline.files import UserError, first_line, read_arrow, write_table
 from machinery.pipeline.params import Ingest
-from machinery.pipeline.paths import RAW, SOURCE
+from machinery.pipeline.paths import LOGGED, RAW, SOURCE
 from machinery.pipeline.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def ingest(table: "pd.DataFrame", until: datetime | None, contract: Contract) -> pa.Table:
+def ingest(
+    table: "pd.DataFrame",
+    until: datetime | None,
+    contract: Contract,
+    logged: pa.Table | None = None,
+) -> pa.Table:
     """The rows of the data window, in the contract's types and order.
 
-    A row without a time is kept: `validate` quarantines it, and counts it.
+    A row without a time is kept: `validate` quarantines it, and counts it. Of a key that the source
+    has, the row in `logged` is dropped: the source has all columns.
 
     Raises:
         UserError: when the window holds no row, or the time column no times.
     """
-    rows = _window(conform(table, contract), until, contract)
+    rows = conform(table, contract)
+    if logged is not None and contract.key in rows.column_names:  # else `validate` says so
+        rows = _appended(rows, logged, contract)
+    rows = _window(rows, until, contract)
     if not len(rows):
         raise UserError(f"{SOURCE} has no row before ingest.until ({until}); move the data window")
     names = [name for name in contract.order if name in rows.column_names]
     return rows.sort_by([(name, "ascending") for name in names])
+
+
+def _appended(table: pa.Table, logged: pa.Table, contract: Contract) -> pa.Table:
+    """The rows of the table and then those of other keys, with the table's columns alone."""
+    names = [name for name in logged.column_names if name in table.column_names]
+    described = [name for name in names if name in contract.columns]
+    columns = {name: cast(whole(logged[name]), contract.columns[name])[0] for name in described}
+    if contract.key not in columns:
+        raise UserError(f"{LOGGED} has no column {contract.key}, the key; remove that folder")
+    keys, _ = cast(whole(table[contract.key]), contract.columns[contract.key])
+    new = pa.table(columns).filter(pc.invert(pc.is_in(columns[contract.key], keys)))
+    try:
+        return pa.concat_tables([table, new], promote_options="permissive")
+    except pa.ArrowException as error:
+        fault = f"source.py gives a column another type than contract.yaml ({first_line(error)})"
+        raise UserError(f"{fault}, which the rows in {LOGGED} have") from None
 
 
 def _window(table: pa.Table, until: datetime | None, contract: Contract) -> pa.Table:
@@ -66,8 +91,14 @@ def read(source: ModuleType, params: Ingest) -> "pd.DataFrame":
     return table
 
 
+def read_logged() -> pa.Table | None:
+    """The rows of the prediction log that a retraining has taken in; None where none has."""
+    files = [read_arrow(path) for path in sorted(LOGGED.glob("*.parquet"))]
+    return pa.concat_tables(files, promote_options="permissive") if files else None
+
+
 def main(project: Project) -> None:
     """Read, call, write."""
     params = sections.load(Ingest)
     table = read(project.source(), params)
-    write_table(ingest(table, params.until, contracts.load()), RAW)
+    write_table(ingest(table, params.until, contracts.load(), read_logged()), RAW)

@@ -56,6 +56,11 @@ def validate(
         "valid": len(valid),
         "quarantined": wilson(count, len(table), params.level)._asdict(),
         "violations": [_row(violation, table, contract) for violation in checked.violations],
+        "known_after": [
+            name
+            for name, column in contract.columns.items()
+            if column.known == "after" and name != contract.target
+        ],
         **quality(valid, until, contract, params),
     }
     return Validated(valid, table.filter(pa.array(bad)), report)
