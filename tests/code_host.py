@@ -1,8 +1,8 @@
 """code_host: a stand-in for the API of GitHub and GitLab, over HTTPS on 127.0.0.1.
 
-It speaks of one pull request's comments, of the pull requests that are opened, and of releases, as
-much as `cml`, `gh` and our own commands ask for, and fails on demand. GitHub's paths are those of a
-GitHub Enterprise server: `/api/v3`, `/api/graphql`.
+It speaks of one pull request's comments, of the pull requests that are opened, of issues, and of
+releases, as much as `cml`, `gh` and our own commands ask for, and fails on demand. GitHub's paths
+are those of a GitHub Enterprise server: `/api/v3`, `/api/graphql`.
 """
 
 import json
@@ -61,6 +61,7 @@ class CodeHost:
     certificate: Path = Path()
     comments: list[dict[str, Any]] = field(default_factory=list)
     pulls: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -73,7 +74,7 @@ class CodeHost:
 
     def clear(self) -> None:
         """Forget everything: a new test."""
-        for kept in (self.comments, self.pulls, self.releases, self.files):
+        for kept in (self.comments, self.pulls, self.issues, self.releases, self.files):
             kept.clear()
         self.requests.clear()
         self.failures.clear()
@@ -86,6 +87,13 @@ class CodeHost:
             {"id": number, "body": body, "user": {"login": user}, "html_url": address}
         )
         return self.comments[-1]
+
+    def file(self, title: str, body: str, user: str = "a-reviewer") -> dict[str, Any]:
+        """Open an issue, as somebody."""
+        number = 101 + len(self.issues)
+        issue = {"number": number, "title": title, "body": body, "state": "open", "said": []}
+        self.issues.append({**issue, "user": {"login": user}})
+        return self.issues[-1]
 
     def edit(self, number: str, body: str) -> dict[str, Any] | None:
         """Change a comment; None where there is none of that number."""

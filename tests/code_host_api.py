@@ -23,9 +23,40 @@ def routed(host: "CodeHost", request: "Request") -> Any:
     for prefix, answer in (("/api/v3/repos", _github), ("/api/v4/projects", _gitlab)):
         if request.place.startswith(f"{prefix}/{REPOSITORY}/"):
             path = request.place.removeprefix(f"{prefix}/{REPOSITORY}/")
-            said = _conversation(host, request, path)
+            said = _issues(host, request, path)
+            said = _conversation(host, request, path) if said is None else said
             return answer(host, request, path) if said is None else said
     return None
+
+
+def _issues(host: "CodeHost", request: "Request", path: str) -> Any:
+    """Issues: GitHub's have a body and a state, GitLab's a description and a state_event."""
+    asked = request.body or {}
+    if path == "issues" and request.method == "POST":
+        text = asked["body" if "v3" in request.place else "description"]
+        return _issue(host.file(asked["title"], text, USER))
+    if path == "issues":
+        assert request.query["state"] == "opened"
+        listed = [_issue(each) for each in host.issues if each["state"] == "open"]
+        return _page(listed, request.query, 20)
+    found = re.fullmatch(r"issues/(\d{3})(/comments|/notes)?", path)
+    if not found:
+        return None
+    issue = next(each for each in host.issues if str(each["number"]) == found[1])
+    if found[2]:
+        issue["said"].append(asked["body"])
+    elif request.method == "PATCH":
+        issue.update(asked)
+    else:
+        issue["body"] = asked.get("description", issue["body"])
+        issue["state"] = "closed" if asked.get("state_event") == "close" else issue["state"]
+    return _issue(issue)
+
+
+def _issue(issue: dict[str, Any]) -> dict[str, Any]:
+    """An issue, as GitLab has it."""
+    author = _author(issue["user"]["login"])
+    return {"iid": issue["number"], "description": issue["body"], "author": author}
 
 
 def _conversation(host: "CodeHost", request: "Request", path: str) -> Any:
@@ -106,13 +137,16 @@ def _page(comments: list[Any], query: dict[str, str], default: int) -> list[Any]
 
 
 def _graphql(host: "CodeHost", asked: dict[str, Any]) -> dict[str, Any]:
-    """The comments of the pull request, a page at a time."""
+    """The comments of the pull request, or the open issues, a page at a time."""
     start = int(asked["variables"]["after"] or 0)
-    nodes = [_node(each) for each in host.comments[start : start + PAGE]]
-    more = start + PAGE < len(host.comments)
-    page = {"hasNextPage": more, "endCursor": str(start + PAGE)}
-    comments = {"nodes": nodes, "pageInfo": page}
-    return {"data": {"repository": {"pullRequest": {"comments": comments}}}}
+    of_issues = "issues(" in asked["query"]
+    opened = [each for each in host.issues if each["state"] == "open"]
+    every = opened if of_issues else host.comments
+    nodes = [_node(each) for each in every[start : start + PAGE]]
+    page = {"hasNextPage": start + PAGE < len(every), "endCursor": str(start + PAGE)}
+    connection = {"nodes": nodes, "pageInfo": page}
+    found = {"issues": connection} if of_issues else {"pullRequest": {"comments": connection}}
+    return {"data": {"repository": found}}
 
 
 def _author(login: str) -> dict[str, Any]:
@@ -121,10 +155,13 @@ def _author(login: str) -> dict[str, Any]:
 
 
 def _node(comment: dict[str, Any]) -> dict[str, Any]:
+    """What is asked for of a comment, by us and by CML, or of an issue."""
+    number = comment.get("id", comment.get("number"))
     return {
-        "databaseId": comment["id"],
+        "id": number,
+        "databaseId": number,
         "author": {"login": comment["user"]["login"]},
         "body": comment["body"],
-        "url": comment["html_url"],
+        "url": comment.get("html_url"),
         "viewerDidAuthor": comment["user"]["login"] == USER,
     }

@@ -131,6 +131,19 @@ def test_comments_of_all_pages_are_found_on_gitlab(server: Server) -> None:
     assert asked == ["", "1", "2", "3"]
 
 
+def test_open_issues_of_all_pages_are_found(server: Server) -> None:
+    page = graphql_page(100, more=True)["data"]["repository"]["pullRequest"]["comments"]
+    last = page | {"pageInfo": {"hasNextPage": False, "endCursor": ""}}
+    found = [(200, {}, {"data": {"repository": {"issues": each}}}) for each in (page, last)]
+    server.answers = list(found)
+    assert len(server.host().issues()) == 200
+    issue = {"iid": 1, "description": None, "author": {"id": 42}}
+    server.answers = [(200, {}, {"id": 42}), (200, {}, [issue] * 100), (200, {}, [issue] * 3)]
+    issues = server.host("gitlab").issues()
+    assert len(issues) == 103 and all(each.mine and each.body == "" for each in issues)
+    assert all("state=opened" in path for _, path, _ in server.asked[-2:])
+
+
 def test_what_graphql_refuses_is_told_in_the_words_of_the_host(server: Server) -> None:
     errors = [{"message": f"Could not resolve to a PullRequest for {TOKEN}"}]
     server.answers = [(200, {}, {"data": None, "errors": errors})]
@@ -147,6 +160,6 @@ def test_graphql_of_an_enterprise_server_is_beside_its_rest(server: Server) -> N
 
 
 def graphql_page(size: int, *, more: bool) -> Any:
-    nodes = [{"databaseId": 1, "body": "Hello", "viewerDidAuthor": False}] * size
+    nodes = [{"id": 1, "body": "Hello", "viewerDidAuthor": False}] * size
     comments = {"nodes": nodes, "pageInfo": {"hasNextPage": more, "endCursor": "next"}}
     return {"data": {"repository": {"pullRequest": {"comments": comments}}}}

@@ -17,15 +17,24 @@ from .job import Job, running
 TIMEOUT = 60.0  # seconds for one answer
 PAGE = 100
 MAX_PAGES = 50
-# REST does not say which comments the token of a job has written.
+# REST does not say what the token of a job has written.
 COMMENTS = """\
 query($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) { pullRequest(number: $number) {
     comments(first: 100, after: $after) {
-      nodes { databaseId body viewerDidAuthor }
+      nodes { id: databaseId body viewerDidAuthor }
       pageInfo { hasNextPage endCursor }
     }
   } }
+}"""
+ISSUES = """\
+query($owner: String!, $name: String!, $after: String) {
+  repository(owner: $owner, name: $name) {
+    issues(first: 100, after: $after, states: OPEN) {
+      nodes { id: number body viewerDidAuthor }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
 }"""
 
 
@@ -39,7 +48,7 @@ class MissingError(FailedError):
 
 @dataclass(frozen=True)
 class Comment:
-    """A comment of a pull request; `mine` when the job's token has written it."""
+    """A comment or an issue, by its number; `mine` when the job's token has written it."""
 
     id: str
     body: str
@@ -92,7 +101,17 @@ class Host:
 
     def comments(self) -> list[Comment]:
         """All comments of the job's pull request, oldest first. Raises FailedError."""
-        return list(self._on_github() if self.job.host == "github" else self._on_gitlab())
+        number = self.job.number
+        if self.job.host == "github":
+            return list(self._on_github(COMMENTS, "pullRequest", "comments", number=number))
+        order = {"sort": "asc", "order_by": "created_at"}
+        return list(self._on_gitlab(f"merge_requests/{number}/notes", "id", "body", **order))
+
+    def issues(self) -> list[Comment]:
+        """All open issues of the repository. Raises FailedError."""
+        if self.job.host == "github":
+            return list(self._on_github(ISSUES, "issues"))
+        return list(self._on_gitlab("issues", "iid", "description", state="opened"))
 
     def write(self, body: str, comment: Comment | None) -> None:
         """Edit the comment, or add one. Raises FailedError."""
@@ -106,31 +125,32 @@ class Host:
         else:
             self.call("PUT", f"{place}/{comment.id}", {"body": body})
 
-    def _on_github(self) -> Iterator[Comment]:
+    def _on_github(self, query: str, *way: str, **variables: Any) -> Iterator[Comment]:
+        """All nodes that a query of GraphQL finds on its way through the repository."""
         owner, _, name = self.job.repository.partition("/")
         address = f"{self.job.api.removesuffix('/v3')}/graphql"
         after: Any = None
         for _ in range(MAX_PAGES):
-            place = {"owner": owner, "name": name, "number": self.job.number, "after": after}
-            answer = self.call("POST", address, {"query": COMMENTS, "variables": place})
+            place = {"owner": owner, "name": name, "after": after, **variables}
+            answer = self.call("POST", address, {"query": query, "variables": place})
             if errors := answer.get("errors"):
                 said = "; ".join(str(error.get("message")) for error in errors)
                 raise FailedError(self.job.hidden(f"POST {address} was answered: {said}"))
-            page = answer["data"]["repository"]["pullRequest"]["comments"]
+            page = answer["data"]["repository"]
+            for key in way:
+                page = page[key]
             for each in page["nodes"]:
-                yield Comment(str(each["databaseId"]), each["body"], each["viewerDidAuthor"])
+                yield Comment(str(each["id"]), each["body"], each["viewerDidAuthor"])
             if not page["pageInfo"]["hasNextPage"]:
                 return
             after = page["pageInfo"]["endCursor"]
 
-    def _on_gitlab(self) -> Iterator[Comment]:
+    def _on_gitlab(self, place: str, id_: str, body: str, **query: str) -> Iterator[Comment]:
         me = self.call("GET", f"{self.job.api}/user")["id"]
-        order: dict[str, str | int] = {"sort": "asc", "order_by": "created_at", "per_page": PAGE}
         for number in range(1, MAX_PAGES + 1):
-            place = f"merge_requests/{self.job.number}/notes"
-            page = self.call("GET", place, **order, page=number)
+            page = self.call("GET", place, **query, per_page=PAGE, page=number)
             for each in page:
-                yield Comment(str(each["id"]), each["body"], each["author"]["id"] == me)
+                yield Comment(str(each[id_]), each[body] or "", each["author"]["id"] == me)
             if len(page) < PAGE:
                 return
 
