@@ -141,14 +141,15 @@ def test_no_job_that_runs_the_code_of_a_merge_request_has_what_writes() -> None:
     assert document["workflow"]["rules"][0]["variables"] == {"CACHE_POLICY": "pull"}
     assert {each["policy"] for each in document["default"]["cache"]} == {"$CACHE_POLICY"}
     scoped = {name for name, job in document.items() if "environment" in job}
-    assert scoped == {"record", "retrain"}
+    assert scoped == {"record", "alarms", "retrain"}
     assert all(document[name]["environment"]["name"] == "record" for name in scoped)
     first, *_ = document["record"]["script"]
     assert first == (
         "git checkout --quiet --force --detach origin/$CI_MERGE_REQUEST_TARGET_BRANCH_NAME"
     )
     assert document["record"]["cache"] == []
-    assert "merge_request_event" not in str(document["retrain"]["rules"])
+    for name in ("monitor", "alarms", "retrain"):
+        assert "merge_request_event" not in str(document[name]["rules"])
 
 
 def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
@@ -214,6 +215,9 @@ def test_retraining_opens_one_merge_request_with_the_report(shared: Shared, host
         assert said.returncode == 0, said.stdout
         assert f"{done} {host.url}" in said.stdout
         clone.run(*NO_HOOKS, "checkout", "--quiet", "main")
+    for name in ("monitor", "alarms"):
+        said = job(clone, name, **variables | {"CI_PIPELINE_SOURCE": "schedule"})
+        assert said.returncode == 0 and "othing is monitored" in said.stdout, said.stdout
     (request,) = host.pulls
     assert request["source_branch"] == "retrain/2013-09-01"
     assert request["target_branch"] == "main"

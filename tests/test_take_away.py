@@ -21,7 +21,7 @@ ROOMS = {
     "bulk": (["src/machinery/bulk"], {"predict"}),
     "ci": (
         ["src/machinery/ci", ".github", ".gitlab-ci.yml"],
-        {"reproduce", "record", "retrain", "verify", "distribution", "publish"},
+        {"reproduce", "record", "alarms", "retrain", "verify", "distribution", "publish"},
     ),
     "github": ([".github"], set()),
     "gitlab": ([".gitlab-ci.yml"], set()),

@@ -110,9 +110,20 @@ def test_no_job_that_runs_the_code_of_a_pull_request_can_write(job: dict[str, An
 
 
 def test_retraining_runs_the_code_of_the_default_branch_alone() -> None:
-    job = load("retrain.yml")["jobs"]["retrain"]
-    assert job["if"] == "github.ref_name == github.event.repository.default_branch"
-    assert job["environment"] == "record"
+    jobs = load("retrain.yml")["jobs"]
+    default = "github.ref_name == github.event.repository.default_branch"
+    assert {job["if"] for job in jobs.values()} == {default}
+    assert jobs["retrain"]["environment"] == "record"
+
+
+def test_the_job_that_reads_the_log_may_write_nothing_and_issues_have_a_job_of_their_own() -> None:
+    jobs = load("retrain.yml")["jobs"]
+    assert jobs["monitor"]["permissions"] == {"contents": "read"}
+    assert jobs["alarms"]["permissions"] == {"contents": "read", "issues": "write"}
+    assert all("environment" not in jobs[name] for name in ("monitor", "alarms"))
+    assert "secrets." not in str(jobs["alarms"])
+    assert "github.token" not in str(jobs["monitor"])
+    assert {jobs[name]["needs"] for name in ("alarms", "retrain")} == {"monitor"}
 
 
 def test_each_pull_request_has_one_report() -> None:
@@ -203,7 +214,8 @@ def month(shared: Shared) -> BakedProject:
 
 
 def retrain(clone: BakedProject, host: CodeHost, until: str = "") -> tuple[int, str]:
-    values = {**NOBODY, "inputs.until": until, "secrets.REPO_TOKEN || github.token": TOKEN}
+    values = {**NOBODY, "inputs.until": until, "inputs.anyway || 'false'": "false"}
+    values |= dict.fromkeys(("github.token", "secrets.REPO_TOKEN || github.token"), TOKEN)
     clone.run(*NO_HOOKS, "checkout", "--quiet", "main")  # the clone has no data for DVC's
     return run(clone, "retrain.yml", values, **host.environment(clone.path.parent))
 
@@ -271,6 +283,9 @@ def test_where_there_is_nothing_to_retrain_on_nothing_is_opened(
     assert f"Nothing to retrain on: {why}" in said
     assert host.pulls == []
     assert month.run("git", "status", "--porcelain").stdout == ""
+    assert "Nothing is monitored: data/log.dvc imports no log" in said
+    assert "nothing is monitored, so no rule is asked" in said
+    assert host.issues == []
     assert month.run("git", "branch", "--show-current").stdout == "main\n"
     assert until not in month.run("git", "ls-remote", "origin").stdout
 

@@ -1,1 +1,1 @@
-"""What the jobs of the code host do: comment, retrain, publish."""
+"""What the jobs of the code host do: comment, alarms, retrain, publish."""

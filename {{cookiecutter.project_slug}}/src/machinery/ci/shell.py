@@ -32,9 +32,9 @@ def dvc_output(*words: str) -> str:
     return done.stdout
 
 
-def require_clean() -> None:
+def require_clean(except_for: str = "") -> None:
     """Refuse a checkout with changes: all that a run writes is committed. Raises UserError."""
-    if changed := git.changes(":/"):
+    if changed := [path for path in git.changes(":/") if path != except_for]:
         raise UserError(f"not committed: {some(changed)}; commit it, or git stash")
 
 

@@ -1,4 +1,4 @@
-"""ci: commands that CI jobs call: run, retrain, verify, pack and publish."""
+"""ci: commands that CI jobs call: run, alarms, retrain, verify, pack and publish."""
 
 from datetime import datetime
 from pathlib import Path
@@ -54,32 +54,66 @@ def retrain(
             show_default=False,
         ),
     ] = None,
-    months: Annotated[int, typer.Option(min=1, help="How far to move the window.")] = 1,
+    months: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How far to move the window; if not given, to the end of the newest monitored "
+            "window with outcomes, or one month.",
+            show_default=False,
+        ),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of the prediction log, whose rows with outcomes are taken in; if not given, "
+            "data/log where data/log.dvc imports it, or logs/predictions where that is monitored.",
+            show_default=False,
+        ),
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", envvar="RETRAIN_ANYWAY", help="Whatever the rule says.")
+    ] = False,
     output: Annotated[
         Path, typer.Option(metavar="FILE", help="Where the report is written.")
     ] = Path(".dvc/tmp/retrain.md"),
 ) -> None:
     """Move the data window, run the pipeline, and open one pull request with the report.
 
-    Commits on the branch retrain/DATE and pushes it with its data. Where data/source holds no
-    newer rows, it says so and changes nothing.
+    Asks the rule first, where `monitor` has left reports/monitoring: where it says no, nothing is
+    done. Takes in what the service logged and what came of it. Commits on the branch retrain/DATE
+    and pushes it with its data. Where there are no newer rows, it says so and changes nothing.
     """
     from machinery.ci import pull_request, retrain
     from machinery.comparison.judgement import judge
     from machinery.comparison.text import text
     from machinery.pipeline.files import write_text
+    from machinery.pipeline.markdown import plain
 
     try:
-        made = retrain.plan(until, months)
+        made = retrain.plan(until, months, log, anyway=anyway)
         before = pull_request.pushed(made)
-        retrain.retrain(made)
+        taken = retrain.retrain(made)
     except retrain.NothingToDo as why:
-        print(f"Nothing to retrain on: {why}.")
+        print(f"{why.begins}: {why}.")
         return
-    body = text(judge(made.start), ctx.obj.command)
+    body = text(judge(made.start), ctx.obj.command) + (f"\n{plain(taken)}\n" if taken else "")
     write_text(body, output)
     print(body.partition("\n")[0])
     print(pull_request.publish(made, before, body))
+
+
+@app.command(epilog="Example: alarms")
+def alarms(ctx: typer.Context) -> None:
+    """Bring the issues of the code host in line with the alarms that `monitor` left.
+
+    One open issue an alarm: opened, brought up to date, closed when it is over. Outside of a CI job
+    it prints what it would do.
+    """
+    from machinery.ci.alarms import alarms as issues
+
+    issues(ctx.obj.command)
 
 
 @app.command(epilog="Example: verify v1.2.0")
