@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from flight_delays.__main__ import project  # type: ignore[import-not-found]
+from flight_delays.__main__ import project
 
 from machinery.pipeline import params
 from machinery.pipeline.data import contract as contracts
