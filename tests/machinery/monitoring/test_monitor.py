@@ -145,7 +145,7 @@ def test_a_window_of_few_rows_one_class_or_no_outcome_has_no_verdict(task: str) 
     assert third["violations"].keys() <= {"quality", "freshness"}
     assert "freshness" in third["violations"]  # no outcome came in for a month
     assert second["enough"] == (task == "regression" or "calibration" in second["violations"])
-    assert "too few rows with outcomes" in report["retrain"]["why"]
+    assert report["latest"] == "2026-03"
 
 
 def test_a_window_that_is_not_over_has_figures_but_no_verdict() -> None:
@@ -269,7 +269,7 @@ def test_a_span_without_rows_is_refused_and_names_what_could_not_be_used() -> No
     contract = contract_of()
     given = promise(contract, REFERENCE)
     log(rows(START, 3, 5), contract)
-    with pytest.raises(UserError, match=r"no answers .* in the span; check .* --from and --to"):
+    with pytest.raises(UserError, match=r"no answers .* in the span of its 2026-01-01 .* --from"):
         said(given, start=APRIL)
     result = run("--log", "nowhere")
     assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
@@ -380,3 +380,124 @@ def test_of_several_classes_calibration_is_that_of_the_most_probable_one() -> No
 
 def _as_measured(found: Figures) -> dict[str, Any]:
     return {name: interval.as_dict() for name, interval in found.items()}
+
+
+def test_outcomes_that_are_yet_to_come_leave_the_verdict_to_the_window_before() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 59, 40, off=1.0), contract)
+    log(rows(MARCH, 31, 40, 3), contract, labelled=False)
+    report = said(given)
+    assert (report["latest"], report["retrain"]["answer"]) == ("2026-03", True)
+    assert {(each["name"], each["window"]) for each in report["alarms"]} == {
+        ("calibration", "2026-02"),
+        ("freshness", "2026-03"),
+    }
+    write(report, given, "shop", LOG)  # a window without any outcome has a page
+
+
+def test_rows_dated_ahead_are_no_window_that_is_over_and_none_is_dated_years_ahead() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(pd.concat([rows(START, 31, 40), rows(datetime(2027, 3, 1), 1, 3)]), contract)
+    log(rows(datetime(9999, 12, 1), 1, 3), contract)
+    report = said(given)
+    assert report["latest"] == "2026-01"
+    assert [each["over"] for each in report["windows"]] == [True, False]
+    assert report["faults"] == {"rows are dated more than a year ahead": 3}
+
+
+def test_predictions_that_are_none_are_counted_and_left_out() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 40), contract)
+    (path,) = LOG.glob("*.jsonl")
+    lines = path.read_text().splitlines()
+    at = next(place for place, line in enumerate(lines) if '"line":"answers"' in line)
+    spoilt = json.loads(lines[at])
+    spoilt["answers"]["prediction"][0] = [None, None]
+    lines[at] = json.dumps(spoilt)
+    path.write_text("\n".join(lines) + "\n")
+    report = said(given)
+    assert report["faults"] == {"rows have no finite prediction": 1}
+    assert report["windows"][0]["rows"] == 1239
+
+
+@pytest.mark.parametrize("part", ["raw", "features", "answers"])
+def test_a_line_that_is_json_and_no_answer_is_counted_like_a_torn_one(part: str) -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 40), contract)
+    (path,) = LOG.glob("*.jsonl")
+    answered = next(line for line in path.read_text().splitlines() if '"line":"answers"' in line)
+    for wrong in ({}, {"weight": ["far"]}, None):
+        with path.open("a") as file:
+            file.write(json.dumps({**json.loads(answered), part: wrong}) + "\n")
+    Path(LOG, "2026-01-01-folder.jsonl").mkdir()
+    faults = said(given)["faults"]
+    assert faults == {"lines cannot be read": 3}
+
+
+def test_a_regression_s_outcomes_that_cannot_be_are_counted_and_its_page_is_written() -> None:
+    contract = contract_of("regression", days={"allowed": {"min": -20, "max": 20}})
+    given = promise(contract, REFERENCE)
+    table = rows(START, 31, 40)
+    table.loc[0, "days"], table.loc[1, "days"] = 1e308, 21.0
+    log(table, contract)
+    report = said(given)
+    assert report["faults"] == {"outcomes are no value of days": 2}
+    assert report["windows"][0]["enough"]
+    write(report, given, "shop", LOG)
+
+
+def test_a_day_has_an_interval_over_its_hours() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE, window="day", min_rows=50)
+    log(rows(START, 3, 200), contract)
+    report = said(given)
+    assert all(each["enough"] for each in report["windows"])
+
+
+def test_a_part_of_the_log_leaves_what_retrain_and_prometheus_go_by() -> None:
+    contract = contract_of()
+    promise(contract, REFERENCE)
+    log(rows(START, 59, 40, off=1.0), contract)
+    assert run().exit_code == 0
+    acted_on = [Path("reports/monitoring/monitoring.json"), LOG / "monitoring.prom"]
+    before = [path.read_bytes() for path in acted_on]
+    assert run("--from", "2026-02-01").exit_code == 0
+    assert [path.read_bytes() for path in acted_on] == before
+
+
+def test_what_has_brackets_is_printed_as_it_is() -> None:
+    contract = contract_of()
+    promise(contract, REFERENCE)
+    log(rows(START, 31, 40), contract, version="v1 [/red] [beta]")
+    assert "Model v1 [/red] [beta] in 2026-01" in run().stdout
+
+
+def test_a_training_table_of_another_contract_and_a_folder_in_the_way_are_told() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 40), contract)
+    table = pd.read_parquet("data/train.parquet").drop(columns="town").assign(weight="heavy")
+    table.to_parquet("data/train.parquet")
+    report = said(given)
+    assert report["faults"] == {"columns are other ones in data/train.parquet; run 'dvc repro'": 2}
+    assert report["drift"]["training"] is None
+    Path("reports/monitoring").write_text("a file")
+    assert run().exit_code == 2
+    Path("metrics.json").write_text("{}")
+    assert "metrics.json lacks log_loss, roc_auc; run 'dvc repro'" in run().stderr
+
+
+def test_a_log_of_shadows_alone_and_a_folder_that_is_no_project_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 10), contract, role="shadow")
+    with pytest.raises(UserError, match="no answers of a champion"):
+        said(given)
+    monkeypatch.chdir("reports")
+    assert "run the command in the folder of the project" in run().stderr

@@ -38,8 +38,10 @@ def settings(cooldown: int = 0) -> Retrain:
         ("xx.", False, "but not the latest, w2"),
         ("xq", False, "but not the latest, w1"),  # quality does not count here
         ("x?x", True, "2 of the last 2 windows violate"),  # what is unknown is neither
-        ("xx?", False, "the latest window has too few rows"),
-        ("", False, "the latest window has too few rows"),
+        ("xx?", True, "2 of the last 2 windows violate"),  # its outcomes are yet to come
+        ("...", False, "none of the last 3 windows violates calibration"),
+        ("??", False, "no window that is over has enough rows with outcomes"),
+        ("", False, "no window that is over has enough rows with outcomes"),
     ],
 )
 def test_so_many_of_the_last_windows_and_the_latest(marks: str, answer: bool, why: str) -> None:

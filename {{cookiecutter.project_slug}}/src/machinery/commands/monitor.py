@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from machinery.pipeline.files import CheckError, UserError, rounded
+from machinery.pipeline.paths import CONTRACT
 
 app = typer.Typer()
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -35,17 +36,20 @@ def monitor(
 ) -> None:
     """Compare outcomes with what evaluate promised, window by window; say whether to retrain.
 
-    Writes reports/monitoring/index.html and, for Prometheus, monitoring.prom beside the log. The
+    Writes reports/monitoring/index.html and, for Prometheus, monitoring.prom beside the log; of a
+    part of the log (--from, --to) the page alone, since retrain and alerts go by the whole. The
     windows, limits and the rule for retraining are `monitor` in params.yaml.
     """
     from machinery.monitoring import monitor as monitoring
     from machinery.monitoring import output
 
+    if not CONTRACT.is_file():
+        raise UserError(f"{CONTRACT} is not here; run the command in the folder of the project")
     if not log.is_dir():
         raise UserError(f"{log} is no folder; name the folder of the prediction log with --log")
     promise = monitoring.promised()
     report = monitoring.monitor(ctx.obj.features(), promise, log, start, end)
-    output.write(report, promise, ctx.obj.command, log)
+    output.write(report, promise, ctx.obj.command, None if start or end else log)
     if as_json:
         print(json.dumps(rounded(report)))
     else:
@@ -93,6 +97,7 @@ def replay(
 
 def _print(report: dict[str, Any], headline: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from machinery.monitoring.output import FOLDER
@@ -104,17 +109,18 @@ def _print(report: dict[str, Any], headline: str) -> None:
         figures = [
             window["figures"].get(name, {}).get("value") for name in (bias, headline, "coverage")
         ]
-        verdict = ", ".join(window["violations"]) or ("–" if window["enough"] else "no verdict")
+        no_verdict = "too few outcomes" if window["over"] else "not over"
+        told = [*window["violations"], *([] if window["enough"] else [no_verdict])]
         counts = (f"{window[name]:,}" for name in ("rows", "labelled"))
-        table.add_row(window["name"], *counts, *map(cell, figures), verdict)
+        table.add_row(escape(window["name"]), *counts, *map(cell, figures), ", ".join(told) or "–")
     console = Console(highlight=False)
-    console.print(
-        f"\nModel {report['model_version']}, window by window of data time", table, sep="\n"
-    )
+    console.print("\nWindow by window of data time", table, sep="\n")
+    console.print(f"Model {report['model_version']} in {report['latest']}", markup=False)
     for alarm in report["alarms"]:
-        console.print(f"[red]{alarm['name']}[/red] in {alarm['window']}: {alarm['sentence']}")
+        sentence = escape(alarm["sentence"])
+        console.print(f"[red]{alarm['name']}[/red] in {alarm['window']}: {sentence}")
     for fault, count in report["faults"].items():
-        console.print(f"Note: {count:,} {fault}")
+        console.print(f"Note: {count:,} {fault}", markup=False)
     answer = "Retrain" if report["retrain"]["answer"] else "Do not retrain"
-    console.print(f"[bold]{answer}[/bold]: {report['retrain']['why']}.")
+    console.print(f"[bold]{answer}[/bold]: {escape(report['retrain']['why'])}.")
     console.print(f"The rule: {report['retrain']['rule']}. Read on in {FOLDER / 'index.html'}.\n")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import isfinite
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from machinery.pipeline import params as sections
 from machinery.pipeline import paths
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.agreement import require
-from machinery.pipeline.files import read_json, read_table, read_yaml
+from machinery.pipeline.files import UserError, read_json, read_table, read_yaml
 from machinery.pipeline.params import Evaluate, Monitor, Report, Select
 
 from . import drift, estimate, models, outcomes, quality, rule
@@ -29,7 +30,7 @@ def promised() -> Promise:
     """What the model of this checkout promises."""
     contract = contracts.load()
     require(read_yaml(paths.PARAMS), contract)
-    return Promise(
+    promise = Promise(
         contract,
         read_json(paths.MODEL_INFO),
         read_json(paths.METRICS),
@@ -37,6 +38,9 @@ def promised() -> Promise:
         sections.load(Evaluate),
         sections.load(Monitor),
     )
+    if lacking := {promise.headline, promise.loss} - promise.figures.keys():
+        raise UserError(f"{paths.METRICS} lacks {', '.join(sorted(lacking))}; run 'dvc repro'")
+    return promise
 
 
 def monitor(
@@ -61,10 +65,12 @@ def monitor(
     contract, settings = promise.contract, promise.monitor
     kept = [*promise.evaluate.slices, *([contract.group] if contract.group else [])]
     reader = Reader(contract, settings.window, settings.sample_rows, kept)
-    said = Said(features, promise, reader.read(folder, start, end))
+    windows = reader.read(folder, start, end)
+    said = Said(features, promise, windows, reader.logged or windows[-1].end)
     found = [said.of(place) for place in range(len(said.windows))]
     over = [each for each in found if each["over"]]
     latest = (over or found)[-1]
+    verdict = next((each for each in reversed(over) if each["enough"]), latest)
     return {
         "model_version": latest["model_version"],
         "latest": latest["name"],
@@ -73,23 +79,35 @@ def monitor(
         "drift": said.drift(found.index(latest)),
         "models": said.models(found.index(latest)),
         "alarms": [
-            {"name": name, "window": latest["name"], "sentence": sentence}
-            for name, sentence in latest["violations"].items()
+            {"name": name, "window": window["name"], "sentence": sentence}
+            for window, by_outcomes in ((verdict, True), (latest, False))
+            for name, sentence in window["violations"].items()
+            if (name in outcomes.NAMES) == by_outcomes
         ],
         "retrain": rule.decide([rule.judged(each) for each in over], settings.retrain, said.until),
-        "faults": dict(reader.faults),
+        "faults": dict(reader.faults) | said.faults,
     }
 
 
 class Said:
     """What there is to say of each window, beside the training table where that is here."""
 
-    def __init__(self, features: ModuleType, promise: Promise, windows: Sequence[Window]) -> None:
-        """Read what training left: the table, and the figures of data_quality.json."""
+    def __init__(
+        self, features: ModuleType, promise: Promise, windows: Sequence[Window], logged: datetime
+    ) -> None:
+        """Read what training left: the table, and the figures of data_quality.json.
+
+        What lies ahead of `logged`, when the newest row was answered, is not over.
+        """
         self.windows, self._features, self._promise = windows, features, promise
         self._train = read_table(paths.TRAIN) if paths.TRAIN.is_file() else None
-        self._learned = read_json(paths.DATA_QUALITY)["columns"]
-        self._newest: datetime = max(each.rows["at"].max() for each in windows)
+        self.faults = {}
+        if self._train is not None and (other := quality.other(self._train, promise.contract)):
+            self._train = None
+            self.faults["columns are other ones in data/train.parquet; run 'dvc repro'"] = other
+        self._learned = read_json(paths.DATA_QUALITY).get("columns", {})
+        times = (each.rows["at"][each.rows["at"] <= logged].max() for each in windows)
+        self._newest: datetime = max((each for each in times if each == each), default=logged)
         until = promise.info["trained_on"].get("until")
         self.until = datetime.fromisoformat(until) if until else None
 
@@ -100,8 +118,8 @@ class Said:
         labelled = rows[rows["target"].notna()]
         over = window.end <= self._newest + DAY
         figures, estimated = self._figures(place, rows, labelled)
-        has_intervals = any(each.low == each.low for each in figures.values())
-        enough = over and has_intervals and len(labelled) >= promise.monitor.min_rows
+        known = bool(figures) and isfinite(figures[promise.bias].low)
+        enough = over and known and len(labelled) >= promise.monitor.min_rows
         others = window.rows["model_version"][~window.rows.index.isin(rows.index)].value_counts()
         violations = outcomes.violations(figures, promise) if enough else {}
         data, faults = self._data(place)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Figures = dict[str, Interval]
+NAMES = ("calibration", "headline", "coverage", "estimate")  # of violations that need outcomes
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Promise:
 
     def measured(self, scorers: Mapping[str, Scorer], rows: "pd.DataFrame") -> Figures:
         """Scorers of these rows with their intervals."""
-        return intervals.jackknife(scorers, units(rows, self.contract), self.monitor.level)
+        within = units(rows, self.contract, self.monitor.window)
+        return intervals.jackknife(scorers, within, self.monitor.level)
 
 
 def arrays(rows: "pd.DataFrame", contract: Contract) -> tuple[np.ndarray, np.ndarray]:
@@ -91,11 +93,15 @@ def arrays(rows: "pd.DataFrame", contract: Contract) -> tuple[np.ndarray, np.nda
     return target.astype(np.int64) if contract.classes else target, contract.gather(rows)
 
 
-def units(rows: "pd.DataFrame", contract: Contract) -> intervals.Codes:
-    """A code for each row of its group, or of its day where the contract names no group."""
+def units(rows: "pd.DataFrame", contract: Contract, window: str) -> intervals.Codes:
+    """A code for each row of its group, or of its day where the contract names no group.
+
+    In a window of one day, of its hour.
+    """
     if contract.group in rows:
         return intervals.codes(rows[contract.group].astype(str).to_numpy())
-    return intervals.codes(rows["at"].to_numpy().astype("datetime64[D]"))
+    unit = "datetime64[h]" if window == "day" else "datetime64[D]"
+    return intervals.codes(rows["at"].to_numpy().astype(unit))
 
 
 def figures(rows: "pd.DataFrame", promise: Promise) -> Figures:

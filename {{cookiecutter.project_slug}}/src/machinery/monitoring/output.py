@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from machinery.pipeline.files import replace, write_json, write_text
+from machinery.pipeline.files import UserError, replace, write_json, write_text
 from machinery.pipeline.paths import GAUGES
 
 from .outcomes import Promise
@@ -15,10 +15,23 @@ VIOLATIONS = ("calibration", "headline", "coverage", "estimate", "quality", "ske
 FOLDER = Path("reports/monitoring")
 
 
-def write(report: dict[str, Any], promise: Promise, command: str, log: Path) -> None:
-    """Write reports/monitoring, and the gauges beside the log."""
-    write_json(report, FOLDER / "monitoring.json")
-    write_text(page(report, promise, command), FOLDER / "index.html")
+def write(report: dict[str, Any], promise: Promise, command: str, log: Path | None) -> None:
+    """Write reports/monitoring; and what `retrain` and Prometheus act on, unless `log` is None.
+
+    That is monitoring.json, and the gauges beside the log.
+
+    Raises:
+        UserError: for a file that cannot be written.
+    """
+    html = page(report, promise, command)
+    try:
+        _write(report, html, log)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; make it writable") from error
+
+
+def _write(report: dict[str, Any], html: str, log: Path | None) -> None:
+    write_text(html, FOLDER / "index.html")
     windows = [
         {"window": each["name"], **{n: figure["value"] for n, figure in each["figures"].items()}}
         for each in report["windows"]
@@ -26,7 +39,9 @@ def write(report: dict[str, Any], promise: Promise, command: str, log: Path) -> 
     write_json(windows, FOLDER / "windows.json")
     latest = next(each for each in windows if each["window"] == report["latest"])
     write_json(latest, FOLDER / "metrics.json")
-    replace(log / GAUGES, lambda part: _private(part, prometheus(report)))
+    if log is not None:
+        write_json(report, FOLDER / "monitoring.json")
+        replace(log / GAUGES, lambda part: _private(part, prometheus(report)))
 
 
 def _private(path: Path, text: str) -> None:

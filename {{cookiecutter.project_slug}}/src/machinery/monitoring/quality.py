@@ -56,6 +56,18 @@ def columns(
     return found
 
 
+def other(train: "pd.DataFrame", contract: Contract) -> int:
+    """How many columns of the contract the training table lacks, or has as another type."""
+    import pandas as pd
+
+    numbers = ("integer", "number", "boolean")
+    return sum(
+        name not in train
+        or pd.api.types.is_numeric_dtype(train[name]) != (contract.columns[name].type in numbers)
+        for name in compared(contract)
+    )
+
+
 def unknown(values: "pd.Series[Any]", known: "pd.Series[Any]") -> np.ndarray | None:
     """Which values lie beyond all known numbers, or are none of the known texts.
 

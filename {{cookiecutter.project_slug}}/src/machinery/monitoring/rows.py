@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from machinery.pipeline.data.columns import arrow_type
-from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.data.contract import Contract, Range
 from machinery.pipeline.files import UserError
 from machinery.serving import log_files
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ABOUT = ("request_id", "row", "time", "role", "model_version")
 CHAMPION = "champion"
+AHEAD = timedelta(days=366)  # from an answer to the data time of its row, at most
 MONDAY = 3  # days from the first Monday of the epoch back to its start, a Thursday
 
 
@@ -69,6 +71,8 @@ class Reader:
         self._kept = [name for name in kept if name in contract.known_before()]
         self._rows: list[pd.DataFrame] = []
         self._samples: dict[Any, pd.DataFrame] = {}
+        self._span: list[pd.Timestamp] = []  # of all rows, in the span or not
+        self.logged: datetime | None = None  # when the newest row was
 
     def read(
         self, folder: Path, start: datetime | None = None, end: datetime | None = None
@@ -91,13 +95,14 @@ class Reader:
             given = outcomes["times"].to_numpy()
             self._counter("outcomes are of a request that the log lacks")(len(given) - known)
             self._counter("outcomes were given again; the newest counts")(int((given - 1).sum()))
-        if not self._rows:
-            raise UserError(
-                f"{folder} holds no answers of this contract in the span; check the folder's name, "
-                f"--from and --to{self._told()}"
-            )
-        rows = pd.concat(self._rows, ignore_index=True)
-        return [*self._windows(rows)]
+        rows = pd.concat(self._rows, ignore_index=True) if self._rows else None
+        if rows is not None and (windows := [*self._windows(rows)]):
+            return windows
+        has = f" of its {min(self._span)} to {max(self._span)}" if self._span else ""
+        raise UserError(
+            f"{folder} holds no answers of a champion in the span{has}; check the folder's name, "
+            f"--from and --to{self._told()}"
+        )
 
     def _windows(self, rows: "pd.DataFrame") -> Iterator[Window]:
         import pandas as pd
@@ -163,6 +168,16 @@ class Reader:
         rows["draw"] = pd.util.hash_pandas_object(rows[["request_id", "row"]], index=False)
         wanted = rows["at"].notna()
         self._counter("rows have no time")(int((~wanted).sum()))
+        late = rows["at"] > logged + AHEAD
+        self._counter("rows are dated more than a year ahead")(int(late.sum()))
+        finite = np.isfinite(contract.gather(rows).astype(np.float64).reshape(len(rows), -1))
+        lacks = wanted & ~finite.all(axis=1)
+        self._counter("rows have no finite prediction")(int(lacks.sum()))
+        wanted &= ~late & ~lacks
+        if wanted.any():
+            self._span += [rows.loc[wanted, "at"].min(), rows.loc[wanted, "at"].max()]
+        newest = logged.max().to_pydatetime()
+        self.logged = max(self.logged or newest, newest)
         wanted &= (rows["at"] >= start) if start else True
         wanted &= (rows["at"] < end) if end else True
         rows = rows.drop(columns=["request_id", "row", "time", *log_files.OUTCOME])
@@ -196,6 +211,13 @@ class Reader:
             codes = {value: code for code, value in enumerate(contract.classes)}
             codes |= {name: code for code, name in enumerate(contract.class_names)}
             found = outcomes.map(lambda value: codes.get(value, np.nan), na_action="ignore")
+        target = self._contract.columns[self._contract.target]
+        with np.errstate(over="ignore"):
+            found = found.where(np.isfinite(found.astype(np.float32)))
+        if isinstance(target.allowed, Range):
+            low, high = target.allowed.min, target.allowed.max
+            ends = -inf if low is None else low, inf if high is None else high
+            found = found.where(found.between(*ends))
         wrong = int((outcomes.notna() & found.isna()).sum())
         self._counter(f"outcomes are no value of {self._contract.target}")(wrong)
         return found.to_numpy(dtype=np.float64)

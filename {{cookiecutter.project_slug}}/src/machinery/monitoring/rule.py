@@ -30,23 +30,26 @@ def decide(
 ) -> dict[str, Any]:
     """Retrain when `violated` of the last windows violate what counts, the latest among them.
 
-    Windows, oldest first, count when the model of the latest one answered them and they have a
-    verdict. For the days of the cool-down after the newest row that the model learned from, the
-    answer is no.
+    Windows, oldest first, count when they have a verdict, and the model of the latest of these
+    answered them. For the days of the cool-down after the newest row that the model learned from,
+    the answer is no.
     """
     needed, last = settings.violated, settings.windows
     rule = f"{needed} of the last {last} windows, the latest among them, by"
     answer: dict[str, Any] = {"answer": False, "rule": f"{rule} {', '.join(settings.counts)}"}
-    if not windows or windows[-1].violations is None:
-        return {**answer, "why": "the latest window has too few rows with outcomes for a verdict"}
-    latest = windows[-1]
-    known = [each for each in windows if each.version == latest.version]
-    some_of = [each for each in known if each.violations is not None][-last:]
+    known = [each for each in windows if each.violations is not None]
+    if not known:
+        return {**answer, "why": "no window that is over has enough rows with outcomes"}
+    latest = known[-1]
+    some_of = [each for each in known if each.version == latest.version][-last:]
     violated = [each for each in some_of if each.violations & {*settings.counts}]  # type: ignore[operator]
     figures = f"{len(violated)} of the last {len(some_of)} windows violate"
     if violated:
         told = (f"{each.name}: {', '.join(sorted(each.violations or ()))}" for each in violated)
         figures += f" ({'; '.join(told)})"
+    if not violated:
+        none = f"none of the last {len(some_of)} windows violates"
+        return {**answer, "why": f"{none} {', '.join(settings.counts)}"}
     if latest not in violated:
         return {**answer, "why": f"{figures}, but not the latest, {latest.name}"}
     if len(violated) < needed:

@@ -24,6 +24,7 @@ Days = Annotated[int, Field(ge=1, le=36_500)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Moment = Annotated[NaiveDatetime, Field(ge=datetime(1900, 1, 1))]
 NotNegative = Annotated[float, Field(ge=0)]
+Part = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -207,9 +208,9 @@ class Limits(Section):
     headline: NotNegative
     coverage: NotNegative
     estimate: NotNegative
-    quality: NotNegative
-    volume: NotNegative
-    skew: NotNegative
+    quality: Part
+    volume: Part
+    skew: Part
     model_age_days: NotNegative
     data_age_days: NotNegative
 

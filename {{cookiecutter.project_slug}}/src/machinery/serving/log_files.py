@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ BATCH_BYTES = 50_000_000  # of lines, which become one Parquet file for each mod
 MARGIN = timedelta(minutes=1)  # after midnight, until which a line of yesterday may be written
 DAY = 10  # characters of a date, with which names of files begin
 LOGGER = logging.getLogger(__name__)
+FAULTS = (pa.ArrowException, AttributeError, LookupError, OverflowError, TypeError, ValueError)
 DECODER = msgspec.json.Decoder(Line)
 
 
@@ -179,11 +181,32 @@ class Lines:
                         case _:  # or the line that describes its columns is damaged
                             self.damaged += 1
                 for version, records in answers.items():
-                    yield "answers", _answers(records, models[version])
+                    make = partial(_answers, model=models[version])
+                    yield from self._made("answers", make, records)
                 if outcomes:
-                    yield "feedback", _outcomes(outcomes)
+                    yield from self._made("feedback", _outcomes, outcomes)
         if self.damaged:
             LOGGER.warning("%s: %d lines cannot be read", self.path, self.damaged)
+
+    def _made(
+        self, kind: str, make: Callable[[Any], pa.Table], records: list[Any]
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """The table of the records, without those that are JSON and yet no line of a log."""
+        try:
+            yield kind, make(records)
+        except FAULTS:
+            good = [each for each in records if _makes(make, each)]
+            self.damaged += len(records) - len(good)
+            if good:
+                yield kind, make(good)
+
+
+def _makes(make: Callable[[Any], pa.Table], record: Any) -> bool:
+    try:
+        make([record])
+    except FAULTS:
+        return False
+    return True
 
 
 def _record(text: bytes) -> Line | None:
@@ -265,7 +288,7 @@ def _tables(
     """Tables of the wanted days; what a compaction makes Parquet meanwhile is read once."""
     stems = set()
     for path in sorted(folder.glob("*.jsonl")):
-        if wanted(path.name[:DAY]):
+        if path.is_file() and wanted(path.name[:DAY]):
             with suppress(FileNotFoundError):
                 lines = Lines(path)
                 yield from (table for of, table in lines.tables() if of == kind)
