@@ -66,6 +66,7 @@ def report(*violations: str, worse: bool = False, **faults: int) -> dict[str, An
     window = {
         "name": "2013-09",
         "enough": True,
+        "over": True,
         "rows": 2000,
         "labelled": 1900,
         "figures": {"calibration": {"value": 0.12, "low": 0.1, "high": 0.14}},

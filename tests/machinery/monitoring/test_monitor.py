@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
 from machinery.commands.cli import app
@@ -22,6 +23,7 @@ from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError
 from monitoring.world import LOG, START, contract_of, log, promise, rows
 from shop import features
+from shop.model_folder import document
 from shop.project import Shop
 
 DAY = timedelta(days=1)
@@ -394,6 +396,10 @@ def test_outcomes_that_are_yet_to_come_leave_the_verdict_to_the_window_before() 
         ("freshness", "2026-03"),
     }
     write(report, given, "shop", LOG)  # a window without any outcome has a page
+    gauges = (LOG / "monitoring.prom").read_text()
+    assert 'monitoring_violation{name="calibration"} 1.0' in gauges
+    assert 'monitoring_violation{name="freshness"} 1.0' in gauges
+    assert 'monitoring_value{figure="calibration"}' in gauges
 
 
 def test_rows_dated_ahead_are_no_window_that_is_over_and_none_is_dated_years_ahead() -> None:
@@ -405,6 +411,15 @@ def test_rows_dated_ahead_are_no_window_that_is_over_and_none_is_dated_years_ahe
     assert report["latest"] == "2026-01"
     assert [each["over"] for each in report["windows"]] == [True, False]
     assert report["faults"] == {"rows are dated more than a year ahead": 3}
+    running = said(given, end=START + 12 * DAY)["windows"][0]
+    assert not running["over"]
+
+
+def test_a_row_dated_ahead_does_not_end_the_windows_before_it() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(pd.concat([rows(START, 12, 40), rows(datetime(2027, 3, 1), 1, 3)]), contract)
+    assert [each["over"] for each in said(given)["windows"]] == [False, False]
 
 
 def test_predictions_that_are_none_are_counted_and_left_out() -> None:
@@ -430,12 +445,15 @@ def test_a_line_that_is_json_and_no_answer_is_counted_like_a_torn_one(part: str)
     log(rows(START, 31, 40), contract)
     (path,) = LOG.glob("*.jsonl")
     answered = next(line for line in path.read_text().splitlines() if '"line":"answers"' in line)
-    for wrong in ({}, {"weight": ["far"]}, None):
-        with path.open("a") as file:
+    outcome = {"line": "outcome", "time": "2026-01-02T00:00:00Z", "request_id": "x", "row": 0}
+    with path.open("a") as file:
+        for wrong in ({}, {"weight": ["far"]}, None):
             file.write(json.dumps({**json.loads(answered), part: wrong}) + "\n")
+        for wrong in ({"outcome": {}}, {"outcome": [1]}, {"outcome": True, "row": 2**40}):
+            file.write(json.dumps({**outcome, **wrong}) + "\n")
     Path(LOG, "2026-01-01-folder.jsonl").mkdir()
     faults = said(given)["faults"]
-    assert faults == {"lines cannot be read": 3}
+    assert faults == {"lines cannot be read": 6}
 
 
 def test_a_regression_s_outcomes_that_cannot_be_are_counted_and_its_page_is_written() -> None:
@@ -483,7 +501,7 @@ def test_a_training_table_of_another_contract_and_a_folder_in_the_way_are_told()
     table = pd.read_parquet("data/train.parquet").drop(columns="town").assign(weight="heavy")
     table.to_parquet("data/train.parquet")
     report = said(given)
-    assert report["faults"] == {"columns are other ones in data/train.parquet; run 'dvc repro'": 2}
+    assert report["faults"] == {"columns data/train.parquet lacks, or has as another type": 2}
     assert report["drift"]["training"] is None
     Path("reports/monitoring").write_text("a file")
     assert run().exit_code == 2
@@ -501,3 +519,33 @@ def test_a_log_of_shadows_alone_and_a_folder_that_is_no_project_are_refused(
         said(given)
     monkeypatch.chdir("reports")
     assert "run the command in the folder of the project" in run().stderr
+
+
+@pytest.mark.parametrize("name", ["role", "time", "target", "window", "draw", "outcome"])
+def test_a_column_to_slice_by_may_have_any_name(name: str) -> None:
+    described = document("classification")
+    described["columns"][name] = described["columns"].pop("colour")
+    contract = contracts.parse(described)
+    table = rows(START, 31, 40).rename(columns={"colour": name})
+    given = promise(contract, REFERENCE.rename(columns={"colour": name}))
+    sliced = given.evaluate.model_copy(update={"slices": [name]})
+    log(table, contract)
+    (window,) = said(replace(given, evaluate=sliced))["windows"]
+    assert {(each["column"], each["slice"]) for each in window["slices"]} == {
+        (name, "red"),
+        (name, "blue"),
+    }
+    assert (window["rows"], window["labelled"], window["violations"]) == (1240, 1240, {})
+
+
+def test_a_fault_with_quotes_is_a_label_that_prometheus_reads() -> None:
+    contract = contract_of()
+    given = promise(contract, REFERENCE)
+    log(rows(START, 31, 10), contract)
+    report = said(given) | {"faults": {'outcomes are no value of "a\\b"': 1}}
+    (sample,) = next(
+        family.samples
+        for family in text_string_to_metric_families(prometheus(report))
+        if family.name == "monitoring_faults"
+    )
+    assert sample.labels == {"fault": 'outcomes are no value of "a\\b"'}

@@ -20,6 +20,7 @@ REPORT = {
         {
             "name": "2026-01",
             "enough": True,
+            "over": True,
             "rows": 700,
             "labelled": 600,
             "figures": {"calibration": {"value": 0.12, "low": 0.1, "high": 0.14}},

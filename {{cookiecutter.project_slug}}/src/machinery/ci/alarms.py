@@ -7,6 +7,7 @@ written is ours.
 import re
 from typing import Any
 
+from machinery.monitoring.rule import newest_verdict
 from machinery.pipeline.files import read_json
 from machinery.pipeline.markdown import code, estimate, plain, table
 
@@ -72,10 +73,13 @@ def alarms(command: str) -> None:
     ours = _ours(where.issues(), command)
     for name, body in wanted.items():
         print(f"{_written(where, ours.get(name), _title(name), body)}: {_title(name)}")
-    latest = _latest(found)
+    latest = _window(found, found["latest"])
     for name in ours.keys() - wanted.keys():
-        if latest["over"] and (latest["enough"] or name in WITHOUT_OUTCOMES):
-            _close(where, ours[name], f"The alarm is over in the window {code(latest['name'])}.")
+        window = latest if latest["over"] else None
+        if name not in WITHOUT_OUTCOMES:
+            window = newest_verdict(found["windows"])
+        if window is not None:
+            _close(where, ours[name], f"The alarm is over in the window {code(window['name'])}.")
             print(f"Closed: {_title(name)}")
         else:
             print(f"Open as it was, for lack of outcomes: {_title(name)}")
@@ -85,16 +89,16 @@ def _title(name: str) -> str:
     return f"Monitoring: {name}"
 
 
-def _latest(found: dict[str, Any]) -> dict[str, Any]:
-    return next(each for each in found["windows"] if each["name"] == found["latest"])
+def _window(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(each for each in found["windows"] if each["name"] == name)
 
 
 def _body(alarm: dict[str, Any], found: dict[str, Any], command: str) -> str:
     """The text of an issue; the same while the figures are."""
-    name, latest, rule = alarm["name"], _latest(found), found["retrain"]
-    rows, labelled = (f"{latest[each]:,}" for each in ("rows", "labelled"))
-    figures = [[code(of), estimate(figure)] for of, figure in latest["figures"].items()]
-    model = code(latest["model_version"])
+    name, window, rule = alarm["name"], _window(found, alarm["window"]), found["retrain"]
+    rows, labelled = (f"{window[each]:,}" for each in ("rows", "labelled"))
+    figures = [[code(of), estimate(figure)] for of, figure in window["figures"].items()]
+    model = code(window["model_version"])
     return BODY.format(
         name=plain(name),
         window=code(alarm["window"]),

@@ -66,30 +66,31 @@ def monitor(
     kept = [*promise.evaluate.slices, *([contract.group] if contract.group else [])]
     reader = Reader(contract, settings.window, settings.sample_rows, kept)
     windows = reader.read(folder, start, end)
-    said = Said(features, promise, windows, reader.logged or windows[-1].end)
-    found = [said.of(place) for place in range(len(said.windows))]
+    review = Review(features, promise, windows, reader.logged or windows[-1].end)
+    found = [review.of(place) for place in range(len(windows))]
     over = [each for each in found if each["over"]]
     latest = (over or found)[-1]
-    verdict = next((each for each in reversed(over) if each["enough"]), latest)
+    verdict = rule.newest_verdict(found) or latest
+    judged = [rule.judged(each) for each in over]
     return {
         "model_version": latest["model_version"],
         "latest": latest["name"],
         "windows": found,
         "promised": promise.figures,
-        "drift": said.drift(found.index(latest)),
-        "models": said.models(found.index(latest)),
+        "drift": review.drift(found.index(latest)),
+        "models": review.models(found.index(latest)),
         "alarms": [
             {"name": name, "window": window["name"], "sentence": sentence}
             for window, by_outcomes in ((verdict, True), (latest, False))
             for name, sentence in window["violations"].items()
             if (name in outcomes.NAMES) == by_outcomes
         ],
-        "retrain": rule.decide([rule.judged(each) for each in over], settings.retrain, said.until),
-        "faults": dict(reader.faults) | said.faults,
+        "retrain": rule.decide(judged, settings.retrain, review.until),
+        "faults": dict(reader.faults) | review.faults,
     }
 
 
-class Said:
+class Review:
     """What there is to say of each window, beside the training table where that is here."""
 
     def __init__(
@@ -104,7 +105,7 @@ class Said:
         self.faults = {}
         if self._train is not None and (other := quality.other(self._train, promise.contract)):
             self._train = None
-            self.faults["columns are other ones in data/train.parquet; run 'dvc repro'"] = other
+            self.faults[f"columns {paths.TRAIN} lacks, or has as another type"] = other
         self._learned = read_json(paths.DATA_QUALITY).get("columns", {})
         times = (each.rows["at"][each.rows["at"] <= logged].max() for each in windows)
         self._newest: datetime = max((each for each in times if each == each), default=logged)

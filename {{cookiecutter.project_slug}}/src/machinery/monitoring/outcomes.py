@@ -98,8 +98,8 @@ def units(rows: "pd.DataFrame", contract: Contract, window: str) -> intervals.Co
 
     In a window of one day, of its hour.
     """
-    if contract.group in rows:
-        return intervals.codes(rows[contract.group].astype(str).to_numpy())
+    if (group := f"raw_{contract.group}") in rows:
+        return intervals.codes(rows[group].astype(str).to_numpy())
     unit = "datetime64[h]" if window == "day" else "datetime64[D]"
     return intervals.codes(rows["at"].to_numpy().astype(unit))
 
@@ -116,13 +116,14 @@ def figures(rows: "pd.DataFrame", promise: Promise) -> Figures:
 
 def slices(rows: "pd.DataFrame", promise: Promise) -> list[dict[str, Any]]:
     """The same figures of each value of the slice columns."""
-    names = [name for name in promise.evaluate.slices if name in rows]
+    names = [f"raw_{name}" for name in promise.evaluate.slices if f"raw_{name}" in rows]
     found = []
     for column, value, at in by_value(rows, names, promise.evaluate.slice_min_rows):
         part = rows.iloc[at]
         measured = promise.measured(promise.scorers(part), part)
         figures = {name: each.as_dict() for name, each in measured.items()}
-        found.append({"column": column, "slice": value, "rows": len(part), "figures": figures})
+        about = {"column": column.removeprefix("raw_"), "slice": value, "rows": len(part)}
+        found.append({**about, "figures": figures})
     return found
 
 

@@ -1,5 +1,6 @@
 """output: what `monitor` found in; the files that people, DVC and Prometheus read, out."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 from machinery.pipeline.files import UserError, replace, write_json, write_text
 from machinery.pipeline.paths import GAUGES
 
+from . import outcomes
 from .outcomes import Promise
 from .page import page
+from .rule import newest_verdict
 
-VIOLATIONS = ("calibration", "headline", "coverage", "estimate", "quality", "skew", "freshness")
+VIOLATIONS = (*outcomes.NAMES, "quality", "skew", "freshness")
 FOLDER = Path("reports/monitoring")
 
 
@@ -50,8 +53,12 @@ def _private(path: Path, text: str) -> None:
 
 
 def prometheus(report: dict[str, Any], now: datetime | None = None) -> str:
-    """The gauges of the latest window, for the service's page."""
+    """The gauges of the latest window, for the service's page.
+
+    Those of outcomes are of the newest window that has enough of them.
+    """
     latest = next(each for each in report["windows"] if each["name"] == report["latest"])
+    verdict = newest_verdict(report["windows"])
     lines = []
 
     def gauge(name: str, about: str, values: Mapping[str, float | None]) -> None:
@@ -60,12 +67,17 @@ def prometheus(report: dict[str, Any], now: datetime | None = None) -> str:
             lines.append(f"# HELP monitoring_{name} {about}\n# TYPE monitoring_{name} gauge\n")
             lines.extend(f"monitoring_{name}{of} {value}\n" for of, value in known.items())
 
-    measured = VIOLATIONS if latest["enough"] else VIOLATIONS[4:]
-    violated = {f'{{name="{name}"}}': float(name in latest["violations"]) for name in measured}
+    windows = {name: verdict if name in outcomes.NAMES else latest for name in VIOLATIONS}
+    violated = {
+        f'{{name="{name}"}}': float(name in window["violations"])
+        for name, window in windows.items()
+        if window is not None
+    }
     gauge("violation", "1 where the latest window violates a limit of monitor.", violated)
     for end in ("value", "low", "high"):
-        values = {f'{{figure="{n}"}}': each[end] for n, each in latest["figures"].items()}
-        gauge(end, "Of a figure in the latest window.", values)
+        figures = (verdict or latest)["figures"]
+        values = {f'{{figure="{name}"}}': each[end] for name, each in figures.items()}
+        gauge(end, "Of a figure in the newest window with enough outcomes.", values)
     canary = (report["models"] or {}).get("verdict")
     age = latest["freshness"]["model_age_days"]
     plain = {
@@ -78,6 +90,9 @@ def prometheus(report: dict[str, Any], now: datetime | None = None) -> str:
     }
     for name, (about, value) in plain.items():
         gauge(name, about, {"": value})
-    faults = {f'{{fault="{fault}"}}': count for fault, count in report["faults"].items()}
+    faults = {
+        f"{{fault={json.dumps(fault, ensure_ascii=False)}}}": count  # which escapes as Prometheus
+        for fault, count in report["faults"].items()
+    }
     gauge("faults", "Lines and rows of the log that could not be used.", faults)
     return "".join(lines)

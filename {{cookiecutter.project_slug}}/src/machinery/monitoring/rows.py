@@ -34,8 +34,8 @@ class Window:
     """A span of data time.
 
     `rows` has every prediction: `at`, `role`, `model_version`, `target` (a class code or value, NaN
-    without an outcome), the prediction under the contract's names, and columns to slice and group
-    by. `sample` has some of the champion's, with their `raw_*` and `feature_*`.
+    without an outcome), the prediction under the contract's names, and `raw_*` columns to slice and
+    group by. `sample` has some of the champion's, with all their `raw_*` and `feature_*`.
     """
 
     start: datetime
@@ -68,7 +68,7 @@ class Reader:
         """Rows keep the columns `kept`; a sample has at most so many rows of a window."""
         self.faults: Counter[str] = Counter()
         self._contract, self._window, self._most = contract, window, sample_rows
-        self._kept = [name for name in kept if name in contract.known_before()]
+        self._kept = [f"raw_{name}" for name in kept if name in contract.known_before()]
         self._rows: list[pd.DataFrame] = []
         self._samples: dict[Any, pd.DataFrame] = {}
         self._span: list[pd.Timestamp] = []  # of all rows, in the span or not
@@ -149,16 +149,13 @@ class Reader:
         import pandas as pd
 
         contract = self._contract
-        rows = table.select(
-            [*ABOUT, *log_files.OUTCOME, *(f"raw_{name}" for name in self._kept)]
-        ).to_pandas()
-        rows.columns = [name.removeprefix("raw_") for name in rows.columns]
+        rows = table.select([*ABOUT, *log_files.OUTCOME, *self._kept]).to_pandas()
         early = rows["outcome_time"] < rows["time"]
         self._counter("outcomes are dated before their answer")(int(early.sum()))
         rows["target"] = self._targets(rows["outcome"])
-        time = f"raw_{contract.time}"
         logged = rows["time"].dt.tz_localize(None)
-        rows["at"] = table[time].to_pandas() if time in table.column_names else logged
+        known = contract.time in contract.known_before()
+        rows["at"] = table[f"raw_{contract.time}"].to_pandas() if known else logged
         rows["at"] = rows["at"].astype("datetime64[us]")
         for name in contract.class_names:
             rows[contract.added(f"probability_{name}")] = table[f"probability_{name}"].to_pandas()
@@ -196,7 +193,7 @@ class Reader:
             if before is not None and len(before) == self._most:
                 drawn = drawn[drawn["draw"] <= before["draw"].max()]
             values = table.select(names).take(pa.array(drawn.index)).to_pandas()
-            whole = [drawn.drop(columns="window").reset_index(drop=True), values]
+            whole = [drawn.drop(columns=["window", *self._kept]).reset_index(drop=True), values]
             sample = pd.concat([before, pd.concat(whole, axis=1)], ignore_index=True)
             self._samples[window] = sample.nsmallest(self._most, "draw")
 

@@ -18,6 +18,11 @@ class Judged:
     violations: frozenset[str] | None
 
 
+def newest_verdict(windows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The newest window of monitoring.json that is over and has enough outcomes."""
+    return next((each for each in reversed(windows) if each["over"] and each["enough"]), None)
+
+
 def judged(window: Mapping[str, Any]) -> Judged:
     """The window of monitoring.json."""
     violations = frozenset(window["violations"]) if window["enough"] else None

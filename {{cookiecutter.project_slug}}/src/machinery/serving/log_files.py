@@ -254,7 +254,13 @@ def _outcomes(records: list[Outcome]) -> pa.Table:
 
 
 def _values(outcomes: list[Any]) -> pa.Array:
-    """Outcomes of one type, or as text: feedback before and after the contract was changed."""
+    """Outcomes of one type, or as text: feedback before and after the contract was changed.
+
+    Raises:
+        TypeError: for a list or an object, which is no outcome.
+    """
+    if any(isinstance(each, list | dict) for each in outcomes):
+        raise TypeError("a list or an object is no outcome")
     try:
         return pa.array(outcomes)
     except pa.ArrowException:
