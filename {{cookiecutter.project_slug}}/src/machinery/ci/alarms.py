@@ -5,6 +5,7 @@ written is ours.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from machinery.monitoring.rule import newest_verdict
@@ -89,8 +90,8 @@ def _title(name: str) -> str:
     return f"Monitoring: {name}"
 
 
-def _window(found: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(each for each in found["windows"] if each["name"] == name)
+def _window(found: dict[str, Any], name: str) -> Mapping[str, Any]:
+    return dict(next(each for each in found["windows"] if each["name"] == name))
 
 
 def _body(alarm: dict[str, Any], found: dict[str, Any], command: str) -> str:
