@@ -117,7 +117,8 @@ def log(
         answers = answer(predicted(part, contract.task), rule(info(contract.task)))
         of = f"{version}-{role}-{part['id'].iloc[0]}-{number}"
         arrays = {name: made[name].to_numpy() for name in made}
-        assert written.answers(of, raw, arrays, answers, model_version=version, role=role)
+        about = {"model_version": version, "personal": catalogue.personal, "role": role}
+        assert written.answers(of, raw, arrays, answers, **about)
         if labelled:
             outcomes = part[contract.target].tolist()
             assert written.feedback([(of, row, each) for row, each in enumerate(outcomes)])
