@@ -153,3 +153,75 @@ def test_an_experiment_runs_the_code_that_it_was_queued_with(work: BakedProject)
     assert work.run("git", "status", "--porcelain").stdout == ""
     work.run("dvc", "exp", "apply", "renamed")
     assert work.file_contains("reports/gate.json", "size_of_the_model")
+
+
+RANGES = """search:
+  linear:
+    C:
+      low: 0.001
+      high: 100.0
+      log: true
+"""
+
+
+@pytest.fixture
+def searched(work: BakedProject) -> BakedProject:
+    """A project whose linear model has a range to search, that of today being a poor one."""
+    params = work.path / "params.yaml"
+    text = params.read_text(encoding="utf-8").replace("      C: 1.0\n", "      C: 0.0001\n")
+    params.write_text(re.sub(r"(?ms)^search:.*?(?=^select:)", RANGES, text), encoding="utf-8")
+    work.run("dvc", "repro", "train@schedule-linear")
+    work.run("git", "commit", "--quiet", "--all", "--no-verify", "--message", "Ranges")
+    return work
+
+
+def trials(project: BakedProject) -> list[str]:
+    listed = project.run("git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps").stdout
+    return sorted(name for name in listed.split() if name.startswith("search-"))
+
+
+def test_a_search_goes_on_and_ends_with_a_branch_that_differs_in_hyperparameters_alone(
+    searched: BakedProject,
+) -> None:
+    first = searched.run("flight-delays", "search", "linear", "--minutes", "0.1").stdout
+    before = trials(searched)
+    assert before[0] == "search-schedule-linear-1" and "C 0.0001" in first
+    said = searched.run("flight-delays", "search", "linear", "--minutes", "0.05").stdout
+    assert f"Going on after {len(before)} trials" in said
+    assert len(trials(searched)) > len(before)
+    assert searched.run("git", "status", "--porcelain").stdout == ""
+
+    (branch,) = set(re.findall(r"git switch (\S+)", said))
+    assert searched.run("git", "diff", "--name-only", "HEAD", branch).stdout.split() == [
+        "dvc.lock",
+        "params.yaml",
+    ]
+    lines = searched.run("git", "diff", "-U0", "HEAD", branch, "--", "params.yaml").stdout
+    assert len(re.findall(r"(?m)^[-+] .*\S", lines)) == 2 and "+      C:" in lines
+    (gain,) = re.findall(r"differs by (\S+) ±", said)
+    assert float(gain) > 0
+
+
+def test_no_trial_of_a_search_reads_the_test_table(searched: BakedProject) -> None:
+    searched.run("dvc", "remove", "evaluate")  # any other stage than train's may be missing
+    (searched.path / "data/features/test.parquet").unlink()
+    searched.run("git", "commit", "--quiet", "--all", "--no-verify", "--message", "No test")
+    searched.run("flight-delays", "search", "linear", "--minutes", "0.01")
+    assert trials(searched) == ["search-schedule-linear-1"]
+
+
+def test_what_cannot_be_searched_is_one_sentence(searched: BakedProject) -> None:
+    params = searched.path / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    for model, before, after, message in (
+        ("magic", "", "", "schedule-magic is not a candidate; params.yaml has schedule-prior"),
+        ("prior", "", "", "search.prior is missing; give it ranges to search"),
+        ("linear", "high: 100.0", "high: 0.0001", "0.001 to 0.0001 is not a range"),
+        ("linear", "low: 0.001", "low: few", "search.linear.C.low: 'few' is not a number"),
+        ("linear", "test_days: 31", "test_days: 30", "params.yaml is not committed; commit"),
+    ):
+        params.write_text(text.replace(before, after, 1), encoding="utf-8")
+        done = searched.run("flight-delays", "search", model, check=False)
+        assert done.returncode == 2, message
+        assert message in done.stdout and done.stdout.count("\n") == 1
+    assert trials(searched) == []

@@ -114,3 +114,21 @@ def test_the_value_of_a_threshold_fits_its_rule(threshold: dict[str, Any], sente
     with pytest.raises(UserError) as caught:
         params.parse(params.Select, {"select": section})
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"low": "few", "high": 2}, "search.linear.C.low: 'few' is not a number"),
+        ({"low": True, "high": 2}, "search.linear.C.low: True is not a number"),
+        ({"low": 0, "high": 2, "log": True}, "search.linear.C: 0 to 2 is not a range of logar"),
+        ({"low": 2, "high": 2}, "search.linear.C: 2 to 2 is not a range"),
+        ({"low": 2}, "search.linear.C.high is missing; add it"),
+        ([1], "search.linear.C is [1]; list should have at least 2 items"),
+        (3, "search.linear.C is 3; "),
+    ],
+)
+def test_a_range_to_search_is_checked(values: object, sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        params.parse(params.Search, {"search": {"linear": {"C": values}}})
+    assert sentence in str(caught.value)

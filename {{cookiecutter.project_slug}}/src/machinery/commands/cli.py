@@ -19,6 +19,7 @@ ROOMS = {
     "look": "versions",
     "predict": "bulk",
     "report": "comparison",
+    "search": "search",
     "serve": "serving",
     "monitor": "monitoring",
     "versions": "versions",

@@ -5,10 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     NaiveDatetime,
+    RootModel,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -242,8 +246,39 @@ class Monitor(Section):
     retrain: Retrain
 
 
-S = TypeVar("S", bound=Section)
-SECTIONS = (
+def _number(given: Any) -> Any:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise ValueError(f"{given!r} is not a number")
+    return given
+
+
+class Numbers(Section):
+    """A range to search, both ends included; of whole numbers where both ends are."""
+
+    low: Annotated[Any, AfterValidator(_number)]
+    high: Annotated[Any, AfterValidator(_number)]
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            of = " of logarithms" if self.log else ""
+            raise ValueError(f"{self.low} to {self.high} is not a range{of}")
+        return self
+
+
+Values = Annotated[
+    Annotated[list[Any], Field(min_length=2), Tag("list")] | Annotated[Numbers, Tag("Range")],
+    Discriminator(lambda given: "list" if isinstance(given, list) else "Range"),
+]
+
+
+class Search(RootModel[dict[str, dict[str, Values]]]):
+    """Of a model the hyperparameters to search: a range of each, or a list of values."""
+
+
+S = TypeVar("S", bound=BaseModel)
+SECTIONS: tuple[type[BaseModel], ...] = (
     Ingest,
     Validate,
     Split,
@@ -255,6 +290,7 @@ SECTIONS = (
     Card,
     Report,
     Monitor,
+    Search,
 )
 
 

@@ -3,8 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from machinery.pipeline.files import UserError
-from machinery.pipeline.params import SECTIONS, Evaluate, Monitor, Section, Select, Split, parse
+from machinery.pipeline.params import (
+    SECTIONS,
+    Evaluate,
+    Monitor,
+    Search,
+    Select,
+    Split,
+    Train,
+    parse,
+)
 from machinery.pipeline.paths import PARAMS
 from machinery.pipeline.statistics import metrics
 
@@ -19,22 +30,26 @@ def require(document: Mapping[str, Any], contract: Contract) -> None:
     """
     faults: list[str] = []
     for kind in SECTIONS:
-        if kind is Monitor and "monitor" not in document:
-            continue  # a project may do without, and the pipeline does not read it
+        if kind in (Monitor, Search) and kind.__name__.lower() not in document:
+            continue  # a project may do without, and the pipeline does not read them
         try:
-            faults += _misfits(parse(kind, document), contract)
+            faults += _misfits(parse(kind, document), document, contract)
         except UserError as error:
             faults.append(str(error).removeprefix(f"{PARAMS}: "))
     if faults:
         raise UserError(f"{PARAMS}: {'; '.join(faults)}")
 
 
-def _misfits(section: Section, contract: Contract) -> Iterator[str]:
+def _misfits(section: BaseModel, document: Mapping[str, Any], contract: Contract) -> Iterator[str]:
     match section:
         case Split(by="time" | "group" as by) if getattr(contract, by) is None:
             yield f"split.by is {by}, but contract.yaml names no {by} column"
         case Select(headline=name) if name not in metrics.names(contract.task):
             yield metrics.unknown(name, contract.task)
+        case Search(root=spaces):
+            known = parse(Train, document).hyperparameters
+            for name in spaces.keys() - known.keys():
+                yield f"search names {name}, which train.hyperparameters does not describe"
         case Evaluate(slices=columns):
             for name in columns:
                 if name not in contract.columns:

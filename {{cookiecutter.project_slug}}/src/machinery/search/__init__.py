@@ -1,0 +1,1 @@
+"""search: hyperparameters that score better in cross-validation, found by Optuna over DVC."""
