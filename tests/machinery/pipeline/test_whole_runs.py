@@ -156,6 +156,43 @@ def own(self, cls) -> Any:  # type: ignore[no-untyped-def]  # noqa: N805
     return self + cls
 
 
+class Worded(Shop):
+    """The shop, with what is said of each parcel, and who gets it."""
+
+    def features(self) -> ModuleType:
+        module = ModuleType("features")
+        vars(module).update(wording=wording, customer=customer)
+        return module
+
+
+@tag(owner="shop", unit="", encode="text")
+def wording(note: np.ndarray) -> np.ndarray:
+    """The words of the note."""
+    return np.array([" ".join(text.lower().split()) for text in note], dtype=object)
+
+
+@tag(owner="shop", unit="", encode="target")
+def customer(of: np.ndarray) -> np.ndarray:
+    """One of many."""
+    return of
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_texts_and_many_categories_go_through_the_pipeline(task: str) -> None:
+    run = Run(task)
+    late, customers = run.effort > 22, np.arange(ROWS) // 2 % 90
+    run.table["note"] = [f"No\t{n} {'Please HURRY' if late[n] else ''}" for n in range(ROWS)]
+    run.table["of"] = [f"customer {number}" for number in customers]
+    run.contract["columns"] |= {"note": column("string"), "of": column("string")}
+    run.params["train"]["features"]["all"] = ["wording", "customer"]
+    run.params["train"]["models"] = ["prior", "linear", "boosting"]
+    run.params["train"]["hyperparameters"]["boosting"] = {"max_iter": 10}
+    assert {each["name"]: each["passed"] for each in run(Worded())["checks"]}[GAIN]
+    ranking = read_json(paths.PLOTS / "importance.json")
+    importance = {each["feature"]: each["importance"] for each in ranking}
+    assert importance["wording"] > 10 * abs(importance["customer"])
+
+
 def test_columns_of_any_name_go_through_the_pipeline_the_service_and_bulk() -> None:
     run = Run()
     for name in NAMES:

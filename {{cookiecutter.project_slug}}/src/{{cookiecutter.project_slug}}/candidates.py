@@ -1,8 +1,8 @@
 """candidates: the models that compete, simplest first.
 
-To add a candidate, write a function that returns what numbers go through, what categories go
-through and the estimator; enter it in CANDIDATES, and name it in params.yaml under train.models and
-train.hyperparameters.
+To add a candidate, write a function that returns what numbers go through, what strings go through
+by their encoding ("category", or what the feature's tag says) and the estimator; enter it in
+CANDIDATES, and name it in params.yaml under train.models and train.hyperparameters.
 
 Missing numbers arrive as NaN, and the service sees categories that training never saw: the encoders
 here handle both, and convert to ONNX faithfully. `train` refuses a candidate that does not. Each
@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from machinery.pipeline.model.building import Candidates, Parts, Task
+from machinery.pipeline.model.encoders import target_means, word_counts, word_weights
 
 
 def prior(task: Task) -> Parts:
@@ -23,7 +24,7 @@ def prior(task: Task) -> Parts:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     tree = DecisionTreeClassifier if task == "classification" else DecisionTreeRegressor
-    return "passthrough", _ordinal(), tree(min_samples_split=sys.maxsize)
+    return "passthrough", _for_trees(task), tree(min_samples_split=sys.maxsize)
 
 
 def linear(task: Task) -> Parts:
@@ -34,8 +35,10 @@ def linear(task: Task) -> Parts:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     one_hot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
+    means = make_pipeline(target_means(task), StandardScaler())
+    strings = {"category": one_hot, "text": word_weights(10_000), "target": means}
     estimator = LogisticRegression() if task == "classification" else Ridge()
-    return make_pipeline(_median(), StandardScaler()), one_hot, estimator
+    return make_pipeline(_median(), StandardScaler()), strings, estimator
 
 
 def forest(task: Task) -> Parts:
@@ -43,7 +46,7 @@ def forest(task: Task) -> Parts:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     estimator = RandomForestClassifier if task == "classification" else RandomForestRegressor
-    return _median(), _ordinal(), estimator()
+    return _median(), _for_trees(task), estimator()
 
 
 def boosting(task: Task) -> Parts:
@@ -55,7 +58,7 @@ def boosting(task: Task) -> Parts:
 
     classification = task == "classification"
     estimator = HistGradientBoostingClassifier if classification else HistGradientBoostingRegressor
-    return "passthrough", _ordinal(), estimator()
+    return "passthrough", _for_trees(task), estimator()
 
 
 CANDIDATES: Candidates = {
@@ -73,10 +76,11 @@ def _median() -> Any:
     return SimpleImputer(strategy="median", keep_empty_features=True)
 
 
-def _ordinal() -> Any:
+def _for_trees(task: Task) -> dict[str, Any]:
     """Each category as its place in the alphabet, an unknown one as -1, which is all trees need."""
     import numpy as np
     from sklearn.preprocessing import OrdinalEncoder
 
     unknown = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
-    return OrdinalEncoder(**unknown, dtype=np.float32)
+    ordinal = OrdinalEncoder(**unknown, dtype=np.float32)
+    return {"category": ordinal, "text": word_counts(200), "target": target_means(task)}

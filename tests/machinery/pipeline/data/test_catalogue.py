@@ -35,6 +35,24 @@ def paint(colour: np.ndarray) -> np.ndarray:
     return np.where(pd.isna(colour), "missing", colour).astype(object)
 
 
+@tag(owner="a team", unit="", encode="text")
+def wording(colour: np.ndarray) -> np.ndarray:
+    """The colour in words."""
+    return paint(colour)
+
+
+@tag(owner="a team", unit="", encode="words")
+def misspelt(colour: np.ndarray) -> np.ndarray:
+    """A text with an encoding that does not exist."""
+    return paint(colour)
+
+
+@tag(owner="a team", unit="m", encode="target")
+def encoded_size(size: np.ndarray) -> np.ndarray:
+    """A number with the encoding of a category."""
+    return double_size(size)
+
+
 @tag(owner="a team", unit="m")
 def fourfold_size(double_size: np.ndarray) -> np.ndarray:
     """A feature made from a feature."""
@@ -108,10 +126,34 @@ def test_a_feature_is_described_whole(contract: Contract) -> None:
         "meaning": "A feature made from a feature.",
         "unit": "m",
         "type": "float32",
+        "encode": "",
         "owner": "a team",
         "parents": ("double_size",),
         "columns": ("size",),
     }
+
+
+def test_an_encoding_is_part_of_the_description_and_of_the_page(contract: Contract) -> None:
+    catalogue = Catalogue(contract, module_of(wording, paint))
+    assert {each.name: each.encode for each in catalogue.features.values()} == {
+        "paint": "",
+        "wording": "text",
+    }
+    assert "| string (text) |" in page(catalogue)
+
+
+@pytest.mark.parametrize(
+    ("function", "fault"),
+    [
+        (misspelt, 'misspelt has encode=\'words\'; write encode="text" or encode="target" for'),
+        (encoded_size, "encoded_size has encode, but is a number; .* for strings, and none other"),
+    ],
+)
+def test_an_encoding_that_cannot_be_is_refused(
+    function: Callable[..., Any], fault: str, contract: Contract
+) -> None:
+    with pytest.raises(UserError, match=f"^features.py: the tag of {fault}"):
+        Catalogue(contract, module_of(function))
 
 
 def test_values_have_the_length_and_types_of_the_pipeline(contract: Contract) -> None:

@@ -70,6 +70,7 @@ class Given:
     contract: Contract
     values: dict[str, np.ndarray]
     source: str
+    encode: str = ""
 
     @property
     def inputs(self) -> list[str]:
@@ -83,6 +84,7 @@ class Given:
                 "",
                 "",
                 "float32" if values.dtype.kind == "f" else "string",
+                self.encode,
                 "",
                 (),
                 (self.source,),
@@ -151,6 +153,14 @@ def test_a_feature_that_nearly_gives_a_number_is_found(document: dict[str, Any])
 def test_text_that_differs_in_every_row_is_an_identifier(contract: Contract) -> None:
     names = np.array([f"N{number}" for number in range(len(TARGET))], dtype=object)
     assert probe_feature(names, contract) == [("identifier", "it")]
+
+
+def test_free_text_may_differ_in_every_row(contract: Contract) -> None:
+    rows = pd.DataFrame({"size": np.arange(300.0) % 7, "late": np.arange(300) % 2 == 0})
+    texts = np.array([f"the {number}th text" for number in range(300)], dtype=object)
+    for encode, probes in (("", [("identifier", "it")]), ("text", [])):
+        catalogue: Any = Given(contract, {"it": texts}, "size", encode)
+        assert found(leakage.in_features(rows, catalogue, 0.95, seed=1)) == probes
 
 
 def test_a_feature_made_from_a_column_named_identifier_is_found(contract: Contract) -> None:

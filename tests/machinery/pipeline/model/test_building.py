@@ -1,13 +1,15 @@
 """Candidates: each fits, meets missing and unknown values, and wrong dials are one sentence."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from machinery.pipeline.files import UserError
-from machinery.pipeline.model.building import Task, build
+from machinery.pipeline.model.building import Candidates, Parts, Task, build
 from shop.candidates import CANDIDATES
 
 TASKS: list[Task] = ["classification", "regression"]
@@ -22,16 +24,23 @@ NEW = pd.DataFrame({"distance": [np.nan], "gust": [9], "carrier": ["never seen"]
 TARGET = np.array([0, 0, 0, 0, 0, 0, 1, 1])
 
 
-def built(name: str, task: Task = "classification", **hyperparameters: Any) -> Any:
+def built(
+    name: str,
+    task: Task = "classification",
+    encode: Mapping[str, str] = {},  # noqa: B006
+    candidates: Candidates = CANDIDATES,
+    **hyperparameters: Any,
+) -> Any:
     numeric = ["distance"] if name == "boosting" else ["distance", "gust"]
     return build(
         name,
-        CANDIDATES,
+        candidates,
         task=task,
         numeric=numeric,
-        categorical=["carrier"],
+        categorical=["carrier", *encode],
         hyperparameters=hyperparameters,
         seed=1,
+        encode=encode,
     )
 
 
@@ -65,6 +74,28 @@ def test_one_kind_of_feature_is_enough(feature: str) -> None:
         seed=1,
     )
     assert pipeline.fit(TABLE[[feature]], TARGET).predict_proba(NEW[[feature]]).shape == (1, 2)
+
+
+def test_strings_go_through_the_encoders_that_their_tags_name() -> None:
+    pipeline = built("linear", encode={"note": "text", "town": "target", "more": "text"})
+    parts = {name: columns for name, _, columns in pipeline[0].transformers}
+    assert parts == {
+        "numeric": ["distance", "gust"],
+        "category": ["carrier"],
+        "text 0": "note",
+        "text 1": "more",
+        "target": ["town"],
+    }
+    texts = [part for name, part, _ in pipeline[0].transformers if name.startswith("text")]
+    assert texts[0] is not texts[1]
+
+
+def test_a_candidate_without_an_encoder_for_a_feature_is_refused() -> None:
+    def plain(task: Task) -> Parts:
+        return "passthrough", "drop", LogisticRegression()
+
+    with pytest.raises(UserError, match=r"plain has no encoder for note, .* 'text'; .*take"):
+        built("plain", encode={"note": "text"}, candidates={"plain": plain})
 
 
 def test_hyperparameters_and_the_seed_reach_the_estimator() -> None:

@@ -85,6 +85,36 @@ def test_every_candidate_converts_faithfully(name: str, target: str, tmp_path: P
     assert scorer.predict(rows).shape == shapes[target]
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_texts_and_many_categories_convert_faithfully(
+    name: str, target: str, tmp_path: Path
+) -> None:
+    """Blanks of every kind among the words, categories that a fold lacks, and texts of nothing."""
+    random = np.random.default_rng(1)
+    words = np.array(["don't", "C++", "(é)", "日本", "a\u00a0b", "x\x1cy", "t\tn", "\n", "the"])
+    table = a_table().assign(
+        note=[" ".join(random.choice(words, random.integers(0, 9))) for _ in range(300)],
+        town=[f"town {number}" for number in random.integers(0, 90, 300)],
+        street=[f"{number}" for number in random.integers(0, 5, 300)],
+    )
+    texts = {"note": "text", "town": "target", "street": "target"}
+    pipeline = build(
+        name,
+        CANDIDATES,
+        task="regression" if target == "regression" else "classification",
+        numeric=NUMERIC,
+        categorical=[*CATEGORICAL, *texts],
+        hyperparameters=SMALL.get(name, {}),
+        seed=1,
+        encode=texts,
+    ).fit(table, a_target(target, table) + 2 * (target == "regression") * table["note"].str.len())
+    save(pipeline, FEATURES | dict.fromkeys(texts, "string"), tmp_path / "schedule-mine.onnx")
+    scale = 1.0 if target != "regression" else float(np.std(a_target(target, a_table())))
+    rows, made = parity_rows(table, rows=300, seed=1), Model(tmp_path / "schedule-mine.onnx")
+    assert check_parity(pipeline, made, rows, limit=LIMIT, scale=scale) < LIMIT / 20
+
+
 def test_a_forest_without_imputer_is_refused_by_name(tmp_path: Path) -> None:
     pipeline = by_hand("passthrough", OneHotEncoder(handle_unknown="ignore"), forest())
     refuses(pipeline, tmp_path, "schedule-mine: its ONNX file is .* beyond train.parity.limit")

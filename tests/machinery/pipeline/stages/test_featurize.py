@@ -14,6 +14,7 @@ from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tags import tag
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.stages.featurize import featurize, featurize_file
+from machinery.pipeline.stages.train import encodings
 
 
 class Features:
@@ -55,6 +56,20 @@ def test_features_stand_beside_key_time_and_target(catalogue: Catalogue) -> None
     features = featurize(pa.Table.from_pandas(table()), catalogue)
     assert features.column_names == ["id", "at", "late", "double_size", "paint"]
     assert features["double_size"].type == pa.float32()
+
+
+def test_the_column_of_a_feature_says_how_it_is_encoded_where_its_tag_does(
+    contract: Contract, tmp_path: Path
+) -> None:
+    module = ModuleType("features")
+    wording = tag(owner="a team", unit="", encode="text")(lambda colour: Features.paint(colour))
+    wording.__doc__ = "The colour in words."
+    vars(module).update(wording=wording, paint=Features.paint)
+    features = featurize(pa.Table.from_pandas(table()), Catalogue(contract, module))
+    write_table(features, tmp_path / "x")
+    said = {field.name: field.metadata for field in pq.read_schema(tmp_path / "x")}
+    assert (said["wording"], said["paint"]) == ({b"encode": b"text"}, None)
+    assert encodings(tmp_path / "x") == {"wording": "text"}
 
 
 def test_batches_give_the_same_as_one_piece(catalogue: Catalogue, tmp_path: Path) -> None:

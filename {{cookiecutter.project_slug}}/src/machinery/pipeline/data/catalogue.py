@@ -18,6 +18,7 @@ from .contract import Contract
 from .tags import tags_of
 
 Type = Literal["float32", "string"]
+ENCODINGS = "text", "target"
 Function = Callable[..., np.ndarray]
 
 
@@ -25,14 +26,16 @@ Function = Callable[..., np.ndarray]
 class Feature:
     """One feature: its docstring, its owner, and the raw columns that it is made from.
 
-    `unit` is empty where there is none, which its tag has to say. `parents` are the features and
-    columns that its function takes, `columns` the columns behind them.
+    `unit` is empty where there is none, which its tag has to say; `encode` is empty of numbers and
+    of plain categories. `parents` are the features and columns that its function takes, `columns`
+    the columns behind them.
     """
 
     name: str
     meaning: str
     unit: str
     type: Type
+    encode: str
     owner: str
     parents: tuple[str, ...]
     columns: tuple[str, ...]
@@ -79,6 +82,7 @@ class Catalogue:
                 name,
                 **_description(name, functions[name]),
                 type=self._types[name],
+                encode=_encoding(name, functions[name], self._types[name]),
                 parents=tuple(sorted(parents[name])),
                 columns=tuple(sorted(columns[name])),
             )
@@ -216,6 +220,15 @@ def _description(name: str, function: Function) -> dict[str, str]:
     return {"meaning": meaning, "owner": owner, "unit": unit}
 
 
+def _encoding(name: str, function: Function, kind: Type) -> str:
+    encode = tags_of(function).get("encode")
+    if encode is not None and (kind != "string" or encode not in ENCODINGS):
+        which = f"encode={encode!r}" if kind == "string" else "encode, but is a number"
+        remedy = 'write encode="text" or encode="target" for strings, and none otherwise'
+        raise UserError(f"features.py: the tag of {name} has {which}; {remedy}")
+    return encode or ""
+
+
 def _line(function: Function, error: Exception) -> str:
     """Where in the function's own file it happened."""
     steps = extract_tb(error.__traceback__)
@@ -240,7 +253,7 @@ def page(catalogue: Catalogue) -> str:
             each.name,
             each.meaning,
             each.unit or "none",
-            each.type,
+            f"{each.type} ({each.encode})" if each.encode else each.type,
             ", ".join(each.columns),
             "before",
             each.owner,

@@ -159,7 +159,7 @@ def _identifier(name: str, values: np.ndarray, raw: Arrays, catalogue: Catalogue
         if columns[each].identifier or each in (catalogue.contract.key, catalogue.contract.group):
             meaning = f"is made from {each}, which only names a row, a thing or a group"
             return Probe("identifier", name, 1.0, DISTINCT_TEXTS, meaning)
-    if feature.type == "string":
+    if feature.type == "string" and feature.encode != "text":
         distinct = len(set(values)) / len(values)
         return Probe("identifier", name, distinct, DISTINCT_TEXTS, "differs in nearly every row")
     shares = (_distinct_numbers(raw[each]) for each in feature.columns)

@@ -7,7 +7,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def tag(**said: str) -> Callable[[Function], Function]:
-    """Mark a function as a feature: `owner` answers for it, `unit` is what it is measured in."""
+    """Mark a function as a feature: `owner` answers for it, `unit` is what it is measured in.
+
+    `encode` says of strings that are no plain category what models make of them: "text" uses their
+    words, "target" the mean target of each, where there are too many for a column each.
+    """
 
     def mark(function: Function) -> Function:
         vars(function)["tags"] = said

@@ -1,7 +1,8 @@
 """building: a candidate of the project in; an unfitted scikit-learn pipeline out."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from machinery.pipeline.files import UserError
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 Task = Literal["classification", "regression"]
-Parts = tuple[Any, Any, Any]  # transformer of numbers, transformer of categories, estimator
+# Transformer of numbers; that of categories, or one for each encoding; estimator.
+Parts = tuple[Any, Any, Any]
 Candidates = Mapping[str, Callable[[Task], Parts]]
 
 RESERVED = {"random_state", "n_jobs"}  # train.seed and the caller decide on these
@@ -26,22 +28,51 @@ def build(
     categorical: Sequence[str],
     hyperparameters: Mapping[str, Any],
     seed: int,
+    encode: Mapping[str, str] = MappingProxyType({}),
 ) -> "Pipeline":
     """The unfitted pipeline of one candidate, from the named features to its predictions.
 
-    Raises UserError for a name, a hyperparameter or a value that does not exist.
+    `encode` says of categorical features which are encoded otherwise: as "text" or by "target".
+
+    Raises UserError for a name, a hyperparameter or a value that does not exist, and for a feature
+    that the candidate has no encoder for.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
+    from sklearn.utils import get_tags
 
     if name not in candidates:
         known = ", ".join(candidates)
         raise UserError(f"{PARAMS}: train.models has '{name}', not a candidate; known are {known}")
-    numbers, categories, estimator = candidates[name](task)
-    columns = [("numeric", numbers, [*numeric]), ("categorical", categories, [*categorical])]
-    encode = ColumnTransformer([part for part in columns if part[2]])
+    numbers, strings, estimator = candidates[name](task)
+    columns = [("numeric", numbers, [*numeric])] if numeric else []
+    columns += _encoded(name, strings, categorical, encode)
+    # To some estimators that take missing values, what a sparse table leaves out is missing.
+    sparse = 0 if get_tags(estimator).input_tags.allow_nan else 0.3
+    steps = [("encode", ColumnTransformer(columns, sparse_threshold=sparse))]
     _set(estimator, hyperparameters, seed, f"{PARAMS}: train.hyperparameters.{name}")
-    return Pipeline([("encode", encode), ("estimator", estimator)])
+    return Pipeline([*steps, ("estimator", estimator)])
+
+
+def _encoded(
+    name: str, strings: Any, features: Sequence[str], encode: Mapping[str, str]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The features by their encoding; a text alone, since its transformer takes one column."""
+    from sklearn.base import clone
+
+    encoders = strings if isinstance(strings, Mapping) else {"category": strings}
+    for encoding in dict.fromkeys(encode.get(feature, "category") for feature in features):
+        alike = [each for each in features if encode.get(each, "category") == encoding]
+        if encoding not in encoders:
+            raise UserError(
+                f"candidates.py: {name} has no encoder for {alike[0]}, whose encoding is "
+                f"'{encoding}'; return one as {{'{encoding}': ...}}, or take the feature out"
+            )
+        if encoding != "text":
+            yield encoding, encoders[encoding], alike
+            continue
+        for number, feature in enumerate(alike):
+            yield f"text {number}", clone(encoders["text"]), feature
 
 
 def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str) -> None:

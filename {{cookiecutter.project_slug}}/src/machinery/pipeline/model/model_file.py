@@ -14,6 +14,8 @@ import onnxruntime
 
 from machinery.pipeline.files import UserError, first_line, missing, replace
 
+from . import converters
+
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
@@ -46,6 +48,7 @@ def _convert(pipeline: "Pipeline", features: Mapping[str, Kind], name: str) -> A
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
+    converters.register()
     types = {"number": FloatTensorType, "string": StringTensorType}
     inputs = [(feature, types[kind]([None, 1])) for feature, kind in features.items()]
     options = {"zipmap": False} if hasattr(pipeline, "predict_proba") else None

@@ -22,12 +22,15 @@ def featurize(table: pa.Table, catalogue: Catalogue) -> pa.Table:
     """All features of each row, beside the columns that tell which row it is, and its target.
 
     Features are float32 (NaN where a value is missing) or text (never missing). They are stateless:
-    what learns from data is inside the model.
+    what learns from data is inside the model. The column of a feature says how models encode it,
+    where its tag does.
     """
     contract = catalogue.contract
     features = table.select([*contract.row_columns, contract.target])
     for name, values in catalogue.compute(arrays(table, catalogue.inputs, contract)).items():
-        features = features.append_column(name, pa.array(values))
+        column, encode = pa.array(values), catalogue.features[name].encode
+        said = {"encode": encode} if encode else None
+        features = features.append_column(pa.field(name, column.type, metadata=said), column)
     return features
 
 

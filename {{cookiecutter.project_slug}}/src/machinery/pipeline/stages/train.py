@@ -1,9 +1,10 @@
 """train: training features in; a candidate's model file, scores and held-out predictions out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ def train(
     name: str,
     by: str,
     params: Train,
+    encode: Mapping[str, str] = MappingProxyType({}),
 ) -> Trained:
     """Fit one model on the named features, once on each fold and once on all rows.
 
@@ -70,6 +72,7 @@ def train(
             categorical=categorical,
             hyperparameters=params.hyperparameters[name],
             seed=params.seed,
+            encode=encode,
         )
         return pipeline.fit(rows.iloc[chosen], target[chosen])
 
@@ -185,6 +188,14 @@ def kinds_of(names: list[str], path: Path, where: str) -> dict[str, model.Kind]:
     return {name: "number" if is_float32(types[name]) else "string" for name in names}
 
 
+def encodings(path: Path) -> dict[str, str]:
+    """How models encode the features of the table that are no plain category."""
+    from pyarrow.parquet import read_schema
+
+    said = {field.name: (field.metadata or {}).get(b"encode") for field in read_schema(path)}
+    return {name: encoding.decode() for name, encoding in said.items() if encoding}
+
+
 def main(project: Project, feature_set: str, name: str) -> None:
     """Read, call, write."""
     params, contract = sections.load(Train), contracts.load()
@@ -192,7 +203,8 @@ def main(project: Project, feature_set: str, name: str) -> None:
     kinds = kinds_of(params.features[feature_set], TRAIN_FEATURES, where)
     table = read_table(TRAIN_FEATURES, [*contract.row_columns, contract.target, *kinds])
     candidates, by = project.candidates().CANDIDATES, sections.load(Split).by
-    trained = train(table, kinds, contract, candidates, name, by, params)
+    encode = encodings(TRAIN_FEATURES)
+    trained = train(table, kinds, contract, candidates, name, by, params, encode)
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)
