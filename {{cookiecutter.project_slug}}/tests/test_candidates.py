@@ -37,8 +37,8 @@ def fitted(name: str, task: Task) -> Any:
     return pipeline.fit(TABLE, TARGET)
 
 
-def test_the_simplest_comes_first() -> None:
-    assert list(CANDIDATES) == ["prior", "linear", "forest", "boosting"]
+def test_the_baseline_comes_first() -> None:
+    assert next(iter(CANDIDATES)) == "prior"
 
 
 @pytest.mark.parametrize("task", get_args(Task))

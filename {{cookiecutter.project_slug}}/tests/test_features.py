@@ -9,9 +9,7 @@ from machinery.pipeline.data.catalogue import Catalogue
 from {{cookiecutter.project_slug}} import features
 
 NAN = float("nan")
-NUMBERS = ["distance", "temperature", "dew_point", "wind_speed", "wind_direction", "wind_gust"]
-NUMBERS += ["precipitation", "pressure", "visibility"]
-TEXTS = ["carrier", "origin", "destination"]
+CATALOGUE = Catalogue(contracts.load(), features)
 
 
 def numbers(*values: float | None) -> np.ndarray:
@@ -24,6 +22,12 @@ def texts(*values: object) -> np.ndarray:
 
 def times(*values: str) -> np.ndarray:
     return np.array(values, dtype="datetime64[us]")
+
+
+def columns(number: np.ndarray, text: np.ndarray, time: np.ndarray) -> dict[str, np.ndarray]:
+    """Every column that the features take, with the values of its type."""
+    types = {name: CATALOGUE.contract.columns[name].type for name in CATALOGUE.inputs}
+    return {name: {"number": number, "datetime": time}.get(types[name], text) for name in types}
 
 
 def same(found: np.ndarray, *wanted: float) -> bool:
@@ -81,25 +85,20 @@ def test_a_calm_needs_no_direction_but_a_wind_does() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -> None:
-    catalogue = Catalogue(contracts.load(), features)
-    table = {name: numbers(*[NAN] * rows) for name in NUMBERS}
-    table |= {name: texts(*[None] * rows) for name in TEXTS}
-    table |= {"scheduled_departure": times(*["NaT"] * rows)}
-    for name, values in catalogue.compute(table).items():
+    table = columns(numbers(*[NAN] * rows), texts(*[None] * rows), times(*["NaT"] * rows))
+    for name, values in CATALOGUE.compute(table).items():
         assert len(values) == rows, name
-        if catalogue.features[name].type == "float32":
+        if CATALOGUE.features[name].type == "float32":
             assert values.dtype == np.float32 and np.isnan(values).all(), name
         else:
             assert values.dtype == object and set(values) <= {"missing"}, name
 
 
 def test_features_of_many_rows_are_those_of_each_row_alone() -> None:
-    catalogue = Catalogue(contracts.load(), features)
-    table = {name: numbers(0, 7, NAN) for name in NUMBERS}
-    table |= {name: texts("JFK", None, "") for name in TEXTS}
-    table |= {"scheduled_departure": times("2013-01-07T00:00", "NaT", "2013-07-31T23:59")}
-    together = catalogue.compute(table)
+    moments = times("2013-01-07T00:00", "NaT", "2013-07-31T23:59")
+    table = columns(numbers(0, 7, NAN), texts("JFK", None, ""), moments)
+    together = CATALOGUE.compute(table)
     for row in range(3):
-        alone = catalogue.compute({name: table[name][row : row + 1] for name in table})
+        alone = CATALOGUE.compute({name: table[name][row : row + 1] for name in table})
         for name in together:
             np.testing.assert_array_equal(alone[name], together[name][row : row + 1], name)

@@ -1,4 +1,4 @@
-"""A stage and a notebook of the user's own, word by word as docs/guide/models.md has them."""
+"""What a user adds first, word by word as the README and docs/guide/models.md have it."""
 
 import json
 import re
@@ -12,6 +12,44 @@ pytestmark = pytest.mark.slow
 
 WITHOUT_WEATHER = "--ignore=tests/test_model.py"  # the small project's model knows none
 HEADING = "## A stage of your own, and a notebook"
+
+
+def insert(path: Path, before: str, text: str) -> None:
+    """Insert text before the first place where the file has `before`."""
+    content = path.read_text(encoding="utf-8")
+    assert before in content
+    path.write_text(content.replace(before, text + before, 1), encoding="utf-8")
+
+
+def test_new_data_a_new_feature_and_a_new_model(reproduced: BakedProject, tmp_path: Path) -> None:
+    copy = reproduced.copy(tmp_path / reproduced.path.name)
+    section = (copy.path / "README.md").read_text(encoding="utf-8").split("## Make it yours")[1]
+    feature, model = re.findall(r"^```python\n(.+?)^```$", section, re.M | re.S)
+    entry, parameters = re.findall(r"`((?:\"extra|extra_trees: ).+?)`", section)
+    package, params = copy.path / "src/flight_delays", copy.path / "params.yaml"
+    with (package / "features.py").open("a", encoding="utf-8") as file:
+        file.write(f"\n\n{feature}")
+    insert(package / "candidates.py", "CANDIDATES: ", f"{model}\n\n")
+    insert(package / "candidates.py", "}\n\n\ndef _median", f"    {entry}\n")
+    insert(params, "  features:\n", "  - extra_trees\n")
+    insert(params, "  hyperparameters:\n", "    - relative_humidity\n")
+    insert(params, "    prior: {}\n", f"    {parameters}\n")
+    text = params.read_text(encoding="utf-8")
+    params.write_text(text.replace("until: '2013-08-01'", "until: '2013-09-01'"), encoding="utf-8")
+    copy.run("make", "fix")
+    copy.run("dvc", "repro", "card")
+    selection = json.loads((copy.path / "reports/selection.json").read_text(encoding="utf-8"))
+    (trees,) = [
+        each
+        for each in selection["candidates"]
+        if each["candidate"] == "schedule_weather-extra_trees"
+    ]
+    assert trees["features"] == 15 and trees["mean"] > 0.6
+    info = json.loads((copy.path / "models/model.json").read_text(encoding="utf-8"))
+    assert info["trained_on"]["until"].startswith("2013-07-")
+    copy.run("make", "check", "test")
+    copy.run("git", "add", ".")
+    copy.run("git", "commit", "--quiet", "--message", "Ours")  # with all hooks
 
 
 @pytest.fixture
