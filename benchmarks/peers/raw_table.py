@@ -1,0 +1,141 @@
+"""Fit two peers on the training table of an adopted project, and compare them with its model.
+
+Arguments: the project's folder, and the seconds that FLAML gets. Prints one JSON document: the
+metric of each on the test table, and the 95 % interval of the paired differences.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from sklearn import metrics as sk
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+FLAML_METRIC = {"roc_auc": "roc_auc", "log_loss": "log_loss", "root_mean_squared_error": "rmse"}
+MOST_CATEGORIES = 254  # that HistGradientBoosting takes
+RESAMPLES = 1000
+
+
+def main() -> None:
+    """Read the project, fit, compare, print."""
+    folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+    contract = yaml.safe_load((folder / "contract.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    info = json.loads((folder / "models/model.json").read_text(encoding="utf-8"))
+    headline, target = params["select"]["headline"], contract["target"]
+    columns = [
+        name
+        for name, column in contract["columns"].items()
+        if column["known"] == "before" and name not in (contract["key"], contract["group"])
+    ]
+    train, test = (pd.read_parquet(folder / f"data/{part}.parquet") for part in ("train", "test"))
+    names = info["classes"]
+    y_train, y_test = coded(train[target], names), coded(test[target], names)
+    x_train, x_test = prepared(train[columns], test[columns])
+    peers = {"hist gradient boosting": boosting(x_train, y_train, names)}
+    peers["flaml"] = flaml(x_train, y_train, names, FLAML_METRIC[headline], seconds)
+    predictions = {name: predicted(model, x_test, names) for name, model in peers.items()}
+    rows = pd.read_parquet(folder / "data/predictions.parquet").set_index(contract["key"])
+    mine = rows.loc[test[contract["key"]]]
+    columns = [f"probability_{name}" for name in names] or ["prediction"]
+    predictions["ours"] = mine[columns].to_numpy().squeeze()
+    groups = test[contract["group"]] if contract["group"] else None
+    print(json.dumps(compared(y_test, predictions, headline, groups)))
+
+
+def coded(target: pd.Series, names: list[str]) -> np.ndarray:
+    """Codes of the classes, or numbers."""
+    if not names:
+        return target.to_numpy(dtype=float)
+    texts = target.astype(str).str.lower() if target.dtype == bool else target.astype(str)
+    return texts.map({name: code for code, name in enumerate(names)}).to_numpy(dtype=int)
+
+
+def prepared(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What scikit-learn recommends: categories by dtype, the rarest as one; all else as numbers."""
+    both = []
+    for table in (train, test):
+        made = {}
+        for name in table:
+            values = table[name]
+            if pd.api.types.is_datetime64_any_dtype(values):
+                made[name] = values.astype("int64").astype(float).where(values.notna())
+            elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
+                made[name] = values.astype("Float64").astype(float)
+            else:
+                common = train[name].value_counts().index[: MOST_CATEGORIES - 1]
+                texts = values.where(values.isin(common) | values.isna(), "(other)")
+                made[name] = pd.Categorical(texts, categories=[*common, "(other)"])
+        both.append(pd.DataFrame(made, index=table.index))
+    return both[0], both[1]
+
+
+def boosting(x: pd.DataFrame, y: np.ndarray, names: list[str]) -> Any:
+    """HistGradientBoosting as it comes."""
+    kind = HistGradientBoostingClassifier if names else HistGradientBoostingRegressor
+    return kind(categorical_features="from_dtype", random_state=1).fit(x, y)
+
+
+def flaml(x: pd.DataFrame, y: np.ndarray, names: list[str], metric: str, seconds: float) -> Any:
+    """FLAML's best within the seconds."""
+    from flaml import AutoML
+
+    model = AutoML()
+    task = "classification" if names else "regression"
+    model.fit(x, y, task=task, metric=metric, time_budget=seconds, seed=1, verbose=0)
+    return model
+
+
+def predicted(model: Any, x: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """Probabilities of each class, of two (n, 2); or values."""
+    return np.asarray(model.predict_proba(x) if names else model.predict(x))
+
+
+def compared(
+    y: np.ndarray, predictions: dict[str, np.ndarray], headline: str, groups: pd.Series | None
+) -> dict[str, Any]:
+    """Each metric, and the paired differences, positive where ours is better."""
+
+    def score(rows: np.ndarray, prediction: np.ndarray) -> float:
+        if headline == "roc_auc":
+            return float(sk.roc_auc_score(y[rows], prediction[rows, 1]))
+        if headline == "log_loss":
+            labels = range(prediction.shape[1])
+            return -float(sk.log_loss(y[rows], prediction[rows], labels=labels))
+        return -float(sk.root_mean_squared_error(y[rows], prediction[rows]))
+
+    every, random = np.arange(len(y)), np.random.default_rng(1)
+    draws = [drawn for drawn in resamples(every, groups, random) if len(set(y[drawn])) > 1]
+    scores = {
+        name: np.array([score(rows, each) for rows in draws]) for name, each in predictions.items()
+    }
+    found: dict[str, Any] = {"metric": headline, "rows": len(y)}
+    for name, prediction in predictions.items():
+        found[name] = abs(score(every, prediction))
+        if name != "ours":
+            low, high = np.quantile(scores["ours"] - scores[name], [0.025, 0.975])
+            found[f"ours minus {name}"] = [float(low), float(high)]
+    return found
+
+
+def resamples(
+    every: np.ndarray, groups: pd.Series | None, random: np.random.Generator
+) -> list[np.ndarray]:
+    """Bootstrap resamples of the rows, or of whole groups."""
+    if groups is None:
+        return [random.choice(every, len(every)) for _ in range(RESAMPLES)]
+    of_group = list(pd.Series(every).groupby(groups.to_numpy()).indices.values())
+    return [
+        np.concatenate([of_group[each] for each in random.choice(len(of_group), len(of_group))])
+        for _ in range(RESAMPLES)
+    ]
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main()
