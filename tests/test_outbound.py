@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import BakedProject
+from dockerfile import Image
 from service import KEY
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("strace", "unshare", "ip")]
@@ -156,6 +157,20 @@ def test_the_service_calls_nobody(watched: BakedProject, command: tuple[str, ...
     examples = json.loads((watched.path / "models/examples.json").read_text(encoding="utf-8"))
     rows = json.dumps(examples["rows"][0])
     seen = watch(watched, *command, driver=(sys.executable, "-c", SERVICE, rows, KEY))
+    assert '"predictions"' in seen.output, seen.output
+    quiet(seen)
+
+
+def test_the_containers_command_calls_nobody(watched: BakedProject, tmp_path: Path) -> None:
+    rows = json.loads((watched.path / "models/examples.json").read_text(encoding="utf-8"))["rows"]
+    image = Image(watched.path, tmp_path / "image")
+    variables = image.variables(TMPDIR=image.place("/tmp"))
+    inside = BakedProject(image.root / "app", variables)
+    name, *words = image.command("service")
+    command = str(shutil.which(name, path=variables["PATH"]))
+    assert command.startswith(str(image.root))
+    driver = (sys.executable, "-c", SERVICE, json.dumps(rows[0]), KEY)
+    seen = watch(inside, command, *words, driver=driver)
     assert '"predictions"' in seen.output, seen.output
     quiet(seen)
 
