@@ -158,6 +158,39 @@ def test_a_rollback_leaves_the_folders_of_other_teams(inside: BakedProject) -> N
     assert wrong(inside) == []
 
 
+def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
+    inside: BakedProject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    host = tmp_path_factory.mktemp("host")
+    inside.run("git", "clone", "--quiet", "--bare", inside.path.parent, host / "origin.git")
+    inside.run("git", "remote", "add", "origin", host / "origin.git")
+    inside.run("git", "switch", "--quiet", "--create", "change")
+    edit(inside, "params.yaml", "C: 1.0", "C: 0.5")
+    (inside.path.parent / "other/file").write_text("two\n", encoding="utf-8")
+    commit(inside, of=":/")
+    inside.run("git", "push", "--quiet", "--no-verify", "origin", "change")
+    sha = inside.run("git", "rev-parse", "HEAD").stdout.strip()
+    event = host / "event.json"
+    head = {"ref": "change", "sha": sha, "repo": {"full_name": "owner/name"}}
+    event.write_text(json.dumps({"pull_request": {"number": 1, "head": head}}), encoding="utf-8")
+    github = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_API_URL": "http://127.0.0.1:9",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_REPOSITORY": "owner/name",
+        "GITHUB_SERVER_URL": "http://127.0.0.1:9",
+    }
+    inside.run("flight-delays", "reproduce", **github)
+    run = shutil.move(inside.path / "run", host / "run")
+    inside.run("git", "switch", "--quiet", "main")
+    said = inside.run("flight-delays", "record", run, **github).stdout
+    assert "Pushed dvc.lock and the reports to change." in said
+    inside.run("git", "fetch", "--quiet", "origin")
+    changed = inside.run("git", "diff", "--name-only", sha, "origin/change").stdout.split()
+    assert f"{inside.path.name}/dvc.lock" in changed
+    assert {name.partition("/")[0] for name in changed} == {inside.path.name}
+
+
 # After a merge
 
 

@@ -50,12 +50,14 @@ def _commit(bundle: Path, parent: str) -> str:
     if git.run("rev-parse", f"{commit}^@").splitlines() != [parent]:
         raise CheckError(f"the run is not one commit on {parent}")
     outputs = {LOCK, *_outputs(git.file(parent, PIPELINE) or b"")}
+    here = git.prefix()
     # Each file is ':OLD-MODE NEW-MODE OLD-BLOB NEW-BLOB STATUS' and its path.
     changes = git.run("diff", "--raw", "-z", "--no-renames", parent, commit).split("\0")[:-1]
     for about, path in zip(changes[::2], changes[1::2], strict=True):
         if about.split()[1] not in ("100644", "000000"):
             raise CheckError(f"the run makes {path} a link or a program: it is not recorded")
-        if not any(path == output or within(path, output) for output in outputs):
+        inside = path.removeprefix(here) if path.startswith(here) else ""
+        if not any(inside == output or within(inside, output) for output in outputs):
             raise CheckError(f"the run changes {path}, which is no output in {PIPELINE}")
     return commit
 
