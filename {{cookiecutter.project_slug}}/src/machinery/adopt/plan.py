@@ -23,6 +23,7 @@ class Typed(NamedTuple):
     """One column in its type, under a name that Python can use, and the reason for the type.
 
     `type` is never "category": that takes a look at all columns, and is the plan's to decide.
+    `unit` is what all values were written with, such as % or EUR.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Typed(NamedTuple):
     type: Type
     values: pa.ChunkedArray
     reason: str
+    unit: str | None = None
 
 
 @dataclass

@@ -1,0 +1,213 @@
+"""delimited: a text file in; its encoding, its dialect, its header and its columns as text, out."""
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from machinery.pipeline.files import UserError
+
+from .kinds import MISSING
+
+SAMPLE = 1_000_000  # characters, which tell how the file is laid out
+SNIFFED = 50_000  # characters for clevercsv, or five lines
+BLOCK_BYTES = 64_000_000
+MAX_FOOTER = 10  # lines
+VALUE = re.compile(r"[-+(]?[€$£]?\s?\d[\d.,:/ T%€)eE+-]*(Z|[AaPp][Mm])?")  # number, date or time
+YEAR = re.compile(r"(19|20)\d\d")
+NO_HEADER = "There is no header, so the columns are column_1 and so on."
+
+
+class Layout(NamedTuple):
+    """How many lines are above the rows, the columns' names, and what was decided."""
+
+    skip: int
+    names: list[str]
+    notes: list[str]
+
+
+def encoding(path: Path, name: str) -> tuple[str, list[str]]:
+    """UTF-16 by its mark, UTF-8, or else cp1252, with words that show whether that is right."""
+    decoder, plain = codecs.getincrementaldecoder("utf-8")(), True
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16", ["The text is UTF-16, as its first two bytes say."]
+        file.seek(0)
+        try:
+            for block in iter(partial(file.read, 1 << 24), b""):
+                decoder.decode(block)
+                plain = plain and block.isascii()
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            data = error.object
+            if not plain or not data[: error.start].isascii():
+                fault = f"{name} is UTF-8 at first, but not to its end"
+                raise UserError(f"{fault}; get it again, or name its --encoding") from None
+            words = re.findall(rb"[^\s,;|\"]*[\x80-\xff][^\s,;|\"]*", data)
+            shown = b", ".join(islice(dict.fromkeys(words), 5)).decode("cp1252", "replace")
+            note = (
+                f"The text is not UTF-8; as cp1252 it reads {shown}; if wrong, name its --encoding."
+            )
+            return "cp1252", [note]
+    return "utf-8-sig", []
+
+
+def read_csv(path: Path, name: str, codec: str, sample: str) -> tuple[pa.Table, list[str]]:
+    """All columns as strings, as they are in the text.
+
+    Raises:
+        UserError: naming the line that is no row.
+    """
+    import pyarrow.csv as arrow
+
+    lines = [*io.StringIO(sample, newline="")]
+    lines = lines[:-1] if len(sample) == SAMPLE and len(lines) > 1 else lines
+    mark = re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE | re.DOTALL)  # for Excel
+    above = 1 if mark else 0
+    dialect = _dialect(lines[above:], mark[1] if mark else None)
+    reader = csv.reader(lines[above:], **dialect)
+    rows = [(row, above + reader.line_num) for row in reader]
+    layout = lay_out([row for row, _ in rows], [above, *(end for _, end in rows)])
+    columns = [str(at) for at in range(len(layout.names))]
+    ragged: list[Any] = []
+
+    def skipped(row: Any) -> str:
+        ragged.append(row)
+        return "skip"
+
+    table = arrow.read_csv(
+        path,
+        arrow.ReadOptions(
+            column_names=columns,
+            skip_rows=layout.skip,
+            encoding="utf8" if codec == "utf-8-sig" else codec,
+            block_size=BLOCK_BYTES,
+        ),
+        arrow.ParseOptions(
+            delimiter=dialect["delimiter"],
+            quote_char=dialect["quotechar"] or False,
+            escape_char=dialect["escapechar"] or False,
+            newlines_in_values=True,
+            invalid_row_handler=skipped,
+        ),
+        arrow.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
+    )
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4))
+        end = file.read().rstrip(b"\0 ")
+    notes = [f"Fields are separated by {dialect['delimiter']!r}.", *layout.notes]
+    if ragged:
+        whole = end.endswith((b"\n", b"\r"))
+        notes.append(_footer(path, name, codec, dialect, layout, whole))
+    last = table.column(len(columns) - 1)[-1].as_py() if len(table) else ""
+    if "\n" in last and not end.rstrip(b"\0\r\n").endswith((dialect["quotechar"] or "").encode()):
+        raise UserError(f"{name} ends in a quote that is never closed; correct its last row")
+    return table.rename_columns(layout.names), notes
+
+
+def _dialect(lines: list[str], delimiter: str | None) -> dict[str, Any]:
+    """How fields are separated and quoted, in the words of Python's csv."""
+    from clevercsv.detect import Detector
+
+    sample = "".join(lines[: max(5, "".join(lines)[:SNIFFED].count("\n"))])
+    dialect = Detector().detect(sample, delimiters=[delimiter] if delimiter else None)
+    quote = (dialect and dialect.quotechar) or ("" if '"' in sample else '"')
+    return {
+        "delimiter": delimiter or (dialect and dialect.delimiter) or ",",
+        "quotechar": quote or None,
+        "escapechar": (dialect and dialect.escapechar) or None,
+        "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+    }
+
+
+def lay_out(rows: Sequence[Sequence[str]], ends: Sequence[int]) -> Layout:
+    """Tell the lines above the header, the header and the rows apart.
+
+    `ends` has the number of lines above each row, and of those to the end of the last.
+    """
+    counts = Counter(len(row) for row in rows if len(row) > 1)
+    width = max(counts, key=lambda width: (counts[width], width), default=1)
+    full = [at for at, row in enumerate(rows) if len(row) == width]
+    start = next((at for at in full if not _is_title(rows[at])), full[0])
+    below = [rows[at] for at in full if at > start]
+    header = _is_header(rows[start], below)
+    notes = []
+    if (
+        header is not True
+        and start
+        and len(rows[start - 1]) == width - 1 > 1
+        and all(rows[start - 1])
+    ):
+        start -= (
+            1  # a column has no name: the last, if that is empty, or else the first, as R writes it
+        )
+        trailing = not any(row[-1] for row in below)
+        names, end = [*rows[start], ""] if trailing else ["", *rows[start]], ends[start + 1]
+    elif header is False:
+        names, end, notes = [f"column_{at + 1}" for at in range(width)], ends[start], [NO_HEADER]
+    else:
+        names, end = [*rows[start]], ends[start + 1]
+    if any(map(any, rows[:start])):
+        notes.append(f"Lines above the table are left out: {ends[start] - ends[0]}.")
+    return Layout(end, names, notes)
+
+
+def _is_title(row: Sequence[str]) -> bool:
+    """Whether a row has a first cell and hardly any other, or none at all."""
+    filled = sum(map(bool, row))
+    return not filled or (len(row) > 1 and bool(row[0]) and filled < max(2, len(row) / 2))
+
+
+def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool | None:
+    """True where a column of numbers begins with a word, False for a row like others, else None."""
+    words, alike, numbers = 0, 0, []
+    for cell, *others in zip(row, *below[:200], strict=True):
+        cell, others = cell.strip(), [other for other in others if other.strip() not in MISSING]
+        fits = [bool(VALUE.fullmatch(other.strip())) for other in others]
+        if cell in MISSING or not others:
+            continue
+        if 5 * sum(fits) < 4 * len(fits):
+            words, alike = words + 1, alike + (cell in others)
+        elif not VALUE.fullmatch(cell):
+            return True
+        elif not YEAR.fullmatch(cell) or all(map(YEAR.fullmatch, others)):
+            numbers.append(cell)
+    if len(numbers) > 1 and numbers == [str(at) for at in range(len(numbers))]:
+        return True  # as pandas numbers columns without a name
+    return False if numbers or (alike and 2 * alike >= words) else None
+
+
+def _footer(
+    path: Path, name: str, codec: str, dialect: dict[str, Any], layout: Layout, whole: bool
+) -> str:
+    """The note on lines at the end that are no rows.
+
+    Raises:
+        UserError: for rows before the end that have too few or too many fields.
+    """
+    width, good, bad = len(layout.names), 0, {}
+    with path.open(encoding=codec, newline="") as file:
+        reader = csv.reader(islice(file, layout.skip, None), **dialect)
+        try:
+            for row in reader:
+                line = layout.skip + reader.line_num
+                if len(row) == width:
+                    good = line
+                elif row:
+                    bad[line] = len(row)
+        except csv.Error:
+            line = layout.skip + reader.line_num
+            raise UserError(f"{name} has a quote before line {line} that is never closed") from None
+    line = min(bad)
+    if line > good and whole and len(bad) <= MAX_FOOTER and max(bad.values()) < width:
+        return f"Lines at the end that are no rows are left out: {len(bad)}."
+    cure = "correct it" if whole or line < good else "it was cut off, so get the file again"
+    raise UserError(f"{name}, line {line} has {bad[line]} fields, not {width}; {cure}")
