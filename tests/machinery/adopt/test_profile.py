@@ -1,0 +1,427 @@
+"""profile: roles, types, ranges and leaks are guessed as the table's owner would, and told."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from machinery.adopt.plan import Plan, Type, Typed
+from machinery.adopt.profile import plan
+from machinery.pipeline.files import UserError
+
+ROWS = 200
+RANDOM = np.random.default_rng(1)
+TYPES: dict[type, Type] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    datetime: "datetime",
+}
+COIN = RANDOM.integers(2, size=ROWS).tolist()
+SIZE = RANDOM.normal(size=ROWS).round(3).tolist()
+LETTERS = RANDOM.choice(list("abcdef"), size=ROWS).tolist()
+DAYS = [datetime(2024, 1, 1) + timedelta(days=day) for day in range(ROWS)]
+
+
+def columns(**values: Sequence[Any]) -> list[Typed]:
+    """Typed columns; a name that is no identifier is what was given for a plain one."""
+    typed = []
+    for given, column in values.items():
+        kind = next((TYPES[type(each)] for each in column if each is not None), "string")
+        array = pa.chunked_array([pa.array(column, pa.string() if kind == "string" else None)])
+        if kind == "datetime":
+            array = array.cast(pa.timestamp("us"))
+        name = re.sub(r"\W+", "_", given).strip("_").lower() if re.search(r"\W", given) else given
+        typed.append(Typed(name, given, kind, array, ""))
+    return typed
+
+
+def planned(target: Sequence[Any] = COIN, *, options: Any = None, **values: Sequence[Any]) -> Plan:
+    """A plan of these columns, beside a number and a target that it tells nothing of."""
+    size = {"size": SIZE[: len(target)]}
+    return plan(columns(**size, **values, target=target), "target", **(options or {}))
+
+
+def test_zero_and_one_are_a_boolean() -> None:
+    made = planned(COIN)
+    assert (made.kind, made.positive) == ("binary", True)
+    target = made.columns["target"]
+    assert (target.type, target.known, target.nullable) == ("boolean", "after", False)
+
+
+def test_the_word_tells_which_class_is_positive() -> None:
+    made = planned(["Positive" if each else "Negative" for each in COIN])
+    assert (made.columns["target"].type, made.positive) == ("category", "Positive")
+    assert made.columns["target"].allowed == ["Negative", "Positive"]
+    assert not made.questions
+
+
+def test_else_the_rarer_class_is_positive_and_asked_about() -> None:
+    target = ["2"] * 10 + ["1"] * 190
+    made = planned(target)
+    assert made.positive == "2"
+    assert "--set target.positive=1 takes the other" in made.questions[0]
+    options = {"overrides": {"target.positive": "1"}}
+    assert planned(target, options=options).positive == "1"
+
+
+def test_classes_of_numbers_become_strings_in_their_order() -> None:
+    made = planned([10, 9, 2] * 60)
+    assert made.kind == "classes"
+    assert made.columns["target"].allowed == ["2", "9", "10"]
+    assert "--task regression" in made.questions[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        (SIZE, "regression"),
+        (RANDOM.integers(20, 70, size=ROWS).tolist(), "regression"),
+        (RANDOM.poisson(RANDOM.exponential(5, size=ROWS)).tolist(), "counts"),
+        ([1.0, 2.0] * 100, "binary"),
+        ([True, None] * 50 + [False] * 100, "binary"),
+        (LETTERS, "classes"),
+    ],
+)
+def test_the_task_comes_from_the_values(target: list[Any], kind: str) -> None:
+    assert planned(target).kind == kind
+
+
+def test_many_whole_numbers_are_classes_if_the_task_says_so() -> None:
+    target = [number % 20 for number in range(ROWS)]
+    made = planned(target)
+    assert made.kind == "regression"
+    assert "--task classification takes them for classes" in made.questions[0]
+    assert planned(target, options={"task": "classification"}).kind == "classes"
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "sentence"),
+    [
+        ([1] * ROWS, {}, "target is always 1, so there is nothing to learn"),
+        ([None] * ROWS, {}, "target has no value, so there is nothing to learn"),
+        (DAYS, {}, "target holds dates, which no model here predicts"),
+        ([f"note {row}" for row in range(ROWS)], {}, "200 different values in 200 rows, too many"),
+        (LETTERS, {"task": "regression"}, "--task regression: target is a string, and no number"),
+        (SIZE, {"task": "counts"}, "--task counts: target has values below 0 or fractions"),
+        (SIZE, {"task": "ranking"}, "--task ranking: it is one of classification, regression"),
+        (COIN, {"time": "size"}, "--time size: its type is number, not datetime"),
+        (COIN, {"time": "sise"}, "--time sise: no such column; is it size?"),
+        (COIN, {"time": "a", "group": "b"}, "parted by time or by group, not by both"),
+        (COIN, {"overrides": {"size.color": "red"}}, "after the column comes one of type, use"),
+        (COIN, {"overrides": {"size.known": "never"}}, "known is one of before, after"),
+        (COIN, {"overrides": {"Sizes.known": "after"}}, "--set Sizes: no such column; is it size?"),
+        (COIN, {"overrides": {"size.use": "date"}}, "a number cannot be used so; set its type"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(
+    target: list[Any], options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        planned(target, options=options)
+
+
+def test_rows_without_a_target_are_counted_and_do_not_count() -> None:
+    target = [None, *COIN[1:]]
+    made = planned(target, code=["only here", *LETTERS[1:]])
+    assert (made.rows, made.unlabelled) == (ROWS - 1, 1)
+    assert made.columns["code"].allowed == list("abcdef")
+    assert "1 rows have no target: left out." in made.decisions
+
+
+def test_a_date_that_is_always_there_orders_the_rows() -> None:
+    made = planned(ordered=DAYS)
+    assert (made.time, made.columns["ordered"].use) == ("ordered", "date")
+    assert not made.columns["ordered"].nullable
+    assert "ordered orders the rows" in made.questions[0]
+    assert planned(ordered=DAYS, options={"time": "none"}).time is None
+
+
+@pytest.mark.parametrize("name", ["date_of_birth", "birthday", "expires"])
+def test_a_birthday_orders_no_rows(name: str) -> None:
+    assert planned(**{name: DAYS}).time is None
+
+
+def test_of_two_dates_the_one_that_sorts_the_file_orders_the_rows() -> None:
+    made = planned(signed_up=DAYS[::-1], ordered=DAYS)
+    assert made.time == "ordered"
+    assert "signed_up could as well" in made.questions[0]
+
+
+def test_a_date_after_the_one_that_orders_rows_is_known_too_late_unless_it_is_planned() -> None:
+    later = [day + timedelta(hours=5) for day in DAYS]
+    made = planned(ordered=DAYS, delivered=later, due=later)
+    assert made.columns["delivered"].known == "after"
+    assert made.columns["due"].use == "date"
+    assert any("--set delivered.known=before" in each for each in made.questions)
+
+
+def test_a_time_that_is_often_missing_is_refused() -> None:
+    with pytest.raises(UserError, match="--time at: it is missing in 5.0% of the rows"):
+        planned(at=[None] * 10 + DAYS[10:], options={"time": "at"})
+
+
+def test_patients_with_several_rows_stay_together() -> None:
+    made = planned(patient=[f"P{row // 4}" for row in range(ROWS)], store=LETTERS)
+    assert made.group == "patient"
+    assert made.columns["patient"].identifier
+    assert made.columns["store"].use == "category"
+    assert "--group none" in made.questions[0]
+
+
+def test_beside_a_time_there_is_no_group() -> None:
+    patient = [f"P{row // 4}" for row in range(ROWS)]
+    made = planned(patient=patient, at=DAYS)
+    assert (made.time, made.group) == ("at", None)
+    assert made.columns["patient"].identifier
+    made = planned(patient=patient, at=DAYS, options={"group": "patient"})
+    assert (made.time, made.group) == (None, "patient")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("PassengerId", list(range(1, ROWS + 1))),
+        ("X", RANDOM.permutation(np.arange(1000, 1000 + ROWS)).tolist()),
+        ("token", [f"0000aaaa-0000-4000-8000-{row:012}" for row in range(ROWS)]),
+        ("order_no", [f"A{row}" for row in range(ROWS)]),
+    ],
+)
+def test_a_column_made_to_tell_rows_apart_is_the_key(name: str, values: list[Any]) -> None:
+    made = planned(**{name: values})
+    assert made.key == name
+    column = made.columns[name]
+    assert (column.identifier, column.use, column.nullable) == (True, "none", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("height", RANDOM.permutation(ROWS).astype(float).tolist()),
+        ("year", list(range(1820, 1820 + ROWS))),
+        ("population", (RANDOM.pareto(1, size=ROWS) * 1e6).astype(int).tolist()),
+    ],
+)
+def test_a_measurement_that_differs_in_every_row_is_a_number(name: str, values: list[Any]) -> None:
+    made = planned(**{name: values})
+    assert made.key is None
+    assert made.columns[name].use == "number"
+
+
+def test_a_key_may_repeat_in_rows_that_are_there_twice() -> None:
+    values: dict[str, Any] = {"id": list(range(ROWS)), "target": COIN, "size": SIZE}
+    twice = {name: [*column, *column[:5]] for name, column in values.items()}
+    made = plan(columns(**twice), "target")
+    assert (made.key, made.duplicates) == ("id", 5)
+
+
+def test_rows_that_are_alike_by_chance_stay() -> None:
+    made = plan(columns(sex=["f", "m"] * 100, target=COIN), "target")
+    assert made.duplicates == 0
+    assert any("kept, for others like them differ" in each for each in made.decisions)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "use"),
+    [
+        ("empty", [None] * ROWS, "none"),
+        ("constant", ["x"] * ROWS, "none"),
+        ("ticket", [f"t{row // 1.5:.0f}" for row in range(ROWS)], "none"),
+        ("copy", SIZE, "none"),
+        ("flag", ["x", None] * 100, "category"),
+        ("letter", LETTERS, "category"),
+        ("town", [f"town {row % 60}" for row in range(ROWS)], "many categories"),
+        ("note", [f"it came {row} days too late again" for row in range(ROWS)], "text"),
+        ("due", DAYS, "date"),
+        ("is_new", RANDOM.permutation([True, False] * 100).tolist(), "number"),
+        ("account_id", [row % 9 for row in range(ROWS)], "category"),
+        ("account_id", [row % 40 for row in RANDOM.permutation(ROWS).tolist()], "none"),
+    ],
+)
+def test_a_column_is_used_by_its_kind(name: str, values: list[Any], use: str) -> None:
+    options = {"group": "none"}
+    assert planned(**{name: values}, options=options).columns[name].use == use
+
+
+def test_texts_that_occur_once_leave_the_category_open_for_new_ones() -> None:
+    rare = [*(["a"] * 194), "b", "c", "d", "e", "f", "g"]
+    column = planned(rare=rare).columns["rare"]
+    assert (column.type, column.use, column.allowed) == ("string", "category", None)
+    options = {"overrides": {"rare.type": "category"}}
+    assert planned(rare=rare, options=options).columns["rare"].allowed == list("abcdefg")
+
+
+@pytest.mark.parametrize(
+    ("values", "allowed"),
+    [
+        ([20.0, 60.0], {"min": 0.0, "max": 80.0}),
+        ([0.0, 1.23], {"min": 0, "max": 1.9}),
+        ([-5.0, 5.0], {"min": -10, "max": 10}),
+        ([100, 1234], {"min": 0, "max": 1900}),
+    ],
+)
+def test_numbers_have_half_their_range_as_headroom(
+    values: list[Any], allowed: dict[str, float]
+) -> None:
+    column = planned(x=values * 100).columns["x"]
+    assert column.allowed == allowed
+    assert not column.nullable
+
+
+def test_years_go_on() -> None:
+    assert planned(model_year=[2012, 2019] * 100).columns["model_year"].allowed == {
+        "min": 2008,
+        "max": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "unit"),
+    [
+        ("body_mass_kg", "kg"),
+        ("length (mm)", "mm"),
+        ("price_usd", "usd"),
+        ("speed [km/h]", "km/h"),
+        ("share_pct", "%"),
+        ("temp_min", None),
+        ("age (years)", "years"),
+        ("answer (yes/no)", None),
+    ],
+)
+def test_the_unit_is_in_the_name(given: str, unit: str | None) -> None:
+    made = planned(**{given: [1.5, 2.5] * 100})
+    assert next(each.unit for each in made.columns.values() if each.given == given) == unit
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("contact", [f"p{row}@example.org" for row in range(ROWS)]),
+        ("Phone", [1_000_000 + 7 * row for row in range(ROWS)]),
+        ("line", [f"+49 30 {100000 + row}" for row in range(ROWS)]),
+        ("first_name", [f"Ann{'abcdefghijklmno'[row % 15]}" for row in range(ROWS)]),
+        ("Name", [f"Smith, Mrs. Ann{'abcdefghij'[row % 10]} {'xyz' * row}" for row in range(ROWS)]),
+        ("date_of_birth", DAYS),
+        ("ip", [f"10.0.{row}.1" for row in range(ROWS)]),
+    ],
+)
+def test_what_is_about_a_person_is_no_feature_unless_set(name: str, values: list[Any]) -> None:
+    made = planned(**{name: values})
+    column = made.columns[name]
+    assert (column.personal, column.use, column.identifier) == (True, "none", False)
+    assert any(f"--set {name}.personal=false" in each for each in made.questions)
+    options = {"overrides": {f"{name}.personal": "false"}}
+    assert not planned(**{name: values}, options=options).columns[name].personal
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Street", ["Grvl", "Pave"] * 100),
+        ("PhoneService", [True, False] * 100),
+        ("name", [f"Model {row % 20} GTI" for row in range(ROWS)]),
+        ("email", ["yes", "no", None, "no"] * 50),
+    ],
+)
+def test_what_only_sounds_personal_is_not(name: str, values: list[Any]) -> None:
+    assert not planned(**{name: values}).columns[name].personal
+
+
+LATE = [bool(each) for each in COIN]
+NEAR = [late + size / 1000 for late, size in zip(LATE, SIZE, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("reason", ["moved" if late else None for late in LATE], "filled only where"),
+        ("kept_until", ["open" if not late else None for late in LATE], "filled only where"),
+        ("returned", [None if late else row for row, late in enumerate(LATE)], "filled only"),
+        ("score", NEAR, "alone nearly"),
+        ("target_reason", LETTERS, "the name of the target"),
+        ("state", ["gone" if late else "here" for late in LATE], ""),
+    ],
+)
+def test_what_looks_like_a_leak_is_known_after(name: str, values: list[Any], reason: str) -> None:
+    made = planned(LATE, **{name: values})
+    assert (made.columns[name].known, made.columns[name].use) == ("after", "none")
+    assert reason in made.columns[name].notes[0]
+    assert any(f"--set {name}.known=before" in each for each in made.questions)
+    options = {"overrides": {f"{name}.known": "before"}}
+    assert planned(LATE, **{name: values}, options=options).columns[name].known == "before"
+
+
+def test_a_multiple_of_a_number_to_predict_is_known_after() -> None:
+    target = [abs(each) + 1 for each in SIZE]
+    made = plan(columns(grams=[each * 1000 for each in target], target=target), "target")
+    assert made.columns["grams"].known == "after"
+
+
+def test_a_strong_honest_column_is_no_leak() -> None:
+    strong = [late + 0.45 * size for late, size in zip(LATE, SIZE, strict=True)]
+    at_times = [None if letter == "a" else letter for letter in LETTERS]
+    made = planned(LATE, strong=strong, at_times=at_times)
+    assert {made.columns[name].known for name in ("strong", "at_times", "size")} == {"before"}
+
+
+def test_what_is_set_overrules_what_is_guessed() -> None:
+    overrides = {
+        "size.known": "after",
+        "letter.use": "many categories",
+        "row.identifier": "false",
+        "town.identifier": "true",
+        "x.unit": "kg",
+    }
+    row = RANDOM.permutation(ROWS).tolist()
+    made = planned(
+        letter=LETTERS, row=row, town=LETTERS[::-1], x=row[::-1], options={"overrides": overrides}
+    )
+    assert made.columns["size"].known == "after"
+    assert made.columns["letter"].use == "many categories"
+    assert made.columns["row"].use == "number"
+    assert made.columns["town"].identifier
+    assert made.columns["x"].unit == "kg"
+    assert not made.questions
+
+
+def test_columns_are_named_as_given_or_anew() -> None:
+    table = columns(**{"net price": SIZE, "is late": LATE})
+    for name in ("is late", "is_late"):
+        made = plan(table, name, overrides={"net price.unit": "EUR"})
+        assert made.target == "is_late"
+        assert made.columns["net_price"].unit == "EUR"
+
+
+def test_a_name_with_a_dot_can_be_set() -> None:
+    table = columns(**{"Sepal.Length": SIZE}, y=LATE)
+    made = plan(table, "y", overrides={"Sepal.Length.unit": "cm"})
+    assert made.columns["sepal_length"].unit == "cm"
+
+
+def test_columns_may_have_our_own_words_as_names() -> None:
+    names = ["prediction", "fold", "row", "target", "key", "time", "features"]
+    values = {name: RANDOM.normal(size=ROWS).tolist() for name in names}
+    made = plan(columns(**values, low=LATE), "low")
+    assert [each.use for each in made.columns.values()] == ["number"] * 7 + ["none"]
+
+
+def test_columns_of_which_the_same_is_said_share_a_sentence() -> None:
+    many = {f"x{number}": RANDOM.normal(size=ROWS).tolist() for number in range(30)}
+    assert "size, x0, x1, x2, x3 and 26 more: number." in planned(**many).decisions
+
+
+def test_a_rare_class_is_looked_at_as_closely_as_the_other() -> None:
+    rare = [row % 100 == 0 for row in range(5000)]
+    leak = (np.array(rare) + RANDOM.random(5000)).tolist()
+    honest = RANDOM.normal(size=5000).tolist()
+    made = plan(columns(leak=leak, honest=honest, y=rare), "y")
+    assert {name: each.known for name, each in made.columns.items()} == {
+        "leak": "after",
+        "honest": "before",
+        "y": "after",
+    }

@@ -1,0 +1,103 @@
+"""leaks: a column and the target in; why it seems to be known only after the outcome, out."""
+
+import numpy as np
+import pyarrow as pa
+
+from machinery.pipeline.data import probes
+from machinery.pipeline.data.columns import whole
+
+from .facts import PERIODS, is_text, words
+from .plan import Typed
+from .target import Target
+
+ROWS = 2_000  # on which columns are tried
+BINS = 64
+LIKELY = 0.9  # score in bins, from which the probe of the stage `split` is asked
+LIMIT = 0.97  # of that probe; honest columns of real tables reach 0.96
+NAMED = 0.5  # skill that suffices where the name has the target's
+CHANCE = 1e-6
+AFTER = frozenset(
+    "reason cause date at prob probability pred predicted prediction outcome result".split()
+)
+SEED = 1
+
+
+class Leaks:
+    """Columns tried against the target, on some rows: as many of each class."""
+
+    def __init__(self, name: str, target: Target) -> None:
+        self.name, self.target = set(words(name)), target
+        self.task = "classification" if target.classes else "regression"
+        order = np.random.default_rng(SEED).permutation(len(target.codes))
+        parts = [order]
+        if target.classes:
+            parts = [order[target.codes[order] == code] for code in range(len(target.classes))]
+        self.rows = np.sort(np.concatenate([part[: ROWS // len(parts)] for part in parts]))
+        self.outcomes = target.codes[self.rows]
+
+    def why(self, column: Typed) -> str | None:
+        """Why the column seems to be known only after the outcome, if it does."""
+        if reason := self._filled_for_one(column):
+            return reason
+        own = set(words(column.given))
+        is_named = self.name <= own and len(own) > len(self.name)
+        if is_named and own & AFTER:
+            return "has the name of the target, and speaks of its outcome"
+        if column.type == "datetime" or own & PERIODS:
+            return None
+        if column.type == "string" and not self.target.classes:
+            return None
+        score = self._score(column, NAMED if is_named else LIKELY)
+        if score > LIMIT:
+            return "alone nearly gives the target"
+        if is_named and probes.skill(score, self.outcomes, self.task) > NAMED:
+            return "has the name of the target, and tells much of it"
+        return None
+
+    def _score(self, column: Typed, likely: float) -> float:
+        """What the probe of the stage `split` will say of the column, 0 if that is not much."""
+        taken = whole(column.values.take(pa.array(self.rows)))
+        if is_text(taken):
+            values = np.array([str(each) for each in taken.to_pylist()])
+        else:
+            values = np.asarray(taken.cast(pa.float64(), safe=False))
+        if _in_bins(values, self.outcomes, self.task) < likely:
+            return 0.0
+        return probes.score_alone(values, self.outcomes, self.task, SEED)
+
+    def _filled_for_one(self, column: Typed) -> str | None:
+        """Whether values are there, or missing, for one class alone, and not by chance."""
+        if not self.target.classes or not column.values.null_count:
+            return None
+        codes, classes = self.target.codes, self.target.classes
+        shares = np.bincount(codes, minlength=len(classes)) / len(codes)
+        is_filled = np.asarray(column.values.is_valid())
+        for rows, word in ((is_filled, "filled"), (~is_filled, "empty")):
+            counts = np.bincount(codes[rows], minlength=len(classes))
+            code, count = int(counts.argmax()), int(counts.sum())
+            if (
+                count
+                and counts[code] == count
+                and shares[code] ** count < CHANCE
+                and shares[code] < LIKELY
+            ):
+                return f"is {word} only where the target is {classes[code]}"
+        return None
+
+
+def _in_bins(values: np.ndarray, target: np.ndarray, task: str) -> float:
+    """How well the target is known within bins of the values: a bound, in no time."""
+    codes = np.unique(values, return_inverse=True)[1]
+    distinct = int(codes.max()) + 1
+    bins = codes if distinct <= BINS else codes * BINS // distinct
+    if task == "classification":
+        classes = int(target.max()) + 1
+        counts = np.bincount(bins * classes + target, minlength=(bins.max() + 1) * classes)
+        recalls = counts.reshape(-1, classes) / np.bincount(target, minlength=classes)
+        return float(recalls.max(axis=1).sum() / classes)
+    ranks = np.unique(target, return_inverse=True)[1].astype(np.float64)
+    rows = np.maximum(np.bincount(bins), 1)
+    return max(
+        1 - float(np.var(each - (np.bincount(bins, each) / rows)[bins]) / np.var(each))
+        for each in (target, ranks)
+    )
