@@ -12,6 +12,7 @@ import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -19,7 +20,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model import model_file as model
 from machinery.pipeline.model.building import build
-from machinery.pipeline.model.model_file import Kind, Model, check_parity, parity_rows, save
+from machinery.pipeline.model.model_file import Kind, Model, save
+from machinery.pipeline.model.parity import check_parity, parity_rows
 from shop.candidates import CANDIDATES
 
 FEATURES: dict[str, Kind] = {"temp": "number", "gust": "number", "origin": "string"}
@@ -27,6 +29,7 @@ NUMERIC, CATEGORICAL = ["temp", "gust"], ["origin"]
 TARGETS = ["binary", "three classes", "regression"]
 SMALL: dict[str, dict[str, Any]] = {"forest": {"n_estimators": 10}, "boosting": {"max_iter": 10}}
 LIMIT = 1e-4
+FEATURES_FILE = "data/features/train.parquet"
 PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # for other processes
 
 
@@ -117,13 +120,21 @@ def test_texts_and_many_categories_convert_faithfully(
 
 def test_a_forest_without_imputer_is_refused_by_name(tmp_path: Path) -> None:
     pipeline = by_hand("passthrough", OneHotEncoder(handle_unknown="ignore"), forest())
-    refuses(pipeline, tmp_path, "schedule-mine: its ONNX file is .* beyond train.parity.limit")
+    refuses(pipeline, tmp_path, "^schedule-mine: its ONNX file is .* beyond train.parity.limit ")
+    refuses(pipeline, tmp_path, rf"as in row \d+ of {FEATURES_FILE}, where (temp|gust) is missing")
+
+
+def test_a_category_never_seen_is_named_where_the_file_is_wrong_about_it(tmp_path: Path) -> None:
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    pipeline = by_hand(SimpleImputer(), ordinal, forest())
+    refuses(pipeline, tmp_path, "where origin is a category never seen; encode as the others")
 
 
 def test_boosting_with_native_categories_is_refused_by_name(tmp_path: Path) -> None:
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     boosting = HistGradientBoostingClassifier(categorical_features=[2])
-    refuses(by_hand("passthrough", ordinal, boosting), tmp_path, "schedule-mine.*candidates.py")
+    sentence = "in [1-9].% of the rows: HistGradientBoostingClassifier does not convert as it is"
+    refuses(by_hand("passthrough", ordinal, boosting), tmp_path, sentence)
 
 
 def test_a_pipeline_that_fails_on_missing_values_is_refused_by_name(tmp_path: Path) -> None:
@@ -136,7 +147,7 @@ def test_a_split_between_neighbouring_float32_is_refused_when_it_moves(tmp_path:
     table = a_table(400).assign(temp=np.repeat(steps, 50).astype("float32"))
     target = np.repeat(np.arange(8) % 2, 50)
     pipeline = a_candidate("boosting").fit(table, target)
-    with pytest.raises(UserError, match="schedule-mine: its ONNX file is"):
+    with pytest.raises(UserError, match="where temp is so near to a split .* round or rescale it"):
         check_parity(pipeline, saved(pipeline, tmp_path), table, limit=LIMIT)
 
 

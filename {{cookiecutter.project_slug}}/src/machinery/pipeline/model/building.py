@@ -16,6 +16,10 @@ Task = Literal["classification", "regression"]
 Parts = tuple[Any, Any, Any]
 Candidates = Mapping[str, Callable[[Task], Parts]]
 
+ALONE: dict[str, dict[str, Any]] = {  # on one thread, with the same result each time and no log
+    "lightgbm": {"n_jobs": 1, "deterministic": True, "force_col_wise": True, "verbose": -1},
+    "xgboost": {"n_jobs": 1},
+}
 RESERVED = {"random_state", "n_jobs"}  # train.seed and the caller decide on these
 
 
@@ -77,6 +81,7 @@ def _encoded(
 
 def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str) -> None:
     """Give the estimator its hyperparameters and, where it draws at random, the seed."""
+    estimator.set_params(**ALONE.get(type(estimator).__module__.partition(".")[0], {}))
     names = estimator.get_params()
     allowed = sorted(names.keys() - RESERVED)
     if unknown := [each for each in hyperparameters if each not in allowed]:

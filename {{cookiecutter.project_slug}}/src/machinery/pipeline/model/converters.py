@@ -1,16 +1,58 @@
 """converters: estimators that skl2onnx cannot convert, or not in every case; told how."""
 
+import sys
 from typing import Any
 
 import numpy as np
 
+OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}  # which skl2onnx sets of classifiers
+
 
 def register() -> None:
-    """Tell skl2onnx."""
-    from skl2onnx import update_registered_converter
+    """Tell skl2onnx, of LightGBM and XGBoost where a candidate has imported them."""
+    from skl2onnx import update_registered_converter as update
+    from skl2onnx.common import shape_calculator
     from sklearn.preprocessing import TargetEncoder
 
-    update_registered_converter(TargetEncoder, "TargetMeans", _widths, _target_means)
+    update(TargetEncoder, "TargetMeans", _widths, _target_means)
+    classes = shape_calculator.calculate_linear_classifier_output_shapes
+    values = shape_calculator.calculate_linear_regressor_output_shapes
+    if lightgbm := sys.modules.get("lightgbm"):
+        update(lightgbm.LGBMClassifier, "LGBMClassifier", classes, _lightgbm, options=OPTIONS)
+        update(lightgbm.LGBMRegressor, "LGBMRegressor", values, _lightgbm)
+    if xgboost := sys.modules.get("xgboost"):
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+        update(xgboost.XGBClassifier, "XGBClassifier", classes, convert_xgboost, options=OPTIONS)
+        update(xgboost.XGBRegressor, "XGBRegressor", values, convert_xgboost)
+
+
+class _Trees:
+    """A container of nodes whose trees split float32 as they would split float64.
+
+    `x <= threshold` is `x <= threshold rounded down` of any x in float32; rounded to the nearest,
+    it is not where a threshold stands between neighbours, as differences and ratios often are.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, *arguments: Any, **attributes: Any) -> None:
+        if "nodes_values" in attributes:
+            exact = np.array(attributes["nodes_values"], dtype=np.float64)
+            nearest = exact.astype(np.float32)
+            below = np.nextafter(nearest, np.float32(-np.inf))
+            attributes["nodes_values"] = np.where(nearest > exact, below, nearest).tolist()
+        self._container.add_node(*arguments, **attributes)
+
+
+def _lightgbm(scope: Any, operator: Any, container: Any) -> None:
+    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+    convert_lightgbm(scope, operator, _Trees(container))
 
 
 def _widths(operator: Any) -> None:

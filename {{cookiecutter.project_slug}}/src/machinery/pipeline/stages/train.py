@@ -22,8 +22,9 @@ from machinery.pipeline.files import (
 )
 from machinery.pipeline.model import model_file as model
 from machinery.pipeline.model.building import Candidates, build
+from machinery.pipeline.model.parity import check_parity, parity_rows
 from machinery.pipeline.params import Split, Train
-from machinery.pipeline.paths import CANDIDATES, TRAIN_FEATURES
+from machinery.pipeline.paths import CANDIDATES, PARAMS, TRAIN_FEATURES
 from machinery.pipeline.progress import track
 from machinery.pipeline.project import Project
 from machinery.pipeline.statistics import metrics
@@ -74,7 +75,12 @@ def train(
             seed=params.seed,
             encode=encode,
         )
-        return pipeline.fit(rows.iloc[chosen], target[chosen])
+        try:
+            return pipeline.fit(rows.iloc[chosen], target[chosen])
+        except Exception as error:  # estimators raise whatever they like
+            fault = f"{name} does not fit ({first_line(error)})"
+            where = f"its train.hyperparameters in {PARAMS}, or candidates.py"
+            raise UserError(f"{fault}; change {where}") from error
 
     try:
         parts = list(folds(table, contract, by, params))
@@ -208,10 +214,10 @@ def main(project: Project, feature_set: str, name: str) -> None:
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)
-    rows = model.parity_rows(table[list(kinds)], params.parity.rows, params.seed)
+    rows = parity_rows(table[list(kinds)], params.parity.rows, params.seed)
     scale = 1.0 if contract.classes else float(table[contract.target].std())
     limit, made = params.parity.limit, model.Model(path)
-    parity = model.check_parity(trained.pipeline, made, rows, limit=limit, scale=scale)
+    parity = check_parity(trained.pipeline, made, rows, limit=limit, scale=scale)
     write_table(trained.out_of_fold, path.with_suffix(".parquet"))
     report = {
         "candidate": path.stem,
