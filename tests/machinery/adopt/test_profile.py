@@ -112,6 +112,10 @@ def test_many_whole_numbers_are_classes_if_the_task_says_so() -> None:
         (SIZE, {"task": "ranking"}, "--task ranking: it is one of classification, regression"),
         (COIN, {"time": "size"}, "--time size: its type is number, not datetime"),
         (COIN, {"time": "sise"}, "--time sise: no such column; is it size?"),
+        (COIN, {"group": "target"}, "target is the target, so it cannot order or group"),
+        ([*SIZE[1:], float("inf")], {}, "target is infinite in some rows"),
+        (LETTERS, {"time": "target"}, "--time target: its type is string, not datetime"),
+        (COIN, {"overrides": {"target.positive": "yes"}}, "it is false or true"),
         (COIN, {"time": "a", "group": "b"}, "parted by time or by group, not by both"),
         (COIN, {"overrides": {"size.color": "red"}}, "after the column comes one of type, use"),
         (COIN, {"overrides": {"size.known": "never"}}, "known is one of before, after"),
@@ -131,7 +135,7 @@ def test_rows_without_a_target_are_counted_and_do_not_count() -> None:
     made = planned(target, code=["only here", *LETTERS[1:]])
     assert (made.rows, made.unlabelled) == (ROWS - 1, 1)
     assert made.columns["code"].allowed == list("abcdef")
-    assert "1 rows have no target: left out." in made.decisions
+    assert "Rows without target: 1, left out." in made.decisions
 
 
 def test_a_date_that_is_always_there_orders_the_rows() -> None:
@@ -166,8 +170,11 @@ def test_a_time_that_is_often_missing_is_refused() -> None:
         planned(at=[None] * 10 + DAYS[10:], options={"time": "at"})
 
 
-def test_patients_with_several_rows_stay_together() -> None:
-    made = planned(patient=[f"P{row // 4}" for row in range(ROWS)], store=LETTERS)
+@pytest.mark.parametrize("form", ["P{}", 7])
+def test_patients_with_several_rows_stay_together(form: str | int) -> None:
+    numbers = [row // 4 for row in range(ROWS)]
+    patients = [form.format(each) if isinstance(form, str) else form * each for each in numbers]
+    made = planned(patient=patients, store=LETTERS)
     assert made.group == "patient"
     assert made.columns["patient"].identifier
     assert made.columns["store"].use == "category"
@@ -189,7 +196,7 @@ def test_beside_a_time_there_is_no_group() -> None:
         ("PassengerId", list(range(1, ROWS + 1))),
         ("X", RANDOM.permutation(np.arange(1000, 1000 + ROWS)).tolist()),
         ("token", [f"0000aaaa-0000-4000-8000-{row:012}" for row in range(ROWS)]),
-        ("order_no", [f"A{row}" for row in range(ROWS)]),
+        ("order_nr", [f"A{row}" for row in range(ROWS)]),
     ],
 )
 def test_a_column_made_to_tell_rows_apart_is_the_key(name: str, values: list[Any]) -> None:
@@ -239,6 +246,7 @@ def test_rows_that_are_alike_by_chance_stay() -> None:
         ("note", [f"it came {row} days too late again" for row in range(ROWS)], "text"),
         ("due", DAYS, "date"),
         ("is_new", RANDOM.permutation([True, False] * 100).tolist(), "number"),
+        ("subject", [f"{row % 150} is late for you again" for row in range(ROWS)], "text"),
         ("account_id", [row % 9 for row in range(ROWS)], "category"),
         ("account_id", [row % 40 for row in RANDOM.permutation(ROWS).tolist()], "none"),
     ],
@@ -263,12 +271,17 @@ def test_texts_that_occur_once_leave_the_category_open_for_new_ones() -> None:
         ([0.0, 1.23], {"min": 0, "max": 1.9}),
         ([-5.0, 5.0], {"min": -10, "max": 10}),
         ([100, 1234], {"min": 0, "max": 1900}),
+        ([0, 1], {"min": 0, "max": 1}),
+        ([2**60, 2**61], {"min": 5 * 10**17, "max": 29 * 10**17}),
+        ([1e-300, 3e-300], {"min": 0, "max": 5e-300}),
+        ([-1e308, 1e308], None),
+        ([float("-inf"), 1.0, 2.0], {"min": 0.5, "max": 2.5}),
     ],
 )
 def test_numbers_have_half_their_range_as_headroom(
     values: list[Any], allowed: dict[str, float]
 ) -> None:
-    column = planned(x=values * 100).columns["x"]
+    column = planned(x=(values * 100)[:ROWS]).columns["x"]
     assert column.allowed == allowed
     assert not column.nullable
 
@@ -343,6 +356,7 @@ NEAR = [late + size / 1000 for late, size in zip(LATE, SIZE, strict=True)]
         ("kept_until", ["open" if not late else None for late in LATE], "filled only where"),
         ("returned", [None if late else row for row, late in enumerate(LATE)], "filled only"),
         ("score", NEAR, "alone nearly"),
+        ("recovered", [0 if not late else row for row, late in enumerate(LATE)], "not 0 only"),
         ("target_reason", LETTERS, "the name of the target"),
         ("state", ["gone" if late else "here" for late in LATE], ""),
     ],

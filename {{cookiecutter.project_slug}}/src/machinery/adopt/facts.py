@@ -17,7 +17,7 @@ MISSING = -(2**53) + 1  # stands for it where rows are compared
 LISTED = 5
 
 IDS = frozenset(
-    "id pid uid userid customerid orderid idcode key uuid guid nr no number rownames rowid".split()
+    "id pid uid userid customerid orderid idcode key uuid guid nr nbr number rownames rowid".split()
 )
 ROWS = frozenset("row index idx unnamed".split())
 THINGS = frozenset(
@@ -28,7 +28,7 @@ THINGS = frozenset(
 )
 PERIODS = frozenset("year yr month week day date time hour minute quarter period trend age".split())
 UNITS = (
-    "kg mg lb lbs oz km cm mm ft mi ml kW kWh mph km/h kPa hPa psi kHz MHz GHz Hz MB GB ppm rpm "
+    "kg mg lb lbs oz km cm mm ft mi ml kW kWh mph kPa hPa psi kHz MHz GHz Hz MB GB ppm rpm "
     "sqft sqm USD EUR GBP CHF JPY usd eur gbp ms hours minutes seconds days weeks months years"
 )
 SHORT = "% m g s h t l W V A K °C °F ° $ € £ in min d dl µm nm"  # units only if in brackets
@@ -138,7 +138,7 @@ def mostly(texts: list[str], pattern: str) -> bool:
 def is_prose(seen: Facts) -> bool:
     """Whether the texts are sentences rather than names: mostly distinct, of several words."""
     blanks = sum(text.count(" ") for text in seen.texts)
-    return seen.distinct > seen.filled / 2 and blanks >= 3 * len(seen.texts)
+    return seen.distinct > seen.filled / 2 and blanks >= 3 * len(seen.texts) > 0
 
 
 def listed(names: list[str]) -> str:

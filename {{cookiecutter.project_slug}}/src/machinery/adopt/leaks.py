@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from machinery.pipeline.data import probes
 from machinery.pipeline.data.columns import whole
@@ -20,12 +21,14 @@ AFTER = frozenset(
     "reason cause date at prob probability pred predicted prediction outcome result".split()
 )
 SEED = 1
+LARGEST = np.finfo(np.float32).max  # of which trees are made
 
 
 class Leaks:
     """Columns tried against the target, on some rows: as many of each class."""
 
     def __init__(self, name: str, target: Target) -> None:
+        """Draw the rows; `name` is the target's, as given."""
         self.name, self.target = set(words(name)), target
         self.task = "classification" if target.classes else "regression"
         order = np.random.default_rng(SEED).permutation(len(target.codes))
@@ -42,16 +45,16 @@ class Leaks:
         own = set(words(column.given))
         is_named = self.name <= own and len(own) > len(self.name)
         if is_named and own & AFTER:
-            return "has the name of the target, and speaks of its outcome"
+            return "it has the name of the target, and speaks of its outcome"
         if column.type == "datetime" or own & PERIODS:
             return None
         if column.type == "string" and not self.target.classes:
             return None
         score = self._score(column, NAMED if is_named else LIKELY)
         if score > LIMIT:
-            return "alone nearly gives the target"
+            return "it alone nearly gives the target"
         if is_named and probes.skill(score, self.outcomes, self.task) > NAMED:
-            return "has the name of the target, and tells much of it"
+            return "it has the name of the target, and tells much of it"
         return None
 
     def _score(self, column: Typed, likely: float) -> float:
@@ -61,27 +64,29 @@ class Leaks:
             values = np.array([str(each) for each in taken.to_pylist()])
         else:
             values = np.asarray(taken.cast(pa.float64(), safe=False))
+            values = np.where(np.abs(values) < LARGEST, values, np.nan)
         if _in_bins(values, self.outcomes, self.task) < likely:
             return 0.0
         return probes.score_alone(values, self.outcomes, self.task, SEED)
 
     def _filled_for_one(self, column: Typed) -> str | None:
-        """Whether values are there, or missing, for one class alone, and not by chance."""
-        if not self.target.classes or not column.values.null_count:
-            return None
+        """Whether values are there, or missing, or not 0, for one class alone and not by chance."""
         codes, classes = self.target.codes, self.target.classes
-        shares = np.bincount(codes, minlength=len(classes)) / len(codes)
-        is_filled = np.asarray(column.values.is_valid())
-        for rows, word in ((is_filled, "filled"), (~is_filled, "empty")):
+        if not classes:
+            return None
+        sizes = np.bincount(codes, minlength=len(classes))
+        filled = np.asarray(column.values.is_valid())
+        ways = {"is filled": filled, "is empty": ~filled}
+        if column.type in ("integer", "number") and len(classes) == 2:
+            ways["is not 0"] = np.asarray(pc.not_equal(column.values, 0).fill_null(False))
+        for word, rows in ways.items():
             counts = np.bincount(codes[rows], minlength=len(classes))
-            code, count = int(counts.argmax()), int(counts.sum())
-            if (
-                count
-                and counts[code] == count
-                and shares[code] ** count < CHANCE
-                and shares[code] < LIKELY
-            ):
-                return f"is {word} only where the target is {classes[code]}"
+            code = int(counts.argmax())
+            share = sizes[code] / len(codes)
+            least = sizes[code] / 5 if word == "is not 0" else 0
+            is_alone = counts[code] == counts.sum() > least and share < LIKELY
+            if is_alone and share ** counts[code] < CHANCE:
+                return f"it {word} only where the target is {classes[code]}"
         return None
 
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from machinery.pipeline.files import UserError
 
-from .facts import FEW, Facts, is_prose, listed, unit, words
+from .facts import FEW, IDS, THINGS, Facts, is_prose, listed, unit, words
 from .leaks import Leaks
 from .plan import Column, Plan, Typed, Use
 from .roles import group_of, is_thing, is_unique, key_of, time_of
@@ -17,7 +17,8 @@ from .target import Target, target_of
 
 FEW_TEXTS = 50  # different ones, up to which they are a category
 UNSEEN = 0.01  # share of rows whose text is in no other: so many new ones will come
-RETURNS = 20  # rows of a thing, from which its name says more than which row it is
+RETURNS = 10  # rows of a thing, from which its name says more than which row it is
+PLAIN = "", "Text.", "Numbers.", "Whole numbers."  # reasons for a type that need no telling
 PLANNED = frozenset("due scheduled planned expected promised expiry expires deadline end".split())
 
 
@@ -53,6 +54,8 @@ def plan(
     table.scan(target)
     at, asked = time_of(table, time or (None if group in (None, "none") else "none"))
     by, asked_too = group_of(table, group, at)
+    if target in (at, by):
+        raise UserError(f"{target} is the target, so it cannot order or group the rows")
     key = key_of(table, {target, at, by})
     profile = _Profile(table, target, outcome, {"key": key, "time": at, "group": by})
     described = {name: profile.column(name) for name in table.columns}
@@ -60,10 +63,10 @@ def plan(
     duplicates = table.repeated if table.mixed <= table.alike * outcome.unlike / 4 else 0
     said = [f"{table.columns[target].given} {note}." for note in outcome.notes]
     if unlabelled:
-        said.append(f"{unlabelled:,} rows have no {table.columns[target].given}: left out.")
+        said.append(f"Rows without {table.columns[target].given}: {unlabelled:,}, left out.")
     if table.repeated:
         kept = "left out" if duplicates else "kept, for others like them differ in the target"
-        said.append(f"{table.repeated:,} of {table.rows:,} rows repeat another one: {kept}.")
+        said.append(f"Rows that repeat another one: {table.repeated:,} of {table.rows:,}, {kept}.")
     if not key:
         said.append("No column tells the rows apart: they are numbered.")
     return Plan(
@@ -159,11 +162,11 @@ class _Profile:
         settings = self.table.settings[name]
         if forced := settings.get("identifier"):
             return "as --set says" if forced == "true" else None
-        if "use" in settings or column.type not in ("string", "integer"):
+        if "use" in settings or column.type not in ("string", "integer") or is_prose(seen):
             return None
         if is_unique(self.table, name):
             return "differs in every row"
-        if column.type == "string" and seen.distinct > seen.filled / 2 and not is_prose(seen):
+        if column.type == "string" and seen.distinct > seen.filled / 2:
             return "differs in most rows"
         if is_thing(column.given) and seen.distinct > FEW and seen.mean_rows < RETURNS:
             return "names things of few rows each"
@@ -187,7 +190,8 @@ class _Profile:
     def _use(self, column: Column, typed: Typed, seen: Facts) -> None:
         """Decide how the column becomes a feature."""
         wanted = cast(Use | None, self.table.settings[column.name].get("use"))
-        is_code = typed.type == "integer" and words(typed.given)[-1:] == ["id"]
+        names = IDS - {"number"} | (THINGS if seen.distinct > FEW_TEXTS else set())
+        is_code = typed.type == "integer" and not names.isdisjoint(words(typed.given)[-1:])
         if typed.type in ("integer", "number") and (wanted == "number" or not is_code):
             column.use, column.allowed = "number", _range(typed, seen)
         elif typed.type == "boolean":
@@ -204,7 +208,7 @@ class _Profile:
             fault = f"a {typed.type} cannot be used so; set its type, too"
             raise UserError(f"--set {typed.given}.use={wanted}: {fault}")
         reason = f" ({typed.reason[:1].lower()}{typed.reason[1:].rstrip('.')})"
-        self._say(column, column.use + (reason if typed.reason else ""))
+        self._say(column, column.use + ("" if typed.reason in PLAIN else reason))
 
 
 def _use_of_texts(seen: Facts) -> Use:
@@ -215,6 +219,8 @@ def _use_of_texts(seen: Facts) -> Use:
 
 def _range(typed: Typed, seen: Facts) -> dict[str, float | None] | None:
     """From half the width below what was seen to half of it above; not below 0 if nothing is."""
+    if (seen.low, seen.high) == (0, 1) and typed.type == "integer":
+        return {"min": 0, "max": 1}
     width = seen.high - seen.low or abs(seen.high) or 1.0
     if not isfinite(width):
         return None
@@ -227,8 +233,8 @@ def _range(typed: Typed, seen: Facts) -> dict[str, float | None] | None:
 
 def _outward(value: float, digits: int, towards: Callable[[float], int]) -> float:
     """Rounded to so many digits behind the point, or before it where they are negative."""
-    rounded = towards(value * 10.0**digits) / 10.0**digits
-    return int(rounded) if digits <= 0 else round(rounded, digits)
+    rounded = round(towards(value * 10.0**digits) / 10.0**digits, digits)
+    return int(rounded) if digits <= 0 else rounded
 
 
 def _sentences(said: dict[str, list[str]]) -> list[str]:

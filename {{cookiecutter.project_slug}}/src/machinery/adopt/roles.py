@@ -8,7 +8,7 @@ import pyarrow as pa
 from machinery.pipeline.data.columns import whole
 from machinery.pipeline.files import UserError
 
-from .facts import IDS, PERIODS, ROWS, THINGS, UUID, Facts, mostly, words
+from .facts import IDS, PERIODS, ROWS, THINGS, UUID, Facts, is_prose, mostly, words
 from .plan import Typed
 from .table import Table
 
@@ -56,7 +56,7 @@ def group_of(table: Table, given: str | None, time: str | None) -> Guess:
         column.given
         for column, seen in _filled(table, ("string", "integer"))
         if seen.distinct >= APART and seen.mean_rows >= OFTEN and is_thing(column.given)
-        if not time and words(column.given)[-1] not in ROWS
+        if not time and words(column.given)[-1] not in ROWS and not is_prose(seen)
     ]
     if not likely:
         return None, []
@@ -95,7 +95,7 @@ def is_thing(given: str) -> bool:
     """Whether the name says that the column names things, or rows."""
     own = words(given) or ["unnamed"]
     if own[0] in ("id", "unnamed") or own[-1] in IDS:
-        return len(own) > 1 or own[0] not in ("number", "no", "nr")
+        return len(own) > 1 or own[0] not in ("number", "nr")
     return len(own) == 1 and own[0] in ROWS | THINGS
 
 

@@ -60,7 +60,9 @@ def target_of(column: Typed, task: str | None, positive: str | None) -> Target:
         fault = f"is always {distinct[0]}" if len(distinct) else "has no value"
         raise UserError(f"{name} {fault}, so there is nothing to learn; name another target")
     if column.type in ("integer", "number"):
-        numbers = np.asarray(values.cast(pa.float64()))
+        numbers = np.asarray(values.cast(pa.float64(), safe=False))
+        if not np.isfinite(numbers).all():
+            raise UserError(f"{name} is infinite in some rows; correct them, or leave them out")
         kind, doubt = _kind(name, numbers, len(distinct), task)
         questions = [f"{name}: {doubt}."] if doubt and not task else []
         if kind != "classes":
@@ -87,13 +89,13 @@ def _kind(name: str, numbers: np.ndarray, distinct: int, task: str | None) -> tu
     is_small = is_counted or np.median(numbers) < MANY_CLASSES
     is_count = is_whole and low in (0, 1) and is_small and numbers.mean() < numbers.max() / 3
     kind: Kind = "counts" if is_count else "regression"
-    if not is_whole or distinct > MANY_CLASSES:
+    if not is_whole or np.unique(numbers, return_counts=True)[1].min() < FEW_ROWS:
         return kind, ""
-    fewest = np.unique(numbers, return_counts=True)[1].min()
     said = f"its {distinct} different whole numbers are"
-    if distinct <= FEW_NUMBERS and fewest >= FEW_ROWS and not is_counted:
+    if distinct <= FEW_NUMBERS and not is_counted:
         return "classes", f"{said} classes; --task regression predicts a number"
-    return kind, f"{said} predicted as numbers; --task classification takes them for classes"
+    taken = "counts" if is_count else "numbers"
+    return kind, f"{said} predicted as {taken}; --task classification takes them for classes"
 
 
 def _classes(
@@ -113,17 +115,14 @@ def _classes(
     notes = [f"has {len(classes)} classes: {listed(parts)}"]
     if len(classes) > 2:
         return Target("classes", kind, classes, None, codes, notes, questions)
-    rarer, other = sorted(classes, key=lambda each: counts[classes.index(each)])
-    likely = [each for each in classes if each.casefold() in POSITIVE]
     if positive not in (None, *classes):
         raise UserError(f"--set {name}.positive={positive}: it is {' or '.join(classes)}")
+    likely = [each for each in classes if each.casefold() in POSITIVE]
     if positive is None and len(likely) == 1 and classes != ["1", "2"]:
         positive = likely[0]
-    elif positive is None:
-        doubt = f"{name}: {rarer} is the positive class, for it is the rarer"
-        positive, questions = (
-            rarer,
-            [*questions, f"{doubt}; --set {name}.positive={other} takes the other."],
-        )
+    if positive is None:
+        positive, other = sorted(classes, key=lambda each: counts[classes.index(each)])
+        doubt = f"{name}: {positive} is the positive class, for it is the rarer"
+        questions = [*questions, f"{doubt}; --set {name}.positive={other} takes the other."]
     chosen = positive == "true" if kind == "boolean" else positive
     return Target("binary", kind, classes, chosen, codes, notes, questions)
