@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from machinery.pipeline.files import UserError
 
@@ -100,16 +102,9 @@ def read_csv(path: Path, name: str, codec: str, sample: str) -> tuple[pa.Table, 
         ),
         arrow.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
     )
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4))
-        end = file.read().rstrip(b"\0 ")
     notes = [f"Fields are separated by {dialect['delimiter']!r}.", *layout.notes]
-    if ragged:
-        whole = end.endswith((b"\n", b"\r"))
-        notes.append(_footer(path, name, codec, dialect, layout, whole))
-    last = table.column(len(columns) - 1)[-1].as_py() if len(table) else ""
-    if "\n" in last and not end.rstrip(b"\0\r\n").endswith((dialect["quotechar"] or "").encode()):
-        raise UserError(f"{name} ends in a quote that is never closed; correct its last row")
+    if ragged or any(pc.any(pc.match_substring(text, "\n")).as_py() for text in table.columns):
+        notes += _footer(path, name, codec, dialect, layout)
     return table.rename_columns(layout.names), notes
 
 
@@ -117,15 +112,30 @@ def _dialect(lines: list[str], delimiter: str | None) -> dict[str, Any]:
     """How fields are separated and quoted, in the words of Python's csv."""
     from clevercsv.detect import Detector
 
-    sample = "".join(lines[: max(5, "".join(lines)[:SNIFFED].count("\n"))])
-    dialect = Detector().detect(sample, delimiters=[delimiter] if delimiter else None)
-    quote = (dialect and dialect.quotechar) or ("" if '"' in sample else '"')
-    return {
-        "delimiter": delimiter or (dialect and dialect.delimiter) or ",",
-        "quotechar": quote or None,
-        "escapechar": (dialect and dialect.escapechar) or None,
-        "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-    }
+    lines = lines[: max(5, "".join(lines)[:SNIFFED].count("\n"))]
+    sample = "".join(lines)
+    sniffed = Detector().detect(sample, delimiters=[delimiter] if delimiter else None)
+
+    def dialect(delimiter: str) -> dict[str, Any]:
+        edge = re.escape(delimiter)
+        quoted = re.search(rf'(?m)(?:^|{edge})"(?:[^"]|"")*"(?:{edge}|\r?$)', sample)
+        likely = sniffed and sniffed.quotechar or ("" if '"' in sample else '"')
+        quote = '"' if quoted else likely
+        return {
+            "delimiter": delimiter,
+            "quotechar": quote or None,
+            "escapechar": (sniffed and sniffed.escapechar) or None,
+            "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        }
+
+    def score(delimiter: str) -> float:
+        """How many rows have the same number of fields; half where texts have the character."""
+        widths = Counter(map(len, csv.reader(lines, **dialect(delimiter))))
+        alike = max((count for width, count in widths.items() if width > 1), default=0)
+        return alike / 2 if delimiter in " :-/._" else alike
+
+    likely = [(sniffed and sniffed.delimiter) or ",", *",;\t|"]
+    return dialect(delimiter or max(likely, key=score))
 
 
 def lay_out(rows: Sequence[Sequence[str]], ends: Sequence[int]) -> Layout:
@@ -137,20 +147,22 @@ def lay_out(rows: Sequence[Sequence[str]], ends: Sequence[int]) -> Layout:
     width = max(counts, key=lambda width: (counts[width], width), default=1)
     full = [at for at, row in enumerate(rows) if len(row) == width]
     start = next((at for at in full if not _is_title(rows[at])), full[0])
-    below = [rows[at] for at in full if at > start]
-    header = _is_header(rows[start], below)
+    header, below = None, []
+    for start in [at for at in full if at >= start]:
+        below = [rows[at] for at in full if at > start]
+        header = _is_header(rows[start], below)
+        if (
+            not rows[start][0].startswith("#")
+            or not below
+            or _is_header(below[0], below[1:]) is False
+        ):
+            break  # otherwise it is a comment
+    before = rows[start - 1] if start else []
     notes = []
-    if (
-        header is not True
-        and start
-        and len(rows[start - 1]) == width - 1 > 1
-        and all(rows[start - 1])
-    ):
-        start -= (
-            1  # a column has no name: the last, if that is empty, or else the first, as R writes it
-        )
+    if header is not True and len(before) == width - 1 > 1 and all(before) and before[0][0] != "#":
+        start -= 1  # a column has no name: the last, if it is empty, or the first, as R writes it
         trailing = not any(row[-1] for row in below)
-        names, end = [*rows[start], ""] if trailing else ["", *rows[start]], ends[start + 1]
+        names, end = [*before, ""] if trailing else ["", *before], ends[start + 1]
     elif header is False:
         names, end, notes = [f"column_{at + 1}" for at in range(width)], ends[start], [NO_HEADER]
     else:
@@ -186,28 +198,32 @@ def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool | Non
 
 
 def _footer(
-    path: Path, name: str, codec: str, dialect: dict[str, Any], layout: Layout, whole: bool
-) -> str:
-    """The note on lines at the end that are no rows.
+    path: Path, name: str, codec: str, dialect: dict[str, Any], layout: Layout
+) -> list[str]:
+    """The note on lines at the end that are no rows, if there are any.
 
     Raises:
-        UserError: for rows before the end that have too few or too many fields.
+        UserError: for a row with too few or too many fields, or a quote that is never closed.
     """
-    width, good, bad = len(layout.names), 0, {}
+    width, good, bad, end = len(layout.names), 0, {}, layout.skip
     with path.open(encoding=codec, newline="") as file:
-        reader = csv.reader(islice(file, layout.skip, None), **dialect)
+        reader = csv.reader(islice(file, layout.skip, None), strict=True, **dialect)
         try:
             for row in reader:
-                line = layout.skip + reader.line_num
+                end = layout.skip + reader.line_num
                 if len(row) == width:
-                    good = line
+                    good = end
                 elif row:
-                    bad[line] = len(row)
+                    bad[end] = len(row)
         except csv.Error:
-            line = layout.skip + reader.line_num
-            raise UserError(f"{name} has a quote before line {line} that is never closed") from None
+            raise UserError(f"{name}, line {end + 1} has a quote too many; correct it") from None
+    if not bad:
+        return []
+    with path.open("rb") as raw:
+        raw.seek(-2, os.SEEK_END)
+        whole = raw.read().rstrip(b"\0").endswith((b"\n", b"\r"))
     line = min(bad)
     if line > good and whole and len(bad) <= MAX_FOOTER and max(bad.values()) < width:
-        return f"Lines at the end that are no rows are left out: {len(bad)}."
+        return [f"Lines at the end that are no rows are left out: {len(bad)}."]
     cure = "correct it" if whole or line < good else "it was cut off, so get the file again"
     raise UserError(f"{name}, line {line} has {bad[line]} fields, not {width}; {cure}")

@@ -73,7 +73,7 @@ def _fetched(url: str, shown: str, folder: Path) -> Path:
     if scheme not in SCHEMES:
         raise UserError(f"{shown} is neither s3:// nor https://; download it")
     try:
-        system, inside = fsspec.core.url_to_fs(url, **SCHEMES[scheme])
+        system, inside = fsspec.core.url_to_fs(url, skip_instance_cache=True, **SCHEMES[scheme])
         if scheme == "s3" and system.isdir(inside):
             system.get(inside, str(path), recursive=True)
         else:
@@ -106,17 +106,16 @@ def _folder(path: Path, name: str, encoding: str | None) -> Given:
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
-    """The rows of all, in the columns of the first; what has several types is strings."""
-    tables = [table.select(tables[0].column_names) for table in tables]
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException:
-        kinds = zip(*(table.schema.types for table in tables), strict=True)
-        mixed = [at for at, column in enumerate(kinds) if len({*column}) > 1]
-    for at in mixed:
-        names = tables[0].column_names
-        tables = [table.set_column(at, names[at], as_text(table.column(at))) for table in tables]
-    return pa.concat_tables(tables)
+    """The rows of all, in the columns of the first; what does not go together is strings."""
+    columns = {}
+    for name in tables[0].column_names:
+        parts = [table.select([name]) for table in tables]
+        try:
+            columns[name] = pa.concat_tables(parts, promote_options="permissive")[name]
+        except pa.ArrowException:
+            texts = [as_text(part[name]) for part in parts]
+            columns[name] = pa.chunked_array([chunk for text in texts for chunk in text.chunks])
+    return pa.table(columns)
 
 
 def _file(path: Path, name: str, encoding: str | None) -> Given:
@@ -201,9 +200,9 @@ def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
     with zipfile.ZipFile(path) as archive:
         if "xl/workbook.xml" not in archive.namelist():
             raise UserError(f"{name} is an archive; unpack it, or save it as .xlsx or CSV")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # of styles and the like
-        book = load_workbook(path, read_only=True, data_only=True)
+        book = load_workbook(file, read_only=True, data_only=True)
         rows = [row for row in book.worksheets[0].iter_rows(values_only=True) if {*row} - {None}]
         book.close()
     if not rows:
@@ -240,9 +239,10 @@ def _query(sql: str, database: str) -> Given:
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise UserError(f"{url.database} is missing; look at the path in --database")
     try:
-        engine = sa.create_engine(url)
+        query = sa.text(sql.replace(":", r"\:"))  # no parameters
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
         with engine.connect() as connection:
-            result = connection.execution_options(stream_results=True).exec_driver_sql(sql)
+            result = connection.execution_options(stream_results=True).execute(query)
             if not result.returns_rows:
                 raise UserError("--sql gives no rows; write a SELECT")
             names = [*result.keys()]
@@ -250,7 +250,6 @@ def _query(sql: str, database: str) -> Given:
                 pa.Table.from_arrays([*map(_array, zip(*rows, strict=True))], names)
                 for rows in result.partitions(ROWS_FETCHED)
             ]
-        engine.dispose()
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         why = first_line(getattr(error, "orig", None) or error)
         for secret in filter(None, (url.password, *url.query.values())):
