@@ -60,13 +60,16 @@ def record_machinery(project: Path) -> None:
 
 def next_commands(project: Path) -> str:
     """Say what to type from here to the first figures."""
+    command = project.name.replace("_", "-")
     return (
         f"{project.name} is ready. Next:\n"
         f"    cd {project.name}\n"
         "    make setup                  installs everything into .venv, once\n"
         "    source .venv/bin/activate\n"
         "    dvc repro                   runs the whole pipeline\n"
-        f"    {project.name.replace('_', '-') + ' show':<26}  shows the metrics and the gate"
+        f"    {command + ' show':<26}  shows the metrics and the gate\n"
+        "Your own table, in the sample's place:\n"
+        f"    {command} adopt TABLE --target COLUMN"
     )
 
 

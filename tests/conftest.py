@@ -175,7 +175,10 @@ def activated(path: Path) -> BakedProject:
 
 
 def once(
-    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+    factory: pytest.TempPathFactory,
+    name: str,
+    make: Callable[[Path], object],
+    slug: str = "flight_delays",
 ) -> BakedProject:
     """A project that the first worker makes, in a folder that all of this run share."""
     root = factory.getbasetemp().parent if PARALLEL else factory.getbasetemp()
@@ -187,7 +190,7 @@ def once(
             folder.mkdir()
             make(folder)
             done.touch()
-    return activated(folder / "flight_delays")
+    return activated(folder / slug)
 
 
 @pytest.fixture(scope="session")

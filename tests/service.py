@@ -82,10 +82,12 @@ def serving(
     **settings: Any,
 ) -> Iterator[Server]:
     """Start the service of a project on a free port, `by` a command, its model `opened`; end it."""
-    names = {f"FLIGHT_DELAYS_{name.upper()}": str(value) for name, value in settings.items()}
-    given = {"FLIGHT_DELAYS_API_KEYS": KEY, "FLIGHT_DELAYS_POLL_SECONDS": "0.1"} | names
+    slug = project.path.name
+    given = {"API_KEYS": KEY, "POLL_SECONDS": "0.1"}
+    given |= {name.upper(): str(value) for name, value in settings.items()}
+    given = {f"{slug.upper()}_{name}": value for name, value in given.items()}
     output = project.path.parent / f"serve-{time.monotonic_ns()}.log"
-    command = [*by, "flight-delays", "serve", "--port", "0", "--workers", str(workers)]
+    command = [*by, slug.replace("_", "-"), "serve", "--port", "0", "--workers", str(workers)]
     with output.open("wb") as file:
         process = subprocess.Popen(
             command,

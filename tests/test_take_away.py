@@ -27,6 +27,7 @@ ROOMS = {
     "gitlab": ([".gitlab-ci.yml"], set()),
     "deploy": (["deploy", "Dockerfile", ".dockerignore"], set()),
     "bridges": (["src/machinery/bridges"], set()),
+    "adopt": (["src/machinery/adopt"], {"adopt", "convert"}),
     "search": (["src/machinery/search"], {"search"}),
 }
 

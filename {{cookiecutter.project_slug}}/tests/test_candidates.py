@@ -14,23 +14,23 @@ from {{cookiecutter.project_slug}}.candidates import CANDIDATES
 
 TABLE = pd.DataFrame(
     {
-        "distance": np.array([1, 2, 3, 4, np.nan, 6, 7, 8], dtype="float32"),
-        "gust": np.full(8, np.nan, dtype="float32"),
-        "carrier": ["AA", "UA", "AA", "UA", "DL", "DL", "AA", "UA"],
+        "size": np.array([1, 2, 3, 4, np.nan, 6, 7, 8], dtype="float32"),
+        "extra": np.full(8, np.nan, dtype="float32"),
+        "colour": ["red", "blue", "red", "blue", "green", "green", "red", "blue"],
     }
 )
-NEW = pd.DataFrame({"distance": [np.nan], "gust": [9], "carrier": ["never seen"]})
+NEW = pd.DataFrame({"size": [np.nan], "extra": [9], "colour": ["never seen"]})
 TARGET = np.array([0, 0, 0, 0, 0, 0, 1, 1])
 
 
 def fitted(name: str, task: Task) -> Any:
-    numeric = ["distance"] if name == "boosting" else ["distance", "gust"]
+    numeric = ["size"] if name == "boosting" else ["size", "extra"]
     pipeline = build(
         name,
         CANDIDATES,
         task=task,
         numeric=numeric,
-        categorical=["carrier"],
+        categorical=["colour"],
         hyperparameters={},
         seed=1,
     )

@@ -12,7 +12,7 @@ import pytest
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.data.tags import tag
+from machinery.pipeline.data.tags import feature_of_each, tag
 from machinery.pipeline.files import UserError
 
 
@@ -140,6 +140,19 @@ def test_an_encoding_is_part_of_the_description_and_of_the_page(contract: Contra
         "wording": "text",
     }
     assert "| string (text) |" in page(catalogue)
+
+
+def test_columns_of_one_kind_need_no_function_each(contract: Contract) -> None:
+    module = module_of(paint)
+    vars(module)["FEATURES"] = feature_of_each(
+        "size", "value", np.float32, owner="a team", unit="m"
+    )
+    catalogue = Catalogue(contract, module)
+    sizes, colours = np.array([1.5, np.nan]), np.array(["red", "blue"], dtype=object)
+    made = catalogue.compute({"size": sizes, "colour": colours})
+    np.testing.assert_array_equal(made["size_value"], np.float32(sizes))
+    assert catalogue.features["size_value"].columns == ("size",)
+    assert catalogue.features["size_value"].meaning == "The value of size, as float32 makes it."
 
 
 @pytest.mark.parametrize(

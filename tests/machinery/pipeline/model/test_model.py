@@ -116,6 +116,7 @@ def test_texts_and_many_categories_convert_faithfully(
     scale = 1.0 if target != "regression" else float(np.std(a_target(target, a_table())))
     rows, made = parity_rows(table, rows=300, seed=1), Model(tmp_path / "schedule-mine.onnx")
     assert check_parity(pipeline, made, rows, limit=LIMIT, scale=scale) < LIMIT / 20
+    assert made.predict(rows[:0]).shape == (0, *made.predict(rows).shape[1:])
 
 
 def test_a_forest_without_imputer_is_refused_by_name(tmp_path: Path) -> None:

@@ -180,14 +180,18 @@ class Catalogue:
 
 
 def _functions(module: ModuleType) -> dict[str, Function]:
-    """The public functions that the module defines, and those with a tag that it imports."""
-    return {
+    """The public functions that the module defines, and those with a tag that it imports.
+
+    And those in its FEATURES, by their names: a short form for many columns of one kind.
+    """
+    functions = {
         name: each
         for name, each in vars(module).items()
         if isfunction(each)
         and not name.startswith("_")
         and (tags_of(each) or each.__module__ == module.__name__)
     }
+    return {**functions, **getattr(module, "FEATURES", {})}
 
 
 def _ordered(names: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[str]:

@@ -96,7 +96,10 @@ class Model:
         """
         self._check({*columns.keys()})
         rows = len(columns[next(iter(self.features))])
-        starts = range(0, max(rows, 1), BATCH_ROWS)
+        if not rows:  # which a vectoriser of texts cannot take
+            row = {name: ["0"] for name in self.features}
+            return self._score(row, slice(1))[:0]
+        starts = range(0, rows, BATCH_ROWS)
         return np.concatenate([self._score(columns, slice(at, at + BATCH_ROWS)) for at in starts])
 
     def _score(self, columns: Any, rows: slice) -> "NDArray[np.float32]":
