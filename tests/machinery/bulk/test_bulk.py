@@ -19,6 +19,7 @@ import pytest
 
 from machinery.bulk import run, source, target
 from machinery.bulk.run import Options
+from machinery.pipeline.compute import here
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
@@ -46,8 +47,11 @@ def _small(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "BLOCK_BYTES", 400)
 
 
-def predict(given: str | Path, wanted: str | Path, **options: Any) -> dict[str, Any]:
-    return run.predict(ModuleType("features"), str(given), str(wanted), Options(**options))
+def predict(
+    given: str | Path, wanted: str | Path, spread: Any = here, **options: Any
+) -> dict[str, Any]:
+    features, settings = ModuleType("features"), Options(**options)
+    return run.predict(features, str(given), str(wanted), settings, spread)
 
 
 def refuses(given: str | Path, wanted: str | Path, sentence: str, **options: Any) -> None:
@@ -379,7 +383,7 @@ def test_what_cannot_be_read_is_one_sentence(
 @pytest.mark.parametrize("given", ["in.parquet", "in.csv", "in.csv.gz"])
 @pytest.mark.parametrize("change", ["cut", "written again", "removed"])
 def test_a_file_that_changes_while_it_is_read_is_refused(
-    tmp_path: Path, given: str, change: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, given: str, change: str
 ) -> None:
     path = tmp_path / given
     rows = b"id,size,colour\n" + b"a,1,red\n" * 200
@@ -387,10 +391,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
         write(path, table_of(200))
     else:
         text(path, gzip.compress(rows) if given.endswith("gz") else rows)
-    content, score = path.read_bytes(), run.in_order
+    content = path.read_bytes()
 
-    def meanwhile(*args: Any) -> Iterator[Any]:
-        batches = score(*args)
+    def meanwhile(*args: Any, **how: Any) -> Iterator[Any]:
+        batches = here(*args, **how)
         yield next(batches)
         if change == "removed":
             path.unlink()
@@ -400,32 +404,29 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
             text(path, content)
         yield from batches
 
-    monkeypatch.setattr(run, "in_order", meanwhile)
     with pytest.raises(UserError, match="changed while it was read; run again|is not readable"):
-        predict(path, tmp_path / "out.parquet")
+        predict(path, tmp_path / "out.parquet", meanwhile)
     assert {each.name for each in tmp_path.iterdir()} <= {given}
 
 
 @pytest.mark.parametrize("wanted", ["out.parquet", "out"])
 @pytest.mark.parametrize("bad", [0, 1])
 def test_an_output_that_another_run_has_brought_meanwhile_is_not_replaced(
-    tmp_path: Path, wanted: str, bad: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, wanted: str, bad: int
 ) -> None:
     path, other = (
         write(tmp_path / name, table_of(20, size=[99.0] * count + [1.0] * (20 - count)))
         for name, count in (("in.parquet", 1 - bad), ("other.parquet", bad))
     )
-    score, after = run.in_order, {}
+    after = {}
 
-    def meanwhile(*args: Any) -> Iterator[Any]:
-        yield from score(*args)
-        monkeypatch.setattr(run, "in_order", score)
+    def meanwhile(*args: Any, **how: Any) -> Iterator[Any]:
+        yield from here(*args, **how)
         predict(other, tmp_path / wanted, max_bad=0.1)
         after.update(contents(tmp_path))
 
-    monkeypatch.setattr(run, "in_order", meanwhile)
     with pytest.raises(UserError, match=f"{wanted} is there already; remove it or add --force"):
-        predict(path, tmp_path / wanted, max_bad=0.1)
+        predict(path, tmp_path / wanted, meanwhile, max_bad=0.1)
     assert contents(tmp_path) == {name: each for name, each in after.items() if name[0] != "."}
 
 

@@ -1,17 +1,17 @@
 """run: input, output and a model's folder in; every row predicted, and a summary, out.
 
-One thread reads and writes, some score; what waits between them is bounded, and so is memory.
+One thread reads and writes, others score, here or on a cluster; what waits between them is bounded,
+and so is memory.
 """
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from machinery.pipeline.compute import Spread, here
 from machinery.pipeline.files import CheckError, times
 from machinery.pipeline.model import examples
 from machinery.pipeline.model.scoring import Scorer, version_of
@@ -33,7 +33,9 @@ class Options(NamedTuple):
     threads: int = 2
 
 
-def predict(features: ModuleType, source: str, target: str, options: Options) -> dict[str, Any]:
+def predict(
+    features: ModuleType, source: str, target: str, options: Options, spread: Spread = here
+) -> dict[str, Any]:
     """Predict every row of the source; the target appears when all are done.
 
     Raises:
@@ -48,7 +50,7 @@ def predict(features: ModuleType, source: str, target: str, options: Options) ->
         typed = (rows.kind, output.kind) == ("csv", "parquet")
         score = RowScorer(scorer, rows, version, missing=options.missing, typed=typed)
         with work_folder(output.place) as folder:
-            counts, shown = _write(rows, score, output, folder, options)
+            counts, shown = _write(rows, score, output, folder, options, spread)
             total, bad = counts.pop("rows"), counts.pop("bad")
             with output.finishing():
                 output.finish_bad(folder, bad)
@@ -83,7 +85,12 @@ def open_model(features: ModuleType, folder: Path) -> Scorer:
 
 
 def _write(
-    rows: Source, score: RowScorer, output: Target, folder: Path, options: Options
+    rows: Source,
+    score: RowScorer,
+    output: Target,
+    folder: Path,
+    options: Options,
+    spread: Spread,
 ) -> tuple[Counter[str], dict[str, str]]:
     """Write all rows below the folder.
 
@@ -94,26 +101,16 @@ def _write(
     good = Writer(folder / "good", output.kind, score.schema, folder=output.folder)
     bad = Writer(folder / "bad", output.kind, score.bad_schema)
     with closing(good), closing(bad), bar(rows.place.name, rows.size) as advance:
-        for batch, predicted in in_order(score, rows.batches(), options.threads):
+        scored = spread(_scored, score, rows.batches(), threads=options.threads)
+        for done, predicted in scored:
             good.write(predicted.good)
             bad.write(predicted.bad)
             count = len(predicted.good) + len(predicted.bad)
             counts.update(predicted.counts, rows=count, bad=len(predicted.bad))
             shown = {**predicted.shown, **shown}
-            advance(batch.done)
+            advance(done)
     return counts, shown
 
 
-def in_order(
-    score: Callable[[Batch], Predicted], batches: Iterator[Batch], threads: int
-) -> Iterator[tuple[Batch, Predicted]]:
-    """Batches and their results, in order, several at a time."""
-    waiting: deque[tuple[Batch, Future[Predicted]]] = deque()
-    with ThreadPoolExecutor(threads, "score") as pool:
-        for batch in batches:
-            waiting.append((batch, pool.submit(score, batch)))
-            if len(waiting) > threads:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
+def _scored(score: RowScorer, batch: Batch) -> tuple[int, Predicted]:
+    return batch.done, score(batch)

@@ -37,8 +37,10 @@ def report(
 
     from machinery.comparison.judgement import judge
     from machinery.comparison.text import text
+    from machinery.pipeline.compute import spreading
 
-    judgement = judge(against)
+    with spreading(ctx.obj) as spread:
+        judgement = judge(against, spread)
     markdown = text(judgement, ctx.obj.command)
     if output is None:
         print(markdown, end="")

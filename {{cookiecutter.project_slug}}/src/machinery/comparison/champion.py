@@ -98,11 +98,12 @@ def featurize(champion: Side, test: Path, folder: Path) -> Path:
     for path in (paths.TRAIN, paths.TEST):  # the stage reads both, and only the test rows count
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(test, folder / path)
+    own = {name: value for name, value in os.environ.items() if not name.endswith("_COMPUTE")}
     _, *words = shlex.split(str(champion.stage("featurize").command))  # after the name of Python
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": "src"},
+        env=own | {"PYTHONPATH": "src"},  # a cluster has the challenger's code
         capture_output=True,
         text=True,
         errors="replace",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from machinery.pipeline.compute import Spread, here
 from machinery.pipeline.model import evaluation
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
@@ -94,6 +95,7 @@ def compare(
     unit: Unit = "rows",
     groups: Codes | None = None,
     slices: Iterable[tuple[str, str, Positions]] = (),
+    spread: Spread = here,
 ) -> Comparison:
     """Every metric, and the headline metric of each slice, by a paired bootstrap.
 
@@ -113,7 +115,7 @@ def compare(
         pairs = {name: intervals.difference(now[name], was[name]) for name in names}
         within = None if groups is None else intervals.codes(groups[rows])
         drawn = settings.model_dump(exclude={"relevant"})
-        found = intervals.bootstrap(pairs, len(rows), groups=within, **drawn)
+        found = intervals.bootstrap(pairs, len(rows), groups=within, spread=spread, **drawn)
 
         def value(scorer: Scorer) -> float:
             return float(scorer(np.ones((1, len(rows))))[0])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from machinery.pipeline import params
+from machinery.pipeline.compute import Spread, here
 from machinery.pipeline.data import agreement
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
@@ -82,7 +83,7 @@ class Judgement:
         return reasons
 
 
-def judge(against: str | None = None) -> Judgement:
+def judge(against: str | None = None, spread: Spread = here) -> Judgement:
     """Compare the checkout with a revision, or with the remote's default branch.
 
     Where the test predictions cannot be had, as in a fork's job, nothing is compared. Raises
@@ -111,13 +112,13 @@ def judge(against: str | None = None) -> Judgement:
         judged.rows = read_table(ours.file(PREDICTIONS))
         judged.predictions = {"challenger": judged.contract.gather(judged.rows)}
         if theirs is not None:
-            _compare(judged, theirs, judged.rows)
+            _compare(judged, theirs, judged.rows, spread)
     except AbsentError as error:
         judged.why_not = str(error)
     return judged
 
 
-def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame") -> None:
+def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame", spread: Spread) -> None:
     """Fill in what needs the test rows, or why the models cannot be compared on them."""
     ours, by, settings = judged.challenger, judged.split.by, judged.evaluate
     contract, prediction = judged.contract, judged.predictions["challenger"]
@@ -137,6 +138,7 @@ def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame") -> None:
             unit=unit,
             groups=groups,
             slices=slices(rows, settings.slices, settings.slice_min_rows),
+            spread=spread,
         )
     except UserError as error:
         judged.why_not = str(error)

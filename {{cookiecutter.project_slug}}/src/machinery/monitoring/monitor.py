@@ -11,6 +11,7 @@ import numpy as np
 
 from machinery.pipeline import params as sections
 from machinery.pipeline import paths
+from machinery.pipeline.compute import Spread, here
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.agreement import require
 from machinery.pipeline.files import UserError, read_json, read_table, read_yaml
@@ -49,6 +50,7 @@ def monitor(
     folder: Path,
     start: datetime | None = None,
     end: datetime | None = None,
+    spread: Spread = here,
 ) -> dict[str, Any]:
     """All that the log in `folder` says, as reports/monitoring/monitoring.json has it.
 
@@ -58,6 +60,7 @@ def monitor(
         folder: of the prediction log.
         start: of the span of data time; None for all that the log has.
         end: of the span, not included.
+        spread: where the files of the log are read.
 
     Raises:
         UserError: when the log has no row of the span.
@@ -65,7 +68,7 @@ def monitor(
     contract, settings = promise.contract, promise.monitor
     kept = [*promise.evaluate.slices, *([contract.group] if contract.group else [])]
     reader = Reader(contract, settings.window, settings.sample_rows, kept)
-    windows = reader.read(folder, start, end)
+    windows = reader.read(folder, start, end, spread)
     review = Review(features, promise, windows, reader.logged or windows[-1].end)
     found = [review.of(place) for place in range(len(windows))]
     over = [each for each in found if each["over"]]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from machinery.pipeline.compute import Spread, here
 from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.data.contract import Contract, Range
 from machinery.pipeline.files import UserError
@@ -75,7 +76,11 @@ class Reader:
         self.logged: datetime | None = None  # when the newest row was
 
     def read(
-        self, folder: Path, start: datetime | None = None, end: datetime | None = None
+        self,
+        folder: Path,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        spread: Spread = here,
     ) -> list[Window]:
         """The windows of the rows from `start` on and before `end`, oldest first.
 
@@ -86,7 +91,7 @@ class Reader:
 
         outcomes = log_files.newest_outcomes(folder)
         count, known = self._counter("lines cannot be read"), 0
-        for table in log_files.stream(folder, count):
+        for table in log_files.stream(folder, count, spread):
             joined = log_files.with_outcomes(table, outcomes)
             known += int(np.sum(joined["outcome_time"].is_valid().to_numpy() & _champion(joined)))
             if (typed := self._typed(joined)) is not None:

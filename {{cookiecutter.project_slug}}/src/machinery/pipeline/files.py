@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SIGNIFICANT_DIGITS = 6
+ROW_GROUP = 100_000  # rows of a Parquet file that are read, and worked on, by themselves
 EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 ALIKE = re.compile(  # booleans and numbers of YAML 1.1 that are the same in 1.2
     r"(?i:true|false|[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?|[-+]?\.inf|\.nan)"
@@ -57,7 +58,8 @@ def write_table(table: "pd.DataFrame | pa.Table", path: Path) -> None:
 
     if not isinstance(table, pa.Table):
         table = pa.Table.from_pandas(table, preserve_index=False)
-    replace(path, lambda part: parquet.write_table(table, part, compression="zstd"))
+    how = {"compression": "zstd", "row_group_size": ROW_GROUP}
+    replace(path, lambda part: parquet.write_table(table, part, **how))
 
 
 def read_json(path: Path) -> Any:

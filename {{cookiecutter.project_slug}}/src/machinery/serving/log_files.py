@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from machinery.pipeline.compute import Spread, here
 from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.files import UserError, first_line, read_arrow, replace
 from machinery.pipeline.model.answers import Answers, answer_columns
@@ -77,12 +78,14 @@ def read(folder: Path, days: Sequence[str] | None = None) -> pa.Table:
     return joined.sort_by([("time", "ascending"), *((name, "ascending") for name in KEY)])
 
 
-def stream(folder: Path, damaged: Callable[[int], object]) -> Iterator[pa.Table]:
+def stream(
+    folder: Path, damaged: Callable[[int], object], spread: Spread = here
+) -> Iterator[pa.Table]:
     """The answers of every day, file by file; `damaged` is called with lines that are unreadable.
 
     Columns are those of `read` without the outcome; a file has those of one model.
     """
-    yield from _tables(folder, "answers", lambda _: True, damaged)
+    yield from _tables(folder, "answers", lambda _: True, damaged, spread)
 
 
 def newest_outcomes(folder: Path, since: str = "") -> pa.Table | None:
@@ -267,6 +270,14 @@ def _values(outcomes: list[Any]) -> pa.Array:
         return pa.array([each if isinstance(each, str) else json.dumps(each) for each in outcomes])
 
 
+def _of_lines(kind: str, path: Path) -> tuple[list[pa.Table], int] | None:
+    """The tables of a file of lines, and how many cannot be read; None where it is gone."""
+    lines = Lines(path)
+    with suppress(FileNotFoundError):
+        return [table for of, table in lines.tables() if of == kind], lines.damaged
+    return None
+
+
 def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
     at = table.column_names.index(name)
     return table.set_column(at, name, table[name].cast(kind))
@@ -290,16 +301,21 @@ def _tables(
     kind: str,
     wanted: Callable[[str], bool],
     damaged: Callable[[int], object] = lambda _: None,
+    spread: Spread = here,
 ) -> Iterator[pa.Table]:
     """Tables of the wanted days; what a compaction makes Parquet meanwhile is read once."""
     stems = set()
-    for path in sorted(folder.glob("*.jsonl")):
-        if path.is_file() and wanted(path.name[:DAY]):
-            with suppress(FileNotFoundError):
-                lines = Lines(path)
-                yield from (table for of, table in lines.tables() if of == kind)
-                damaged(lines.damaged)
-                stems.add(path.stem)
+    every = (path for path in sorted(folder.glob("*.jsonl")) if path.is_file())
+    paths = [path for path in every if wanted(path.name[:DAY])]
+    reads = paths[:1]  # the oldest stands for all: the newest may still grow
+    for path, read in zip(paths, spread(_of_lines, kind, paths, reads=reads), strict=True):
+        if read is not None:
+            tables, count = read
+            yield from tables
+            damaged(count)
+            stems.add(path.stem)
+        elif path.exists():
+            raise UserError(f"{path} is not there for every worker; give them the whole folder")
     for path in sorted(folder.glob(f"{kind}/day=*/[!.]*.parquet")):
         day = path.parent.name.removeprefix("day=")
         if wanted(day) and path.name.split(".")[0] not in stems:

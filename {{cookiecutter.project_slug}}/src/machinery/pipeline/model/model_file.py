@@ -77,17 +77,28 @@ class Model:
         """Open the file; scoring takes `threads` threads."""
         if not path.is_file():
             raise missing(path)
+        self._open(path, path, threads)
+
+    def _open(self, path: Path, content: Path | bytes, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # what goes wrong is raised; the log would repeat it
         try:
-            self._session = onnxruntime.InferenceSession(path, options)
+            self._session = onnxruntime.InferenceSession(content, options)
             self.features = {each.name: KINDS[each.type] for each in self._session.get_inputs()}
             (self._output,) = (each.name for each in self._session.get_outputs())
         except Exception as error:  # onnxruntime's errors share no base class
             why = first_line(error)
             raise UserError(f"{path} is not a model file that 'train' wrote: {why}") from error
-        self.path = path
+        self.path, self._threads = path, threads
+
+    def __getstate__(self) -> tuple[Path, bytes, int]:
+        """What another process opens: the file may not be there."""
+        return self.path, self.path.read_bytes(), self._threads
+
+    def __setstate__(self, state: tuple[Path, bytes, int]) -> None:
+        """Open it there."""
+        self._open(*state)
 
     def predict(self, columns: "Mapping[str, Any] | pd.DataFrame") -> "NDArray[np.float32]":
         """Class probabilities of shape (rows, classes), or predicted values of shape (rows,).

@@ -7,6 +7,7 @@ import numpy as np
 
 from machinery.pipeline import params as sections
 from machinery.pipeline import paths
+from machinery.pipeline.compute import Spread, here, spreading
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import read_json, read_table, write_json, write_table
@@ -38,6 +39,7 @@ def evaluate(
     headline: str,
     params: Evaluate,
     groups: np.ndarray | None = None,
+    spread: Spread = here,
 ) -> Figures:
     """Every metric of the test rows as value, low and high.
 
@@ -52,7 +54,7 @@ def evaluate(
     bound["gain_over_baseline"] = difference(better, worse)
     if prediction.ndim == 2 and prediction.shape[1] == 2:
         bound["prevalence"] = metrics.mean(target)
-    return _intervals(bound, len(target), params, groups)
+    return _intervals(bound, len(target), params, groups, spread)
 
 
 def slices(
@@ -63,6 +65,7 @@ def slices(
     headline: str,
     params: Evaluate,
     groups: np.ndarray | None = None,
+    spread: Spread = here,
 ) -> list[dict[str, Any]]:
     """The headline metric of each value of each slice column, with its interval if it has one.
 
@@ -72,7 +75,7 @@ def slices(
     for column, value, rows in by_value(table, params.slices, params.slice_min_rows):
         scorer = _scorers(target[rows], prediction[rows], info, params)[headline]
         within = None if groups is None else codes(groups[rows])
-        figures = _intervals({headline: scorer}, len(rows), params, within)[headline]
+        figures = _intervals({headline: scorer}, len(rows), params, within, spread)[headline]
         found.append({"column": column, "slice": value, "rows": len(rows), **figures})
     for column in params.slices:
         names, count = small(table, column, params.slice_min_rows)
@@ -164,7 +167,11 @@ def _scorers(
 
 
 def _intervals(
-    bound: dict[str, Scorer], rows: int, params: Evaluate, groups: np.ndarray | None = None
+    bound: dict[str, Scorer],
+    rows: int,
+    params: Evaluate,
+    groups: np.ndarray | None,
+    spread: Spread,
 ) -> Figures:
     intervals = bootstrap(
         bound,
@@ -173,7 +180,8 @@ def _intervals(
         level=params.level,
         seed=params.seed,
         groups=groups,
-        watch=lambda batches, total: track(batches, f"bootstrap of {rows} rows", total),
+        watch=lambda scored, total: track(scored, f"bootstrap of {rows} rows", total),
+        spread=spread,
     )
     return {name: interval.as_dict() for name, interval in intervals.items()}
 
@@ -190,9 +198,11 @@ def main(project: Project) -> None:
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
     _, groups = evaluation.units(table, contract, sections.load(Split).by)
 
-    figures = evaluate(target, prediction, baseline, info, headline, params, groups)
+    with spreading(project) as spread:
+        figures = evaluate(target, prediction, baseline, info, headline, params, groups, spread)
+        parts = slices(raw, target, prediction, info, headline, params, groups, spread)
     write_json(figures, paths.METRICS)
-    write_json(slices(raw, target, prediction, info, headline, params, groups), paths.SLICES)
+    write_json(parts, paths.SLICES)
     for name, points in plots(target, prediction, info, params).items():
         write_json(points, paths.PLOTS / f"{name}.json")
     ranking = importance(model, table, target, info, headline, params)

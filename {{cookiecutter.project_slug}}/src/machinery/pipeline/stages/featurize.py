@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from machinery.pipeline import params as sections
+from machinery.pipeline.compute import Spread, here, spreading
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.data.columns import arrays
@@ -34,20 +35,29 @@ def featurize(table: pa.Table, catalogue: Catalogue) -> pa.Table:
     return features
 
 
-def featurize_file(source: Path, target: Path, catalogue: Catalogue, batch_rows: int) -> None:
-    """Featurize a Parquet file of any length, so many rows at a time."""
+def featurize_file(
+    source: Path, target: Path, catalogue: Catalogue, batch_rows: int, spread: Spread = here
+) -> None:
+    """Featurize a Parquet file of any length, a row group at a time, in batches of so many rows."""
     if not source.exists():
         raise missing(source)
+    groups = pq.ParquetFile(source).metadata.num_row_groups
+    shared = source, catalogue, batch_rows
+    made = spread(featurize_group, shared, range(groups), reads=[source])
+    tracked = track(made, f"featurize {source}", groups)
+    replace(target, lambda part: _write_all(chain.from_iterable(tracked), part))
+
+
+def featurize_group(shared: tuple[Path, Catalogue, int], group: int) -> list[pa.Table]:
+    """The features of a row group of the file, batch by batch."""
+    source, catalogue, batch_rows = shared
     contract = catalogue.contract
-    file = pq.ParquetFile(source)
     columns = dict.fromkeys([*catalogue.inputs, *contract.row_columns, contract.target])
-    batches = -(-file.metadata.num_rows // batch_rows)
-    tables = (
-        featurize(pa.Table.from_batches([batch]).replace_schema_metadata(None), catalogue)
-        for batch in file.iter_batches(batch_rows, columns=list(columns))
-    )
-    tracked = track(tables, f"featurize {source}", batches)
-    replace(target, lambda part: _write_all(tracked, part))
+    with pq.ParquetFile(source) as file:
+        return [
+            featurize(pa.Table.from_batches([batch]).replace_schema_metadata(None), catalogue)
+            for batch in file.iter_batches(batch_rows, [group], [*columns])
+        ]
 
 
 def _write_all(tables: Iterable[pa.Table], path: Path) -> None:
@@ -62,7 +72,8 @@ def main(project: Project) -> None:
     """Read, call, write."""
     catalogue = Catalogue(contracts.load(), project.features())
     batch_rows = sections.load(Featurize).batch_rows
-    featurize_file(TRAIN, TRAIN_FEATURES, catalogue, batch_rows)
-    featurize_file(TEST, TEST_FEATURES, catalogue, batch_rows)
+    with spreading(project) as spread:
+        featurize_file(TRAIN, TRAIN_FEATURES, catalogue, batch_rows, spread)
+        featurize_file(TEST, TEST_FEATURES, catalogue, batch_rows, spread)
     write_text(page(catalogue), CATALOGUE)
     write_json([vars(each) for each in catalogue.features.values()], FEATURES)

@@ -8,18 +8,24 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from machinery.pipeline.compute import Spread, here
+
 Codes = NDArray[np.integer[Any]]
 Unit = Literal["rows", "days", "groups"]
 Values = NDArray[np.float64]
 Weights = NDArray[np.float64]  # (batch, rows): how often each row counts, a resample a line
 Scorer = Callable[[Weights], Values]  # one value a resample; NaN where it is not defined
 
-Watch = Callable[[Iterator[Weights], int], Iterable[Weights]]
+Resampled = dict[str, Values]
+Watch = Callable[[Iterator[Resampled], int], Iterable[Resampled]]
 
 MIN_GROUPS = 10  # fewer have no interval: resamples of them are too much alike
 MIN_JACKKNIFE = 3
 
 BATCH_BYTES = 2_000_000  # of weights at a time, to stay in the cache; scorers need a few times that
+BLOCK = 20  # resamples that are drawn from one stream
+PIECES = 64  # of a bootstrap, at most, which may be scored in as many places
+FAR = 20_000_000  # rows times samples from which on it is worth sending them anywhere
 
 
 class Interval(NamedTuple):
@@ -73,29 +79,54 @@ def bootstrap(
     level: float,
     seed: int,
     groups: Codes | None = None,
-    watch: Watch = lambda batches, total: batches,
+    watch: Watch = lambda scored, total: scored,
+    spread: Spread = here,
 ) -> dict[str, Interval]:
     """Expanded percentile bootstrap (Hesterberg 2015) of every scorer at once.
 
     All scorers see the same resamples, and so does every call with the same rows and seed.
     `groups` (codes from 0, one a row) resamples whole groups, for rows that are not independent.
-    `watch` is handed the batches and their number, to show progress.
+    `watch` is handed what is scored and how much that will be, to show progress.
     """
     everything = np.ones((1, rows))
-    resampled: dict[str, list[Values]] = {name: [] for name in scorers}
-    batches = resamples(rows, samples=samples, seed=seed, groups=groups)
-    for weights in watch(batches, -(-samples // batch(rows))):
-        for name, scorer in scorers.items():
-            resampled[name].append(scorer(weights))
+    blocks = range(-(-samples // BLOCK))
+    size = -(-len(blocks) // PIECES)
+    pieces = [blocks[at : at + size] for at in range(0, len(blocks), size)]
+    shared = dict(scorers), Draw(rows, samples, seed, groups)
+    if rows * samples < FAR:
+        spread, pieces = here, [blocks]
+    scored = [*watch(spread(_score, shared, pieces), len(pieces))]
     sizes = np.ones(rows) if groups is None else np.unique(groups, return_counts=True)[1]
     if groups is not None and len(sizes) < MIN_GROUPS:
         sizes = sizes[:0]
     return {
         name: percentile_interval(
-            float(scorer(everything)[0]), np.concatenate(resampled[name]), level, sizes
+            float(scorer(everything)[0]),
+            np.concatenate([values[name] for values in scored]),
+            level,
+            sizes,
         )
         for name, scorer in scorers.items()
     }
+
+
+class Draw(NamedTuple):
+    """How rows are drawn for resamples."""
+
+    rows: int
+    samples: int
+    seed: int
+    groups: Codes | None
+
+
+def _score(shared: tuple[Mapping[str, Scorer], Draw], blocks: range) -> Resampled:
+    """Every scorer on these blocks of resamples."""
+    scorers, draw = shared
+    found: dict[str, list[Values]] = {name: [] for name in scorers}
+    for weights in resamples(*draw, blocks):
+        for name, scorer in scorers.items():
+            found[name].append(scorer(weights))
+    return {name: np.concatenate(values) for name, values in found.items()}
 
 
 def jackknife(scorers: Mapping[str, Scorer], groups: Codes, level: float) -> dict[str, Interval]:
@@ -147,23 +178,42 @@ def percentile_interval(
 
 
 def resamples(
-    rows: int, *, samples: int, seed: int, groups: Codes | None = None
+    rows: int,
+    samples: int,
+    seed: int,
+    groups: Codes | None = None,
+    blocks: Iterable[int] | None = None,
 ) -> Iterator[Weights]:
     """Batches of weights: how often each row is drawn, rows (or groups) with replacement.
+
+    Each block of BLOCK resamples is drawn from a stream of its own, so that `blocks` may name any
+    of them, to be scored anywhere; all by default.
 
     float64, not float32: sums of counts are then exact in any order, and the other sums agree
     between processors beyond the six digits that reports keep.
     """
-    random = np.random.default_rng(seed)
     units = rows if groups is None else int(groups.max()) + 1
-    most = batch(rows)
-    for start in range(0, samples, most):
-        lines = min(most, samples - start)
-        drawn = random.integers(units, size=(lines, units))
-        drawn += units * np.arange(lines)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=lines * units).reshape(lines, units)
+    every = range(-(-samples // BLOCK)) if blocks is None else blocks
+    for drawn in _drawn(units, samples, seed, every, batch(rows)):
+        drawn += units * np.arange(len(drawn))[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
         weights = counts.astype(np.float64)
         yield weights if groups is None else weights.take(groups, axis=1)
+
+
+def _drawn(
+    units: int, samples: int, seed: int, blocks: Iterable[int], most: int
+) -> Iterator[NDArray[np.int64]]:
+    """The units that are drawn, a resample a line, `most` lines at a time at most."""
+    held: list[NDArray[np.int64]] = []
+    for block in blocks:
+        random, lines = np.random.default_rng([seed, block]), min(BLOCK, samples - block * BLOCK)
+        for at in range(0, lines, most):
+            if held and sum(map(len, held)) + min(most, lines - at) > most:
+                yield np.concatenate(held)
+                held = []
+            held.append(random.integers(units, size=(min(most, lines - at), units)))
+    yield np.concatenate(held)
 
 
 def codes(groups: ArrayLike) -> Codes:

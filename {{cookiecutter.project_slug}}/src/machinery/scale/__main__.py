@@ -1,0 +1,26 @@
+"""Start workers of a Dask cluster in the environment of the stages, one thread each.
+
+Type `python -m machinery.scale tcp://ADDRESS` in the folder of the project, with what else
+`dask worker` takes: `--nworkers 4`, `--memory-limit 4GB`.
+"""
+
+import os
+import sys
+
+from machinery.pipeline.run import ENVIRONMENT
+
+# Dask puts a hash seed of its own in the place of 0, which 00 is to Python, too.
+SEED = {"PYTHONHASHSEED": "00"}
+SPAWNED = ENVIRONMENT | SEED
+
+if __name__ == "__main__":
+    if any(os.environ.get(name) != value for name, value in SPAWNED.items()):
+        command = [sys.executable, "-m", __package__, *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | SPAWNED)
+
+    import dask
+    from distributed.cli.dask_worker import main
+
+    spawned = {f"distributed.nanny.pre-spawn-environ.{name}": seed for name, seed in SEED.items()}
+    with dask.config.set(spawned):
+        main(["--nthreads", "1", *sys.argv[1:]])
