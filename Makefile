@@ -70,6 +70,6 @@ lock: .venv/installed ## Pin the dependencies again: the template's, and those o
 	$(INSTALL) requirements-bake.lock
 	@touch $@
 
-.venv/installed: requirements.lock $(PROJECT)/requirements.lock | .venv/baker
-	$(INSTALL) requirements.lock -r '$(PROJECT)/requirements.lock'
+.venv/installed: requirements.lock $(PROJECT)/requirements.lock $(PROJECT)/requirements-scale.lock | .venv/baker
+	$(INSTALL) requirements.lock -r '$(PROJECT)/requirements.lock' -r '$(PROJECT)/requirements-scale.lock'
 	@touch $@
