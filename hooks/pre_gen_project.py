@@ -17,13 +17,15 @@ from jinja2.ext import Extension
 QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_url")
 # What the project imports or runs; its own package and command must not hide them.
 TAKEN = """
-    awslambdaric botocore check_jsonschema codespell detect_secrets dotenv dvc dvc_data dvc_s3
-    editables git gto hatchling httptools httpx hypothesis import_linter jinja2 machinery
-    mangum markupsafe mapie matplotlib msgspec mypy nbstripout numpy onnx onnxruntime packaging
-    pandas pandas_stubs pathspec pip pre_commit pre_commit_hooks prometheus_client protobuf
-    pyarrow pydantic pydantic_settings pytest python pyyaml rich ruamel ruamel_yaml_clib ruff s3fs
-    scikit_learn scipy scipy_stubs skl2onnx sklearn starlette tests typer types_pyyaml uv
-    uvicorn uvloop yaml yamllint zizmor
+    awslambdaric bokeh botocore check_jsonschema clevercsv cloudpickle codespell dask
+    detect_secrets distributed dotenv dvc dvc_data dvc_s3 editables fsspec git gto hatchling
+    httptools httpx hypothesis import_linter jinja2 lightgbm machinery mangum mapie markupsafe
+    matplotlib msgspec mypy nbstripout numpy onnx onnxmltools onnxruntime openpyxl optuna
+    packaging pandas pandas_stubs pathspec pip pre_commit pre_commit_hooks prometheus_client
+    protobuf pyarrow pydantic pydantic_settings pytest python pyyaml rich ruamel
+    ruamel_yaml_clib ruff s3fs scikit_learn scipy scipy_stubs skl2onnx sklearn sqlalchemy
+    starlette tests typer types_pyyaml uv uvicorn uvloop xgboost xgboost_cpu yaml yamllint
+    zizmor
 """
 LONGEST_SLUG = 50
 FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")

@@ -36,9 +36,7 @@ from shop.project import Shop
 from shop.whole_run import Run
 
 files.ROW_GROUP, intervals.FAR, intervals.BATCH_BYTES = 60, 0, 50_000
-run = Run()
-run.params["search"] = {}
-run(Shop())
+Run()(Shop())
 """
 PREDICT = """
 from pathlib import Path

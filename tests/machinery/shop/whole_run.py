@@ -48,6 +48,7 @@ class Run:
         self.params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
         for section, changes in deepcopy(CHANGES).items():
             self.params[section] |= changes
+        self.params["search"] = {}
         if task == "regression":
             self.params["select"]["headline"] = "mean_absolute_error"
             self.params["gate"] |= {"floor": 0.8, "worst_slice": 0.8}
