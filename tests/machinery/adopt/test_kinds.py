@@ -272,8 +272,10 @@ def test_a_forced_type_names_the_first_value_that_is_not_of_it() -> None:
 
 
 def test_a_forced_column_that_is_not_there_is_named() -> None:
-    with pytest.raises(UserError, match="--set y.type: the table has no such column"):
+    with pytest.raises(UserError, match="--set y.type=number: the table has no column y"):
         typed(pa.table({"x": ["1"]}), {"y": "number"})
+    with pytest.raises(UserError, match="--set x.type=float: a type is string, category, integer"):
+        typed(pa.table({"x": ["1"]}), {"x": "float"})
 
 
 def test_names_are_those_that_python_can_use() -> None:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,26 +116,24 @@ def _dialect(lines: list[str], delimiter: str | None) -> dict[str, Any]:
     sample = "".join(lines)
     sniffed = Detector().detect(sample, delimiters=[delimiter] if delimiter else None)
 
-    def dialect(delimiter: str) -> dict[str, Any]:
-        edge = re.escape(delimiter)
-        quoted = re.search(rf'(?m)(?:^|{edge})"(?:[^"]|"")*"(?:{edge}|\r?$)', sample)
-        likely = sniffed and sniffed.quotechar or ("" if '"' in sample else '"')
-        quote = '"' if quoted else likely
-        return {
-            "delimiter": delimiter,
-            "quotechar": quote or None,
-            "escapechar": (sniffed and sniffed.escapechar) or None,
-            "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-        }
+    likely = [(sniffed and sniffed.delimiter) or ",", *",;\t|"]
+    edge = re.escape("".join(likely))
+    quoted = re.search(rf'(?m)(?:^|[{edge}])"(?:[^"]|"")*"(?:[{edge}]|\r?$)', sample)
+    quote = '"' if quoted or '"' not in sample else ""
+    quote = quote if quoted or not sniffed else sniffed.quotechar or quote
+    others = {
+        "quotechar": quote or None,
+        "escapechar": (sniffed and sniffed.escapechar) or None,
+        "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+    }
 
     def score(delimiter: str) -> float:
         """How many rows have the same number of fields; half where texts have the character."""
-        widths = Counter(map(len, csv.reader(lines, **dialect(delimiter))))
+        widths = Counter(map(len, csv.reader(lines, delimiter=delimiter, **others)))
         alike = max((count for width, count in widths.items() if width > 1), default=0)
         return alike / 2 if delimiter in " :-/._" else alike
 
-    likely = [(sniffed and sniffed.delimiter) or ",", *",;\t|"]
-    return dialect(delimiter or max(likely, key=score))
+    return {"delimiter": delimiter or max(likely, key=score), **others}
 
 
 def lay_out(rows: Sequence[Sequence[str]], ends: Sequence[int]) -> Layout:
@@ -145,24 +143,18 @@ def lay_out(rows: Sequence[Sequence[str]], ends: Sequence[int]) -> Layout:
     """
     counts = Counter(len(row) for row in rows if len(row) > 1)
     width = max(counts, key=lambda width: (counts[width], width), default=1)
-    full = [at for at, row in enumerate(rows) if len(row) == width]
-    start = next((at for at in full if not _is_title(rows[at])), full[0])
-    header, below = None, []
-    for start in [at for at in full if at >= start]:
-        below = [rows[at] for at in full if at > start]
-        header = _is_header(rows[start], below)
-        if (
-            not rows[start][0].startswith("#")
-            or not below
-            or _is_header(below[0], below[1:]) is False
-        ):
-            break  # otherwise it is a comment
-    before = rows[start - 1] if start else []
-    notes = []
-    if header is not True and len(before) == width - 1 > 1 and all(before) and before[0][0] != "#":
-        start -= 1  # a column has no name: the last, if it is empty, or the first, as R writes it
+    start = _start(rows, width)
+    above = [row for row in rows[:start] if row and not row[0].startswith("#")]
+    if len(above) > 1 and len(above[-1]) == len(above[-2]) > 1:  # the table begins there
+        width = len(above[-1])
+        start = _start(rows, width)
+    below = [row for row in rows[start + 1 :] if len(row) == width]
+    header, notes = _is_header(rows[start], below), []
+    if header is not True and above and len(above[-1]) == width - 1 > 1 and all(above[-1]):
+        # A column has no name: the last, if it is empty, or else the first, as R writes it.
+        start = rows.index(above[-1])
         trailing = not any(row[-1] for row in below)
-        names, end = [*before, ""] if trailing else ["", *before], ends[start + 1]
+        names, end = [*above[-1], ""] if trailing else ["", *above[-1]], ends[start + 1]
     elif header is False:
         names, end, notes = [f"column_{at + 1}" for at in range(width)], ends[start], [NO_HEADER]
     else:
@@ -172,10 +164,17 @@ def lay_out(rows: Sequence[Sequence[str]], ends: Sequence[int]) -> Layout:
     return Layout(end, names, notes)
 
 
-def _is_title(row: Sequence[str]) -> bool:
-    """Whether a row has a first cell and hardly any other, or none at all."""
-    filled = sum(map(bool, row))
-    return not filled or (len(row) > 1 and bool(row[0]) and filled < max(2, len(row) / 2))
+def _start(rows: Sequence[Sequence[str]], width: int) -> int:
+    """The first row of the width that is neither a title nor a comment."""
+    full = [at for at, row in enumerate(rows) if len(row) == width]
+    for at, after in pairwise(full):
+        row, below = rows[at], [rows[later] for later in full if later > after]
+        filled = sum(map(bool, row))
+        title = row[0] and width > 1 and filled < max(2, width / 2)
+        comment = row[0].startswith("#") and _is_header(rows[after], below) is not False
+        if filled and not title and not comment:
+            return at
+    return full[-1]
 
 
 def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool | None:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from keyword import iskeyword
-from typing import NamedTuple, cast
+from typing import NamedTuple, cast, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,8 +59,11 @@ def typed(table: pa.Table, overrides: Mapping[str, str]) -> list[Typed]:
     """
     names = dict(zip(table.column_names, python_names(table.column_names), strict=True))
     forced = {given: overrides.get(given, overrides.get(names[given], "")) for given in names}
-    if unknown := {*overrides} - {*names, *names.values()}:
-        raise UserError(f"--set {min(unknown)}.type: the table has no such column")
+    for name, kind in overrides.items():
+        if name not in names and name not in names.values():
+            raise UserError(f"--set {name}.type={kind}: the table has no column {name}")
+        if kind not in get_args(Type):
+            raise UserError(f"--set {name}.type={kind}: a type is {', '.join(get_args(Type))}")
     return [each._replace(name=names[each.given]) for each in _typed(table, forced)]
 
 
@@ -157,10 +160,13 @@ def _column(given: str, values: Values, forced: str) -> Column:
     own = _own(values)
     if own is not None and forced in ("", own.style.kind):
         return Column(given, forced, values, [own], None, [])
-    trimmed = pc.utf8_trim_whitespace(as_text(values))
+    whole = as_text(values)
+    trimmed = pc.utf8_trim_whitespace(whole)
     missing = pc.is_in(trimmed, pa.array(MISSING))
     words = [repr(word) for word in trimmed.filter(missing).unique().to_pylist() if word]
     notes = [f"{', '.join(words)} taken as missing"] if words else []
+    if pc.any(pc.not_equal(trimmed, whole)).as_py():
+        notes.append("blanks around values are left out")
     texts = pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
     few = texts.drop_null()[:SAMPLE]
     if not len(few):
@@ -215,6 +221,8 @@ def _decided(column: Column, proven: Collection[str], hidden: bool, later: bool)
                 cure = "write dates as 2024-12-31 and numbers as 1234.5"
                 raise UserError(f"{given} may hold {style.name} or {others}; {cure}")
             notes = [f"they could be {others} as well", *notes]
+        elif others:
+            notes = ["as other columns are written", *notes]
         kind = "integer" if pa.types.is_integer(values.type) else style.kind
         notes = [style.name, *notes]
     elif forced not in ("", "string", "category"):

@@ -139,7 +139,7 @@ def _file(path: Path, name: str, encoding: str | None) -> Given:
         if begins.startswith(b"PK"):
             return _named(*_excel(path, name))
         return _named(*_text(path, name, encoding))
-    except (OSError, EOFError, ValueError, LookupError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, LookupError, SyntaxError, zlib.error) as error:
         raise UserError(f"{name} is not readable: {first_line(error)}; get it again") from error
 
 
@@ -151,11 +151,7 @@ def _named(table: pa.Table, notes: list[str]) -> Given:
         zip(table.column_names, table.columns, strict=True), 1
     ):
         bare = given.strip()
-        if (
-            not bare
-            and pa.types.is_string(column.type)
-            and not pc.any(pc.not_equal(column, "")).as_py()
-        ):
+        if not bare and not pc.any(pc.not_equal(as_text(column), "")).as_py():
             continue
         name = unique(bare or f"column_{number}", columns)
         if name != bare:
@@ -168,6 +164,7 @@ def _named(table: pa.Table, notes: list[str]) -> Given:
 def _text(path: Path, name: str, codec: str | None) -> tuple[pa.Table, list[str]]:
     """JSON lines or CSV."""
     codec, notes = (codecs.lookup(codec).name, []) if codec else encoding(path, name)
+    codec = "utf-8-sig" if codec == "utf-8" else codec
     with path.open(encoding=codec, newline="") as file:
         sample = file.read(SAMPLE)
     if not sample.strip():
@@ -183,14 +180,37 @@ def _text(path: Path, name: str, codec: str | None) -> tuple[pa.Table, list[str]
 
 def _json(text: str, is_list: bool) -> pa.Table:
     """An object a line, or a list of them; what is nested becomes columns."""
-    from pyarrow.json import ReadOptions, read_json
-
-    if is_list:
-        text = "\n".join(map(json.dumps, json.loads(text)))
-    table = read_json(pa.BufferReader(text.encode()), ReadOptions(block_size=BLOCK_BYTES))
+    table = None if is_list else _plain_json(text)
+    if table is None:
+        lines = filter(str.strip, text.split("\n"))
+        rows = json.loads(text) if is_list else [*map(json.loads, lines)]
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError("not every row is an object")
+        names = dict.fromkeys(name for row in rows for name in row)
+        table = pa.table({name: _array([row.get(name) for row in rows]) for name in names})
     while any(map(pa.types.is_struct, table.schema.types)):
         table = table.flatten()
     return table
+
+
+def _plain_json(text: str) -> pa.Table | None:
+    """The same, much faster; None where values have several types, or integers are not exact."""
+    from pyarrow.json import ParseOptions, ReadOptions, read_json
+
+    def parsed(schema: pa.Schema) -> pa.Table:
+        options = ReadOptions(block_size=BLOCK_BYTES), ParseOptions(explicit_schema=schema)
+        return read_json(pa.BufferReader(text.encode()), *options)
+
+    try:
+        table = parsed(pa.schema([]))
+        times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+        if times:  # which would lose their zones
+            table = parsed(pa.schema([(time, pa.string()) for time in times]))
+    except pa.ArrowInvalid:
+        return None
+    floats = [column for column in table.columns if pa.types.is_floating(column.type)]
+    exact = all((pc.max(pc.abs(column)).as_py() or 0) < 2**53 for column in floats)
+    return table if exact else None
 
 
 def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
@@ -207,6 +227,8 @@ def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
         book.close()
     if not rows:
         raise UserError(f"{name} has nothing in its first sheet; put the table there")
+    width = max(map(len, rows))
+    rows = [row + (None,) * (width - len(row)) for row in rows]
     few = [["" if cell is None else str(cell) for cell in row] for row in rows[:ROWS_LAID_OUT]]
     skip, names, notes = lay_out(few, range(len(few) + 1))
     if len(book.sheetnames) > 1:
