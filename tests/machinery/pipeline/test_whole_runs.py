@@ -193,6 +193,21 @@ def test_texts_and_many_categories_go_through_the_pipeline(task: str) -> None:
     assert importance["wording"] > 10 * abs(importance["customer"])
 
 
+def test_a_weight_goes_through_the_pipeline_and_the_card_and_the_page_say_so() -> None:
+    run = Run()
+    run.contract |= {"weight": "worth"}
+    bounds = {"allowed": {"min": 0, "max": None}, "known": "after"}
+    run.contract["columns"]["worth"] = column("number", **bounds)
+    run.table["worth"] = np.where(run.table["late"], 9.0, 1.0)
+    run.params["train"]["models"] = ["prior"]
+    run(Shop())
+    table = pd.read_parquet(paths.TRAIN_FEATURES)
+    shares = pd.read_parquet(paths.PREDICTIONS)["probability_true"]
+    assert shares.iloc[0] == pytest.approx(np.average(table["late"], weights=table["worth"]))
+    for path in (paths.PAGE, paths.MODEL_CARD):
+        assert "Fits weigh each row by worth; all figures" in path.read_text(encoding="utf-8")
+
+
 def test_columns_of_any_name_go_through_the_pipeline_the_service_and_bulk() -> None:
     run = Run()
     for name in NAMES:

@@ -56,6 +56,25 @@ def test_every_fault_is_named_at_once(contract: Contract) -> None:
     assert "\n" not in sentence
 
 
+@pytest.mark.parametrize(
+    ("signs", "fault"),
+    [
+        ({"shape": 1}, "monotonic_cst names shape, which is in no feature set"),
+        ({"size": "up"}, "monotonic_cst.size is up; 1 is for rising, -1 for falling"),
+    ],
+)
+def test_monotonic_constraints_are_of_features_and_rise_or_fall(
+    signs: dict[str, Any], fault: str, contract: Contract
+) -> None:
+    agreement.require(constrained({"size": -1}), contract)
+    with pytest.raises(UserError, match=rf"train.hyperparameters.prior.{fault}"):
+        agreement.require(constrained(signs), contract)
+
+
+def constrained(signs: dict[str, Any]) -> dict[str, Any]:
+    return params(train={"hyperparameters": {"prior": {"monotonic_cst": signs}}})
+
+
 def test_slices_by_a_personal_column_are_refused(document: dict[str, Any]) -> None:
     document["columns"]["colour"]["personal"] = True
     with pytest.raises(UserError, match="evaluate.slices names colour, which contract.yaml calls"):

@@ -58,6 +58,35 @@ def test_a_group_that_may_be_missing_is_refused(document: dict[str, Any]) -> Non
         contracts.parse(document | {"group": "size"})
 
 
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({}, True),  # it may be missing
+        ({"nullable": False}, False),
+        ({"nullable": False, "known": "after", "type": "integer"}, False),
+        ({"nullable": False, "allowed": None}, True),
+        ({"nullable": False, "allowed": {"min": -1}}, True),
+        ({"nullable": False, "allowed": ["a"], "type": "category"}, True),
+    ],
+)
+def test_a_weight_is_a_number_that_is_never_missing_nor_negative(
+    document: dict[str, Any], changes: dict[str, Any], refused: bool
+) -> None:
+    document["columns"]["size"] |= changes
+    if not refused:
+        contract = contracts.parse(document | {"weight": "size"})
+        assert contract.carried == ["id", "at", "late", "size"]
+        return
+    with pytest.raises(UserError, match="the weight size must be a number or integer, nullable: f"):
+        contracts.parse(document | {"weight": "size"})
+
+
+def test_the_target_is_no_weight(document: dict[str, Any]) -> None:
+    document["columns"]["delay"]["allowed"] = {"min": 0}
+    with pytest.raises(UserError, match="the weight delay must .*, and not the target"):
+        contracts.parse(document | {"task": "regression", "target": "delay", "weight": "delay"})
+
+
 def test_a_number_that_never_changes_is_nothing_to_learn(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"task": "regression", "target": "delay"})
     with pytest.raises(UserError, match=r"delay is always 1\.0 in 3 training rows"):

@@ -11,11 +11,15 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.linear_model import LogisticRegression, PoissonRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model import model_file as model
@@ -57,12 +61,12 @@ def a_candidate(name: str, target: str = "binary") -> Pipeline:
     ).fit(a_table(), a_target(target, a_table()))
 
 
-def by_hand(numbers: Any, categories: Any, estimator: Any) -> Pipeline:
+def by_hand(numbers: Any, categories: Any, estimator: Any, target: Any = None) -> Pipeline:
     encode = ColumnTransformer(
         [("numeric", numbers, NUMERIC), ("categorical", categories, CATEGORICAL)]
     )
     pipeline = Pipeline([("encode", encode), ("estimator", estimator)])
-    return pipeline.fit(a_table(), a_target("binary", a_table()))
+    return pipeline.fit(a_table(), a_target("binary", a_table()) if target is None else target)
 
 
 def saved(pipeline: Pipeline, folder: Path) -> Model:
@@ -150,6 +154,23 @@ def test_a_split_between_neighbouring_float32_is_refused_when_it_moves(tmp_path:
     pipeline = a_candidate("boosting").fit(table, target)
     with pytest.raises(UserError, match="where temp is so near to a split .* round or rescale it"):
         check_parity(pipeline, saved(pipeline, tmp_path), table, limit=LIMIT)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "quantile", "absolute_error"])
+def test_every_loss_of_boosting_converts_with_its_link(loss: str, tmp_path: Path) -> None:
+    boosting = HistGradientBoostingRegressor(loss=loss, quantile=0.9, max_iter=20)
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+    target = np.exp(a_table()["temp"] / 5)
+    scorer = saved(pipeline := by_hand("passthrough", ordinal, boosting, target), tmp_path)
+    scale, rows = float(target.std()), parity_rows(a_table(), rows=300, seed=1)
+    assert check_parity(pipeline, scorer, rows, limit=LIMIT, scale=scale) < LIMIT / 10
+
+
+def test_counts_by_a_linear_model_convert(tmp_path: Path) -> None:
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    pipeline = by_hand(numbers, OneHotEncoder(handle_unknown="ignore"), PoissonRegressor())
+    rows = parity_rows(a_table(), rows=300, seed=1)
+    assert check_parity(pipeline, saved(pipeline, tmp_path), rows, limit=LIMIT) < LIMIT / 10
 
 
 def test_an_estimator_without_converter_is_refused_by_name_and_writes_nothing(

@@ -5,10 +5,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lightgbm import LGBMRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.neighbors import KNeighborsClassifier
+from xgboost import XGBRegressor
 
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, write_table
+from machinery.pipeline.model.building import Candidates
 from machinery.pipeline.model.model_file import Kind
 from machinery.pipeline.params import Train, parse
 from machinery.pipeline.stages.train import Trained, folds, kinds_of, score, train
@@ -42,9 +47,20 @@ def features(rows: int = 80) -> pd.DataFrame:
     )
 
 
-def fit(table: pd.DataFrame, contract: Contract, name: str, by: str, **changes: Any) -> Trained:
+def fit(
+    table: pd.DataFrame,
+    contract: Contract,
+    name: str,
+    by: str,
+    candidates: Candidates = CANDIDATES,
+    **changes: Any,
+) -> Trained:
     kinds: dict[str, Kind] = {"length": "number"}
-    return train(table, kinds, contract, CANDIDATES, name, by, params(**changes))
+    return train(table, kinds, contract, candidates, name, by, params(**changes))
+
+
+def hyper(name: str, **dials: Any) -> dict[str, Any]:
+    return {"models": [name], "hyperparameters": {name: dials}}
 
 
 def test_by_time_a_fold_is_held_out_after_all_it_is_predicted_from(contract: Contract) -> None:
@@ -83,6 +99,76 @@ def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract)
     predictions[0] = np.column_stack([1 - odd, odd])
     scores = score([np.array([0, 1, 0, 1])] * 3, predictions, contract)
     assert scores[0]["balanced_accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["linear", "forest", "boosting"])
+def test_class_weights_raise_the_rarer_class(name: str, contract: Contract) -> None:
+    means = [
+        fit(features(), contract, name, "stratified", **hyper(name, **dials))
+        .out_of_fold["probability_true"]
+        .mean()
+        for dials in ({}, {"class_weight": "balanced"}, {"class_weight": {0: 1, 1: 9}})
+    ]
+    assert means[0] < means[1] < means[2]
+
+
+def test_rows_weigh_what_the_contract_says(document: dict[str, Any]) -> None:
+    document["columns"]["size"] |= {"nullable": False}
+    contract = contracts.parse(document | {"weight": "size"})
+    table = features().assign(size=lambda rows: 3.0 * rows["late"] + 0.5)
+    pipeline = fit(table, contract, "prior", "stratified").pipeline
+    weighted = 20 * 3.5 / (20 * 3.5 + 60 * 0.5)
+    assert pipeline.predict_proba(table[["length"]])[0, 1] == pytest.approx(weighted)
+
+
+def test_an_estimator_that_cannot_weigh_rows_is_refused(document: dict[str, Any]) -> None:
+    document["columns"]["size"] |= {"nullable": False}
+    contract = contracts.parse(document | {"weight": "size"})
+    near = {"near": lambda task: ("passthrough", "drop", KNeighborsClassifier())}
+    with pytest.raises(UserError, match="near does not fit .KNeighborsClassifier takes no weights"):
+        fit(features().assign(size=1.0), contract, "near", "time", near, **hyper("near"))
+
+
+def test_what_an_estimator_cannot_fit_is_one_sentence(contract: Contract) -> None:
+    with pytest.raises(UserError, match=r"^linear does not fit \(Solver lbfgs .*params.yaml, or c"):
+        fit(features(), contract, "linear", "time", **hyper("linear", l1_ratio=1.0))
+
+
+CONSTRAINED = {
+    "forest": lambda task: ("passthrough", "drop", RandomForestRegressor(20)),
+    "boosting": lambda task: ("passthrough", "drop", HistGradientBoostingRegressor()),
+    "lightgbm": lambda task: ("passthrough", "drop", LGBMRegressor(min_child_samples=2)),
+    "xgboost": lambda task: ("passthrough", "drop", XGBRegressor(n_estimators=20)),
+}
+
+
+@pytest.mark.parametrize("name", CONSTRAINED)
+def test_predictions_rise_and_fall_as_the_constraints_say(
+    name: str, document: dict[str, Any]
+) -> None:
+    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+    table, rising = features(200), np.linspace(-2, 3, 99, dtype=np.float32)
+    table["delay"] = table["length"] + np.random.default_rng(2).normal(size=200)
+    signs = {"monotonic_cst": {"length": 1, "elsewhere": -1}}
+    steps = []
+    for dials in ({}, signs):
+        changes = hyper(name, **dials)
+        trained = fit(table, contract, name, "stratified", CONSTRAINED, **changes)
+        steps.append(np.diff(trained.pipeline.predict(pd.DataFrame({"length": rising}))).min())
+    assert steps[0] < 0 <= steps[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "feature", "fault"),
+    [("linear", "length", "Regression takes no mono"), ("boosting", "tint", "tint, which is no")],
+)
+def test_constraints_that_cannot_be_are_refused(
+    name: str, feature: str, fault: str, contract: Contract
+) -> None:
+    table, kinds = features().assign(tint="red"), {"length": "number", "tint": "string"}
+    section = params(**hyper(name, monotonic_cst={feature: 1}))
+    with pytest.raises(UserError, match=rf"^{name} does not fit \(.*{fault}"):
+        train(table, kinds, contract, CANDIDATES, name, "time", section)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,16 @@ def _misfits(section: BaseModel, document: Mapping[str, Any], contract: Contract
             yield f"split.by is {by}, but contract.yaml names no {by} column"
         case Select(headline=name) if name not in metrics.names(contract.task):
             yield metrics.unknown(name, contract.task)
+        case Train(hyperparameters=models, features=sets):
+            every = {name for names in sets.values() for name in names}
+            for model, dials in models.items():
+                signs = dials.get("monotonic_cst")
+                for name, sign in signs.items() if isinstance(signs, dict) else ():
+                    where = f"train.hyperparameters.{model}.monotonic_cst"
+                    if name not in every:
+                        yield f"{where} names {name}, which is in no feature set"
+                    if sign not in (-1, 0, 1):
+                        yield f"{where}.{name} is {sign}; 1 is for rising, -1 for falling"
         case Search(root=spaces):
             known = parse(Train, document).hyperparameters
             for name in spaces.keys() - known.keys():

@@ -117,6 +117,7 @@ class Contract(BaseModel):
     key: str
     time: str | None
     group: str | None
+    weight: str | None = None
     columns: dict[str, Column]
 
     @field_validator("key", mode="before")
@@ -129,7 +130,7 @@ class Contract(BaseModel):
 
     @model_validator(mode="after")
     def _roles_fit_their_columns(self) -> Self:
-        for role in ("target", "key", "time", "group"):
+        for role in ("target", "key", "time", "group", "weight"):
             name = getattr(self, role)
             if name is not None and name not in self.columns:
                 raise ValueError(f"{role} names {name!r}, which columns does not describe")
@@ -145,6 +146,8 @@ class Contract(BaseModel):
         self._require_positive(target)
         if self.time is not None and self.columns[self.time].type != "datetime":
             raise ValueError(f"the time column {self.time} must be a datetime")
+        if self.weight is not None:
+            self._require_weight(self.columns[self.weight])
         for name in (self.target, self.time):
             if name is not None and self.columns[name].personal:
                 raise ValueError(f"{name} is personal, but reports show the target and the time")
@@ -152,6 +155,13 @@ class Contract(BaseModel):
             if self.columns[name].nullable:
                 raise ValueError(f"{name} tells rows apart, so it must be nullable: false")
         return self
+
+    def _require_weight(self, column: Column) -> None:
+        """A weight may be known after the prediction: only fits use it."""
+        least = column.allowed.min if isinstance(column.allowed, Range) else None
+        if self.weight == self.target or column.nullable or least is None or least < 0:
+            fitting = "a number or integer, nullable: false, with 0 or more as min in 'allowed'"
+            raise ValueError(f"the weight {self.weight} must be {fitting}, and not the target")
 
     def _require_positive(self, target: Column) -> None:
         """Recall is of one class of two: whoever knows the table says of which."""
@@ -193,6 +203,11 @@ class Contract(BaseModel):
     def row_columns(self) -> list[str]:
         """The columns that tell which row it is: the key, and the time and group if there are."""
         return [name for name in (self.key, self.time, self.group) if name is not None]
+
+    @property
+    def carried(self) -> list[str]:
+        """The columns that stand beside the features: those, the target, and the weight if any."""
+        return [*self.row_columns, self.target, *([self.weight] if self.weight else [])]
 
     @property
     def order(self) -> list[str]:

@@ -9,6 +9,7 @@ from machinery.pipeline.files import UserError
 from machinery.pipeline.paths import PARAMS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 Task = Literal["classification", "regression"]
@@ -58,6 +59,29 @@ def build(
     return Pipeline([*steps, ("estimator", estimator)])
 
 
+def constrain(
+    pipeline: "Pipeline", signs: Mapping[str, int], rows: "pd.DataFrame", target: Any
+) -> None:
+    """Let predictions rise (1) or fall (-1) with the features named, as they do in the rows.
+
+    A feature that the rows lack is one of another feature set. Raises ValueError for a string, and
+    for an estimator that takes no such constraints.
+    """
+    from sklearn.base import clone
+
+    estimator, numbers = pipeline[-1], [*rows.select_dtypes("number")]
+    key = "monotone_constraints" if _library(estimator) in ALONE else "monotonic_cst"
+    if key == "monotonic_cst" and key not in estimator.get_params():
+        raise ValueError(f"{type(estimator).__name__} takes no monotonic_cst")
+    if strings := [name for name in signs if name in rows and name not in numbers]:
+        raise ValueError(f"monotonic_cst names {strings[0]}, which is no number")
+    places = clone(pipeline[0]).fit(rows, target).output_indices_
+    if places.get("numeric", slice(0)).stop != len(numbers):
+        raise ValueError("monotonic_cst needs a column for each number")
+    others = max(place.stop for place in places.values()) - len(numbers)
+    estimator.set_params(**{key: (*(signs.get(name, 0) for name in numbers), *[0] * others)})
+
+
 def _encoded(
     name: str, strings: Any, features: Sequence[str], encode: Mapping[str, str]
 ) -> Iterator[tuple[str, Any, Any]]:
@@ -81,7 +105,7 @@ def _encoded(
 
 def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str) -> None:
     """Give the estimator its hyperparameters and, where it draws at random, the seed."""
-    estimator.set_params(**ALONE.get(type(estimator).__module__.partition(".")[0], {}))
+    estimator.set_params(**ALONE.get(_library(estimator), {}))
     names = estimator.get_params()
     allowed = sorted(names.keys() - RESERVED)
     if unknown := [each for each in hyperparameters if each not in allowed]:
@@ -91,6 +115,10 @@ def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str
     if "random_state" in names:
         estimator.set_params(random_state=seed)
     _try(estimator, key)
+
+
+def _library(estimator: Any) -> str:
+    return type(estimator).__module__.partition(".")[0]
 
 
 def _try(estimator: Any, key: str) -> None:

@@ -12,11 +12,13 @@ def register() -> None:
     """Tell skl2onnx, of LightGBM and XGBoost where a candidate has imported them."""
     from skl2onnx import update_registered_converter as update
     from skl2onnx.common import shape_calculator
+    from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.preprocessing import TargetEncoder
 
     update(TargetEncoder, "TargetMeans", _widths, _target_means)
     classes = shape_calculator.calculate_linear_classifier_output_shapes
     values = shape_calculator.calculate_linear_regressor_output_shapes
+    update(HistGradientBoostingRegressor, "Histograms", values, _histograms)
     if lightgbm := sys.modules.get("lightgbm"):
         update(lightgbm.LGBMClassifier, "LGBMClassifier", classes, _lightgbm, options=OPTIONS)
         update(lightgbm.LGBMRegressor, "LGBMRegressor", values, _lightgbm)
@@ -34,19 +36,33 @@ class _Trees:
     it is not where a threshold stands between neighbours, as differences and ratios often are.
     """
 
-    def __init__(self, container: Any) -> None:
-        self._container = container
+    def __init__(self, container: Any, link: str | None = None) -> None:
+        """`link` is the function from the sum of the trees to the prediction."""
+        self._container, self._link = container, link
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._container, name)
 
-    def add_node(self, *arguments: Any, **attributes: Any) -> None:
+    def add_node(self, kind: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
         if "nodes_values" in attributes:
             exact = np.array(attributes["nodes_values"], dtype=np.float64)
             nearest = exact.astype(np.float32)
             below = np.nextafter(nearest, np.float32(-np.inf))
             attributes["nodes_values"] = np.where(nearest > exact, below, nearest).tolist()
-        self._container.add_node(*arguments, **attributes)
+        if self._link is not None and kind == "TreeEnsembleRegressor":
+            total = f"{outputs}_before_{self._link}"
+            self._container.add_node(self._link, total, outputs, name=f"{self._link}_of_trees")
+            outputs = total
+        self._container.add_node(kind, inputs, outputs, **attributes)
+
+
+def _histograms(scope: Any, operator: Any, container: Any) -> None:
+    """With the logarithmic link of counts and amounts, which skl2onnx forgets."""
+    from skl2onnx.operator_converters import random_forest
+
+    link = "Exp" if operator.raw_operator.loss in ("poisson", "gamma") else None
+    convert = random_forest.convert_sklearn_random_forest_regressor_converter
+    convert(scope, operator, _Trees(container, link))
 
 
 def _lightgbm(scope: Any, operator: Any, container: Any) -> None:

@@ -48,6 +48,7 @@ def page(
         worse=_worse(reports["slices"], headline, overall),
         ranked=_importance(reports["plots"].get("importance", ()), headline),
         compared=_candidates(reports["selection"]),
+        weights=words.weights(contract),
         drift=_drift(columns),
         missing=_missing(columns),
         column_owners=words.column_owners(used, contract),

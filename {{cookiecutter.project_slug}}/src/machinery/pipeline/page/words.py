@@ -43,6 +43,13 @@ def positive(model: Reports) -> str:
     )
 
 
+def weights(contract: Contract) -> str:
+    """Whether rows are weighted."""
+    if contract.weight is None:
+        return ""
+    return f"Fits weigh each row by {contract.weight}; all figures count each row once."
+
+
 def printable(value: Any) -> str:
     """Text on one line, without characters that control a terminal, a browser or a parser."""
     return "".join(letter if letter.isprintable() else " " for letter in str(value))

@@ -46,7 +46,7 @@ def card(reports: Reports, contract: Contract, until: datetime | None, spoken: C
         "Metrics on the test table": _metrics(reports["metrics"], reports["model"]),
         "Slices": _slices(reports["slices"]),
         "Gate": _gate(reports["gate"]),
-        "Candidates": _candidates(reports["selection"]),
+        "Candidates": f"{_candidates(reports['selection'])}\n\n{words.weights(contract)}".strip(),
         "Leakage": _leakage(reports["leakage"]),
         "Features and their owners": _owners(reports, contract),
         "Reproduce": _reproduce(reports["model"]),

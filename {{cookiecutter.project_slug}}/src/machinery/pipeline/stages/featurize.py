@@ -20,14 +20,14 @@ from machinery.pipeline.project import Project
 
 
 def featurize(table: pa.Table, catalogue: Catalogue) -> pa.Table:
-    """All features of each row, beside the columns that tell which row it is, and its target.
+    """All features of each row, beside its key, time and group, its target and its weight.
 
     Features are float32 (NaN where a value is missing) or text (never missing). They are stateless:
     what learns from data is inside the model. The column of a feature says how models encode it,
     where its tag does.
     """
     contract = catalogue.contract
-    features = table.select([*contract.row_columns, contract.target])
+    features = table.select(contract.carried)
     for name, values in catalogue.compute(arrays(table, catalogue.inputs, contract)).items():
         column, encode = pa.array(values), catalogue.features[name].encode
         said = {"encode": encode} if encode else None
@@ -52,7 +52,7 @@ def featurize_group(shared: tuple[Path, Catalogue, int], group: int) -> list[pa.
     """The features of a row group of the file, batch by batch."""
     source, catalogue, batch_rows = shared
     contract = catalogue.contract
-    columns = dict.fromkeys([*catalogue.inputs, *contract.row_columns, contract.target])
+    columns = dict.fromkeys([*catalogue.inputs, *contract.carried])
     with pq.ParquetFile(source) as file:
         return [
             featurize(pa.Table.from_batches([batch]).replace_schema_metadata(None), catalogue)

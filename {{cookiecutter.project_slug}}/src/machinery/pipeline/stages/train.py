@@ -21,7 +21,7 @@ from machinery.pipeline.files import (
     write_table,
 )
 from machinery.pipeline.model import model_file as model
-from machinery.pipeline.model.building import Candidates, build
+from machinery.pipeline.model.building import Candidates, build, constrain
 from machinery.pipeline.model.parity import check_parity, parity_rows
 from machinery.pipeline.params import Split, Train
 from machinery.pipeline.paths import CANDIDATES, PARAMS, TRAIN_FEATURES
@@ -63,6 +63,8 @@ def train(
     target = contract.encode(table[contract.target])
     rows = table[list(kinds)]
     every = np.arange(len(table))
+    dials = dict(params.hyperparameters[name])
+    signs = dials.pop("monotonic_cst") if isinstance(dials.get("monotonic_cst"), dict) else {}
 
     def fit(chosen: np.ndarray) -> Any:
         pipeline = build(
@@ -71,12 +73,12 @@ def train(
             task=contract.task,
             numeric=numeric,
             categorical=categorical,
-            hyperparameters=params.hyperparameters[name],
+            hyperparameters=dials,
             seed=params.seed,
             encode=encode,
         )
         try:
-            return pipeline.fit(rows.iloc[chosen], target[chosen])
+            return _fitted(pipeline, signs, table.iloc[chosen], [*kinds], contract)
         except Exception as error:  # estimators raise whatever they like
             fault = f"{name} does not fit ({first_line(error)})"
             where = f"its train.hyperparameters in {PARAMS}, or candidates.py"
@@ -96,6 +98,27 @@ def train(
     ]
     scores = score([target[held] for _, held in parts], held_out, contract)
     return Trained(pipeline, scores, _out_of_fold(table, parts, held_out, contract))
+
+
+def _fitted(
+    pipeline: Any, signs: dict[str, int], table: "pd.DataFrame", names: Any, contract: Contract
+) -> Any:
+    """The pipeline, fitted to the rows: each by its weight, within the constraints.
+
+    Raises:
+        ValueError: for an estimator that cannot weigh or constrain, and what else it raises.
+    """
+    from sklearn.utils.validation import has_fit_parameter
+
+    rows, target, weights = table[names], contract.encode(table[contract.target]), {}
+    if contract.weight:
+        if not has_fit_parameter(pipeline[-1], "sample_weight"):
+            takes = f"takes no weights, but contract.yaml names {contract.weight}"
+            raise ValueError(f"{type(pipeline[-1]).__name__} {takes}")
+        weights["estimator__sample_weight"] = table[contract.weight].to_numpy(np.float64)
+    if signs:
+        constrain(pipeline, signs, rows, target)
+    return pipeline.fit(rows, target, **weights)
 
 
 def refuse_unusable(
@@ -207,7 +230,7 @@ def main(project: Project, feature_set: str, name: str) -> None:
     params, contract = sections.load(Train), contracts.load()
     where = f"params.yaml: train.features.{feature_set}"
     kinds = kinds_of(params.features[feature_set], TRAIN_FEATURES, where)
-    table = read_table(TRAIN_FEATURES, [*contract.row_columns, contract.target, *kinds])
+    table = read_table(TRAIN_FEATURES, [*contract.carried, *kinds])
     candidates, by = project.candidates().CANDIDATES, sections.load(Split).by
     encode = encodings(TRAIN_FEATURES)
     trained = train(table, kinds, contract, candidates, name, by, params, encode)
