@@ -20,6 +20,7 @@ from machinery.adopt.write import About, address, module, stem, write
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.catalogue import Catalogue
 from machinery.pipeline.data.columns import arrays
+from machinery.pipeline.data.leakage import SAME
 from machinery.pipeline.files import CheckError, UserError, read_yaml
 from machinery.versions import git
 
@@ -76,6 +77,7 @@ class Table:
         """Its plan."""
         positive = True if self.kind == "binary" else None
         roles = {"key": None, "time": None, "group": None, "unlabelled": 0, "duplicates": 0}
+        roles |= {"kept_duplicates": 0}
         return Plan(
             kind=self.kind,
             target="y",
@@ -259,6 +261,13 @@ def test_rare_classes_are_measured_by_what_needs_no_row_of_each(
     folder = written(table)
     assert params(folder)["select"]["headline"] == "log_loss"
     assert params(folder)["gate"]["floor"] > 0.6
+
+
+def test_rows_that_are_alike_by_chance_may_stand_on_both_sides_of_the_split(
+    written: Callable[[Table], Path],
+) -> None:
+    allowed = params(written(Table(kept_duplicates=7)))["split"]["leakage"]["allow"]
+    assert allowed[SAME]["row"].startswith("7 rows repeat another by chance")
 
 
 def test_too_few_rows_are_refused(written: Callable[[Table], Path]) -> None:

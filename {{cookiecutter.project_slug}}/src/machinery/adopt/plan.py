@@ -59,7 +59,8 @@ class Plan:
     """What will be written: the contract's roles, its columns in order, and every decision.
 
     `key` is None where the rows are to be numbered. `kind` is finer than the contract's task.
-    `rows` counts those with a target; `unlabelled` those without, which source.py drops.
+    `rows` counts those with a target; `unlabelled` those without, which source.py drops,
+    as it drops `duplicates`; `kept_duplicates` are alike by chance.
     `questions` are decisions that a wrong guess would cost, with the answer that was taken.
     """
 
@@ -73,6 +74,7 @@ class Plan:
     rows: int
     unlabelled: int
     duplicates: int
+    kept_duplicates: int
     decisions: list[str]
     questions: list[str]
 

@@ -80,6 +80,7 @@ def plan(
         rows=table.rows,
         unlabelled=unlabelled,
         duplicates=duplicates,
+        kept_duplicates=table.repeated - duplicates,
         decisions=said + _sentences(profile.decisions),
         questions=[*outcome.questions, *asked, *asked_too, *_sentences(profile.questions)],
     )
