@@ -85,8 +85,8 @@ def describe(report: dict[str, Any], contract: Contract, window: dict[str, Any])
 def _row(report: dict[str, Any], headline: str) -> dict[str, Any]:
     scores = [fold[headline] for fold in report["folds"]]
     if any(score is None for score in scores):
-        name = report["candidate"]
-        raise UserError(f"{name} has a fold without {headline}; use fewer train.folds")
+        fault = f"{report['candidate']} has a fold without {headline}"
+        raise UserError(f"{fault}; use fewer train.folds, or another select.headline")
     return {
         "candidate": report["candidate"],
         "mean": fmean(scores),
