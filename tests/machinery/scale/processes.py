@@ -32,7 +32,7 @@ class Project(NamedTuple):
             env=os.environ | ENVIRONMENT | given | settings,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)

@@ -96,7 +96,7 @@ def test_a_whole_run_is_the_same_byte_for_byte_on_three_workers(
     assert made(near.path) == made(far.path)
     assert len(made(far.path)) > 20
     assert re.search(rf"3 workers at {address}; dashboard: http://\S+/status", there.err)
-    assert {"featurize_group", "score"} <= tasks(far, address)
+    assert {"featurize_group", "fit", "score"} <= tasks(far, address)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])

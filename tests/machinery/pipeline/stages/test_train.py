@@ -1,5 +1,6 @@
 """train: folds that respect the split, and predictions only for rows not trained on."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from xgboost import XGBRegressor
 
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
+from machinery.pipeline import files
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.model.building import Candidates
 from machinery.pipeline.model.model_file import Kind
 from machinery.pipeline.params import Train, parse
-from machinery.pipeline.stages.train import Trained, folds, kinds_of, score, train
+from machinery.pipeline.stages.train import Trained, folds, kinds_of, read_rows, score, train
 from shop.candidates import CANDIDATES
 
 
@@ -211,3 +213,26 @@ def test_a_feature_set_that_cannot_be_is_refused(
     write_table(features(), path)
     with pytest.raises(UserError, match=sentence):
         kinds_of(names, path, "params.yaml: train.features.few")
+
+
+def test_of_a_longer_table_so_many_rows_are_drawn_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "ROW_GROUP", 7)
+    write_table(features(80), tmp_path / "x")
+    drawn, total = read_rows(tmp_path / "x", ["id", "length"], 20, seed=1)
+    assert (len(drawn), total) == (20, 80)
+    assert drawn["id"].is_monotonic_increasing
+    assert drawn["id"].is_unique
+    assert drawn["id"].max() > "row 60" > "row 20" > drawn["id"].min()
+    again, _ = read_rows(tmp_path / "x", ["id", "length"], 20, seed=1)
+    pd.testing.assert_frame_equal(drawn, again)
+    other, _ = read_rows(tmp_path / "x", ["id", "length"], 20, seed=2)
+    assert other["id"].tolist() != drawn["id"].tolist()
+
+
+@pytest.mark.parametrize("most", [None, 80, 1000])
+def test_a_table_that_is_short_enough_is_taken_whole(tmp_path: Path, most: int | None) -> None:
+    write_table(features(80), tmp_path / "x")
+    table, total = read_rows(tmp_path / "x", ["id"], most, seed=1)
+    assert (len(table), total) == (80, 80)

@@ -93,6 +93,7 @@ class Train(Section):
     features: dict[str, Annotated[list[str], Field(min_length=1)]]
     hyperparameters: dict[str, dict[str, Any]]
     folds: Few
+    max_rows: Count | None = None
     seed: Seed
     parity: Parity
 

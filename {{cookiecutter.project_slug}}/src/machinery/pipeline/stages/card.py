@@ -93,7 +93,8 @@ def _data(reports: Reports, contract: Contract, until: datetime | None) -> str:
 def _span(part: Reports) -> str:
     """How many rows, and their times if the contract has a time."""
     ends = [f"{name} {part[name]}" for name in ("from", "until") if name in part]
-    return ", ".join([str(part["rows"]), *ends])
+    of = f" of {part['of']}, drawn evenly (train.max_rows)" if "of" in part else ""
+    return ", ".join([f"{part['rows']}{of}", *ends])
 
 
 def _metrics(metrics: Reports, model: Reports) -> str:

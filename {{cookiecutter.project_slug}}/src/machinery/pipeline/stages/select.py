@@ -72,13 +72,14 @@ def calibrate(out_of_fold: "pd.DataFrame", contract: Contract, params: Select) -
 def describe(report: dict[str, Any], contract: Contract, window: dict[str, Any]) -> dict[str, Any]:
     """What a reader of the model file needs to know of it."""
     names = ("candidate", "feature_set", "model", "features", "parity", "bytes")
+    drawn = {"of": report["of"]} if report["of"] > report["rows"] else {}
     return {name: report[name] for name in names} | {
         "contract_version": contract.version,
         "task": contract.task,
         "target": contract.target,
         "classes": contract.class_names,
         "positive": contract.positive_name,
-        "trained_on": {"rows": report["rows"], **window},
+        "trained_on": {"rows": report["rows"], **drawn, **window},
     }
 
 

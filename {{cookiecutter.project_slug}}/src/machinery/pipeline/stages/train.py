@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from machinery.pipeline import params as sections
+from machinery.pipeline.compute import Spread, here, spreading
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import (
@@ -52,52 +52,69 @@ def train(
     by: str,
     params: Train,
     encode: Mapping[str, str] = MappingProxyType({}),
+    spread: Spread = here,
 ) -> Trained:
     """Fit one model on the named features, once on each fold and once on all rows.
 
-    Fits run side by side in threads, each on one thread of its own, so that their results are the
-    same on any number of cores.
+    Fits run side by side, each on one thread of its own, so that their results are the same on any
+    number of cores.
     """
-    numeric = [feature for feature, kind in kinds.items() if kind == "number"]
-    categorical = [feature for feature, kind in kinds.items() if kind == "string"]
-    target = contract.encode(table[contract.target])
-    rows = table[list(kinds)]
-    every = np.arange(len(table))
-    dials = dict(params.hyperparameters[name])
-    signs = dials.pop("monotonic_cst") if isinstance(dials.get("monotonic_cst"), dict) else {}
-
-    def fit(chosen: np.ndarray) -> Any:
-        pipeline = build(
-            name,
-            candidates,
-            task=contract.task,
-            numeric=numeric,
-            categorical=categorical,
-            hyperparameters=dials,
-            seed=params.seed,
-            encode=encode,
-        )
-        try:
-            return _fitted(pipeline, signs, table.iloc[chosen], [*kinds], contract)
-        except Exception as error:  # estimators raise whatever they like
-            fault = f"{name} does not fit ({first_line(error)})"
-            where = f"its train.hyperparameters in {PARAMS}, or candidates.py"
-            raise UserError(f"{fault}; change {where}") from error
-
+    target, every, nothing = contract.encode(table[contract.target]), len(table), np.arange(0)
     try:
         parts = list(folds(table, contract, by, params))
     except ValueError as error:
         raise UserError(f"params.yaml: train.folds: {first_line(error)}") from None
-    refuse_unusable(rows[numeric], target, [learned for learned, _ in parts], contract)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        fits = pool.map(fit, [every, *(learned for learned, _ in parts)])
-        pipeline, *fitted = track(fits, f"train {name}", len(parts) + 1)
-    held_out = [
-        predict(each, rows.iloc[held], len(contract.classes))
-        for each, (_, held) in zip(fitted, parts, strict=True)
-    ]
+    numbers = [feature for feature, kind in kinds.items() if kind == "number"]
+    refuse_unusable(table[numbers], target, [learned for learned, _ in parts], contract)
+    names = [*kinds, contract.target, *([contract.weight] if contract.weight else [])]
+    work = Fitting(table[names], kinds, contract, candidates, name, params, dict(encode))
+    fits = spread(fit, work, [(np.arange(every), nothing), *parts], threads=os.cpu_count() or 1)
+    (pipeline, _), *folded = track(fits, f"train {name}", len(parts) + 1)
+    held_out = [prediction for _, prediction in folded]
     scores = score([target[held] for _, held in parts], held_out, contract)
     return Trained(pipeline, scores, _out_of_fold(table, parts, held_out, contract))
+
+
+class Fitting(NamedTuple):
+    """What every fit of a candidate needs: features, target and weight, and how to build it."""
+
+    table: "pd.DataFrame"
+    kinds: Mapping[str, model.Kind]
+    contract: Contract
+    candidates: Candidates
+    name: str
+    params: Train
+    encode: Mapping[str, str]
+
+
+def fit(work: Fitting, part: Fold) -> tuple[Any, np.ndarray]:
+    """The pipeline, fitted to the first rows of the part, and what it predicts of the others.
+
+    A pipeline that has others to predict is none to keep, and may be large: None instead.
+    """
+    (learned, held), kinds = part, work.kinds
+    dials = dict(work.params.hyperparameters[work.name])
+    signs = dials.pop("monotonic_cst") if isinstance(dials.get("monotonic_cst"), dict) else {}
+    pipeline = build(
+        work.name,
+        work.candidates,
+        task=work.contract.task,
+        numeric=[feature for feature, kind in kinds.items() if kind == "number"],
+        categorical=[feature for feature, kind in kinds.items() if kind == "string"],
+        hyperparameters=dials,
+        seed=work.params.seed,
+        encode=work.encode,
+    )
+    try:
+        pipeline = _fitted(pipeline, signs, work.table.iloc[learned], [*kinds], work.contract)
+    except Exception as error:  # estimators raise whatever they like
+        fault = f"{work.name} does not fit ({first_line(error)})"
+        where = f"its train.hyperparameters in {PARAMS}, or candidates.py"
+        raise UserError(f"{fault}; change {where}") from error
+    if not len(held):
+        return pipeline, held
+    rows = work.table[[*kinds]].iloc[held]
+    return None, predict(pipeline, rows, len(work.contract.classes))
 
 
 def _fitted(
@@ -217,6 +234,31 @@ def kinds_of(names: list[str], path: Path, where: str) -> dict[str, model.Kind]:
     return {name: "number" if is_float32(types[name]) else "string" for name in names}
 
 
+def read_rows(
+    path: Path, columns: list[str], most: int | None, seed: int
+) -> tuple["pd.DataFrame", int]:
+    """The table, or `most` of its rows, drawn evenly and in their order; and how many it has.
+
+    A row group is read at a time, so that the memory holds no more than one and the rows drawn.
+    """
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        total = file.metadata.num_rows
+        if most is None or total <= most:
+            return read_table(path, columns), total
+        drawn = np.random.default_rng(seed).choice(total, most, replace=False, shuffle=False)
+        drawn.sort()
+        parts, start = [], 0
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            within = drawn[slice(*np.searchsorted(drawn, [start, end]))] - start
+            parts.append(file.read_row_group(group, columns).take(pa.array(within)))
+            start = end
+    return pa.concat_tables(parts).to_pandas(), total
+
+
 def encodings(path: Path) -> dict[str, str]:
     """How models encode the features of the table that are no plain category."""
     from pyarrow.parquet import read_schema
@@ -230,10 +272,12 @@ def main(project: Project, feature_set: str, name: str) -> None:
     params, contract = sections.load(Train), contracts.load()
     where = f"params.yaml: train.features.{feature_set}"
     kinds = kinds_of(params.features[feature_set], TRAIN_FEATURES, where)
-    table = read_table(TRAIN_FEATURES, [*contract.carried, *kinds])
+    columns = [*contract.carried, *kinds]
+    table, total = read_rows(TRAIN_FEATURES, columns, params.max_rows, params.seed)
     candidates, by = project.candidates().CANDIDATES, sections.load(Split).by
     encode = encodings(TRAIN_FEATURES)
-    trained = train(table, kinds, contract, candidates, name, by, params, encode)
+    with spreading(project) as spread:
+        trained = train(table, kinds, contract, candidates, name, by, params, encode, spread)
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)
@@ -248,6 +292,7 @@ def main(project: Project, feature_set: str, name: str) -> None:
         "model": name,
         "features": kinds,
         "rows": len(table),
+        "of": total,
         "folds": trained.scores,
         "parity": parity,
         "bytes": path.stat().st_size,
