@@ -180,10 +180,11 @@ def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
         "GITHUB_REPOSITORY": "owner/name",
         "GITHUB_SERVER_URL": "http://127.0.0.1:9",
     }
-    inside.run("flight-delays", "reproduce", **github)
+    job = BakedProject(inside.path, inside.environment | github)
+    job.run("flight-delays", "reproduce")
     run = shutil.move(inside.path / "run", host / "run")
     inside.run("git", "switch", "--quiet", "main")
-    said = inside.run("flight-delays", "record", run, **github).stdout
+    said = job.run("flight-delays", "record", run).stdout
     assert "Pushed dvc.lock and the reports to change." in said
     inside.run("git", "fetch", "--quiet", "origin")
     changed = inside.run("git", "diff", "--name-only", sha, "origin/change").stdout.split()

@@ -16,7 +16,8 @@ import yaml
 from sklearn import metrics as sk
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-FLAML_METRIC = {"roc_auc": "roc_auc", "log_loss": "log_loss", "root_mean_squared_error": "rmse"}
+FLAML_METRIC = {"roc_auc": "roc_auc", "log_loss": "log_loss", "mean_absolute_error": "mae"}
+ERRORS = ("log_loss", "mean_absolute_error")  # of any rows; a ranking needs every class
 MOST_CATEGORIES = 254  # that HistGradientBoosting takes
 RESAMPLES = 1000
 
@@ -102,15 +103,18 @@ def compared(
     """Each metric, and the paired differences, positive where ours is better."""
 
     def score(rows: np.ndarray, prediction: np.ndarray) -> float:
-        if headline == "roc_auc":
+        if headline == "roc_auc" and prediction.shape[1] == 2:
             return float(sk.roc_auc_score(y[rows], prediction[rows, 1]))
+        if headline == "roc_auc":
+            return float(sk.roc_auc_score(y[rows], prediction[rows], multi_class="ovr"))
         if headline == "log_loss":
             labels = range(prediction.shape[1])
             return -float(sk.log_loss(y[rows], prediction[rows], labels=labels))
-        return -float(sk.root_mean_squared_error(y[rows], prediction[rows]))
+        return -float(sk.mean_absolute_error(y[rows], prediction[rows]))
 
     every, random = np.arange(len(y)), np.random.default_rng(1)
-    draws = [drawn for drawn in resamples(every, groups, random) if len(set(y[drawn])) > 1]
+    drawn = resamples(every, groups, random)
+    draws = [rows for rows in drawn if headline in ERRORS or set(y[rows]) == set(y)]
     scores = {
         name: np.array([score(rows, each) for rows in draws]) for name, each in predictions.items()
     }
