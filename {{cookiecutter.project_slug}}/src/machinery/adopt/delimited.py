@@ -121,7 +121,7 @@ def _dialect(lines: list[str], delimiter: str | None) -> dict[str, Any]:
     quoted = re.search(rf'(?m)(?:^|[{edge}])"(?:[^"]|"")*"(?:[{edge}]|\r?$)', sample)
     quote = '"' if quoted or '"' not in sample else ""
     quote = quote if quoted or not sniffed else sniffed.quotechar or quote
-    others = {
+    others: dict[str, Any] = {
         "quotechar": quote or None,
         "escapechar": (sniffed and sniffed.escapechar) or None,
         "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
