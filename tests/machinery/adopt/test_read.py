@@ -143,6 +143,18 @@ ODD: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {
     "lines in quotes at the end": ('a,b\n1,"x"\n3,"z\nq"\n', {"a": ["1", "3"], "b": ["x", "z\nq"]}),
     "inches": ('a;b\n1;5" pipe\n2;3" pipe\n', {"a": ["1", "2"], "b": ['5" pipe', '3" pipe']}),
     "blanks": ("a b c\n1 2 3\n4 5 6\n", {"a": ["1", "4"], "b": ["2", "5"], "c": ["3", "6"]}),
+    "columns aligned with blanks": (
+        'mpg   name\n 18.0   "ford torino"\n  9.5   fiat\n',
+        {"mpg": ["18.0", "9.5"], "name": ["ford torino", "fiat"]},
+    ),
+    "exponents and blanks": (
+        "1.5e-02 2.5e+01\n3.5e-02 4.5e-01\n",
+        {"column_1": ["1.5e-02", "3.5e-02"], "column_2": ["2.5e+01", "4.5e-01"]},
+    ),
+    "numbers as names, and names of rows": (
+        ",1.5,2.5\na,1,2\nb,3,4\n",
+        {"column_1": ["a", "b"], "1.5": ["1", "3"], "2.5": ["2", "4"]},
+    ),
     "times and commas": (
         "at,n\n2024-12-31 10:00:00,1\n2024-12-31 11:00:00,2\n",
         {"at": ["2024-12-31 10:00:00", "2024-12-31 11:00:00"], "n": ["1", "2"]},

@@ -5,6 +5,7 @@ import csv
 import io
 import os
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -24,6 +25,7 @@ SNIFFED = 50_000  # characters for clevercsv, or five lines
 BLOCK_BYTES = 64_000_000
 MAX_FOOTER = 10  # lines
 VALUE = re.compile(r"[-+(]?[€$£]?\s?\d[\d.,:/ T%€)eE+-]*(Z|[AaPp][Mm])?")  # number, date or time
+BLANKS = re.compile(r'("[^"]*")|\s+')
 YEAR = re.compile(r"(19|20)\d\d")
 NO_HEADER = "There is no header, so the columns are column_1 and so on."
 
@@ -75,6 +77,8 @@ def read_csv(path: Path, name: str, codec: str, sample: str) -> tuple[pa.Table, 
     mark = re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE | re.DOTALL)  # for Excel
     above = 1 if mark else 0
     dialect = _dialect(lines[above:], mark[1] if mark else None)
+    if dialect["delimiter"] == " " and "  " in sample:
+        return _aligned(path, name, codec)
     reader = csv.reader(lines[above:], **dialect)
     rows = [(row, above + reader.line_num) for row in reader]
     layout = lay_out([row for row, _ in rows], [above, *(end for _, end in rows)])
@@ -108,6 +112,17 @@ def read_csv(path: Path, name: str, codec: str, sample: str) -> tuple[pa.Table, 
     return table.rename_columns(layout.names), notes
 
 
+def _aligned(path: Path, name: str, codec: str) -> tuple[pa.Table, list[str]]:
+    """Columns aligned with blanks, read as if tabs were between them."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "tabs")
+        with path.open(encoding=codec) as file, copy.open("w", encoding="utf-8") as tabs:
+            for line in file:
+                tabs.write(BLANKS.sub(lambda run: run[1] or "\t", line.strip()) + "\n")
+        with copy.open(encoding="utf-8", newline="") as file:
+            return read_csv(copy, name, "utf-8-sig", file.read(SAMPLE))
+
+
 def _dialect(lines: list[str], delimiter: str | None) -> dict[str, Any]:
     """How fields are separated and quoted, in the words of Python's csv."""
     from clevercsv.detect import Detector
@@ -116,7 +131,7 @@ def _dialect(lines: list[str], delimiter: str | None) -> dict[str, Any]:
     sample = "".join(lines)
     sniffed = Detector().detect(sample, delimiters=[delimiter] if delimiter else None)
 
-    likely = [(sniffed and sniffed.delimiter) or ",", *",;\t|"]
+    likely = [(sniffed and sniffed.delimiter) or ",", *",;\t| "]
     edge = re.escape("".join(likely))
     quoted = re.search(rf'(?m)(?:^|[{edge}])"(?:[^"]|"")*"(?:[{edge}]|\r?$)', sample)
     quote = '"' if quoted or '"' not in sample else ""
@@ -128,10 +143,13 @@ def _dialect(lines: list[str], delimiter: str | None) -> dict[str, Any]:
     }
 
     def score(delimiter: str) -> float:
-        """How many rows have the same number of fields; half where texts have the character."""
-        widths = Counter(map(len, csv.reader(lines, delimiter=delimiter, **others)))
+        """How many rows have the same number of fields; less where texts have the character."""
+        try:
+            widths = Counter(map(len, csv.reader(lines, delimiter=delimiter, **others)))
+        except csv.Error:  # a line in which it is not, too long for a field
+            return 0
         alike = max((count for width, count in widths.items() if width > 1), default=0)
-        return alike / 2 if delimiter in " :-/._" else alike
+        return alike / (2 if delimiter == " " else 4 if delimiter in ":-/._" else 1)
 
     return {"delimiter": delimiter or max(likely, key=score), **others}
 
@@ -179,6 +197,8 @@ def _start(rows: Sequence[Sequence[str]], width: int) -> int:
 
 def _is_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool | None:
     """True where a column of numbers begins with a word, False for a row like others, else None."""
+    if not row[0] and len(row) > 1 and all(other[0] for other in below):
+        return True  # of the names of rows, as R and pandas write them
     words, alike, numbers = 0, 0, []
     for cell, *others in zip(row, *below[:200], strict=True):
         cell, others = cell.strip(), [other for other in others if other.strip() not in MISSING]

@@ -1,6 +1,7 @@
 """read: a file, folder, address or query in; its table, and in sentences how it was read, out."""
 
 import codecs
+import csv
 import gzip
 import json
 import shutil
@@ -37,6 +38,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "https": {"client_kwargs": {"trust_env": True}},  # by a proxy where there is one
     "http": {"client_kwargs": {"trust_env": True}},
 }
+UNREADABLE = (OSError, EOFError, ValueError, LookupError, SyntaxError, csv.Error, zlib.error)
 ROWS_LAID_OUT = 1_000
 ROWS_FETCHED = 50_000
 
@@ -139,7 +141,7 @@ def _file(path: Path, name: str, encoding: str | None) -> Given:
         if begins.startswith(b"PK"):
             return _named(*_excel(path, name))
         return _named(*_text(path, name, encoding))
-    except (OSError, EOFError, ValueError, LookupError, SyntaxError, zlib.error) as error:
+    except UNREADABLE as error:
         raise UserError(f"{name} is not readable: {first_line(error)}; get it again") from error
 
 

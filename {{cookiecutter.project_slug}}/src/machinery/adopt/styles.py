@@ -108,10 +108,10 @@ def _integers(pattern: str, texts: Values) -> Values:
 
 
 def _numbers(group: str, point: str, texts: Values) -> Values:
-    """Numbers of up to 15 digits before the decimal point; integers if none has a fraction."""
-    whole = rf"0|[1-9]\d{{0,2}}(?:{group}\d{{3}}){{0,4}}" if group else r"0|[1-9]\d{0,14}"
-    rest = rf"(?:{point}\d*)?(?:[eE][-+]?[12]?\d{{1,2}})?"
-    texts = _only(texts, rf"(?:-?(?:{whole})|\+\d{{1,6}}){rest}|[-+]?{point}\d+")
+    """Numbers; integers if none has a fraction."""
+    whole = rf"0|[1-9]\d{{0,2}}(?:{group}\d{{3}})*" if group else r"0|[1-9]\d*"
+    rest = rf"(?:{point}\d*)?(?:[eE](?:-\d{{1,3}}|\+?[0-2]?\d{{1,2}}))?"
+    texts = _only(texts, rf"(?:-?(?:{whole})|\+\d{{1,6}}){rest}|[-+]?{point}\d+{rest}")
     if group:
         texts = pc.replace_substring_regex(texts, group, "")
     if point == COMMA:
