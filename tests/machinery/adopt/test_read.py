@@ -302,7 +302,7 @@ def test_parts_in_a_folder_are_one_table(given: Callable[..., Given], tmp_path: 
         (folder / "_SUCCESS").touch()
     table, notes = read(str(tmp_path / "parts"))
     assert table.to_pydict() == {"a": ["1", "2"], "b": ["x", "y"], "year": ["2023", "2024"]}
-    assert notes[0] == "The rows are those of 2 files."
+    assert notes[0] == "Files read, one after another: 2."
 
 
 def test_parts_of_several_types_are_strings(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def web() -> Iterator[str]:
 
 def test_a_table_is_read_from_the_web(web: str) -> None:
     assert read(f"http://{web}/sales.csv?token=t0p").table.to_pydict() == TABLE
+    assert read(f"http://{web}").table.to_pydict() == TABLE
     assert read(f"http://me:s%3Acret@{web}/private").table.to_pydict() == TABLE
 
 

@@ -10,7 +10,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,7 +71,7 @@ def _fetched(url: str, shown: str, folder: Path) -> Path:
     """The file or folder at the address, copied."""
     import fsspec
 
-    scheme, path = url.partition("://")[0], folder / PurePosixPath(shown).name
+    scheme, path = url.partition("://")[0], folder / "table"
     if scheme not in SCHEMES:
         raise UserError(f"{shown} is neither s3:// nor https://; download it")
     try:
@@ -104,7 +104,7 @@ def _folder(path: Path, name: str, encoding: str | None) -> Given:
             raise UserError(f"{name}: not all files have a column {min(others)}; keep others apart")
     if not tables:
         raise UserError(f"{name} is an empty folder; name a file, or a folder that has some")
-    return Given(_joined(tables), [f"The rows are those of {len(tables)} files.", *notes])
+    return Given(_joined(tables), [f"Files read, one after another: {len(tables)}.", *notes])
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
