@@ -12,6 +12,7 @@ README.md tells what is measured and what the figures mean.
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -125,6 +126,7 @@ def call(*command: object, folder: Path = HERE, fails: bool = False) -> str:
     done = subprocess.run(
         [*map(str, command)],
         cwd=folder,
+        env=os.environ | {"PATH": f"{folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -11,9 +11,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.neighbors import KNeighborsClassifier
 from xgboost import XGBRegressor
 
+from machinery.pipeline import files
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline import files
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.model.building import Candidates
 from machinery.pipeline.model.model_file import Kind
