@@ -376,6 +376,25 @@ def test_a_multiple_of_a_number_to_predict_is_known_after() -> None:
     assert made.columns["grams"].known == "after"
 
 
+def test_numbers_whose_sum_is_to_be_predicted_are_known_after() -> None:
+    casual, members = (RANDOM.poisson(50, size=ROWS).tolist() for _ in range(2))
+    riders = [sum(each) for each in zip(casual, members, strict=True)]
+    made = plan(columns(casual=casual, members=members, wind=SIZE, riders=riders), "riders")
+    assert {name for name, each in made.columns.items() if each.known == "before"} == {"wind"}
+    assert "the target follows from casual, members" in made.questions[-1]
+
+
+def test_a_shop_has_its_level_and_is_no_leak() -> None:
+    shop = [f"shop {row % 8}" for row in range(ROWS)]
+    sales = [100 * (row % 8) + 30 * size for row, size in enumerate(SIZE)]
+    made = plan(columns(shop=shop, sales=sales), "sales")
+    assert made.columns["shop"].known == "before"
+    grade = [f"grade {row % 8}" for row in range(ROWS)]
+    rate = [100 * (row % 8) + size for row, size in enumerate(SIZE)]
+    made = plan(columns(grade=grade, rate=rate), "rate")
+    assert made.columns["grade"].known == "after"
+
+
 def test_a_strong_honest_column_is_no_leak() -> None:
     strong = [late + 0.45 * size for late, size in zip(LATE, SIZE, strict=True)]
     at_times = [None if letter == "a" else letter for letter in LETTERS]

@@ -1,5 +1,7 @@
 """leaks: a column and the target in; why it seems to be known only after the outcome, out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +17,9 @@ ROWS = 2_000  # on which columns are tried
 BINS = 64
 LIKELY = 0.9  # score in bins, from which the probe of the stage `split` is asked
 LIMIT = 0.97  # of that probe; honest columns of real tables reach 0.96
+LIMIT_OF_TEXT = 0.99  # of texts and a number: a state or a shop has its level
+EXACT = 1e-6  # share of the target's variance that a sum may leave, rounded as it may be
+MOST = 100  # columns to look for a sum in
 NAMED = 0.5  # skill that suffices where the name has the target's
 CHANCE = 1e-6
 AFTER = frozenset(
@@ -46,28 +51,44 @@ class Leaks:
         is_named = self.name <= own and len(own) > len(self.name)
         if is_named and own & AFTER:
             return "it has the name of the target, and speaks of its outcome"
-        if column.type == "datetime" or own & PERIODS:
-            return None
-        if column.type == "string" and not self.target.classes:
+        is_regression = self.task == "regression"
+        if column.type == "datetime" or is_regression and own & PERIODS:
             return None
         score = self._score(column, NAMED if is_named else LIKELY)
-        if score > LIMIT:
+        if score > (LIMIT_OF_TEXT if is_regression and column.type == "string" else LIMIT):
             return "it alone nearly gives the target"
         if is_named and probes.skill(score, self.outcomes, self.task) > NAMED:
             return "it has the name of the target, and tells much of it"
         return None
 
+    def parts(self, columns: Sequence[Typed]) -> list[str]:
+        """Numbers of which the target is a weighted sum, as few as it takes."""
+        if self.target.classes or not 1 < len(columns) < min(MOST, len(self.rows) / 2):
+            return []
+        values = {each.name: np.nan_to_num(self._values(each)) for each in columns}
+        scaled = {name: each / (np.abs(each).max() or 1) for name, each in values.items()}
+        outcomes = self.outcomes - self.outcomes.mean()
+
+        def suffice(chosen: dict[str, np.ndarray]) -> bool:
+            table = np.column_stack([np.ones(len(outcomes)), *chosen.values()])
+            rest = outcomes - table @ np.linalg.lstsq(table, outcomes)[0]
+            return bool(rest.var() < EXACT * outcomes.var())
+
+        return probes.fewest(scaled, suffice) if suffice(scaled) else []
+
     def _score(self, column: Typed, likely: float) -> float:
         """What the probe of the stage `split` will say of the column, 0 if that is not much."""
-        taken = whole(column.values.take(pa.array(self.rows)))
-        if is_text(taken):
-            values = np.array([str(each) for each in taken.to_pylist()])
-        else:
-            values = np.asarray(taken.cast(pa.float64(), safe=False))
-            values = np.where(np.abs(values) < LARGEST, values, np.nan)
+        values = self._values(column)
         if _in_bins(values, self.outcomes, self.task) < likely:
             return 0.0
         return probes.score_alone(values, self.outcomes, self.task, SEED)
+
+    def _values(self, column: Typed) -> np.ndarray:
+        taken = whole(column.values.take(pa.array(self.rows)))
+        if is_text(taken):
+            return np.array([str(each) for each in taken.to_pylist()])
+        values = np.asarray(taken.cast(pa.float64(), safe=False))
+        return np.where(np.abs(values) < LARGEST, values, np.nan)
 
     def _filled_for_one(self, column: Typed) -> str | None:
         """Whether values are there, or missing, or not 0, for one class alone and not by chance."""

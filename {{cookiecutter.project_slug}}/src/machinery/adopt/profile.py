@@ -100,6 +100,13 @@ class _Profile:
         self.roles = {name: role for role, name in roles.items() if name}
         self.time = roles["time"]
         self.leaks = Leaks(table.columns[target].given, outcome)
+        numbers = [
+            column
+            for name, column in table.columns.items()
+            if column.type in ("integer", "number") and table.facts[name].filled
+            if name != target and not table.is_set(name, "known", "before")
+        ]
+        self.parts = self.leaks.parts(numbers)
         self.used: dict[int, str] = {}
         self.decisions: dict[str, list[str]] = {}
         self.questions: dict[str, list[str]] = {}
@@ -184,9 +191,9 @@ class _Profile:
             earlier = pc.any(pc.less(column.values, start.values)).as_py()
             later = pc.mean(pc.greater(column.values, start.values)).as_py() or 0
             return f"it is later than {start.given}" if not earlier and later > 0.5 else None
-        if is_unique(self.table, name):
-            return None
-        return self.leaks.why(column)
+        if name in self.parts:
+            return f"the target follows from {listed(self.parts)}"
+        return None if is_unique(self.table, name) else self.leaks.why(column)
 
     def _use(self, column: Column, typed: Typed, seen: Facts) -> None:
         """Decide how the column becomes a feature."""
