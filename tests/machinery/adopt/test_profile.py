@@ -233,6 +233,11 @@ def test_rows_that_are_alike_by_chance_stay() -> None:
     assert any("kept, for others like them differ" in each for each in made.decisions)
 
 
+def test_rows_that_differ_in_their_key_alone_are_counted() -> None:
+    made = plan(columns(id=range(ROWS), sex=["f", "m"] * 100, target=COIN), "target")
+    assert (made.key, made.duplicates, made.kept_duplicates) == ("id", 0, 196)
+
+
 @pytest.mark.parametrize(
     ("name", "values", "use"),
     [

@@ -80,7 +80,7 @@ def plan(
         rows=table.rows,
         unlabelled=unlabelled,
         duplicates=duplicates,
-        kept_duplicates=table.repeated - duplicates,
+        kept_duplicates=(table.alike_but_for(key) if key else table.repeated) - duplicates,
         decisions=said + _sentences(profile.decisions),
         questions=[*outcome.questions, *asked, *asked_too, *_sentences(profile.questions)],
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import get_args
+from zlib import crc32
 
 import numpy as np
 
@@ -79,16 +80,14 @@ class Table:
         self.digests: dict[str, int] = {}
         random = np.random.default_rng(1)
         weights = random.integers(2**64, size=self.rows, dtype=np.uint64)
-        without, whole = np.zeros((2, self.rows), dtype=np.uint64)
+        self._hashes = np.zeros(self.rows, dtype=np.uint64)
         for name, each in self.columns.items():
             self.facts[name], bits = look(each.values)
             self.digests[name] = int(np.dot(bits, weights))
-            mixed = (bits + random.integers(2**64, dtype=np.uint64)) * MIX
-            mixed = (mixed ^ (mixed >> np.uint64(32))) * MIX
-            whole += mixed
-            without += mixed if name != target else 0
-        first = np.unique(whole, return_index=True)[1]
+            self._hashes += _mixed(bits, name)
+        first = np.unique(self._hashes, return_index=True)[1]
         self.different, self.repeated = len(first), self.rows - len(first)
+        without = self._without(target)
         self.alike, self.mixed = _several(without), _several(without[first])
         self.personal = {
             name: reason
@@ -96,14 +95,29 @@ class Table:
             if name != target and (reason := self._personal(each))
         }
 
+    def alike_but_for(self, key: str) -> int:
+        """How many rows repeat another one in all but the key."""
+        return self.rows - len(np.unique(self._without(key)))
+
     def is_set(self, name: str, attribute: str, value: str) -> bool:
         """Whether --set says so."""
         return self.settings[name].get(attribute) == value
+
+    def _without(self, name: str) -> np.ndarray:
+        """Hashes of the rows without the column."""
+        return np.asarray(self._hashes - _mixed(look(self.columns[name].values)[1], name))
 
     def _personal(self, column: Typed) -> str | None:
         if forced := self.settings[column.name].get("personal"):
             return "as --set says" if forced == "true" else None
         return personal(column, self.facts[column.name])
+
+
+def _mixed(bits: np.ndarray, name: str) -> np.ndarray:
+    """Bits that differ in all places, and from those of other columns."""
+    mixed = (bits + np.uint64(crc32(name.encode()))) * MIX
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * MIX
+    return np.asarray(mixed)
 
 
 def _several(values: np.ndarray) -> int:
