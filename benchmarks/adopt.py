@@ -182,7 +182,8 @@ def measured(folder: Path, name: str) -> dict[str, Any]:
 def sentence(said: str) -> str:
     """Why a stage, the gate or adopt refused: its own sentence, not DVC's."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if not re.match(r"ERROR|Running|>|Updating|Stage|'|To ", line)]
+    own = r"(failed: )?[a-z]+(@\S+)?: |The gate failed"  # of a stage; else what DVC says
+    told = [line for line in lines if re.match(own, line)]
     return (told or lines)[-1].removeprefix("failed: ")[:160]
 
 
