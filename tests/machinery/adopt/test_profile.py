@@ -375,10 +375,16 @@ def test_what_looks_like_a_leak_is_known_after(name: str, values: list[Any], rea
     assert planned(LATE, **{name: values}, options=options).columns[name].known == "before"
 
 
-def test_a_multiple_of_a_number_to_predict_is_known_after() -> None:
-    target = [abs(each) + 1 for each in SIZE]
-    made = plan(columns(grams=[each * 1000 for each in target], target=target), "target")
-    assert made.columns["grams"].known == "after"
+def test_what_orders_rows_as_a_number_to_predict_does_is_known_after() -> None:
+    cost = np.exp(3 * np.array(SIZE))
+    low, grams = (-np.log(cost)).tolist(), (cost * 1000).tolist()
+    made = plan(columns(grams=grams, low=low, cost=cost.tolist()), "cost")
+    assert {each.known for each in made.columns.values()} == {"after"}
+
+
+def test_a_date_for_one_class_alone_is_known_after_beside_a_time_too() -> None:
+    called = [DAYS[(7 * row) % ROWS] if late else None for row, late in enumerate(LATE)]
+    assert planned(LATE, at=DAYS, called=called).columns["called"].known == "after"
 
 
 def test_numbers_whose_sum_is_to_be_predicted_are_known_after() -> None:

@@ -18,6 +18,8 @@ BINS = 64
 LIKELY = 0.9  # score in bins, from which the probe of the stage `split` is asked
 LIMIT = 0.97  # of that probe; honest columns of real tables reach 0.96
 LIMIT_OF_TEXT = 0.99  # of texts and a number: a state or a shop has its level
+ORDER = 0.999  # correlation of ranks, in this many rows at least
+FEWEST = 50
 EXACT = 1e-6  # share of the target's variance that a sum may leave, rounded as it may be
 MOST = 100  # columns to look for a sum in
 NAMED = 0.5  # skill that suffices where the name has the target's
@@ -79,6 +81,8 @@ class Leaks:
     def _score(self, column: Typed, likely: float) -> float:
         """What the probe of the stage `split` will say of the column, 0 if that is not much."""
         values = self._values(column)
+        if self.task == "regression" and _same_order(values, self.outcomes):
+            return 1.0
         if _in_bins(values, self.outcomes, self.task) < likely:
             return 0.0
         return probes.score_alone(values, self.outcomes, self.task, SEED)
@@ -109,6 +113,12 @@ class Leaks:
             if is_alone and share ** counts[code] < CHANCE:
                 return f"it {word} only where the target is {classes[code]}"
         return None
+
+
+def _same_order(values: np.ndarray, target: np.ndarray) -> bool:
+    """Whether values rise with the target, or fall, nearly everywhere: as its logarithm does."""
+    one, other = (np.unique(each, return_inverse=True)[1] + 0.0 for each in (values, target))
+    return bool(len(one) >= FEWEST and one.any() and abs(np.corrcoef(one, other)[0, 1]) > ORDER)
 
 
 def _in_bins(values: np.ndarray, target: np.ndarray, task: str) -> float:

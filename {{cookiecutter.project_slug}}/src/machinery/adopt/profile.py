@@ -190,7 +190,8 @@ class _Profile:
             start = self.table.columns[self.time]
             earlier = pc.any(pc.less(column.values, start.values)).as_py()
             later = pc.mean(pc.greater(column.values, start.values)).as_py() or 0
-            return f"it is later than {start.given}" if not earlier and later > 0.5 else None
+            if not earlier and later > 0.5:
+                return f"it is later than {start.given}"
         if name in self.parts:
             return f"the target follows from {listed(self.parts)}"
         return None if is_unique(self.table, name) else self.leaks.why(column)
