@@ -447,6 +447,11 @@ def test_a_name_with_a_dot_can_be_set() -> None:
     assert made.columns["sepal_length"].unit == "cm"
 
 
+def test_an_option_can_be_pasted_into_a_shell() -> None:
+    table = columns(**{"closed at": ["x" if late else None for late in LATE]}, y=LATE)
+    assert "--set 'closed at.known=before' uses it." in plan(table, "y").questions[0]
+
+
 def test_columns_may_have_our_own_words_as_names() -> None:
     names = ["prediction", "fold", "row", "target", "key", "time", "features"]
     values = {name: RANDOM.normal(size=ROWS).tolist() for name in names}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor, isfinite, log10
+from shlex import quote
 from typing import cast
 
 import pyarrow.compute as pc
@@ -81,8 +82,14 @@ def plan(
         unlabelled=unlabelled,
         duplicates=duplicates,
         kept_duplicates=(table.alike_but_for(key) if key else table.repeated) - duplicates,
-        decisions=said + _sentences(profile.decisions),
-        questions=[*outcome.questions, *asked, *asked_too, *_sentences(profile.questions)],
+        decisions=said + [f"{listed(each)}: {text}." for text, each in profile.decisions.items()],
+        questions=[
+            *(outcome.questions + asked + asked_too),
+            *(
+                f"{listed(each)}: {text}; --set {quote(f'{each[0]}.{way_out}')} uses it."
+                for (text, way_out), each in profile.questions.items()
+            ),
+        ],
     )
 
 
@@ -109,7 +116,7 @@ class _Profile:
         self.parts = self.leaks.parts(numbers)
         self.used: dict[int, str] = {}
         self.decisions: dict[str, list[str]] = {}
-        self.questions: dict[str, list[str]] = {}
+        self.questions: dict[tuple[str, str], list[str]] = {}
 
     def column(self, name: str) -> Column:
         """The column of the contract."""
@@ -136,8 +143,7 @@ class _Profile:
         column.notes.append(f"{text[:1].upper()}{text[1:]}.")
         self.decisions.setdefault(text, []).append(column.given)
         if way_out and "--set" not in text:
-            question = f"{text}; --set {{}}.{way_out} uses it"
-            self.questions.setdefault(question, []).append(column.given)
+            self.questions.setdefault((text, way_out), []).append(column.given)
 
     def _is_set_aside(self, column: Column, seen: Facts) -> bool:
         """Whether no feature is made of the column; why is said."""
@@ -244,8 +250,3 @@ def _outward(value: float, digits: int, towards: Callable[[float], int]) -> floa
     """Rounded to so many digits behind the point, or before it where they are negative."""
     rounded = round(towards(value * 10.0**digits) / 10.0**digits, digits)
     return int(rounded) if digits <= 0 else rounded
-
-
-def _sentences(said: dict[str, list[str]]) -> list[str]:
-    """One for all columns of which the same is said, the first named where an option needs it."""
-    return [f"{listed(names)}: {text.replace('{}', names[0])}." for text, names in said.items()]

@@ -1,5 +1,6 @@
 """target: the column to predict in; the task, its classes and the positive one out."""
 
+from shlex import quote
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -123,6 +124,7 @@ def _classes(
     if positive is None:
         positive, other = sorted(classes, key=lambda each: counts[classes.index(each)])
         doubt = f"{name}: {positive} is the positive class, for it is the rarer"
-        questions = [*questions, f"{doubt}; --set {name}.positive={other} takes the other."]
+        way_out = quote(f"{name}.positive={other}")
+        questions = [*questions, f"{doubt}; --set {way_out} takes the other."]
     chosen = positive == "true" if kind == "boolean" else positive
     return Target("binary", kind, classes, chosen, codes, notes, questions)
