@@ -190,6 +190,12 @@ def test_beside_a_time_there_is_no_group() -> None:
     assert (made.time, made.group) == (None, "patient")
 
 
+def test_who_is_named_as_a_group_stays_personal_and_a_time_cannot_be() -> None:
+    mails = [f"p{row // 4}@example.org" for row in range(ROWS)]
+    assert planned(mail=mails, options={"group": "mail"}).columns["mail"].personal
+    assert not planned(dob=DAYS, options={"time": "dob"}).columns["dob"].personal
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [

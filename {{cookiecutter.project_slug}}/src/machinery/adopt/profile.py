@@ -132,6 +132,7 @@ class _Profile:
             column.notes = [f"The target {note}." for note in self.outcome.notes]
         elif name in self.roles:
             column.identifier, column.nullable = name != self.time, False
+            column.personal = column.identifier and name in self.table.personal
             column.use = "none" if column.identifier else "date"
             self._say(column, self.roles[name])
         elif not self._is_set_aside(column, seen):
