@@ -23,7 +23,7 @@ SAME = "same content in both parts"
 # No parameters: where a probe is wrong about a column, a stated exception is the way out, not a
 # limit that is from then on wider for all.
 TOGETHER = 0.998  # limit of all features together; honest ones reach 0.99 where rows are easy
-STRONG = 0.5  # skill from which a feature is held against all others together
+STRONG = 0.55  # skill from which a feature is held against all others together
 DOMINANCE = 0.5  # largest share of that skill that the others may lack
 MEAN = 0.75  # largest share that may be missing of the scatter that means have by chance
 ENOUGH = 200  # rows; in fewer, features that are strong together may be so by chance
