@@ -1,6 +1,8 @@
 """A table of one's own in the sample's place by one command, and what works then, unedited."""
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -200,6 +202,28 @@ def test_an_interrupted_run_leaves_the_project_as_it_was(
     if "Written." not in process.communicate()[0]:
         assert status(work) == ""
         assert not (work.path / ".dvc/tmp/adopt").exists()
+
+
+def test_at_a_terminal_a_person_is_asked(tables: Path, work: BakedProject) -> None:
+    def typed(answers: str) -> tuple[str, int]:
+        terminal, end = pty.openpty()
+        command = ["house-sales", "adopt", str(tables / "orders.csv"), *TABLES["orders.csv"]]
+        process = subprocess.Popen(
+            command, cwd=work.path, env=work.environment, stdin=end, stdout=subprocess.PIPE
+        )
+        os.write(terminal, answers.encode())
+        said = process.communicate()[0].decode()
+        os.close(terminal)
+        os.close(end)
+        return said, process.returncode
+
+    said, code = typed("\nn\n")
+    assert "Write these files? [Y/n]" in said and code == 1
+    assert status(work) == ""
+    said, code = typed("Note.use=none\n\n\n")
+    assert "Written." in said and code == 0
+    assert said.count("To check:") == 2
+    assert not work.file_contains("src/house_sales/features.py", "Note")
 
 
 def test_what_cannot_be_is_one_sentence_and_nothing_is_written(

@@ -122,6 +122,13 @@ def features(folder: Path) -> dict[str, np.ndarray]:
     return catalogue.compute(arrays(table, catalogue.inputs, contract))
 
 
+def has_layout_of_dvc(path: Path) -> bool:
+    """Whether `dvc exp run -S`, which reads and writes the file, would change a parameter alone."""
+    text, written = path.read_text(encoding="utf-8"), io.StringIO()
+    YAML().dump(YAML().load(text), written)
+    return written.getvalue() == text
+
+
 def is_tidy(folder: Path) -> bool:
     """Whether ruff, with the settings of a project, has nothing to say of the modules."""
     for words in ("check", "format --check"):
@@ -143,10 +150,7 @@ def test_tables_of_every_task_and_split_are_written(
     classification = kind in ("binary", "classes")
     assert headline == ("roc_auc" if classification else "mean_absolute_error")
     assert params(folder)["gate"]["floor"] == 0.5 or not classification
-    layout = io.StringIO()
-    text = (folder / "params.yaml").read_text(encoding="utf-8")
-    YAML().dump(YAML().load(text), layout)  # as `dvc exp run -S` does
-    assert layout.getvalue() == text
+    assert has_layout_of_dvc(folder / "params.yaml")
     assert is_tidy(folder)
 
 
@@ -266,8 +270,10 @@ def test_rare_classes_are_measured_by_what_needs_no_row_of_each(
 def test_rows_that_are_alike_by_chance_may_stand_on_both_sides_of_the_split(
     written: Callable[[Table], Path],
 ) -> None:
-    allowed = params(written(Table(kept_duplicates=7)))["split"]["leakage"]["allow"]
-    assert allowed[SAME]["row"].startswith("7 rows repeat another by chance")
+    folder = written(Table(kept_duplicates=7))
+    allowed = params(folder)["split"]["leakage"]["allow"]
+    assert allowed[SAME]["row"].startswith("7 rows are alike by chance")
+    assert has_layout_of_dvc(folder / "params.yaml")
 
 
 def test_too_few_rows_are_refused(written: Callable[[Table], Path]) -> None:
@@ -283,6 +289,7 @@ def test_too_few_rows_are_refused(written: Callable[[Table], Path]) -> None:
         ("https://u:secret@host:8443/a/b.csv?key=secret#x", "https://host:8443/a/b.csv", "b"),
         ("postgresql+psycopg://ada:secret@db/shop", "postgresql+psycopg://db/shop", "shop"),
         ("s3://bucket/sales/", "s3://bucket/sales/", "sales"),
+        ("sqlite:////home/ada/shop.db", "shop.db", "shop"),
         ("", "", "table"),
     ],
 )
@@ -345,6 +352,15 @@ def test_what_was_edited_is_named_and_nothing_is_written(project: Path) -> None:
     Path("tests/test_it.py").unlink()
     Path("data/source/more.csv").write_text("2", encoding="utf-8")
     with pytest.raises(CheckError, match=r"data/source \(not as data/source.dvc records it\)"):
+        swap.refuse_edited(PATHS)
+
+
+def test_without_a_commit_to_go_back_to_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    git.run("init", "--quiet")
+    with pytest.raises(UserError, match="^git has no commit here to go back to; type 'git init"):
         swap.refuse_edited(PATHS)
 
 

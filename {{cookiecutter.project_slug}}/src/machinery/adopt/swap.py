@@ -8,7 +8,7 @@ from difflib import unified_diff
 from hashlib import sha256
 from pathlib import Path
 
-from machinery.pipeline.files import CheckError, read_json, write_text
+from machinery.pipeline.files import CheckError, UserError, read_json, write_text
 from machinery.pipeline.paths import METRICS, SOURCE
 from machinery.versions import git, storage
 from machinery.versions.checking import some
@@ -36,7 +36,13 @@ def refuse_edited(paths: Iterable[Path]) -> None:
 
     Raises:
         CheckError: naming the files, and source files that DVC does not keep.
+        UserError: where git has no commit.
     """
+    try:
+        git.resolve("HEAD")
+    except UserError:
+        remedy = "type 'git init && git add . && git commit' first"
+        raise UserError(f"git has no commit here to go back to; {remedy}") from None
     mine = [path.as_posix() for path in paths if _is_edited(path)]
     if SOURCE.exists():
         with storage.opened("dvc status fails") as repo:
@@ -88,8 +94,8 @@ def _files() -> list[Path]:
 
 
 def _gone() -> list[Path]:
-    """How the sample was made, and what a run came to, where anything will be another."""
-    pairs = ((path, NEW / path) for path in _files())
+    """How the sample was made, and what a run came to, where the next will come to another."""
+    pairs = ((path, NEW / path) for path in _files() if path.suffix != ".md")
     is_same = all(old.is_file() and old.read_bytes() == new.read_bytes() for old, new in pairs)
     return [] if is_same else [*STALE]
 

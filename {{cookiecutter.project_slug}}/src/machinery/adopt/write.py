@@ -74,10 +74,8 @@ def stem(table: str) -> str:
 def address(table: str) -> str:
     """Where a table is, for people: no folder of this machine, and no secret of an address."""
     parts = urlsplit(table)
-    if "://" not in table:
-        return PurePath(table).name
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" if host else PurePath(parts.path).name
 
 
 def write(plan: Plan, typed: Sequence[Typed], about: About, folder: Path) -> list[str]:

@@ -140,7 +140,7 @@ def _owner() -> str:
 
 
 def _print(notes: list[str], plan: "Plan") -> None:
-    for title, sentences in (("Read", notes), ("Decided", plan.decisions)):
-        print(f"\n{title}:", *sentences, sep="\n  ")
-    if plan.questions:
-        print("\nTo check:", *plan.questions, sep="\n  ")
+    told = {"Read": notes, "Decided": plan.decisions, "To check": plan.questions}
+    for title, sentences in told.items():
+        if sentences:
+            print(f"\n{title}:", *sentences, sep="\n  ")
