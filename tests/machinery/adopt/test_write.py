@@ -282,6 +282,15 @@ def test_too_few_rows_are_refused(written: Callable[[Table], Path]) -> None:
         written(table)
 
 
+def test_a_class_that_only_the_newest_rows_have_is_told_with_what_helps(
+    written: Callable[[Table], Path],
+) -> None:
+    table = Table("classes", time="sent")
+    table.values["y"] = ["a"] * 100 + ["b"] * 100 + ["c"] * 40
+    with pytest.raises(UserError, match="^a split by time fails: y is never c .*--time none"):
+        written(table)
+
+
 @pytest.mark.parametrize(
     ("table", "shown", "name"),
     [

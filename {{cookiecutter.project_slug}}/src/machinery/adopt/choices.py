@@ -43,7 +43,11 @@ def choose(table: "pd.DataFrame", contract: Contract) -> dict[str, Any]:
         days, gap = ceil((until - oldest) / DAY), ceil(times.diff().max() / DAY)
     leakage = Leakage(limit=0.95, rows=20_000, allow={})
     params = Split(by=by, test_days=days, test_share=share, seed=1, leakage=leakage)
-    learned, tested = split(table, until, contract, params)
+    try:
+        learned, tested = split(table, until, contract, params)
+    except UserError as error:
+        random = "--time none or --group none draws the test rows at random"
+        raise UserError(f"a split by {by} fails: {error}; {random}") from None
     headline, parts = _headline(learned, tested, contract, by)
     target, prior = contract.encode(tested[contract.target]), _prior(learned, tested, contract)
     trivial = metrics.score(contract.task, target, prior, only=[headline])[headline]
@@ -99,7 +103,7 @@ def _headline(
             seen = [[len(np.unique(target[part])) for part in pair] for pair in parts]
             if seen and (np.array(seen) >= least).all():
                 return metric, parts
-    fault = f"{contract.target} has too few rows of some class, or too few at all, for two folds"
+    fault = f"{contract.target} has too few rows, or too few of some class or group, for two folds"
     raise UserError(f"{fault} and a test; bring more rows, or put rare classes together")
 
 

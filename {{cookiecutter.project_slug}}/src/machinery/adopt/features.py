@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from .plan import Plan
 
-WIDE = 60  # features beyond which features.py lists columns, and writes no function for each
+WIDE = 60  # features beyond which features.py lists columns, and has no function for each
+DAY = 86_400_000_000  # in microseconds
+EARLIER, MOMENT = "datetime(2024, 1, 4, 6, 30)", "datetime(2024, 1, 6, 18, 30)"
 MADE = {  # of a column by its use: what ends the feature's name, and how the model encodes it
     "number": [("value", "")],
     "category": [("category", "")],
@@ -16,31 +18,31 @@ MADE = {  # of a column by its use: what ends the feature's name, and how the mo
     "text": [("words", "text")],
     "date": [("hour", ""), ("weekday", ""), ("month", ""), ("year", "")],
 }
-MAKERS = {"value": "number", "category": "text"}  # in features.py, of what has not its own name
-MEANINGS = {
-    "value": "{}, as the table has it.",
-    "category": "{}, as the table has it.",
-    "words": "The words of {}, in lower case.",
-    "hour": "Time of day of {}, minutes as a fraction.",
-    "weekday": "Day of the week of {}, in English.",
-    "month": "Month of {}, from 1 to 12.",
-    "year": "Year of {}.",
+
+
+class Way(NamedTuple):
+    """What makes a feature, and its docstring; a value for a test, and what it becomes."""
+
+    maker: str
+    meaning: str
+    value: str
+    wanted: str
+
+
+WAYS = {
+    "value": Way("number", "{}, as the table has it.", "3", "3.0"),
+    "category": Way("text", "{}, as the table has it.", '"Two Words"', '"Two Words"'),
+    "words": Way("words", "The words of {}, in lower case.", '"Two, Words!"', '"two words"'),
+    "hour": Way("hour", "Time of day of {}, minutes as a fraction.", MOMENT, "18.5"),
+    "weekday": Way("weekday", "Day of the week of {}, in English.", MOMENT, '"Saturday"'),
+    "month": Way("month", "Month of {}, from 1 to 12.", MOMENT, "1.0"),
+    "year": Way("year", "Year of {}.", MOMENT, "2024.0"),
+    "days": Way("days", "Days from {} to {}.", MOMENT, "2.5"),
 }
-MOMENT = "datetime(2024, 1, 6, 18, 30)"
-EXAMPLES = {  # what a test gives to a feature, and what comes of it
-    "value": ("3", "3.0"),
-    "category": ('"Two Words"', '"Two Words"'),
-    "words": ('"Two, Words!"', '"two words"'),
-    "hour": (MOMENT, "18.5"),
-    "weekday": (MOMENT, '"Saturday"'),
-    "month": (MOMENT, "1.0"),
-    "year": (MOMENT, "2024.0"),
-}
-DAY = 86_400_000_000  # in microseconds
 
 
 class Feature(NamedTuple):
-    """A function of features.py: its columns, what makes it of them, and what its tag says."""
+    """A function of features.py: its columns, the way it is made of them, and what its tag says."""
 
     name: str
     columns: tuple[str, ...]
@@ -52,51 +54,50 @@ class Feature(NamedTuple):
     @property
     def maker(self) -> str:
         """The function of features.py behind it."""
-        return MAKERS.get(self.suffix, self.suffix)
+        return WAYS[self.suffix].maker
 
     @property
     def example(self) -> tuple[str, str, str]:
-        """Its name, values of its columns, and what it is then: of a test, as Python."""
-        if self.suffix == "days":
-            start, end = self.columns
-            values = f'{{"{start}": datetime(2024, 1, 6), "{end}": datetime(2024, 1, 8, 12)}}'
-            return self.name, values, "2.5"
-        value, wanted = EXAMPLES[self.suffix]
-        return self.name, f'{{"{self.columns[0]}": {value}}}', wanted
+        """Its name, values of its columns, and what it is then, as Python."""
+        way = WAYS[self.suffix]
+        given = zip(self.columns, (EARLIER, way.value)[-len(self.columns) :], strict=True)
+        values = ", ".join(f'"{name}": {value}' for name, value in given)
+        return self.name, f"{{{values}}}", way.wanted
 
 
 def features(plan: Plan, table: pa.Table) -> Iterator[Feature]:
     """The features, none with the name of a column; of two dates, the days between them, too."""
     taken, dates = set(plan.columns), []
+
+    def feature(suffix: str, *names: str, unit: str = "", encode: str = "") -> Feature:
+        name = free(f"{_stem(names[-1])}_{suffix}", taken)
+        taken.add(name)
+        given = (plain(plan.columns[each].given, 50) for each in names)
+        return Feature(name, names, suffix, WAYS[suffix].meaning.format(*given), unit, encode)
+
     for column in plan.columns.values():
-        if column.known == "after":
-            continue
-        for suffix, encode in MADE.get(column.use, ()):
+        made = MADE.get(column.use, []) if column.known == "before" else []
+        for suffix, encode in made:
             if suffix in ("month", "year") and plan.time:
                 continue  # the model never saw those that it will be asked about
-            if suffix == "hour" and not _has_hours(table[column.name]):
-                continue
-            name = free(f"{_stem(column.name)}_{suffix}", taken)
-            unit = {"value": column.unit or "", "hour": "h"}.get(suffix, "")
-            meaning = MEANINGS[suffix].format(plain(column.given, 50))
-            taken.add(name)
-            yield Feature(name, (column.name,), suffix, meaning, unit, encode)
-        dates += [column.name] * (column.use == "date")
+            if suffix != "hour" or _has_hours(table[column.name]):
+                unit = {"value": column.unit or "", "hour": "h"}.get(suffix, "")
+                yield feature(suffix, column.name, unit=unit, encode=encode)
+        dates += [column.name] * (column.use == "date" and bool(made))
     start = plan.time if plan.time in dates else next(iter(dates), "")
     for end in (name for name in dates if name != start):
-        name = free(f"{_stem(end)}_days", taken)
-        yield Feature(name, (start, end), "days", f"Days from {start} to {end}.", "d")
+        yield feature("days", start, end, unit="d")
 
 
 def described(every: Sequence[Feature]) -> dict[str, Any]:
     """What the templates of features.py and of its tests want to know of the features."""
     lists: dict[tuple[str, str], list[Feature]] = {}
-    rest = list(every)
     if len(every) > WIDE:
         for each in every:
-            if each.name == f"{each.columns[0]}_{each.suffix}" and each.suffix != "days":
+            if each.name == f"{each.columns[0]}_{each.suffix}":
                 lists.setdefault((each.suffix, each.encode), []).append(each)
-        rest = [each for each in every if not any(each in some for some in lists.values())]
+    listed = {each for some in lists.values() for each in some}
+    rest = [each for each in every if each not in listed]
     arguments = {name for each in rest for name in each.columns}
     faults = {
         "E501": any(len(each.name) + max(map(len, each.columns)) > 60 for each in rest),
@@ -105,15 +106,15 @@ def described(every: Sequence[Feature]) -> dict[str, Any]:
     }
     makers = dict.fromkeys(each.maker for each in every)
     if makers.keys() & {"hour", "month", "year", "days"}:
-        makers["number"] = None
-    examples = {each.suffix: each.example for each in reversed(every)}
+        makers["number"] = None  # which they call
+    examples = list({each.suffix: each.example for each in reversed(every)}.values())
     return {
         "rest": rest,
         "lists": lists,
         "makers": list(makers),
-        "noqa": ", ".join(name for name, broken in faults.items() if broken),
-        "examples": list(examples.values())[::-1],
-        "dated": any("datetime(" in values for _, values, _ in examples.values()),
+        "noqa": ", ".join(name for name, is_broken in faults.items() if is_broken),
+        "examples": examples,
+        "dated": any(MOMENT in values for _, values, _ in examples),
         "encoded": any(each.encode for each in every),
         "wide": bool(lists),
     }

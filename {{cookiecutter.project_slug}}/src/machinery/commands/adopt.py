@@ -100,14 +100,14 @@ def convert(
 ) -> None:
     """Turn a later file into the columns and types of contract.yaml, by the rules of adopt."""
     from machinery.adopt import kinds, read
-    from machinery.pipeline.data import contract
+    from machinery.pipeline.data import checks, contract
     from machinery.pipeline.files import write_table
 
     _require_project()
     if target.exists() and not force:
         raise UserError(f"{target} is there already; --force overwrites it")
     given = kinds.convert(read.read(source, encoding=encoding), contract.load())
-    write_table(given.table, target)
+    write_table(checks.for_pandas(given.table, contract.load()), target)
     print(*given.notes, f"{target}: {len(given.table):,} rows", sep="\n")
 
 
