@@ -88,6 +88,7 @@ def flaml(x: pd.DataFrame, y: np.ndarray, names: list[str], metric: str, seconds
 
     model = AutoML()
     task = "classification" if names else "regression"
+    metric = "roc_auc_ovr" if metric == "roc_auc" and len(names) > 2 else metric
     model.fit(x, y, task=task, metric=metric, time_budget=seconds, seed=1, verbose=0)
     return model
 
