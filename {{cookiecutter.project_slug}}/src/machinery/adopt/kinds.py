@@ -20,12 +20,11 @@ from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 
 from .plan import Given, Type, Typed
-from .styles import NUMBERS, Style, Values, styles, unit
+from .styles import Style, Values, bare, coded, styles, unit
 
 WORDS = "na n/a n.a. nan null none nil - -- ? . #n/a #na <na> #null! #div/0! #value! #ref!".split()
 MISSING = ["", "NaN", *(form(word) for word in WORDS for form in (str.lower, str.upper, str.title))]
 SAMPLE = 1_000
-EXAMPLES = 3
 LONGEST_NAME = 60
 
 
@@ -37,34 +36,40 @@ class Reading(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of text, blank-like words missing, and how it may be read."""
+    """A column, blank-like words missing, and the one or two ways in which it may be read."""
 
-    given: str
-    forced: str
-    texts: Values
+    values: Values
     readings: list[Reading]
     unit: str | None
     notes: list[str]
 
 
-def typed(table: pa.Table, overrides: Mapping[str, str]) -> list[Typed]:
+def typed(table: pa.Table, overrides: Mapping[str, str], later: bool = False) -> list[Typed]:
     """Give each column a type, and a name that Python can use.
 
     Args:
         table: columns as they were read, with unique names.
         overrides: a column, by either name, to the type that it must have.
+        later: whether the table must be certain by itself, and no value may be shown.
 
     Raises:
         UserError: naming a column that is not there, or a value that is not of the forced type.
     """
     names = dict(zip(table.column_names, python_names(table.column_names), strict=True))
-    forced = {given: overrides.get(given, overrides.get(names[given], "")) for given in names}
     for name, kind in overrides.items():
         if name not in names and name not in names.values():
             raise UserError(f"--set {name}.type={kind}: the table has no column {name}")
         if kind not in get_args(Type):
             raise UserError(f"--set {name}.type={kind}: a type is {', '.join(get_args(Type))}")
-    return [each._replace(name=names[each.given]) for each in _typed(table, forced)]
+    forced = [overrides.get(given, overrides.get(name, "")) for given, name in names.items()]
+    with ThreadPoolExecutor() as pool:
+        columns = [*pool.map(_column, table.columns, forced)]
+    proven = {each.readings[0].style.convention for each in columns if len(each.readings) == 1}
+    results = []
+    for (given, name), column, kind in zip(names.items(), columns, forced, strict=True):
+        decided = _decided(given, column, kind, proven - {""}, later)
+        results.append(decided._replace(name=name))
+    return results
 
 
 def convert(given: Given, contract: Contract) -> Given:
@@ -73,7 +78,7 @@ def convert(given: Given, contract: Contract) -> Given:
     The key and columns that are known only after the prediction may be missing.
 
     Raises:
-        UserError: naming columns that are missing, or values that do not fit.
+        UserError: naming columns that are missing, or rows whose values do not fit.
     """
     table = given.table.rename_columns(python_names(given.table.column_names))
     names, columns = {*table.column_names}, contract.columns
@@ -83,14 +88,19 @@ def convert(given: Given, contract: Contract) -> Given:
     notes = [f"{each} is left out, for contract.yaml does not describe it." for each in unknown]
     notes += [f"{each} is not in the table." for each in columns if each not in names]
     kinds = {name: each.type for name, each in columns.items() if name in names}
-    hidden = [name for name in kinds if columns[name].personal]
-    results = _typed(table.select([*kinds]), kinds, hidden, later=True)
+    results = typed(table.select([*kinds]), kinds, later=True)
     return Given(pa.table({each.given: each.values for each in results}), [*given.notes, *notes])
 
 
 def python_names(given: Sequence[str]) -> list[str]:
     """The names as identifiers, unique and no keywords, in order; what is one stays."""
-    names = {name: name for name in given if _is_usable(name)}
+    names = {
+        name: name
+        for name in given
+        if name.isidentifier()
+        and not iskeyword(name)
+        and unicodedata.is_normalized("NFKC", name)  # as Python will read it
+    }
     for number, name in enumerate(given, 1):
         if name not in names:
             letters = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore")
@@ -115,170 +125,119 @@ def as_text(values: Values) -> Values:
     try:
         return values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        each = (
-            None if value is None else json.dumps(value, default=str)
-            for value in values.to_pylist()
-        )
-        return pa.chunked_array([pa.array(each, pa.string())])
+        texts = [
+            None if each is None else json.dumps(each, default=str) for each in values.to_pylist()
+        ]
+        return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def _is_usable(name: str) -> bool:
-    same = unicodedata.normalize("NFKC", name) == name  # as Python will read it
-    return name.isidentifier() and not iskeyword(name) and same
-
-
-def _typed(
-    table: pa.Table, forced: Mapping[str, str], hidden: Collection[str] = (), later: bool = False
-) -> list[Typed]:
-    """The columns in their types, under the names given.
-
-    `hidden` are those whose values are not shown; a `later` table must be certain by itself.
-
-    Raises:
-        UserError: naming each value that is not of the forced type.
-    """
-
-    def column(name: str) -> Column:
-        return _column(name, table[name], forced.get(name, ""))
-
-    with ThreadPoolExecutor() as pool:
-        columns = [*pool.map(column, table.column_names)]
-    proven = {each.readings[0].style.convention for each in columns if len(each.readings) == 1}
-    results, faults = [], []
-    for each in columns:
-        try:
-            results.append(_decided(each, proven - {""}, each.given in hidden, later))
-        except UserError as fault:
-            faults.append(str(fault))
-    if faults:
-        raise UserError("; ".join(faults))
-    return results
-
-
-def _column(given: str, values: Values, forced: str) -> Column:
+def _column(values: Values, forced: str) -> Column:
     """Find the styles in which all values are written."""
     own = _own(values)
     if own is not None and forced in ("", own.style.kind):
-        return Column(given, forced, values, [own], None, [])
-    whole = as_text(values)
-    trimmed = pc.utf8_trim_whitespace(whole)
+        return Column(values, [own], None, [])
+    trimmed = pc.utf8_trim_whitespace(as_text(values))
     missing = pc.is_in(trimmed, pa.array(MISSING))
     words = [repr(word) for word in trimmed.filter(missing).unique().to_pylist() if word]
     notes = [f"{', '.join(words)} taken as missing"] if words else []
-    if pc.any(pc.not_equal(trimmed, whole)).as_py():
-        notes.append("blanks around values are left out")
-    texts = pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
-    few = texts.drop_null()[:SAMPLE]
-    if not len(few):
+    texts = pc.if_else(missing, None, trimmed)
+    if texts.null_count == len(texts):
         empty = Style(cast(Type, forced or "string"), "every value is missing", as_text)
-        return Column(given, forced, texts, [Reading(empty, texts)], None, [])
-    mark = unit(few)
-    tried = styles(forced, mark, some_missing=bool(texts.null_count))
-    readings = _readings(texts, few, tried, forced)
+        return Column(texts, [Reading(empty, texts)], None, [])
+    mark = unit(texts.drop_null()[:SAMPLE]) if forced in ("", "integer", "number") else None
+    if mark and (without := bare(texts, mark)).null_count == texts.null_count:
+        readings = _readings(without, forced or "number")
+        if readings or forced:
+            return Column(without, readings, mark, notes)
+    readings = _readings(texts, forced)
     if not readings and not forced:
-        notes = [_why_text(texts, few, tried), *notes]
-    return Column(given, forced, texts, readings, (mark or None) if readings else None, notes)
+        notes = [_why_text(texts), *notes]
+    return Column(texts, readings, None, notes)
 
 
-def _readings(texts: Values, few: Values, tried: list[Style], forced: str) -> list[Reading]:
-    """The styles of one type that all texts have; those that give the same values are one."""
-    readings: list[Reading] = []
-    for style in tried:
-        if readings and (readings[0].style.kind != style.kind or not readings[0].style.convention):
+def _readings(texts: Values, forced: str) -> list[Reading]:
+    """The styles of one type that all texts have: the first of a convention, two at most."""
+    few = texts.drop_null()[:SAMPLE]
+    readings: dict[str, Reading] = {}
+    for style in styles(forced, few, bool(texts.null_count)):
+        if "" in readings or any(one.style.kind != style.kind for one in readings.values()):
             break
-        sample = style.read(few)
-        if sample.null_count or any(
-            one.style.convention == style.convention and one.style.read(few).equals(sample)
-            for one in readings
-        ):
+        if style.convention in readings or style.read(few).null_count:
             continue
         values = style.read(texts)
-        constant = style.kind == "boolean" and not forced and len(values.unique().drop_null()) < 2
-        if values.null_count > texts.null_count or constant:
-            continue
-        if readings and readings[0].values.equals(values):
-            readings[0] = Reading(readings[0].style._replace(convention=""), values)
-        else:
-            readings.append(Reading(style, values))
-    return readings
+        constant = style.kind == "boolean" and not forced and len(values.drop_null().unique()) < 2
+        if values.null_count == texts.null_count and not constant:
+            readings[style.convention] = Reading(style, values)
+    some = [*readings.values()]
+    if len(some) == 2 and some[0].values.equals(some[1].values):  # it proves neither
+        return [some[0]._replace(style=some[0].style._replace(convention=""))]
+    return some
 
 
-def _decided(column: Column, proven: Collection[str], hidden: bool, later: bool) -> Typed:
-    """The column in its type: in the style whose convention is proven, or else in the first.
-
-    Raises:
-        UserError: when no value but one of another type is there, or two styles in a later table.
-    """
-    given, forced, texts, readings, mark, notes = column
+def _decided(
+    given: str, column: Column, forced: str, proven: Collection[str], later: bool
+) -> Typed:
+    """The column in its type: in the style whose convention is proven, or else in the first."""
+    values, readings, mark, notes = column
     kind: Type = "string"
-    values = texts
-    if readings:
+    if len(readings) > 1:
         favoured = [one for one in readings if one.style.convention in proven]
-        style, values = favoured[0] if len(favoured) == 1 else readings[0]
-        others = " or ".join(one.style.name for one in readings if one.style is not style)
-        if others and len(favoured) != 1:
-            if later and style.name != NUMBERS[0].name:
-                cure = "write dates as 2024-12-31 and numbers as 1234.5"
-                raise UserError(f"{given} may hold {style.name} or {others}; {cure}")
-            notes = [f"they could be {others} as well", *notes]
-        elif others:
-            notes = ["as other columns are written", *notes]
+        first, second = (one.style.name for one in readings)
+        if len(favoured) == 1:
+            readings, notes = favoured, ["as other columns are written", *notes]
+        elif later and first != "numbers":
+            cure = "write dates as 2024-12-31 and numbers as 1234.5"
+            raise UserError(f"{given} may hold {first} or {second}; {cure}")
+        else:
+            notes = [f"they could be {second} as well", *notes]
+    if readings:
+        style, values = readings[0]
         kind = "integer" if pa.types.is_integer(values.type) else style.kind
         notes = [style.name, *notes]
     elif forced not in ("", "string", "category"):
-        few = texts.drop_null()[:SAMPLE]
-        _, misfits = _closest(texts, few, styles(forced, unit(few), some_missing=True))
-        shown = "a value" if hidden else repr(misfits[0].as_py())
-        row = pc.index(texts, misfits[0]).as_py() + 1
+        misfit = _misfits(values, forced)[1][0]
+        shown = "a value" if later else repr(misfit.as_py())
+        row = pc.index(values, misfit).as_py() + 1
         raise UserError(f"{given} has {shown} in row {row}, which is no {forced}; correct it there")
     if forced:
         kind, notes = cast(Type, "string" if forced == "category" else forced), [*notes, "as set"]
     reason = "; ".join(notes)
     reason = f"{reason[0].upper()}{reason[1:]}."
-    return Typed(given, given, kind, values.cast(arrow_type(kind)), reason, mark)
+    return Typed(given, given, kind, values.cast(arrow_type(kind), safe=False), reason, mark)
 
 
-def _closest(texts: Values, few: Values, tried: list[Style]) -> tuple[Style, Values]:
-    """The style that fits most of a few texts, and which of all texts it does not fit."""
-    style = min(tried, key=lambda style: style.read(few).null_count)
-    return style, texts.filter(pc.and_(style.read(texts).is_null(), texts.is_valid())).unique()
+def _misfits(texts: Values, forced: str) -> tuple[str, Values]:
+    """The style that most of the first texts have, and all texts that do not have it."""
+    few = texts.drop_null()[:SAMPLE]
+    style = min(styles(forced, few), key=lambda style: style.read(few).null_count)
+    return style.name, texts.filter(pc.and_(style.read(texts).is_null(), texts.is_valid()))
 
 
-def _why_text(texts: Values, few: Values, tried: list[Style]) -> str:
+def _why_text(texts: Values) -> str:
     """Why the texts get no other type."""
-    if pc.all(pc.match_substring_regex(texts, r"^[-+]?\d+$")).as_py():
-        coded = pc.any(pc.match_substring_regex(texts, "^[-+]?0.")).as_py()
-        return "codes, for some begin with 0" if coded else "digits, more than a number holds"
-    style, others = _closest(texts, few, tried)
-    if 2 * style.read(few).null_count > len(few) or not len(others):
+    if pc.all(pc.match_substring_regex(texts, r"^[-+]?\d+$")).as_py() and coded(texts):
+        return "codes, for some begin with 0 or +"
+    style, others = _misfits(texts, "")
+    if not 0 < 2 * len(others) < len(texts) - texts.null_count:
         return "text"
-    shown = ", ".join(map(repr, others[:EXAMPLES].to_pylist()))
-    more = f" and {len(others) - EXAMPLES} others" if len(others) > EXAMPLES else ""
-    return f"text: most are {style.name}, but not {shown}{more}"
+    return (
+        f"text: most are {style}, but not {', '.join(map(repr, others.unique()[:3].to_pylist()))}"
+    )
 
 
 def _own(values: Values) -> Reading | None:
-    """The column in the type that it has where it comes from; None for text."""
-    types, own = pa.types, values.type
-    name, whole = f"{own} where it comes from", types.is_decimal(own) and own.scale == 0
+    """The column in the type that it has where it comes from; None where our rules decide."""
+    types, own, name = pa.types, values.type, f"{values.type} where it comes from"
     if types.is_boolean(own):
         kind: Type = "boolean"
-    elif types.is_integer(own) or whole:
+    elif types.is_integer(own) and own != pa.uint64():
         kind = "integer"
     elif types.is_floating(own):
-        kind, values = "number", pc.if_else(pc.is_nan(values), pa.scalar(None, own), values)
-    elif types.is_decimal(own):
-        kind, values = "number", values.cast(pa.string())  # then to the nearest float
+        kind, values = "number", pc.if_else(pc.is_nan(values), None, values)
     elif types.is_date(own) or types.is_timestamp(own):
         kind = "datetime"
         if types.is_timestamp(own) and own.tz:
             values, name = values.cast(pa.timestamp("us", "UTC"), safe=False), f"{name}, in UTC now"
-    elif types.is_dictionary(own) and types.is_string(own.value_type):
-        kind = "string"
     else:
         return None
-    try:
-        typed = values.cast(arrow_type(kind), safe=kind != "datetime")
-    except pa.ArrowInvalid:  # beyond 64 bits
-        return None
-    return Reading(Style(kind, name, as_text), typed)
+    return Reading(Style(kind, name, as_text), values.cast(arrow_type(kind), safe=False))

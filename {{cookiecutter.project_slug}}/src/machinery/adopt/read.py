@@ -1,46 +1,38 @@
 """read: a file, folder, address or query in; its table, and in sentences how it was read, out."""
 
-import codecs
 import csv
 import gzip
 import json
-import shutil
+import re
 import tempfile
 import warnings
-import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zipfile import BadZipFile
 
 import pyarrow as pa
-import pyarrow.compute as pc
+from pyarrow import parquet
 
 from machinery.pipeline.files import UserError, first_line
 
-from .delimited import BLOCK_BYTES, SAMPLE, encoding, lay_out, read_csv
+from .delimited import BLOCK_ROWS, SAMPLE, encoding, lay_out, read_csv
 from .kinds import as_text, unique
 from .plan import Given
 
-MARKS = {  # what files begin with that are not read
-    b"BZh": "compressed by bzip2; unpack it",
-    b"\xfd7zXZ": "compressed by xz; unpack it",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it",
-    b"\xd0\xcf\x11\xe0": "an old Excel file; save it as .xlsx or CSV",
-    b"SQLite format 3": "a SQLite database; use --sql QUERY --database sqlite:///FILE",
-    b"%PDF": "a PDF document; get the table as CSV",
-    b"<": "a web page or XML; get the table as CSV",
-}
+NOT_A_TABLE = re.compile(r"[\0-\x08\x0e-\x1f]|\A\s*(?:<|%PDF|\[\s*\{)")  # bytes, HTML, a JSON list
 CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 SCHEMES: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": dict.fromkeys(CHECKSUMS, "when_required")},  # not Amazon's alone
     "https": {"client_kwargs": {"trust_env": True}},  # by a proxy where there is one
     "http": {"client_kwargs": {"trust_env": True}},
 }
-UNREADABLE = (OSError, EOFError, ValueError, LookupError, SyntaxError, csv.Error, zlib.error)
-ROWS_LAID_OUT = 1_000
-ROWS_FETCHED = 50_000
+UNREADABLE = (OSError, EOFError, ValueError, LookupError, csv.Error, zlib.error, BadZipFile)
+BOM = "\ufeff"
+SAMPLE_ROWS = 1_000  # of a workbook, which tell how it is laid out
 
 
 def read(
@@ -87,17 +79,16 @@ def _fetched(url: str, shown: str, folder: Path) -> Path:
 
 
 def _folder(path: Path, name: str, encoding: str | None) -> Given:
-    """All its files, one after another; of a folder year=2024, year is a column."""
-    inside = {file: file.relative_to(path).parts for file in sorted(path.rglob("*"))}
-    hidden = {file for file, parts in inside.items() if any(part[0] in "._" for part in parts)}
+    """All its files, one after another."""
     tables: list[pa.Table] = []
     notes: dict[str, None] = {}
-    for file in inside:
-        if file in hidden or file.is_dir():
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path).parts
+        if any("=" in part for part in inside):
+            raise UserError(f"{name} has a folder {inside[0]}; make that a column of the files")
+        if file.is_dir() or any(part[0] in "._" for part in inside):
             continue
-        table, more = _file(file, "/".join((name, *inside[file])), encoding)
-        for column, _, value in (part.partition("=") for part in inside[file] if "=" in part):
-            table = table.append_column(column, pa.array([value] * len(table)))
+        table, more = _file(file, "/".join((name, *inside)), encoding)
         tables.append(table)
         notes |= dict.fromkeys(more)
         if others := {*table.column_names} ^ {*tables[0].column_names}:
@@ -108,135 +99,96 @@ def _folder(path: Path, name: str, encoding: str | None) -> Given:
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
-    """The rows of all, in the columns of the first; what does not go together is strings."""
-    columns = {}
-    for name in tables[0].column_names:
-        parts = [table.select([name]) for table in tables]
-        try:
-            columns[name] = pa.concat_tables(parts, promote_options="permissive")[name]
-        except pa.ArrowException:
-            texts = [as_text(part[name]) for part in parts]
-            columns[name] = pa.chunked_array([chunk for text in texts for chunk in text.chunks])
-    return pa.table(columns)
+    """The rows of all; as strings where a column has types that do not go together."""
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        texts = [
+            pa.Table.from_arrays([*map(as_text, table.columns)], table.column_names)
+            for table in tables
+        ]
+        return pa.concat_tables(texts, promote_options="default")
 
 
 def _file(path: Path, name: str, encoding: str | None) -> Given:
     """One file, by what it holds, whatever its name ends in."""
+    notes: list[str] = []
     try:
         with path.open("rb") as file:
-            begins = file.read(16)
-        for mark, what in MARKS.items():
-            if begins.startswith(mark):
-                raise UserError(f"{name} is {what}")
-        if begins.startswith(b"\x1f\x8b"):
-            with tempfile.TemporaryDirectory() as folder, gzip.open(path) as packed:
-                unpacked = Path(folder, "unpacked")
-                with unpacked.open("wb") as file:
-                    shutil.copyfileobj(packed, file)
-                return _file(unpacked, name, encoding)
-        if begins.startswith(b"PAR1"):
-            from pyarrow.parquet import read_table
-
-            return _named(read_table(path, partitioning=None), [])
-        if begins.startswith(b"PK"):
-            return _named(*_excel(path, name))
-        return _named(*_text(path, name, encoding))
+            begins = file.read(4)
+        if begins == b"PAR1":
+            table = parquet.read_table(path, partitioning=None)
+        elif begins.startswith(b"PK"):
+            table, notes = _excel(path, name)
+        else:
+            table, notes = _text(path, begins.startswith(b"\x1f\x8b"), name, encoding)
     except UNREADABLE as error:
         raise UserError(f"{name} is not readable: {first_line(error)}; get it again") from error
+    names, more = _names(table.column_names)
+    return Given(table.rename_columns(names), [*notes, *more])
 
 
-def _named(table: pa.Table, notes: list[str]) -> Given:
-    """Each column under a name of its own; one without name and values is left out."""
-    columns: dict[str, pa.ChunkedArray] = {}
-    notes = [*notes]
-    for number, (given, column) in enumerate(
-        zip(table.column_names, table.columns, strict=True), 1
-    ):
-        bare = given.strip()
-        if not bare and not pc.any(pc.not_equal(as_text(column), "")).as_py():
-            continue
-        name = unique(bare or f"column_{number}", columns)
-        if name != bare:
-            why = f"there are two {bare}" if bare else "it has no name"
-            notes.append(f"Column {number} is called {name}, for {why}.")
-        columns[name] = column
-    return Given(pa.table(columns), notes)
+def _names(given: Iterable[str]) -> tuple[list[str], list[str]]:
+    """A name of its own for each column, and what was changed."""
+    names: list[str] = []
+    notes = []
+    for number, name in enumerate(map(str.strip, given), 1):
+        names.append(unique(name or f"column_{number}", names))
+        if names[-1] != name:
+            why = f"there are two {name}" if name else "it has no name"
+            notes.append(f"Column {number} is called {names[-1]}, for {why}.")
+    return names, notes
 
 
-def _text(path: Path, name: str, codec: str | None) -> tuple[pa.Table, list[str]]:
+def _text(path: Path, packed: bool, name: str, codec: str | None) -> tuple[pa.Table, list[str]]:
     """JSON lines or CSV."""
-    codec, notes = (codecs.lookup(codec).name, []) if codec else encoding(path, name)
-    codec = "utf-8-sig" if codec == "utf-8" else codec
-    with path.open(encoding=codec, newline="") as file:
-        sample = file.read(SAMPLE)
+    opened: Any = gzip.open if packed else open
+    notes: list[str] = []
+    if codec is None:
+        with opened(path, "rb") as file:
+            codec, notes = encoding(file.read(), name)
+    with opened(path, "rt", encoding=codec, newline="") as file:
+        sample = file.read(SAMPLE).removeprefix(BOM)
     if not sample.strip():
         raise UserError(f"{name} is empty; get a table that has rows")
-    if "\0" in sample:
-        raise UserError(f"{name} is not text, unless --encoding utf-16-le or another one tells")
-    begins = "".join(sample[:1000].split())
-    if begins.startswith(("{", "[{")):
-        return _json(path.read_text(codec), begins[0] == "["), notes
-    table, more = read_csv(path, name, codec, sample)
+    if NOT_A_TABLE.search(sample):
+        wanted = "save it as one of these, or name its --encoding"
+        raise UserError(f"{name} is none of CSV, JSON lines, Parquet, .xlsx; {wanted}")
+    with opened(path, "rt", encoding=codec, newline="") as file:
+        lines = chain([next(file).removeprefix(BOM)], file)
+        if sample.lstrip().startswith("{"):
+            return _json(lines), notes
+        table, more = read_csv(lines, name, sample)
     return table, [*notes, *more]
 
 
-def _json(text: str, is_list: bool) -> pa.Table:
-    """An object a line, or a list of them; what is nested becomes columns."""
-    table = None if is_list else _plain_json(text)
-    if table is None:
-        lines = filter(str.strip, text.split("\n"))
-        rows = json.loads(text) if is_list else [*map(json.loads, lines)]
+def _json(lines: Iterator[str]) -> pa.Table:
+    """An object a line."""
+    tables = []
+    while block := [*islice(lines, BLOCK_ROWS)]:
+        rows = [json.loads(line) for line in block if line.strip()]
         if not all(isinstance(row, dict) for row in rows):
-            raise ValueError("not every row is an object")
+            raise ValueError("not every line is an object")
         names = dict.fromkeys(name for row in rows for name in row)
-        table = pa.table({name: _array([row.get(name) for row in rows]) for name in names})
-    while any(map(pa.types.is_struct, table.schema.types)):
-        table = table.flatten()
-    return table
-
-
-def _plain_json(text: str) -> pa.Table | None:
-    """The same, much faster; None where values have several types, or integers are not exact."""
-    from pyarrow.json import ParseOptions, ReadOptions, read_json
-
-    def parsed(schema: pa.Schema) -> pa.Table:
-        options = ReadOptions(block_size=BLOCK_BYTES), ParseOptions(explicit_schema=schema)
-        return read_json(pa.BufferReader(text.encode()), *options)
-
-    try:
-        table = parsed(pa.schema([]))
-        times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
-        if times:  # which would lose their zones
-            table = parsed(pa.schema([(time, pa.string()) for time in times]))
-    except pa.ArrowInvalid:
-        return None
-    floats = [column for column in table.columns if pa.types.is_floating(column.type)]
-    exact = all((pc.max(pc.abs(column)).as_py() or 0) < 2**53 for column in floats)
-    return table if exact else None
+        tables.append(pa.table({name: _array([row.get(name) for row in rows]) for name in names}))
+    return _joined(tables)
 
 
 def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
     """The first sheet of a workbook."""
     from openpyxl import load_workbook
 
-    with zipfile.ZipFile(path) as archive:
-        if "xl/workbook.xml" not in archive.namelist():
-            raise UserError(f"{name} is an archive; unpack it, or save it as .xlsx or CSV")
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # of styles and the like
-        book = load_workbook(file, read_only=True, data_only=True)
-        rows = [row for row in book.worksheets[0].iter_rows(values_only=True) if {*row} - {None}]
-        book.close()
+        book = load_workbook(file, data_only=True)
+    rows = [row for row in book.worksheets[0].values if {*row} - {None}]
     if not rows:
         raise UserError(f"{name} has nothing in its first sheet; put the table there")
-    width = max(map(len, rows))
-    rows = [row + (None,) * (width - len(row)) for row in rows]
-    few = [["" if cell is None else str(cell) for cell in row] for row in rows[:ROWS_LAID_OUT]]
-    skip, names, notes = lay_out(few, range(len(few) + 1))
+    few = [["" if cell is None else str(cell) for cell in row] for row in rows[:SAMPLE_ROWS]]
+    skip, names, notes = lay_out(few, name)
     if len(book.sheetnames) > 1:
         notes.append(f"Of {len(book.sheetnames)} sheets only the first is read.")
-    columns = [_array([row[at] for row in rows[skip:]]) for at in range(len(names))]
-    return pa.Table.from_arrays(columns, names), notes
+    return pa.Table.from_arrays([*map(_array, zip(*rows[skip:], strict=True))], names), notes
 
 
 def _array(values: Sequence[Any]) -> pa.Array:
@@ -269,10 +221,10 @@ def _query(sql: str, database: str) -> Given:
             result = connection.execution_options(stream_results=True).execute(query)
             if not result.returns_rows:
                 raise UserError("--sql gives no rows; write a SELECT")
-            names = [*result.keys()]
+            names, notes = _names(result.keys())
             tables = [
                 pa.Table.from_arrays([*map(_array, zip(*rows, strict=True))], names)
-                for rows in result.partitions(ROWS_FETCHED)
+                for rows in result.partitions(BLOCK_ROWS)
             ]
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         why = first_line(getattr(error, "orig", None) or error)
@@ -281,7 +233,4 @@ def _query(sql: str, database: str) -> Given:
         raise UserError(f"{name}: {why}; look at --database and --sql") from None
     if not tables:
         raise UserError(f"{name}: the query has no rows; change --sql")
-    given = [_named(table, []) for table in tables]
-    return Given(
-        _joined([table for table, _ in given]), [f"The rows are from {name}.", *given[0].notes]
-    )
+    return Given(_joined(tables), [f"The rows are from {name}.", *notes])
