@@ -359,7 +359,7 @@ def test_alertmanager_finds_no_fault_in_its_configuration(small: BakedProject) -
 
 def test_compose_follows_its_schema_and_all_yaml_is_tidy(small: BakedProject) -> None:
     schema = ("--builtin-schema", "vendor.compose-spec")
-    small.run("check-jsonschema", *schema, "deploy/compose.yaml")
+    small.run("check-jsonschema", *schema, "deploy/compose.yaml", "deploy/dask/compose.yaml")
     small.run("yamllint", "--strict", "--config-data", LINT, "deploy")
 
 

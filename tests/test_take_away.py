@@ -29,6 +29,7 @@ ROOMS = {
     "bridges": (["src/machinery/bridges"], set()),
     "adopt": (["src/machinery/adopt"], {"adopt", "convert"}),
     "search": (["src/machinery/search"], {"search"}),
+    "scale": (["src/machinery/scale", "deploy/dask", "requirements-scale.lock"], set()),
 }
 
 

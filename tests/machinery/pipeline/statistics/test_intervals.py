@@ -266,3 +266,18 @@ def test_the_jackknife_covers_at_its_level_where_rows_of_a_day_are_alike(
         found = jackknife({"gap": mean(happened - (0.08 if rare else 0.4))}, day, 0.95)["gap"]
         missed += not found.low <= 0 <= found.high
     assert 0.03 <= missed / trials <= 0.07
+
+
+def test_figures_do_not_depend_on_where_blocks_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorers = {"mean": mean(np.random.default_rng(1).normal(size=50))}
+    expected = paired(scorers, 50)
+    monkeypatch.setattr(intervals, "FAR", 0)
+    pieces = []
+
+    def apart(function, shared, items):  # type: ignore[no-untyped-def]
+        pieces.extend(items)
+        return iter([function(shared, item) for item in reversed(pieces)][::-1])
+
+    drawn = {"samples": 300, "level": 0.95, "seed": 1}
+    assert intervals.bootstrap(scorers, 50, **drawn, spread=apart) == expected  # type: ignore[arg-type]
+    assert len(pieces) == 15

@@ -11,7 +11,10 @@ from machinery.pipeline.run import ENVIRONMENT
 
 # Dask puts a hash seed of its own in the place of 0, which 00 is to Python, too.
 SEED = {"PYTHONHASHSEED": "00"}
-SPAWNED = ENVIRONMENT | SEED
+# What Arrow frees must go back to the system, by whose figures Dask judges a worker. One that is
+# near its limit would pause, and for good where nothing is left to free: let it end and begin anew.
+MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+SPAWNED = ENVIRONMENT | SEED | MEMORY
 
 if __name__ == "__main__":
     if any(os.environ.get(name) != value for name, value in SPAWNED.items()):
@@ -22,5 +25,5 @@ if __name__ == "__main__":
     from distributed.cli.dask_worker import main
 
     spawned = {f"distributed.nanny.pre-spawn-environ.{name}": seed for name, seed in SEED.items()}
-    with dask.config.set(spawned):
+    with dask.config.set({**spawned, "distributed.worker.memory.pause": False}):
         main(["--nthreads", "1", *sys.argv[1:]])

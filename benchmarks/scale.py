@@ -1,0 +1,152 @@
+"""scale: stages and bulk predictions here, and on a Dask cluster of one and of two workers.
+
+Run with the template's Python on a reproduced project whose .venv has requirements-scale.lock, too:
+`.venv/bin/python benchmarks/scale.py --rows 3400000`. Workers are processes of this machine, of a
+thread each; the process that reads and writes is one more, so that two workers want three cores.
+Plain Dask makes the same features by the same functions, as a user of dask.dataframe writes it.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psutil
+from _measure import Run, alternate, medians, ratio, run, show
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+PORT = 18786
+ADDRESS = f"tcp://127.0.0.1:{PORT}"
+LOCAL = ["--host", "127.0.0.1"]
+ROWS = """
+import sys
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
+source, target, rows, group = sys.argv[1], sys.argv[2], int(sys.argv[3]), 100_000
+table = pq.read_table(source).replace_schema_metadata(None)
+block = pa.concat_tables([table] * -(-group // len(table))).slice(0, group).combine_chunks()
+with pq.ParquetWriter(target, block.schema, compression="zstd") as writer:
+    for start in range(0, rows, group):
+        writer.write_table(block.slice(0, min(group, rows - start)))
+"""
+PLAIN = """
+import sys
+import dask.dataframe as dd, pandas as pd
+from distributed import Client
+from flight_delays import features
+from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.catalogue import Catalogue
+from machinery.pipeline.data.columns import from_pandas
+
+contract = contracts.load()
+catalogue = Catalogue(contract, features)
+
+def made(part):
+    columns = part[[*contract.row_columns, contract.target]]
+    return columns.assign(**catalogue.compute(from_pandas(part, catalogue.inputs, contract)))
+
+if __name__ == "__main__":
+    names = dict.fromkeys([*catalogue.inputs, *contract.row_columns, contract.target])
+    with Client(sys.argv[1]):
+        for name in ("train", "test"):
+            table = dd.read_parquet(f"data/{name}.parquet", columns=[*names], split_row_groups=1)
+            meta = made(table.head(5)).head(0)
+            out = f"data/plain/{name}"
+            table.map_partitions(made, meta=meta).to_parquet(out, compression="zstd")
+"""
+
+
+@contextmanager
+def cluster(python: Path, folder: Path, workers: int) -> Iterator[list[int]]:
+    """A scheduler and so many workers; their processes."""
+    scheduler = ["-m", "dask", "scheduler", *LOCAL, "--port", str(PORT), "--no-dashboard"]
+    worker = ["-m", "machinery.scale", ADDRESS, *LOCAL, "--nworkers", str(workers)]
+    settings = os.environ | {"PYTHONPATH": "src"}
+    started = []
+    try:
+        for words in (scheduler, [*worker, "--memory-limit", "2GB"]):
+            command = [str(python), *words]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            started.append(subprocess.Popen(command, cwd=folder, env=settings, **quiet))
+            time.sleep(10)
+        yield [process.pid for process in started]
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
+
+
+def spent(processes: list[int]) -> float:
+    """The processor time of these and what they have started."""
+    every = [psutil.Process(each) for each in processes]
+    every += [child for each in every for child in each.children(recursive=True)]
+    return sum(sum(each.cpu_times()[:2]) for each in every)
+
+
+def measured(python: Path, folder: Path, words: list[str], workers: int) -> Run:
+    """A command here (no workers), or on a cluster, whose processor time counts, too."""
+    command = [str(python), *words]
+    if not workers:
+        return run(command, folder, PYTHONPATH="src")
+    given = {"FLIGHT_DELAYS_COMPUTE": "dask", "FLIGHT_DELAYS_COMPUTE_ADDRESS": ADDRESS}
+    with cluster(python, folder, workers) as processes:
+        before = spent(processes)
+        once = run(command, folder, PYTHONPATH="src", **given)
+        return once._replace(processor=once.processor + spent(processes) - before)
+
+
+def main() -> None:
+    """Measure all, round by round."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--project", type=Path, default=TEMPLATE / "build/demo/flight_delays")
+    parser.add_argument("--rows", type=int, default=340_000)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=["featurize", "train", "evaluate", "predict"])
+    options = parser.parse_args()
+    python = options.project / ".venv/bin/python"
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "flight_delays"
+        shutil.copytree(options.project, folder, ignore=shutil.ignore_patterns(".venv", ".git"))
+        for name, rows in (("train", options.rows), ("test", options.rows // 10)):
+            paths = [options.project / f"data/{name}.parquet", folder / f"data/{name}.parquet"]
+            subprocess.run([python, "-c", ROWS, *paths, str(rows)], check=True)
+        (folder / "plain.py").write_text(PLAIN)
+        stage = ["-m", "flight_delays"]
+        everything = {
+            "featurize": [*stage, "featurize"],
+            "train": [*stage, "train", "schedule_weather", "boosting"],
+            "evaluate": [*stage, "evaluate"],
+            "predict": [
+                *("-c", "from flight_delays.__main__ import command; command()", "predict"),
+                *("data/train.parquet", "out.parquet", "--force", "--threads", "1"),
+            ],
+        }
+        rows = []
+        for name in options.only:
+            work = {
+                f"{n} workers": partial(measured, python, folder, everything[name], n)
+                for n in (0, 1, 2)
+            }
+            if name == "featurize":
+                work |= {
+                    f"plain Dask, {n} workers": partial(
+                        measured, python, folder, ["plain.py", ADDRESS], n
+                    )
+                    for n in (1, 2)
+                }
+            runs = alternate(work, options.rounds)
+            here = runs["0 workers"]
+            for label, each in runs.items():
+                ratios = ratio(here, each), ratio(each, here, "processor")
+                rows.append([*medians(f"{name}: {label}", each), *ratios])
+        header = ["", "wall", "processor", "memory", "speed-up", "processor / here"]
+        show(f"{options.rows:,} rows", header, rows)
+
+
+if __name__ == "__main__":
+    main()
