@@ -282,9 +282,9 @@ def other_data(project: Project) -> None:
     ("difference", "said"),
     [
         (edited, "has another src/shop/features.py than this checkout"),
-        (another_version, "has scipy 0.1, not "),
-        (without_data, r"does not read table as it lies here \(No such file or directory, not "),
-        (other_data, r"does not read table as it lies here \(7 bytes that end in \w+, not 5 "),
+        (another_version, "has scipy: 0.1, not "),
+        (without_data, "has table: No such file or directory, not 5 bytes that end in "),
+        (other_data, r"has table: 7 bytes that end in \w+, not 5 bytes"),
     ],
 )
 def test_a_worker_that_differs_is_named_before_any_work(
@@ -303,7 +303,7 @@ def test_a_worker_that_differs_is_named_before_any_work(
 
 def test_a_worker_in_another_environment_is_named(project: Project) -> None:
     with scheduler() as (address, _), workers(address, project.path, command=PLAIN):
-        assert "has PYTHONHASHSEED 6640, not 0" in sentence(project.python(SQUARES, address))
+        assert "has PYTHONHASHSEED: 6640, not 0" in sentence(project.python(SQUARES, address))
 
 
 def test_a_worker_that_has_none_of_the_code_is_named(project: Project, tmp_path: Path) -> None:

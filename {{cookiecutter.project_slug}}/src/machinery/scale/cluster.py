@@ -8,7 +8,6 @@ import logging
 import re
 import socket
 import sys
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +24,7 @@ from distributed import Client, KilledWorker, get_worker
 from machinery.pipeline.files import UserError, first_line
 
 from . import standing
-from .standing import WANTED
+from .standing import WANTED, Standing
 
 ADDRESS = re.compile(r"(tcp|tls)://(?P<host>[^:/]+|\[[0-9a-f:]+\]):(?P<port>\d+)/?")
 SECONDS = 10  # until a scheduler has answered, and a worker has come
@@ -83,15 +82,21 @@ class Cluster:
         self._client, self._package = client, package
         self._address = client.scheduler.address
         self._ours = standing.standing(package) | WANTED
-        workers = self._workers()
-        self._refuse_scheduler()
+        self._refuse_none()
+        versions = self._safely(client.get_versions)["scheduler"]["packages"]
+        if (there := versions["distributed"]) != (here := self._ours["distributed"]):
+            raise UserError(f"scheduler {self._address} has distributed {there}, not {here}")
         told = self._ask(standing.standing, package)
-        self._refuse({name: standing.differs(self._ours, each) for name, each in told.items()})
+        self._refuse(self._ours, told)
         began = self._ask(standing.loaded, package)
         if old := [name for name, each in began.items() if each != self._ours]:
-            self._restart(old)
-        link = f"; dashboard: {client.dashboard_link}"
-        print(f"{workers} workers at {self._address}{link}", file=sys.stderr)
+            try:
+                client.restart_workers(old, timeout=RESTART_SECONDS)
+            except Exception as error:
+                why = f"began with older code and cannot be restarted ({first_line(error)})"
+                raise UserError(f"worker {old[0]} {why}; start it again") from None
+        link = f"dashboard: {client.dashboard_link}"
+        print(f"{len(told)} workers at {self._address}; {link}", file=sys.stderr)
 
     def __call__(
         self,
@@ -104,9 +109,8 @@ class Cluster:
     ) -> Iterator[Any]:
         """Send what is shared once, and items as they are worked off; results in their order."""
         if paths := list(reads):
-            ours, told = standing.seen(paths), self._ask(standing.seen, paths)
-            self._refuse({name: standing.overlooks(ours, each) for name, each in told.items()})
-        work = Work(function, shared, self._package, standing.digest(self._ours))
+            self._refuse(standing.seen(paths), self._ask(standing.seen, paths))
+        work = Work(function, shared, self._package, self._ours)
         # By a task, not scattered: where the worker that holds it dies, another one makes it again.
         held = self._submit(f"share {function.__name__}", loads, dumps(work))
         waiting: deque[Any] = deque()
@@ -149,21 +153,15 @@ class Cluster:
             "workers again, then run the same command: stages that were done are not run again"
         )
 
-    def _workers(self) -> int:
-        """How many there are, once there is one."""
-        until = time.monotonic() + SECONDS
-        while not (count := len(self._safely(self._client.nthreads))):
-            if time.monotonic() > until:
-                raise UserError(f"{self._address} has no worker; run '{START} {self._address}'")
-            time.sleep(0.1)
-        return count
+    def _refuse_none(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=SECONDS)
+        except TimeoutError:
+            why = f"{self._address} has no worker; run '{START} {self._address}'"
+            raise UserError(why) from None
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> Mapping[str, Any]:
-        """What each worker answers.
-
-        Raises:
-            UserError: for one that cannot import our code.
-        """
+        """What each worker answers; one that cannot import our code is refused."""
         told = self._safely(self._client.run, function, *arguments, on_error="return")
         for name, each in told.items():
             if isinstance(each, Exception):
@@ -171,25 +169,10 @@ class Cluster:
                 raise UserError(f"{why}; start it by '{START}' in a checkout of the project")
         return dict(told)
 
-    def _refuse(self, clauses: Mapping[str, str | None]) -> None:
-        for name, clause in clauses.items():
-            if clause:
-                cure = "bring it to the same, and start it again"
-                raise UserError(f"worker {name} {clause}; {cure}")
-
-    def _refuse_scheduler(self) -> None:
-        told = self._safely(self._client.get_versions)["scheduler"]["packages"]["distributed"]
-        if told != (ours := self._ours["distributed"]):
-            why = f"has distributed {told}, not {ours}"
-            raise UserError(f"the scheduler {self._address} {why}; bring it to the same")
-
-    def _restart(self, names: list[str]) -> None:
-        """Restart workers that imported code which has changed since."""
-        try:
-            self._client.restart_workers(names, timeout=RESTART_SECONDS)
-        except Exception as error:
-            why = f"began with older code and cannot be restarted ({first_line(error)})"
-            raise UserError(f"worker {names[0]} {why}; start it again") from None
+    def _refuse(self, ours: Standing, told: Mapping[str, Standing]) -> None:
+        for name, theirs in told.items():
+            if clause := standing.differs(ours, theirs):
+                raise UserError(f"worker {name} {clause}; bring it to the same, and start it again")
 
 
 class Work(NamedTuple):
@@ -198,10 +181,10 @@ class Work(NamedTuple):
     function: Callable[..., Any]
     shared: Any
     package: str
-    wanted: str  # the digest of a worker as all were when they were checked
+    wanted: Standing  # which all workers had when they were checked
 
     def __call__(self, item: bytes) -> Any:
         """Call the function."""
-        if standing.digest(standing.loaded(self.package)) != self.wanted:
+        if standing.loaded(self.package) != self.wanted:
             raise UserError(f"worker {get_worker().address} came with other code; start it again")
         return self.function(self.shared, loads(item))

@@ -3,7 +3,7 @@
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,6 @@ WANTED = {name: value for name, value in ENVIRONMENT.items() if name.endswith(("
 TAIL_BYTES = 65_536  # of a file: in Parquet they describe what it holds
 
 Standing = dict[str, str]
-Seen = dict[str, str]
 
 
 def standing(package: str) -> Standing:
@@ -28,12 +27,14 @@ def standing(package: str) -> Standing:
     found = {"Python": platform.python_version(), "the processor": platform.machine()}
     found |= {name: _version(name) for name in PACKAGES}
     found |= {name: os.environ.get(name, "none") for name in WANTED}
-    found["PYTHONHASHSEED"] = os.environ.get("PYTHONHASHSEED", "random")
     if not sys.flags.hash_randomization:
-        found["PYTHONHASHSEED"] = "0"  # however that was said
+        found["PYTHONHASHSEED"] = "0"  # however that was written
     source = Path(machinery.__file__).parents[1]
-    for path in sorted(file for name in ("machinery", package) for file in _code(source / name)):
-        found[f"src/{path.relative_to(source)}"] = sha256(path.read_bytes()).hexdigest()
+    for path in sorted(
+        each for name in ("machinery", package) for each in source.glob(f"{name}/**/*")
+    ):
+        if path.is_file() and "__pycache__" not in path.parts:
+            found[f"src/{path.relative_to(source)}"] = sha256(path.read_bytes()).hexdigest()
     return found
 
 
@@ -50,27 +51,14 @@ def differs(ours: Standing, theirs: Standing) -> str | None:
         if here == there:
             continue
         if not name.startswith("src/"):
-            return f"has {name} {there}, not {here}"
+            return f"has {name}: {there}, not {here}"
         return f"lacks {name}" if there is None else f"has another {name} than this checkout"
     return None
 
 
-def seen(paths: Iterable[Path]) -> Seen:
+def seen(paths: Iterable[Path]) -> dict[str, str]:
     """What the files look like from here: size and end of each, or why it cannot be read."""
     return {str(path): _fingerprint(path) for path in paths}
-
-
-def overlooks(ours: Seen, theirs: Seen) -> str | None:
-    """Which file a worker does not read as it lies here, in a clause; None if it reads all."""
-    for name, print_ in ours.items():
-        if theirs[name] != print_:
-            return f"does not read {name} as it lies here ({theirs[name]}, not {print_})"
-    return None
-
-
-def digest(of: Mapping[str, str]) -> str:
-    """One hash of all."""
-    return sha256(repr(sorted(of.items())).encode()).hexdigest()
 
 
 def _version(name: str) -> str:
@@ -78,12 +66,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "none"
-
-
-def _code(folder: Path) -> Iterable[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path
 
 
 def _fingerprint(path: Path) -> str:
