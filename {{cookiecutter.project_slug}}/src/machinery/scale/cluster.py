@@ -35,11 +35,7 @@ START = "python -m machinery.scale"
 
 @contextmanager
 def connected(package: str, address: str, setting: str) -> Iterator["Cluster"]:
-    """The cluster at the address, which is the value of a setting.
-
-    Raises:
-        UserError: when the address is wrong, or a worker differs.
-    """
+    """The cluster at the address, the value of a setting; UserError where that is wrong."""
     _refuse_silent(address, setting)
     for name in ("distributed", "distributed.client", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised
@@ -47,14 +43,14 @@ def connected(package: str, address: str, setting: str) -> Iterator["Cluster"]:
     with dask.config.set(quiet), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*Mismatched versions")  # we make a sentence of it
         try:
-            client: Any = Client(address, timeout=SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+            client = Client(address, timeout=SECONDS, direct_to_workers=True)  # type: ignore
         except (OSError, ValueError) as error:
             raise _silent(address, setting, error) from None
         try:
             yield Cluster(client, package)
         finally:
             with suppress(Exception):  # of a scheduler that is gone
-                client.close(timeout=1)
+                client.close(timeout=1)  # type: ignore
 
 
 def _refuse_silent(address: str, setting: str) -> None:
