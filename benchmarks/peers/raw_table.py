@@ -16,8 +16,8 @@ import yaml
 from sklearn import metrics as sk
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-FLAML_METRIC = {"roc_auc": "roc_auc", "log_loss": "log_loss", "mean_absolute_error": "mae"}
-ERRORS = ("log_loss", "mean_absolute_error")  # of any rows; a ranking needs every class
+FLAML_METRIC = {"roc_auc": "roc_auc", "log_loss": "log_loss", "root_mean_squared_error": "rmse"}
+ERRORS = ("log_loss", "root_mean_squared_error")  # of any rows; a ranking needs every class
 MOST_CATEGORIES = 254  # that HistGradientBoosting takes
 RESAMPLES = 1000
 
@@ -111,7 +111,7 @@ def compared(
         if headline == "log_loss":
             labels = range(prediction.shape[1])
             return -float(sk.log_loss(y[rows], prediction[rows], labels=labels))
-        return -float(sk.mean_absolute_error(y[rows], prediction[rows]))
+        return -float(sk.root_mean_squared_error(y[rows], prediction[rows]))
 
     every, random = np.arange(len(y)), np.random.default_rng(1)
     drawn = resamples(every, groups, random)

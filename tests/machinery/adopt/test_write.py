@@ -148,7 +148,7 @@ def test_tables_of_every_task_and_split_are_written(
     assert params(folder)["split"]["by"] == (by or "stratified")
     headline = params(folder)["select"]["headline"]
     classification = kind in ("binary", "classes")
-    assert headline == ("roc_auc" if classification else "mean_absolute_error")
+    assert headline == ("roc_auc" if classification else "root_mean_squared_error")
     assert params(folder)["gate"]["floor"] == 0.5 or not classification
     assert has_layout_of_dvc(folder / "params.yaml")
     assert is_tidy(folder)

@@ -92,7 +92,7 @@ def _headline(
     The area under the ROC curve needs every class everywhere; cross-entropy does not.
     """
     target, classes = contract.encode(learned[contract.target]), len(contract.classes)
-    ways = [("mean_absolute_error", 1, 1)]
+    ways = [("root_mean_squared_error", 1, 1)]  # of means, which all candidates estimate
     if classes:
         ways = [("roc_auc", classes, classes), ("log_loss", 2, 1)]
     if classes and tested[contract.target].nunique() < classes:
