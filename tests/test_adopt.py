@@ -140,8 +140,6 @@ def test_a_table_goes_all_the_way_without_an_edit(
     work.run("house-sales", "report", "--against", "HEAD", "--output", "report.md")
     work.run("house-sales", "convert", tables / name, tmp_path / "later.parquet")
     work.run("house-sales", "predict", tmp_path / "later.parquet", tmp_path / "predicted.parquet")
-    work.run("dvc", "push")
-    work.run("make", "fresh")
     serve_and_monitor(work, name)
 
 
