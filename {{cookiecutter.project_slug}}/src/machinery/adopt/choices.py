@@ -70,7 +70,6 @@ def choose(table: "pd.DataFrame", contract: Contract) -> dict[str, Any]:
         "slice_min_rows": least,
         "relevant": 0.005 if headline == "roc_auc" else _rounded(trivial / 100),
         "worse": 0.02 if headline == "roc_auc" else _rounded(trivial / 20),
-        "quarantined": max(1, ceil(600 / len(table))) / 100,
         "noise": 1 / sqrt(units),
         "filled": set.intersection(*filled),
     }

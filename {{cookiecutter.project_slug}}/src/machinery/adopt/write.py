@@ -34,6 +34,7 @@ from .plan import Column, Plan, Typed
 
 PYPROJECT = Path("pyproject.toml")
 HEAD = 1000  # rows on which the features are tried
+LIMIT = 0.05  # share of rows that may break the contract
 PLAIN = re.compile(r"[^\W\d_][\w -]*(?<! )")  # text that YAML 1.1 and 1.2 read alike, but for these
 WORDS = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
 
@@ -98,10 +99,10 @@ def write(plan: Plan, typed: Sequence[Typed], about: About, folder: Path) -> lis
     write_table(for_pandas(table, contract), folder / SOURCE / f"{about.name}.parquet")
     _render("source.py", folder / package / "source.py", facts)
 
-    valid = _valid(folder, package, contract)
-    rows = valid.to_pandas()
+    valid, _, quality = _validated(folder, package, contract)
     every = [*features(plan, table)]
-    facts |= choose(rows, contract) | described(every)
+    facts |= choose(valid.to_pandas(), contract) | described(every)
+    facts |= {"quarantine_limit": LIMIT, "quarantined": quality["quarantined"]["high"]}
     used = [each for each in every if facts["filled"].issuperset(each.columns)]
     if not used:
         raise UserError("no column is left to learn from; look at the decisions, and use --set")
@@ -141,12 +142,12 @@ def _varied(plan: Plan, is_numbered: bool) -> list[str]:
     return [""] * 3
 
 
-def _valid(folder: Path, package: Path, contract: Contract) -> pa.Table:
+def _validated(folder: Path, package: Path, contract: Contract) -> validate.Validated:
     """What the stages ingest and validate will make of the new source."""
     source = module(folder / package / "source.py")
     raw = ingest.ingest(source.read(folder / SOURCE, until=None), None, contract)
-    params = Validate(quarantine_limit=0.01, window_days=30, level=0.95)
-    return validate.validate(raw, None, contract, params).valid
+    params = Validate(quarantine_limit=LIMIT, window_days=30, level=0.95)
+    return validate.validate(raw, None, contract, params)
 
 
 def module(path: Path) -> ModuleType:
