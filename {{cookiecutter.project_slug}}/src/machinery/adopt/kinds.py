@@ -7,7 +7,7 @@ in two ways, other columns decide, if their values prove one of the two.
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from keyword import iskeyword
 from typing import NamedTuple, cast, get_args
@@ -25,6 +25,13 @@ from .styles import Style, Values, bare, coded, styles, unit
 WORDS = "na n/a n.a. nan null none nil - -- ? . #n/a #na <na> #null! #div/0! #value! #ref!".split()
 MISSING = ["", "NaN", *(form(word) for word in WORDS for form in (str.lower, str.upper, str.title))]
 SAMPLE = 1_000
+EXAMPLES = 3
+OWN: dict[Type, Callable[[pa.DataType], bool]] = {
+    "boolean": pa.types.is_boolean,
+    "integer": pa.types.is_integer,
+    "number": pa.types.is_floating,
+    "datetime": lambda own: pa.types.is_date(own) or pa.types.is_timestamp(own),
+}
 LONGEST_NAME = 60
 
 
@@ -218,26 +225,20 @@ def _why_text(texts: Values) -> str:
     if pc.all(pc.match_substring_regex(texts, r"^[-+]?\d+$")).as_py() and coded(texts):
         return "codes, for some begin with 0 or +"
     style, others = _misfits(texts, "")
-    if not 0 < 2 * len(others) < len(texts) - texts.null_count:
+    if not 0 < 2 * len(others) <= len(texts) - texts.null_count:
         return "text"
-    return (
-        f"text: most are {style}, but not {', '.join(map(repr, others.unique()[:3].to_pylist()))}"
-    )
+    shown = ", ".join(map(repr, others.unique()[:EXAMPLES].to_pylist()))
+    return f"text: most are {style}, but not {shown}"
 
 
 def _own(values: Values) -> Reading | None:
     """The column in the type that it has where it comes from; None where our rules decide."""
-    types, own, name = pa.types, values.type, f"{values.type} where it comes from"
-    if types.is_boolean(own):
-        kind: Type = "boolean"
-    elif types.is_integer(own) and own != pa.uint64():
-        kind = "integer"
-    elif types.is_floating(own):
-        kind, values = "number", pc.if_else(pc.is_nan(values), None, values)
-    elif types.is_date(own) or types.is_timestamp(own):
-        kind = "datetime"
-        if types.is_timestamp(own) and own.tz:
-            values, name = values.cast(pa.timestamp("us", "UTC"), safe=False), f"{name}, in UTC now"
-    else:
+    own, name = values.type, f"{values.type} where it comes from"
+    kind = next((kind for kind, is_own in OWN.items() if is_own(own)), None)
+    if kind is None or own == pa.uint64():
         return None
+    if kind == "number":
+        values = pc.if_else(pc.is_nan(values), None, values)
+    if pa.types.is_timestamp(own) and own.tz:
+        values, name = values.cast(pa.timestamp("us", "UTC"), safe=False), f"{name}, in UTC now"
     return Reading(Style(kind, name, as_text), values.cast(arrow_type(kind), safe=False))

@@ -79,16 +79,16 @@ def _fetched(url: str, shown: str, folder: Path) -> Path:
 
 
 def _folder(path: Path, name: str, encoding: str | None) -> Given:
-    """All its files, one after another."""
+    """All its files, one after another; of a folder year=2024, year is a column."""
     tables: list[pa.Table] = []
     notes: dict[str, None] = {}
     for file in sorted(path.rglob("*")):
         inside = file.relative_to(path).parts
-        if any("=" in part for part in inside):
-            raise UserError(f"{name} has a folder {inside[0]}; make that a column of the files")
         if file.is_dir() or any(part[0] in "._" for part in inside):
             continue
         table, more = _file(file, "/".join((name, *inside)), encoding)
+        for column, _, value in (part.partition("=") for part in inside if "=" in part):
+            table = table.append_column(column, pa.array([value] * len(table)))
         tables.append(table)
         notes |= dict.fromkeys(more)
         if others := {*table.column_names} ^ {*tables[0].column_names}:
