@@ -4,8 +4,9 @@ Whatever can be tried is tried: parts and folds are those that the stages will m
 """
 
 import warnings
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from math import ceil, sqrt
+from math import ceil, isnan, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,17 +30,19 @@ SLICED, VALUES = 2, 12  # columns, and values of each
 
 
 def choose(table: "pd.DataFrame", contract: Contract) -> dict[str, Any]:
-    """Window, parts, folds, headline, slices and limits for rows in the contract's order.
+    """Window, parts, folds, headline, what `prior` reaches, and slices, of rows in their order.
 
     Raises:
         UserError: when there are too few rows, or too few of a class, to learn from and to test on.
     """
     by: By = "time" if contract.time else "group" if contract.group else "stratified"
-    share, until, days, gap = _share(table, contract), None, 30, 1
+    share, until, days, gap = 0.3 if len(table) < SMALL else 0.2, None, 30, 1
+    if contract.group:
+        share = max(share, min(0.5, round(GROUPS / table[contract.group].nunique(), 2)))
     if contract.time:
         times = table[contract.time]
         until = datetime.combine(times.max(), datetime.min.time()) + DAY
-        oldest = times.iloc[int((1 - share) * len(times))]  # of the test table: rows are in order
+        oldest = times.iloc[int((1 - share) * len(times))]  # of the test table
         days, gap = ceil((until - oldest) / DAY), ceil(times.diff().max() / DAY)
     leakage = Leakage(limit=0.95, rows=20_000, allow={})
     params = Split(by=by, test_days=days, test_share=share, seed=1, leakage=leakage)
@@ -50,9 +53,13 @@ def choose(table: "pd.DataFrame", contract: Contract) -> dict[str, Any]:
         raise UserError(f"a split by {by} fails: {error}; {random}") from None
     headline, parts = _headline(learned, tested, contract, by)
     target, prior = contract.encode(tested[contract.target]), _prior(learned, tested, contract)
-    trivial = metrics.score(contract.task, target, prior, only=[headline])[headline]
-    least = max(20, min(100, len(tested) // 10))
-    sliced = _slices(tested, target, prior, headline, contract, least)
+
+    def reached(rows: Any) -> float:
+        figures = metrics.score(contract.task, target[rows], prior[rows], only=[headline])
+        return figures[headline]
+
+    trivial, least = reached(slice(None)), max(20, min(100, len(tested) // 10))
+    sliced = _slices(tested, contract, least, reached)
     units = tested[contract.group].nunique() if contract.group else len(tested)
     filled = [set(learned.columns[learned.iloc[part].notna().any()]) for part, _ in parts]
     return {
@@ -63,24 +70,14 @@ def choose(table: "pd.DataFrame", contract: Contract) -> dict[str, Any]:
         "gap": gap,
         "rows": len(learned),
         "folds": len(parts),
-        "headline": headline,
-        "trivial": _reached(trivial),
-        "slices": list(sliced),
-        "worst_slice": _reached(max(sliced.values(), default=trivial)),
-        "slice_min_rows": least,
-        "relevant": 0.005 if headline == "roc_auc" else _rounded(trivial / 100),
-        "worse": 0.02 if headline == "roc_auc" else _rounded(trivial / 20),
-        "noise": 1 / sqrt(units),
         "filled": set.intersection(*filled),
+        "headline": headline,
+        "trivial": trivial,
+        "slices": list(sliced),
+        "worst_slice": max(sliced.values(), default=trivial),
+        "slice_min_rows": least,
+        "noise": 1 / sqrt(units),
     }
-
-
-def _share(table: "pd.DataFrame", contract: Contract) -> float:
-    """The share that is tested on: a fifth, more where that is too few rows or groups."""
-    share = 0.3 if len(table) < SMALL else 0.2
-    if contract.group:
-        share = max(share, min(0.5, round(GROUPS / table[contract.group].nunique(), 2)))
-    return share
 
 
 def _headline(
@@ -121,37 +118,18 @@ def _prior(learned: "pd.DataFrame", tested: "pd.DataFrame", contract: Contract) 
     target = contract.encode(learned[contract.target])
     if contract.task == "regression":
         return np.full(len(tested), target.mean())
-    shares = np.bincount(target, minlength=len(contract.classes)) / len(target)
-    return np.tile(shares, (len(tested), 1))
+    return np.tile(np.bincount(target) / len(target), (len(tested), 1))
 
 
 def _slices(
-    tested: "pd.DataFrame",
-    target: np.ndarray,
-    prior: np.ndarray,
-    headline: str,
-    contract: Contract,
-    least: int,
+    tested: "pd.DataFrame", contract: Contract, least: int, reached: Callable[[Any], float]
 ) -> dict[str, float]:
-    """Columns of few values in which the headline metric can be measured; the prior's worst."""
+    """Columns of few values in each of which the headline can be measured; `prior` at its worst."""
     found: dict[str, float] = {}
     for name, column in contract.columns.items():
         few = isinstance(column.allowed, list) and len(column.allowed) <= VALUES
-        if not few or column.known == "after" or column.personal or len(found) == SLICED:
-            continue
-        figures = [
-            metrics.score(contract.task, target[rows], prior[rows], only=[headline])[headline]
-            for _, _, rows in slices(tested, [name], least)
-        ]
-        if len(figures) > 1 and not np.isnan(figures).any():
-            found[name] = max(figures)
+        if few and column.known == "before" and not column.personal and len(found) < SLICED:
+            figures = [reached(rows) for _, _, rows in slices(tested, [name], least)]
+            if len(figures) > 1 and not any(map(isnan, figures)):
+                found[name] = max(figures)
     return found
-
-
-def _reached(value: float) -> float:
-    """A limit that this value keeps: rounded up, since what is not one half is a loss."""
-    return value if value == 0.5 else _rounded(value * 1.005)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")

@@ -10,7 +10,6 @@ from .plan import Plan
 
 WIDE = 60  # features beyond which features.py lists columns, and has no function for each
 DAY = 86_400_000_000  # in microseconds
-EARLIER, MOMENT = "datetime(2024, 1, 4, 6, 30)", "datetime(2024, 1, 6, 18, 30)"
 MADE = {  # of a column by its use: what ends the feature's name, and how the model encodes it
     "number": [("value", "")],
     "category": [("category", "")],
@@ -20,49 +19,15 @@ MADE = {  # of a column by its use: what ends the feature's name, and how the mo
 }
 
 
-class Way(NamedTuple):
-    """What makes a feature, and its docstring; a value for a test, and what it becomes."""
-
-    maker: str
-    meaning: str
-    value: str
-    wanted: str
-
-
-WAYS = {
-    "value": Way("number", "{}, as the table has it.", "3", "3.0"),
-    "category": Way("text", "{}, as the table has it.", '"Two Words"', '"Two Words"'),
-    "words": Way("words", "The words of {}, in lower case.", '"Two, Words!"', '"two words"'),
-    "hour": Way("hour", "Time of day of {}, minutes as a fraction.", MOMENT, "18.5"),
-    "weekday": Way("weekday", "Day of the week of {}, in English.", MOMENT, '"Saturday"'),
-    "month": Way("month", "Month of {}, from 1 to 12.", MOMENT, "1.0"),
-    "year": Way("year", "Year of {}.", MOMENT, "2024.0"),
-    "days": Way("days", "Days from {} to {}.", MOMENT, "2.5"),
-}
-
-
 class Feature(NamedTuple):
-    """A function of features.py: its columns, the way it is made of them, and what its tag says."""
+    """A function of features.py: its columns, with their names as given; `suffix` says its kind."""
 
     name: str
-    columns: tuple[str, ...]
     suffix: str
-    meaning: str
-    unit: str = ""
-    encode: str = ""
-
-    @property
-    def maker(self) -> str:
-        """The function of features.py behind it."""
-        return WAYS[self.suffix].maker
-
-    @property
-    def example(self) -> tuple[str, str, str]:
-        """Its name, values of its columns, and what it is then, as Python."""
-        way = WAYS[self.suffix]
-        given = zip(self.columns, (EARLIER, way.value)[-len(self.columns) :], strict=True)
-        values = ", ".join(f'"{name}": {value}' for name, value in given)
-        return self.name, f"{{{values}}}", way.wanted
+    columns: tuple[str, ...]
+    given: tuple[str, ...]
+    unit: str
+    encode: str
 
 
 def features(plan: Plan, table: pa.Table) -> Iterator[Feature]:
@@ -72,8 +37,8 @@ def features(plan: Plan, table: pa.Table) -> Iterator[Feature]:
     def feature(suffix: str, *names: str, unit: str = "", encode: str = "") -> Feature:
         name = free(f"{_stem(names[-1])}_{suffix}", taken)
         taken.add(name)
-        given = (plain(plan.columns[each].given, 50) for each in names)
-        return Feature(name, names, suffix, WAYS[suffix].meaning.format(*given), unit, encode)
+        given = tuple(plain(plan.columns[each].given, 50) for each in names)
+        return Feature(name, suffix, names, given, unit, encode)
 
     for column in plan.columns.values():
         made = MADE.get(column.use, []) if column.known == "before" else []
@@ -89,13 +54,12 @@ def features(plan: Plan, table: pa.Table) -> Iterator[Feature]:
         yield feature("days", start, end, unit="d")
 
 
-def described(every: Sequence[Feature]) -> dict[str, Any]:
-    """What the templates of features.py and of its tests want to know of the features."""
+def arranged(every: Sequence[Feature]) -> dict[str, Any]:
+    """Of many those that are listed, by suffix and encoding; the rest, and what ruff says of it."""
     lists: dict[tuple[str, str], list[Feature]] = {}
-    if len(every) > WIDE:
-        for each in every:
-            if each.name == f"{each.columns[0]}_{each.suffix}":
-                lists.setdefault((each.suffix, each.encode), []).append(each)
+    for each in every if len(every) > WIDE else ():
+        if each.name == f"{each.columns[0]}_{each.suffix}":
+            lists.setdefault((each.suffix, each.encode), []).append(each)
     listed = {each for some in lists.values() for each in some}
     rest = [each for each in every if each not in listed]
     arguments = {name for each in rest for name in each.columns}
@@ -104,20 +68,8 @@ def described(every: Sequence[Feature]) -> dict[str, Any]:
         "E741": bool(arguments & {"l", "I", "O"}),
         "N803": any(name != name.lower() for name in arguments),
     }
-    makers = dict.fromkeys(each.maker for each in every)
-    if makers.keys() & {"hour", "month", "year", "days"}:
-        makers["number"] = None  # which they call
-    examples = list({each.suffix: each.example for each in reversed(every)}.values())
-    return {
-        "rest": rest,
-        "lists": lists,
-        "makers": list(makers),
-        "noqa": ", ".join(name for name, is_broken in faults.items() if is_broken),
-        "examples": examples,
-        "dated": any(MOMENT in values for _, values, _ in examples),
-        "encoded": any(each.encode for each in every),
-        "wide": bool(lists),
-    }
+    noqa = ", ".join(name for name, is_broken in faults.items() if is_broken)
+    return {"features": every, "lists": lists, "rest": rest, "noqa": noqa}
 
 
 def free(name: str, taken: Collection[str]) -> str:

@@ -29,7 +29,7 @@ from machinery.pipeline.paths import CONTRACT, PARAMS, SOURCE
 from machinery.pipeline.stages import ingest, validate
 
 from .choices import choose
-from .features import described, features, free, plain
+from .features import arranged, features, free, plain
 from .plan import Column, Plan, Typed
 
 PYPROJECT = Path("pyproject.toml")
@@ -101,13 +101,12 @@ def write(plan: Plan, typed: Sequence[Typed], about: About, folder: Path) -> lis
 
     valid, _, quality = _validated(folder, package, contract)
     every = [*features(plan, table)]
-    facts |= choose(valid.to_pandas(), contract) | described(every)
+    facts |= choose(valid.to_pandas(), contract) | arranged(every)
     facts |= {"quarantine_limit": LIMIT, "quarantined": quality["quarantined"]["high"]}
     used = [each for each in every if facts["filled"].issuperset(each.columns)]
     if not used:
         raise UserError("no column is left to learn from; look at the decisions, and use --set")
     facts |= {"names": [each.name for each in used], "today": date.today()}
-    facts |= {"varied": _varied(plan, is_numbered)}
     for template, path in paths(about.package).items():
         _render(template, folder / path, facts)
     _tidy(folder)
@@ -129,17 +128,6 @@ def _numbered(plan: Plan) -> tuple[Plan, bool]:
     note = "No column tells the rows apart, so source.py numbers them."
     key = Column(name, "", "string", "none", identifier=True, notes=[note])
     return replace(plan, key=name, columns={name: key, **plan.columns}), True
-
-
-def _varied(plan: Plan, is_numbered: bool) -> list[str]:
-    """Of three rows of a test what tells them apart, as keyword arguments of Python."""
-    columns = list(plan.columns.values()) if is_numbered else [plan.columns[str(plan.key)]]
-    values = {"datetime": "datetime(2024, 1, {})", "integer": "{}", "number": "{}"}
-    for column in columns[is_numbered:]:
-        if column.type != "boolean":
-            value = values.get(column.type, '"{}"')
-            return [f"{column.name}={value.format(number)}" for number in (1, 2, 3)]
-    return [""] * 3
 
 
 def _validated(folder: Path, package: Path, contract: Contract) -> validate.Validated:
