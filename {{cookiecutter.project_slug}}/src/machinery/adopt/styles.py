@@ -113,12 +113,10 @@ def _words(pair: str, texts: Values) -> Values:
 def _numbers(group: str, point: str, whole: bool, texts: Values) -> Values:
     """Numbers; exact integers of 64 bits if none has a fraction, or if they must be `whole`."""
     digits = rf"(?:0|[1-9]\d{{0,2}}(?:{group}\d{{3}})*)" if group else r"\d+"
+    fraction = rf"(?:{digits}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d{{1,3}})?"
     if whole:
-        texts = _only(texts, rf"[-+]?{digits}(?:{point}0*)?")
-        texts = pc.replace_substring_regex(texts, rf"{point}0*$", "")
-    else:
-        fraction = rf"(?:{digits}(?:{point}\d*)?|{point}\d+)"
-        texts = _only(texts, rf"[-+]?{fraction}(?:[eE][-+]?\d{{1,3}})?")
+        texts = pc.replace_substring_regex(texts, rf"(\d){point}0*$", r"\1")
+    texts = _only(texts, rf"[-+]?{digits if whole else fraction}")
     if group:
         texts = pc.replace_substring_regex(texts, group, "")
     plain = pc.replace_substring_regex(pc.replace_substring(texts, ",", "."), r"^\+", "")
