@@ -237,3 +237,22 @@ def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
         assert "Traceback" not in done.stdout
         assert len(done.stdout.strip().splitlines()) == 1
     assert status(work) == ""
+
+
+def test_names_and_values_that_are_code_run_nowhere(tmp_path: Path, work: BakedProject) -> None:
+    ran = tmp_path / "ran"
+    touch = f"import os; os.system('touch {ran}')"
+    names = [f'a"""\n{touch}\n"""', f"b\\\n{touch}", "{{ 7*7 }}{% raw %}", f"`touch {ran}`"]
+    names += [f"f'; {touch}; '", "g # note\ntarget: evil", "<script>alert(1)</script>"]
+    names += ["h\u2028i", "right \u202e to left"]
+    random = np.random.default_rng(1)
+    table = pd.DataFrame({name: random.normal(size=400) for name in names})
+    texts = [f"$(touch {ran})", 'x: "y"\n- z', "{{ 7*7 }}", "\\"]
+    table["texts"] = random.choice(texts, 400)
+    table["y"] = np.where(table[names[0]] > 0, f'"""{touch}', "no\n: yes")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    said = adopt(work, tmp_path / "table.csv", "--target", "y")
+    assert "Written." in said and "\u202e" not in said and "\ntarget: evil" not in said
+    work.run("make", "check", "test")
+    work.run("dvc", "repro", "featurize")
+    assert not ran.exists()

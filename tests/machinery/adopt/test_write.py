@@ -1,6 +1,7 @@
 """What is written of a plan: it is valid, tidy, tried, and put in place whole or not at all."""
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from machinery.pipeline.data.leakage import SAME
 from machinery.pipeline.files import CheckError, UserError, read_yaml
 from machinery.versions import git
 
+PATHS_OF_PYTHON = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 ABOUT = About("shop", "the-shop", 'The "shop"', "sales", "sales.csv", ["Read as UTF-8."])
 SETTINGS = next(Path(__file__).parents[3].glob("*/src/machinery")).parents[1] / "pyproject.toml"
 PYPROJECT = "[tool.ruff]" + SETTINGS.read_text(encoding="utf-8").split("[tool.ruff]")[1]
@@ -409,6 +411,43 @@ def test_an_interrupt_leaves_the_project_as_it_was(
                 swap.swap()
         assert {path: path.read_bytes() for path in project.rglob("*") if _is_own(path)} == before
         assert git.changes() == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from machinery.adopt import swap
+rename, left = Path.rename, int(sys.argv[1])
+def killed(path, to):
+    global left
+    left -= 1
+    if left < 0:
+        os._exit(137)
+    return rename(path, to)
+with swap.place() as folder:
+    for name in ("contract.yaml", "tests/test_it.py", "data/source/new.parquet"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("new")
+    Path.rename = killed
+    swap.swap()
+"""
+
+
+@pytest.mark.parametrize("moves", [2, 3, 5, 8])
+def test_after_a_kill_nothing_goes_on_before_the_former_files_are_back(
+    project: Path, moves: int
+) -> None:
+    Path("contract.yaml").write_text("mine, and in no commit", encoding="utf-8")  # by --force
+    before = {path: path.read_bytes() for path in project.rglob("*") if _is_own(path)}
+    command = [sys.executable, "-c", KILLED, str(moves)]
+    assert subprocess.run(command, env=PATHS_OF_PYTHON, check=False).returncode == 137
+    for _ in range(2):
+        with pytest.raises(UserError, match="^adopt was killed while it wrote; 'cp ") as refused:
+            swap.refuse_unfinished()
+    subprocess.run(str(refused.value).split("'")[1], shell=True, check=True)
+    swap.refuse_unfinished()
+    after = {path: path.read_bytes() for path in project.rglob("*") if _is_own(path)}
+    assert before.items() <= after.items()
 
 
 def _is_own(path: Path) -> bool:

@@ -243,6 +243,12 @@ def test_a_feature_that_tells_far_more_than_all_others_is_found(contract: Contra
     assert several(contract, target, steps=steps, strong=strong) == []
 
 
+def test_the_one_good_column_of_a_small_table_is_honest(contract: Contract) -> None:
+    sex = (noise(1) > 0).astype(float)
+    target = (noise(2) < np.where(sex == 1, 0.72, -0.72)).astype(int)  # a skill of one half
+    assert several(contract, target, sex=sex, age=noise(3), fare=noise(4)) == []
+
+
 def halves(values: np.ndarray, target: np.ndarray) -> list[pd.DataFrame]:
     """A training and a test table with the column `size`."""
     table = pd.DataFrame({"size": values, "late": target.astype(bool)})

@@ -22,13 +22,30 @@ STALE = (Path("data/make_sample.py"), Path("dvc.lock"), METRICS, Path("models"),
 
 @contextmanager
 def place() -> Iterator[Path]:
-    """An empty folder for new files, which is gone in the end."""
+    """An empty folder for new files, which is gone in the end, unless former ones are left there.
+
+    Raises:
+        UserError: where they are.
+    """
+    refuse_unfinished()
     shutil.rmtree(PLACE, ignore_errors=True)
     NEW.mkdir(parents=True)
     try:
         yield NEW
     finally:
-        shutil.rmtree(PLACE)
+        if not _has_files(OLD):
+            shutil.rmtree(PLACE)
+
+
+def refuse_unfinished() -> None:
+    """Refuse to go on where adopt was killed while it moved files: the former ones lie in OLD.
+
+    Raises:
+        UserError: with the command that brings them back.
+    """
+    if _has_files(OLD):
+        remedy = f"'cp -a {OLD}/. . && rm -r {PLACE}' brings the former files back"
+        raise UserError(f"adopt was killed while it wrote; {remedy}")
 
 
 def refuse_edited(paths: Iterable[Path]) -> None:
@@ -85,6 +102,8 @@ def swap() -> None:
             _move(OLD / path, path)
         git.run("reset", "--quiet", "--", str(POINTER))
         raise
+    if OLD.exists():
+        OLD.rename(PLACE / "replaced")
 
 
 def _files() -> list[Path]:
@@ -108,6 +127,10 @@ def _is_edited(path: Path) -> bool:
         return sha256(path.read_bytes()).hexdigest() != written[path.as_posix()]
     added = git.run("log", "--format=%H", "--diff-filter=A", "--", str(path)).splitlines()
     return not added or git.file(added[-1], path.as_posix()) != path.read_bytes()
+
+
+def _has_files(folder: Path) -> bool:
+    return any(path.is_file() for path in folder.rglob("*"))
 
 
 def _move(path: Path, to: Path) -> None:

@@ -55,6 +55,7 @@ def adopt(
     from machinery.adopt import kinds, profile, read, swap, write
 
     _require_project()
+    swap.refuse_unfinished()
     if not (force or dry_run):
         swap.refuse_edited(write.paths(ctx.obj.package).values())
     given = read.read(table, sql=sql, database=database, encoding=encoding)
@@ -75,7 +76,7 @@ def adopt(
     about = write.About(*whose, write.stem(name or table), origin, given.notes)
     with swap.place() as folder:
         for note in write.write(plan, columns, about, folder):
-            print(f"  {note}")
+            print(f"  {_line(note)}")
         if dry_run:
             print("\n".join(swap.difference()))
             return
@@ -108,7 +109,7 @@ def convert(
         raise UserError(f"{target} is there already; --force overwrites it")
     given = kinds.convert(read.read(source, encoding=encoding), contract.load())
     write_table(checks.for_pandas(given.table, contract.load()), target)
-    print(*given.notes, f"{target}: {len(given.table):,} rows", sep="\n")
+    print(*map(_line, given.notes), f"{target}: {len(given.table):,} rows", sep="\n")
 
 
 def _require_project() -> None:
@@ -143,4 +144,9 @@ def _print(notes: list[str], plan: "Plan") -> None:
     told = {"Read": notes, "Decided": plan.decisions, "To check": plan.questions}
     for title, sentences in told.items():
         if sentences:
-            print(f"\n{title}:", *sentences, sep="\n  ")
+            print(f"\n{title}:", *map(_line, sentences), sep="\n  ")
+
+
+def _line(sentence: str) -> str:
+    """On one line, and without characters that a terminal would obey: headers may have any."""
+    return "".join(each if each.isprintable() else " " for each in sentence)
