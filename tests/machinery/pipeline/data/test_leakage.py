@@ -175,10 +175,11 @@ def test_a_feature_made_from_a_column_named_identifier_is_found(contract: Contra
         (np.arange(300) + 2_024_000_000_000.0, True),  # beyond what float32 tells apart
         (np.where(np.arange(300) < 100, np.nan, np.arange(300)), True),
         (np.arange(300) / 4, False),
+        (np.arange(300) ** 4, False),  # as populations are: most of them small
         (np.arange(300) // 2, False),
         (np.where(np.arange(300) < 201, np.nan, np.arange(300)), False),
     ],
-    ids=["counted", "long", "some missing", "measured", "each twice", "too few to tell"],
+    ids=["counted", "long", "some missing", "measured", "amounts", "each twice", "too few to tell"],
 )
 def test_whole_numbers_that_differ_in_every_row_are_an_identifier(
     contract: Contract, column: np.ndarray, flagged: bool

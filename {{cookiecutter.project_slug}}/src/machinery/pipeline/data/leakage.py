@@ -29,6 +29,7 @@ MEAN = 0.75  # largest share that may be missing of the scatter that means have 
 ENOUGH = 200  # rows; in fewer, features that are strong together may be so by chance
 DISTINCT_TEXTS = 0.9  # share of distinct values beyond which a text tells rows apart
 DISTINCT_NUMBERS = 0.99  # whole numbers need more: amounts and counts differ in most rows, too
+SKEWED = 0.2  # of their range; where the median of whole numbers lies lower, they are amounts
 FEWEST_NUMBERS = 100  # in fewer rows, any measurement in whole units may differ in all
 
 
@@ -176,6 +177,9 @@ def _distinct_numbers(values: np.ndarray) -> float:
         return 0.0
     known = values[~np.isnan(values)]
     if len(known) < FEWEST_NUMBERS or not np.all(known == np.rint(known)):
+        return 0.0
+    low, middle, high = np.quantile(known, [0, 0.5, 1])
+    if middle - low < SKEWED * (high - low):
         return 0.0
     return len(np.unique(known)) / len(known)
 
