@@ -39,6 +39,7 @@ FOUND: dict[str, Any] = {
     "windows": [
         {
             "name": "2013-09",
+            "over": True,
             "enough": True,
             "rows": 2000,
             "labelled": 1900,

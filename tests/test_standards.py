@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import ceph
+import postgres
 from conftest import TEMPLATE, BakedProject, bake, outside_venv
 
 NOTEBOOK = {
@@ -182,6 +183,7 @@ def test_ci_run_looks_for_every_program_that_a_test_needs() -> None:
     assert {name for names in looked_for for name in " ".join(names).split()} == {
         *programs,
         *ceph.PROGRAMS,
+        *postgres.PROGRAMS,
     }
 
 

@@ -37,7 +37,8 @@ def require(document: Mapping[str, Any], contract: Contract) -> None:
         except UserError as error:
             faults.append(str(error).removeprefix(f"{PARAMS}: "))
     if faults:
-        raise UserError(f"{PARAMS}: {'; '.join(faults)}")
+        once = dict.fromkeys(faults)  # search reads train, and finds its faults again
+        raise UserError(f"{PARAMS}: {'; '.join(once)}")
 
 
 def _misfits(section: BaseModel, document: Mapping[str, Any], contract: Contract) -> Iterator[str]:
