@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 from conftest import BakedProject
 from test_doctor import doctor, edit, follow, wrong
 from test_faults import recipe
+from test_versions import REFUSALS, append, rollback
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +123,75 @@ def test_what_doctor_says_ends_the_fault_and_loses_nothing(work: BakedProject, f
     # What is not of a user: made again by a run, or written by DVC.
     made = {"flight_delays/dvc.lock", "flight_delays/.dvc/config", "flight_delays/.gitignore"}
     assert not {place for place in lost if "/reports/" not in place and place not in made}
+
+
+def refusals(project: BakedProject) -> dict[str, str]:
+    """The reasons against a release, and their remedies."""
+    said = project.run("flight-delays", "release", "v1.0.0", "--json", check=False).stdout
+    found = json.loads(said.splitlines()[0]).get("refusals", [])
+    return {each["reason"]: each["remedy"] for each in found}
+
+
+def clean(project: BakedProject) -> set[str]:
+    """The files that git has as they are here."""
+    known = project.run("git", "ls-files").stdout.splitlines()
+    changed = project.run("git", "diff", "--name-only", "HEAD").stdout.splitlines()
+    return {f"{project.path.name}/{name}" for name in {*known} - {*changed}}
+
+
+COMMANDS = {
+    "no gate": "dvc repro",
+    "gate without checks": "dvc repro",
+    "stale": "dvc repro",
+    "not pushed": "dvc push",
+    "file of a folder not pushed": "mkdir again && dvc add --to-remote ",
+    "tag exists": "git update-ref refs/removed/v1.0.0 ",
+    "registered": "git update-ref refs/removed/model@v1.0.0 ",
+    "exists elsewhere": "git fetch --tags upstream",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_release_says_ends_the_refusal_and_loses_nothing(
+    work: BakedProject, name: str
+) -> None:
+    (work.path / "notes.txt").write_text("not committed\n", encoding="utf-8")
+    REFUSALS[name][0](work)
+    ((reason, remedy), *_) = [
+        (reason, remedy)
+        for reason, remedy in refusals(work).items()
+        if "notes.txt" not in reason and COMMANDS[name] in remedy
+    ]
+    before, committed = contents(work), clean(work)
+    quoted = re.search("'(.+?)'", remedy)
+    work.run("sh", "-c", quoted[1] if quoted and not remedy.startswith(COMMANDS[name]) else remedy)
+    after = contents(work)
+    lost = {place for content, place in before.items() if content not in after}
+    assert lost <= {*committed, "flight_delays/reports/gate.json"}
+    if name != "exists elsewhere":  # there the other half is to choose another version
+        assert reason not in refusals(work)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("README.md", "git stash"), ("data/raw.parquet", "files"), ("metrics.json", "git stash")],
+)
+def test_what_rollback_says_opens_the_way_and_loses_nothing(
+    work: BakedProject, name: str, kept: str
+) -> None:
+    work.run("flight-delays", "release", "v1.0.0")
+    append(name, "my work")(work)
+    before = contents(work)
+    said = rollback(work, "v1.0.0", code=1)
+    if kept in said:
+        work.run("sh", "-c", kept)
+    else:
+        assert "doctor says how" in said
+        follow(work, kept)
+    rollback(work, "v1.0.0")
+    if kept == "git stash":
+        work.run("git", "stash", "pop")
+    assert before.keys() <= contents(work).keys()
 
 
 def test_a_tag_that_is_in_the_way_of_a_release_is_kept(work: BakedProject) -> None:
