@@ -12,6 +12,7 @@ from test_doctor import doctor, edit, follow, wrong
 pytestmark = pytest.mark.slow
 
 UNHOOKED = ("git", "-c", "core.hooksPath=/dev/null")
+REPLAYED_LOG = Path(__file__).with_name("replayed_log.py")
 
 
 def commit(project: BakedProject, message: str = "A change", of: str = ".") -> None:
@@ -189,6 +190,31 @@ def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
     inside.run("git", "fetch", "--quiet", "origin")
     changed = inside.run("git", "diff", "--name-only", sha, "origin/change").stdout.split()
     assert f"{inside.path.name}/dvc.lock" in changed
+    assert {name.partition("/")[0] for name in changed} == {inside.path.name}
+
+
+def test_a_retraining_in_a_bigger_repository_takes_in_the_log_and_leaves_other_teams_alone(
+    inside: BakedProject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    host = tmp_path_factory.mktemp("host")
+    inside.run("git", "clone", "--quiet", "--bare", inside.path.parent, host / "origin.git")
+    inside.run("git", "remote", "add", "origin", host / "origin.git")
+    inside.run("python", REPLAYED_LOG, "logs/predictions", "2013-08-01", "2013-09-01")
+    inside.run("flight-delays", "monitor", check=False)
+    retrain = ("flight-delays", "retrain", "--until", "2013-09-01", "--anyway")
+    other = inside.path.parent / "other/file"
+    other.write_text("not committed\n", encoding="utf-8")
+    assert "not committed: other/file" in inside.run(*retrain, check=False).stdout
+    inside.run("git", "checkout", "--quiet", "--", other)
+    before = inside.run("git", "rev-parse", "HEAD").stdout.strip()
+    said = inside.run(*retrain).stdout
+    assert "Pushed retrain/2013-09-01; open its pull request" in said
+    assert "data/source/logged has " in said
+    inside.run("git", "fetch", "--quiet", "origin")
+    pushed = ("diff", "--name-only", before, "origin/retrain/2013-09-01")
+    changed = inside.run("git", *pushed).stdout.split()
+    expected = {f"{inside.path.name}/{name}" for name in ("dvc.lock", "data/source.dvc")}
+    assert expected <= {*changed}
     assert {name.partition("/")[0] for name in changed} == {inside.path.name}
 
 
