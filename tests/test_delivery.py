@@ -196,7 +196,8 @@ def test_the_last_stage_is_the_service_from_one_pinned_base(small: BakedProject)
     stages = parse(small.path / "Dockerfile")
     names = {stage.name for stage in stages}
     (base,) = {stage.base for stage in stages} - names - {"scratch"}
-    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base)
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base)
+    assert {stage.base for stage in parse(small.path / "deploy/dask/Dockerfile")} == {base}
     assert stages[-1].base == "service"
     service = next(stage for stage in stages if stage.name == "service")
     assert service.all("USER") == ["10001:10001"]

@@ -202,6 +202,14 @@ def test_report_of_a_fork_is_no_reason_to_refuse_it() -> None:
     assert project == "$CI_MERGE_REQUEST_PROJECT_ID"
 
 
+def test_every_job_runs_in_an_image_that_nobody_can_move() -> None:
+    images = re.findall(
+        r"^ *(?:image|name): *(\S+:\S+)$", PIPELINE.read_text(encoding="utf-8"), re.M
+    )
+    assert images
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in images)
+
+
 def test_reports_of_one_merge_request_are_not_made_at_once() -> None:
     group = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["report"]["resource_group"]
     assert group == "report-$CI_MERGE_REQUEST_IID"
