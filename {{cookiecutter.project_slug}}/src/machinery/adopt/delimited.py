@@ -71,7 +71,8 @@ def _rows(reader: Any, skip: int, width: int, name: str) -> Iterator[list[str]]:
         for at, row in enumerate(reader):
             if at >= skip and row:
                 if len(row) != width:
-                    what = f"{name}, line {line} has {len(row)} fields, not {width}"
+                    fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+                    what = f"{name}, line {line} has {fields}, not {width}"
                     raise UserError(f"{what}; correct it, or get the file again if it was cut off")
                 yield row
             line = reader.line_num + 1

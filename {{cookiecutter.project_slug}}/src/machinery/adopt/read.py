@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from machinery.pipeline.files import UserError, first_line
 
-from .delimited import BLOCK_ROWS, SAMPLE, encoding, lay_out, read_csv
+from .delimited import BLOCK_ROWS, SAMPLE, SEPARATOR, encoding, lay_out, read_csv
 from .kinds import as_text, unique
 from .plan import Given
 
@@ -149,7 +149,7 @@ def _text(path: Path, packed: bool, name: str, codec: str | None) -> tuple[pa.Ta
             codec, notes = encoding(file.read(), name)
     with opened(path, "rt", encoding=codec, newline="") as file:
         sample = file.read(SAMPLE).removeprefix(BOM)
-    if not sample.strip():
+    if not SEPARATOR.sub("", sample, 1).strip():
         raise UserError(f"{name} is empty; get a table that has rows")
     if NOT_A_TABLE.search(sample):
         wanted = "save it as one of these, or name its --encoding"
@@ -180,7 +180,10 @@ def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
 
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # of styles and the like
-        book = load_workbook(file, data_only=True)
+        try:
+            book = load_workbook(file, data_only=True)
+        except KeyError:
+            raise UserError(f"{name} is an archive, not a workbook; unpack it first") from None
     rows = [row for row in book.worksheets[0].values if {*row} - {None}]
     if not rows:
         raise UserError(f"{name} has nothing in its first sheet; put the table there")
