@@ -342,6 +342,27 @@ def test_a_later_table_gets_the_names_and_types_of_the_contract(sizes: Contract)
     assert "late is not in the table." in notes
 
 
+@pytest.mark.parametrize(
+    ("unit", "value", "note"),
+    [
+        (None, "1", None),
+        ("mm", "1", None),
+        ("%", "12%", None),
+        ("%", "0.12", "size_mm is written without unit, but contract.yaml says %; compare"),
+        ("mm", "12%", "size_mm is written in %, but contract.yaml says mm; compare"),
+        (None, "12%", "size_mm is written in %, but contract.yaml says none; compare"),
+    ],
+)
+def test_a_later_table_in_another_unit_is_told(
+    sizes: Contract, document: dict[str, Any], unit: str | None, value: str, note: str | None
+) -> None:
+    document["columns"]["size_mm"] |= {"unit": unit} if unit else {}
+    _, notes = convert(later(**{"Size (mm)": [value]}), contracts.parse(document))
+    assert [each for each in notes if "compare" in each] == (
+        [f"{note} the values."] if note else []
+    )
+
+
 def test_a_later_table_that_lacks_a_column_is_refused(sizes: Contract) -> None:
     given = later()
     with pytest.raises(UserError, match="the table lacks seen, which contract.yaml describes"):

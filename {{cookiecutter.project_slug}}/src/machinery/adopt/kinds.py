@@ -96,6 +96,10 @@ def convert(given: Given, contract: Contract) -> Given:
     notes += [f"{each} is not in the table." for each in columns if each not in names]
     kinds = {name: each.type for name, each in columns.items() if name in names}
     results = typed(table.select([*kinds]), kinds, later=True)
+    for each in results:
+        if (unit := columns[each.given].unit) != each.unit and (each.unit or unit == "%"):
+            written = f"{each.given} is written {f'in {each.unit}' if each.unit else 'without unit'}"
+            notes.append(f"{written}, but contract.yaml says {unit or 'none'}; compare the values.")
     return Given(pa.table({each.given: each.values for each in results}), [*given.notes, *notes])
 
 
