@@ -3,7 +3,7 @@ PYTHON ?= python3
 QUIET := $(if $(CI),--quiet)
 DEMO := build/demo/flight_delays
 # Linted by the settings here; the project's own modules by those of the project, once baked.
-LINTED = hooks tests '$(MACHINERY)'
+LINTED = hooks tests benchmarks '$(MACHINERY)'
 PROJECT := {{cookiecutter.project_slug}}
 MACHINERY := $(PROJECT)/src/machinery
 

@@ -1,4 +1,4 @@
-"""_month: a project whose service answered so many rows in a month: `make ROWS`, or `monitor` it."""
+"""_month: rows in; a project whose service answered so many in a month, or its monitor, out."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""_worlds: so many simulated months of each kind in; how often `monitor`'s limits and KS alarm, out.
+"""_worlds: simulated months of each kind in; how often `monitor`'s limits and KS alarm, out.
 
 Rows of a day are alike: days have effects of their own on inputs and outcomes. A reference of six
 months is drawn once a world; the model is a logistic regression that was fitted to it.

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from machinery.pipeline.model.model_file import Model
-from machinery.pipeline.statistics.intervals import bootstrap, difference
 
+from machinery.pipeline.model.model_file import Model
 from machinery.pipeline.statistics import metrics
+from machinery.pipeline.statistics.intervals import bootstrap, difference
 
 SAMPLES, SMALLEST = 2000, 100
 HOW = {"samples": SAMPLES, "level": 0.95, "seed": 1}

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from _measure import show
+
 from pipeline import HERE, TOOLS, Bench
 
 MILLION = 1_000_000

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import onnxruntime
 from flight_delays import features
+
 from machinery.bulk.places import place
 from machinery.bulk.source import Source
 from machinery.pipeline.data import checks

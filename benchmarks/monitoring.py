@@ -1,7 +1,7 @@
 """monitoring: `monitor` over a month of logged requests, beside Evidently and NannyML.
 
-    .venv/bin/python benchmarks/monitoring.py --quick     a minute: 100,000 rows, 20 simulated worlds
-    .venv/bin/python benchmarks/monitoring.py             1 million rows, 60 simulated worlds
+    .venv/bin/python benchmarks/monitoring.py --quick   a minute: 100,000 rows, 20 simulated worlds
+    .venv/bin/python benchmarks/monitoring.py           1 million rows, 60 simulated worlds
 
 Evidently and NannyML get an environment each: neither works with the packages of the project.
 README.md tells what is measured and what the figures mean.
@@ -80,9 +80,8 @@ def month(folder: Path, rows: int, rounds: int) -> None:
     print(
         f"monitor / evidently: {ratio(runs['monitor'], runs['evidently']):.2f} (goal: at most 0.2)"
     )
-    print(
-        f"memory of four times the rows: {ratio(runs['monitor'], runs['monitor, a quarter'], 'memory'):.2f}"
-    )
+    memory = ratio(runs["monitor"], runs["monitor, a quarter"], "memory")
+    print(f"memory of four times the rows: {memory:.2f}")
 
 
 def estimates(folder: Path, rows: int) -> None:
@@ -97,7 +96,7 @@ def estimates(folder: Path, rows: int) -> None:
 
 
 def worlds(folder: Path, count: int) -> None:
-    """How often each method alarms, in worlds where the model is as good as before, and where not."""
+    """How often each method alarms, in worlds where the model is as good, and where not."""
     place = folder / f"worlds-{count}"
     place.mkdir(exist_ok=True)
     ours("_worlds.py", count, folder=place)

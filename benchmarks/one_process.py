@@ -3,6 +3,8 @@
 Run by pipeline.py in a generated project, with its Python: what `dvc repro` is measured against.
 """
 
+from flights_kedro import nodes
+
 from machinery.pipeline.files import read_yaml, write_json, write_table
 from machinery.pipeline.params import Train, parse
 from machinery.pipeline.paths import (
@@ -17,7 +19,6 @@ from machinery.pipeline.paths import (
     SELECTION,
     SLICES,
 )
-from flights_kedro import nodes
 
 
 def main() -> None:

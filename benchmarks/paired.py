@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from sklearn import metrics
+
 from machinery.comparison.comparison import Scored, compare
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
-from machinery.pipeline.statistics.intervals import bootstrap, difference
-from sklearn import metrics
-
 from machinery.pipeline.statistics import metrics as ours
+from machinery.pipeline.statistics.intervals import bootstrap, difference
 
 SAMPLES, SOME = 2000, 5
 

@@ -16,8 +16,9 @@ from statistics import median
 
 import yaml
 from _measure import Run, alternate, medians, show
-from pipeline import FIGURES, HERE, TOOLS, Bench, compare, from_nothing
 from versioning import commit, copy_of
+
+from pipeline import FIGURES, HERE, TOOLS, Bench, compare, from_nothing
 
 
 def project_with_two_models(bench: Bench) -> Path:

@@ -3,6 +3,8 @@
 Run with the template's Python on a reproduced project whose .venv has requirements-scale.lock, too:
 `.venv/bin/python benchmarks/scale.py --rows 3400000`. Workers are processes of this machine, of a
 thread each; the process that reads and writes is one more, so that two workers want three cores.
+For more workers the measured parts are put together: what the client does is done once, what
+workers do is shared evenly, at best beside the client's work and at worst after it.
 Plain Dask makes the same features by the same functions, as a user of dask.dataframe writes it.
 """
 
@@ -16,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import psutil
 from _measure import Run, alternate, medians, ratio, run, show
@@ -23,6 +26,7 @@ from _measure import Run, alternate, medians, ratio, run, show
 TEMPLATE = Path(__file__).resolve().parents[1]
 PORT = 18786
 ADDRESS = f"tcp://127.0.0.1:{PORT}"
+PAPER = 4, 8, 16
 LOCAL = ["--host", "127.0.0.1"]
 ROWS = """
 import sys
@@ -88,8 +92,13 @@ def spent(processes: list[int]) -> float:
     return sum(sum(each.cpu_times()[:2]) for each in every)
 
 
-def measured(python: Path, folder: Path, words: list[str], workers: int) -> Run:
-    """A command here (no workers), or on a cluster, whose processor time counts, too."""
+def measured(
+    python: Path, folder: Path, words: list[str], workers: int, parts: list[tuple[float, float]]
+) -> Run:
+    """A command here (no workers), or on a cluster, whose processor time counts, too.
+
+    `parts` gets the processor time of the command, and that of the cluster.
+    """
     command = [str(python), *words]
     if not workers:
         return run(command, folder, PYTHONPATH="src")
@@ -97,7 +106,8 @@ def measured(python: Path, folder: Path, words: list[str], workers: int) -> Run:
     with cluster(python, folder, workers) as processes:
         before = spent(processes)
         once = run(command, folder, PYTHONPATH="src", **given)
-        return once._replace(processor=once.processor + spent(processes) - before)
+        parts.append((once.processor, spent(processes) - before))
+        return once._replace(processor=sum(parts[-1]))
 
 
 def main() -> None:
@@ -126,16 +136,17 @@ def main() -> None:
                 *("data/train.parquet", "out.parquet", "--force", "--threads", "1"),
             ],
         }
-        rows = []
+        rows, on_paper = [], []
         for name in options.only:
+            parts: dict[int, list[tuple[float, float]]] = {n: [] for n in (0, 1, 2)}
             work = {
-                f"{n} workers": partial(measured, python, folder, everything[name], n)
-                for n in (0, 1, 2)
+                f"{n} workers": partial(measured, python, folder, everything[name], n, parts[n])
+                for n in parts
             }
             if name == "featurize":
                 work |= {
                     f"plain Dask, {n} workers": partial(
-                        measured, python, folder, ["plain.py", ADDRESS], n
+                        measured, python, folder, ["plain.py", ADDRESS], n, []
                     )
                     for n in (1, 2)
                 }
@@ -144,8 +155,17 @@ def main() -> None:
             for label, each in runs.items():
                 ratios = ratio(here, each), ratio(each, here, "processor")
                 rows.append([*medians(f"{name}: {label}", each), *ratios])
+            client, workers = (median(column) for column in zip(*parts[1], strict=True))
+            once = median(each.wall for each in here)
+            best = [once / max(client, workers / n) for n in PAPER]
+            worst = [once / (client + workers / n) for n in PAPER]
+            spans = [f"{low:.1f} to {high:.1f}" for low, high in zip(worst, best, strict=True)]
+            on_paper.append([name, client, workers, *spans])
         header = ["", "wall", "processor", "memory", "speed-up", "processor / here"]
         show(f"{options.rows:,} rows", header, rows)
+        many = [f"{n} workers" for n in PAPER]
+        title = "Speed-up with a core for each process, from the parts at one worker"
+        show(title, ["", "client, s", "worker, s", *many], on_paper)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import yaml
 from _load import WRK, load
 from _measure import run, show
 from _servers import ask, free_port, started
+
 from pipeline import HERE, TOOLS, Bench
 
 PEERS = HERE / "peers"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from _measure import Run, alternate, medians, show
+
 from pipeline import FIGURES, HERE, TEMPLATE, TOOLS, Bench, compare
 
 sys.path.insert(0, str(TEMPLATE / "tests"))

@@ -1,4 +1,4 @@
-"""Evidently's own report of the month beside the reference: drift, summary and quality of a classifier."""
+"""Evidently's report of the month beside the reference: drift, summary, a classifier's quality."""
 
 import pandas as pd
 from evidently import BinaryClassification, DataDefinition, Dataset, Report

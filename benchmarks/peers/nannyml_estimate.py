@@ -2,11 +2,12 @@
 
 import json
 import os
+from pathlib import Path
 
 os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 
-import nannyml
-import pandas as pd
+import nannyml  # noqa: E402
+import pandas as pd  # noqa: E402
 
 reference, now = (pd.read_parquet(f"{name}.parquet") for name in ("reference", "now"))
 for table in (reference, now):
@@ -22,4 +23,4 @@ estimator = nannyml.CBPE(
 )
 found = estimator.fit(reference).estimate(now).filter(period="analysis").to_df()
 value = float(found[("roc_auc", "value")].iloc[0])
-json.dump({"estimated": value}, open("nannyml.json", "w"))
+Path("nannyml.json").write_text(json.dumps({"estimated": value}))

@@ -8,12 +8,13 @@ import json
 import os
 import warnings
 from collections import Counter
+from pathlib import Path
 
 os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 warnings.simplefilter("ignore")
 
-import nannyml
-import pandas as pd
+import nannyml  # noqa: E402
+import pandas as pd  # noqa: E402
 
 ROWS = 3000
 table = pd.read_parquet("worlds.parquet")
@@ -45,4 +46,4 @@ for (_, kind), world in table.groupby(["world", "kind"], sort=False):
         alarms[f"NannyML, {name}"][kind] += any(alerts)
 count = table["world"].nunique()
 shares = {name: {kind: found[kind] / count for kind in kinds} for name, found in alarms.items()}
-json.dump(shares, open("nannyml.json", "w"))
+Path("nannyml.json").write_text(json.dumps(shares))

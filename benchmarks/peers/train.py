@@ -16,9 +16,10 @@ import pandas as pd
 import yaml
 from features import make_features
 from flight_delays.candidates import CANDIDATES
-from machinery.pipeline.model.building import build
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+
+from machinery.pipeline.model.building import build
 
 project, out = Path(sys.argv[1]), Path(sys.argv[2])
 info = json.loads((project / "models/model.json").read_text())

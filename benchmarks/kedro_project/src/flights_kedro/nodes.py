@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from flight_delays import candidates, features, source
+
 from machinery.pipeline import params
 from machinery.pipeline.data import contract
-from machinery.pipeline.model import model_file as model
 from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.files import read_table, write_text
+from machinery.pipeline.model import model_file as model
 from machinery.pipeline.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
 from machinery.pipeline.paths import CANDIDATES, CATALOGUE, MODEL, MODEL_CARD, SOURCE
 from machinery.pipeline.stages import card as card_stage
@@ -73,7 +74,9 @@ def featurize(train: Table, test: Table) -> tuple[Table, Table]:
     return learn, score
 
 
-def train(table: Table, parameters: Parameters, feature_set: str, name: str) -> tuple[Report, Table]:
+def train(
+    table: Table, parameters: Parameters, feature_set: str, name: str
+) -> tuple[Report, Table]:
     """The scores of one candidate and its held-out predictions; its model file is written."""
     section, data = params.parse(Train, parameters), contract.load()
     chosen = table[section.features[feature_set]]
@@ -82,9 +85,7 @@ def train(table: Table, parameters: Parameters, feature_set: str, name: str) -> 
         feature: "number" if numbers[feature] else "string" for feature in chosen
     }
     by = params.parse(Split, parameters).by
-    trained = train_stage.train(
-        table, kinds, data, candidates.CANDIDATES, name, by, section
-    )
+    trained = train_stage.train(table, kinds, data, candidates.CANDIDATES, name, by, section)
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)

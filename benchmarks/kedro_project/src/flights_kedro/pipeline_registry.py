@@ -2,9 +2,10 @@
 
 from functools import partial, update_wrapper
 
+from kedro.pipeline import Node, Pipeline
+
 from machinery.pipeline import params
 from machinery.pipeline.params import Train
-from kedro.pipeline import Node, Pipeline
 
 from . import nodes
 

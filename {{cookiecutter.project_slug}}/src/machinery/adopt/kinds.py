@@ -98,8 +98,9 @@ def convert(given: Given, contract: Contract) -> Given:
     results = typed(table.select([*kinds]), kinds, later=True)
     for each in results:
         if (unit := columns[each.given].unit) != each.unit and (each.unit or unit == "%"):
-            written = f"{each.given} is written {f'in {each.unit}' if each.unit else 'without unit'}"
-            notes.append(f"{written}, but contract.yaml says {unit or 'none'}; compare the values.")
+            written = f"in {each.unit}" if each.unit else "without unit"
+            but = f"but contract.yaml says {unit or 'none'}; compare the values."
+            notes.append(f"{each.given} is written {written}, {but}")
     return Given(pa.table({each.given: each.values for each in results}), [*given.notes, *notes])
 
 
