@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import s3
 from scale.processes import Done, Project, make, scheduler, workers
 
 PLAIN = sys.executable, "-m", "dask", "worker"
@@ -109,6 +110,25 @@ def test_predictions_are_the_same_byte_for_byte(
     assert (near.python(code).code, there.code) == (0, 0), there.err
     assert made(near.path).items() <= made(far.path).items()
     assert "scored" in tasks(far, address)
+
+
+@pytest.mark.needs(*s3.programs("rclone"))
+def test_predictions_of_files_in_s3_are_the_same_byte_for_byte(
+    three: tuple[Project, str], tmp_path: Path
+) -> None:
+    far, address = three
+    near, code = make(tmp_path / "near"), PREDICT.replace("KIND", "parquet")
+    assert near.python(code).code == 0
+    there = code.replace('"parquet", "out/"', '"s3://bucket/in", "s3://bucket/out/"')
+    (tmp_path / "server").mkdir()
+    with s3.start("rclone", tmp_path / "server") as server:
+        server.rclone("copy", str(near.path / "parquet"), ":s3:bucket/in")
+        keys = server.environment() | {"AWS_ENDPOINT_URL": server.url}
+        done = far.python(there.replace(".mkdir()", ".mkdir(exist_ok=True)"), address, **keys)
+        assert done.code == 0, done.err
+        server.rclone("copy", ":s3:bucket/out", str(tmp_path / "out"))
+    parts = {path.name: path.read_bytes() for path in (near.path / "out").glob("part-*")}
+    assert parts and parts == {path.name: path.read_bytes() for path in tmp_path.glob("out/part-*")}
 
 
 def test_a_log_is_read_the_same(three: tuple[Project, str], tmp_path: Path) -> None:
