@@ -185,6 +185,17 @@ def test_dates_become_their_parts_but_none_that_a_later_row_cannot_share(
         assert made["paid_days"][0] == pytest.approx(2 - 6.5 / 24)
 
 
+@pytest.mark.parametrize(("days", "comes"), [(1, False), (3, True)])
+def test_the_month_of_rows_in_time_comes_where_a_whole_year_is_learned_from(
+    written: Callable[[Table], Path], days: int, comes: bool
+) -> None:
+    table = Table(time="sent")
+    table.values["sent"] = NEW_YEAR + days * 24 * HOUR * np.arange(240)[::-1]
+    made = features(written(table))
+    assert ("sent_month" in made) is comes
+    assert "sent_year" not in made
+
+
 def test_texts_and_many_categories_say_how_they_are_encoded(
     written: Callable[[Table], Path],
 ) -> None:

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .plan import Plan
 
 WIDE = 60  # features beyond which features.py lists columns, and has no function for each
+LEARNED = 0.8  # share of the rows in time that are learned from
 DAY = 86_400_000_000  # in microseconds
 MADE = {  # of a column by its use: what ends the feature's name, and how the model encodes it
     "number": [("value", "")],
@@ -43,7 +45,7 @@ def features(plan: Plan, table: pa.Table) -> Iterator[Feature]:
     for column in plan.columns.values():
         made = MADE.get(column.use, []) if column.known == "before" else []
         for suffix, encode in made:
-            if suffix in ("month", "year") and plan.time:
+            if plan.time and not _returns(suffix, table[column.name], table[plan.time]):
                 continue  # the model never saw those that it will be asked about
             if suffix != "hour" or _has_hours(table[column.name]):
                 unit = {"value": column.unit or "", "hour": "h"}.get(suffix, "")
@@ -90,6 +92,14 @@ def _stem(name: str) -> str:
     """The beginning of a feature's name: not private, in lower case."""
     stem = name.strip("_").lower()
     return stem if stem.isidentifier() else f"column_{stem}"
+
+
+def _returns(part: str, times: pa.ChunkedArray, order: pa.ChunkedArray) -> bool:
+    """Whether what comes has been seen: no year, and a month if the first rows have all of them."""
+    if part != "month":
+        return part != "year"
+    first = pc.sort_indices(order)[: int(len(order) * LEARNED)]
+    return len(pc.month(times.take(first)).unique().drop_null()) == 12
 
 
 def _has_hours(times: pa.ChunkedArray) -> bool:
