@@ -136,6 +136,8 @@ def main() -> None:
                 *("data/train.parquet", "out.parquet", "--force", "--threads", "1"),
             ],
         }
+        if "featurize" not in options.only:  # of which the others take the rows
+            run([python, *everything["featurize"]], folder, PYTHONPATH="src")
         rows, on_paper = [], []
         for name in options.only:
             parts: dict[int, list[tuple[float, float]]] = {n: [] for n in (0, 1, 2)}
