@@ -50,7 +50,7 @@ def validate(
         reasons = "; ".join(_sentences(checked.violations, table, contract))
         raise CheckError(f"{share}, more than validate.quarantine_limit: {RAW}: {reasons}")
     typed = pa.table({name: checked.columns[name] for name in table.column_names})
-    valid = checks.for_pandas(typed.filter(pa.array(~bad)), contract)
+    valid = checks.for_pandas(typed.filter(pa.array(~bad)) if count else typed, contract)
     report = {
         "rows": len(table),
         "valid": len(valid),
@@ -74,13 +74,14 @@ def quality(
     Without an end of the data window nothing tells how old the newest row is.
     """
     if contract.time is None:
-        columns = _columns({"reference": table}, contract, params.level)
+        columns = _columns(table, {"reference": None}, contract, params.level)
         return {"freshness": None, "columns": columns}
     time = table[contract.time]
     latest = pc.max(time).as_py()
     start = (latest if until is None else until) - timedelta(days=params.window_days)
     newest = pc.greater_equal(time, pa.scalar(start, time.type))
-    windows = {"reference": table.filter(pc.invert(newest)), "newest": table.filter(newest)}
+    windows = {"reference": pc.invert(newest), "newest": newest}
+    times_of = {name: time.filter(rows) for name, rows in windows.items()}
     return {
         "freshness": {
             "newest_row": str(latest),
@@ -88,10 +89,10 @@ def quality(
             "age_days": None if until is None else (until - latest) / timedelta(days=1),
         },
         "windows": {
-            name: {"from": str(pc.min(part[contract.time]).as_py()), "rows": len(part)}
-            for name, part in windows.items()
+            name: {"from": str(pc.min(part).as_py()), "rows": len(part)}
+            for name, part in times_of.items()
         },
-        "columns": _columns(windows, contract, params.level),
+        "columns": _columns(table, windows, contract, params.level),
     }
 
 
@@ -112,11 +113,15 @@ def figures(values: pa.ChunkedArray, column: Column, level: float) -> dict[str, 
 
 
 def _columns(
-    windows: dict[str, pa.Table], contract: Contract, level: float
+    table: pa.Table, windows: dict[str, pa.ChunkedArray | None], contract: Contract, level: float
 ) -> dict[str, dict[str, Any]]:
     columns = {}
     for name, column in contract.columns.items():
-        parts = {window: figures(part[name], column, level) for window, part in windows.items()}
+        values = {  # a column at a time: a window may be nearly the whole table
+            window: table[name] if rows is None else table[name].filter(rows)
+            for window, rows in windows.items()
+        }
+        parts = {window: figures(part, column, level) for window, part in values.items()}
         columns[name] = {
             figure: {window: part[figure]._asdict() for window, part in parts.items()}
             for figure in parts["reference"]
@@ -144,7 +149,8 @@ def _sentences(violations: list[Violation], table: pa.Table, contract: Contract)
 def main(_: Project) -> None:
     """Read, call, write."""
     until = sections.load(Ingest).until
-    result = validate(read_arrow(RAW), until, contracts.load(), sections.load(Validate))
+    table = read_arrow(RAW).combine_chunks()  # once, and not a second time column by column
+    result = validate(table, until, contracts.load(), sections.load(Validate))
     write_table(result.valid, VALID)
     write_table(result.quarantine, QUARANTINE)
     write_json(result.report, DATA_QUALITY)
