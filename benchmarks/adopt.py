@@ -1,7 +1,7 @@
 """adopt: real tables put in the sample's place by one command, beside two peers.
 
     .venv/bin/python benchmarks/adopt.py --quick             three tables
-    .venv/bin/python benchmarks/adopt.py --folder DIR        all of them; half an hour
+    .venv/bin/python benchmarks/adopt.py --folder DIR        all of them; most of an hour
     .venv/bin/python benchmarks/adopt.py --only diamonds hmda
 
 Each table is written as CSV; then `cookiecutter`, `make setup`, `adopt --yes` and `dvc repro`, with

@@ -159,12 +159,18 @@ def test_a_rollback_leaves_the_folders_of_other_teams(inside: BakedProject) -> N
     assert wrong(inside) == []
 
 
-def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
-    inside: BakedProject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture
+def host(inside: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder beside the bigger repository, with its `origin`."""
     host = tmp_path_factory.mktemp("host")
     inside.run("git", "clone", "--quiet", "--bare", inside.path.parent, host / "origin.git")
     inside.run("git", "remote", "add", "origin", host / "origin.git")
+    return host
+
+
+def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
+    inside: BakedProject, host: Path
+) -> None:
     inside.run("git", "switch", "--quiet", "--create", "change")
     edit(inside, "params.yaml", "C: 1.0", "C: 0.5")
     (inside.path.parent / "other/file").write_text("two\n", encoding="utf-8")
@@ -193,12 +199,10 @@ def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
     assert {name.partition("/")[0] for name in changed} == {inside.path.name}
 
 
+@pytest.mark.usefixtures("host")
 def test_a_retraining_in_a_bigger_repository_takes_in_the_log_and_leaves_other_teams_alone(
-    inside: BakedProject, tmp_path_factory: pytest.TempPathFactory
+    inside: BakedProject,
 ) -> None:
-    host = tmp_path_factory.mktemp("host")
-    inside.run("git", "clone", "--quiet", "--bare", inside.path.parent, host / "origin.git")
-    inside.run("git", "remote", "add", "origin", host / "origin.git")
     inside.run("python", REPLAYED_LOG, "logs/predictions", "2013-08-01", "2013-09-01")
     inside.run("flight-delays", "monitor", check=False)
     retrain = ("flight-delays", "retrain", "--until", "2013-09-01", "--anyway")

@@ -4,7 +4,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -185,15 +185,31 @@ def test_dates_become_their_parts_but_none_that_a_later_row_cannot_share(
         assert made["paid_days"][0] == pytest.approx(2 - 6.5 / 24)
 
 
-@pytest.mark.parametrize(("days", "comes"), [(1, False), (3, True)])
+HALF_A_YEAR = [*np.linspace(0, 30, 60), *range(31, 182), *range(183, 365, 4)]  # has 4 in 5 rows
+
+
+@pytest.mark.parametrize(
+    ("days", "comes"), [(range(240), False), (range(0, 720, 3), True), (HALF_A_YEAR, False)]
+)
 def test_the_month_of_rows_in_time_comes_where_a_whole_year_is_learned_from(
-    written: Callable[[Table], Path], days: int, comes: bool
+    written: Callable[[Table], Path], days: Sequence[float], comes: bool
 ) -> None:
-    table = Table(time="sent")
-    table.values["sent"] = NEW_YEAR + days * 24 * HOUR * np.arange(240)[::-1]
+    table = Table(time="sent", rows=len(days))
+    hours = np.rint(24 * np.array(days)).astype(int)
+    table.values["sent"] = NEW_YEAR + HOUR * hours[::-1]
     made = features(written(table))
     assert ("sent_month" in made) is comes
     assert "sent_year" not in made
+
+
+@pytest.mark.parametrize(("rows", "stops"), [(240, False), (6500, True)])
+def test_boosting_stops_early_where_rows_are_many(
+    written: Callable[[Table], Path], rows: int, stops: bool
+) -> None:
+    folder = written(Table(rows=rows))
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    boosting = params["train"]["hyperparameters"]["boosting"]
+    assert (boosting["early_stopping"], boosting["max_iter"]) == (stops, 300 if stops else 100)
 
 
 def test_texts_and_many_categories_say_how_they_are_encoded(
