@@ -16,7 +16,7 @@ from flight_delays import features
 from machinery.bulk.places import place
 from machinery.bulk.source import Source
 from machinery.pipeline.data import checks
-from machinery.pipeline.data.columns import arrays, whole
+from machinery.pipeline.data.columns import arrays, combine_chunks
 from machinery.pipeline.model.scoring import Scorer
 
 ROUNDS = 5
@@ -35,7 +35,9 @@ def main() -> None:
     batches = [batch.table for batch in Source(place(sys.argv[1])).batches()]
     raw = [
         arrays(
-            checks.check({name: whole(table[name]) for name in scorer.columns}, scorer.contract)[0],
+            checks.check(
+                {name: combine_chunks(table[name]) for name in scorer.columns}, scorer.contract
+            )[0],
             scorer.columns,
             scorer.contract,
         )

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from machinery.bulk import run, source
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.checks import check, conform, for_pandas
-from machinery.pipeline.data.columns import Arrays, arrays, arrow_type, from_pandas, whole
+from machinery.pipeline.data.columns import Arrays, arrays, arrow_type, combine_chunks, from_pandas
 from machinery.pipeline.data.tags import tag
 from machinery.pipeline.model.scoring import Scorer
 from machinery.serving.app import Service, application
@@ -136,7 +136,7 @@ class Paths:
 
     def pipeline(self, rows: list[Row]) -> Arrays:
         table = conform(to_pandas(rows), CONTRACT)
-        typed = check({name: whole(table[name]) for name in table.column_names}, CONTRACT)
+        typed = check({name: combine_chunks(table[name]) for name in table.column_names}, CONTRACT)
         assert not typed.violations
         return arrays(typed.columns, NAMES, CONTRACT)
 

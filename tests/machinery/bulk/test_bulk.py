@@ -19,7 +19,7 @@ import pytest
 
 from machinery.bulk import run, source, target
 from machinery.bulk.run import Options
-from machinery.pipeline.compute import here
+from machinery.pipeline.compute import local_map
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
@@ -48,7 +48,7 @@ def _small(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def predict(
-    given: str | Path, wanted: str | Path, spread: Any = here, **options: Any
+    given: str | Path, wanted: str | Path, spread: Any = local_map, **options: Any
 ) -> dict[str, Any]:
     features, settings = ModuleType("features"), Options(**options)
     return run.predict(features, str(given), str(wanted), settings, spread)
@@ -394,7 +394,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     content = path.read_bytes()
 
     def meanwhile(*args: Any, **how: Any) -> Iterator[Any]:
-        batches = here(*args, **how)
+        batches = local_map(*args, **how)
         yield next(batches)
         if change == "removed":
             path.unlink()
@@ -421,7 +421,7 @@ def test_an_output_that_another_run_has_brought_meanwhile_is_not_replaced(
     after = {}
 
     def meanwhile(*args: Any, **how: Any) -> Iterator[Any]:
-        yield from here(*args, **how)
+        yield from local_map(*args, **how)
         predict(other, tmp_path / wanted, max_bad=0.1)
         after.update(contents(tmp_path))
 

@@ -9,8 +9,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[3] / "{{cookiecutter.project_slug}}" / "src"
 WORK = """
-from machinery.pipeline.progress import busy, track
-with busy("a long work"):
+from machinery.pipeline.progress import spinner, track
+with spinner("a long work"):
     print(sum(track(range(3), "its parts", 3)))
 """
 

@@ -17,13 +17,13 @@ PLAIN = sys.executable, "-m", "dask", "worker"
 USE = """
 import os, signal, sys, time
 from pathlib import Path
-from machinery.pipeline.compute import spreading
+from machinery.pipeline.compute import parallel_map
 from machinery.pipeline.files import UserError
 from shop.project import Shop
 
 def run(function, items, **how):
     try:
-        with spreading(Shop()) as spread:
+        with parallel_map(Shop()) as spread:
             print(*spread(function, None, items, **how))
     except UserError as error:
         sys.exit(f"{type(error).__name__}: {error}")
@@ -43,7 +43,7 @@ PREDICT = """
 from pathlib import Path
 from machinery.bulk import source
 from machinery.bulk.run import Options, predict
-from machinery.pipeline.compute import spreading
+from machinery.pipeline.compute import parallel_map
 from shop.model_folder import a_table, write_model
 from shop import features
 from shop.project import Shop
@@ -53,16 +53,16 @@ write_model(Path("model"))
 Path("KIND").mkdir()
 for part in range(3):
     a_table(200).drop(columns=["late", "days"]).to_KIND(f"KIND/{part}.KIND")
-with spreading(Shop()) as spread:
+with parallel_map(Shop()) as spread:
     predict(features, "KIND", "out/", Options(Path("model"), force=True, max_bad=1), spread)
 """
 STREAM = """
 from pathlib import Path
-from machinery.pipeline.compute import spreading
+from machinery.pipeline.compute import parallel_map
 from machinery.serving.log_files import stream
 from shop.project import Shop
 
-with spreading(Shop()) as spread:
+with parallel_map(Shop()) as spread:
     for table in stream(Path("log"), print, spread):
         print(table.to_pydict())
 """
@@ -225,7 +225,7 @@ def test_no_more_items_are_taken_than_are_worked_on(three: tuple[Project, str]) 
     project, address = three
     code = f"""{USE}
 taken = []
-with spreading(Shop()) as spread:
+with parallel_map(Shop()) as spread:
     items = (taken.append(number) or number for number in range(100))
     results = spread(lambda _, number: number, None, items)
     print(next(results), len(taken))

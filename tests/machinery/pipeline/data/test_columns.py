@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from machinery.pipeline.data.checks import cast
-from machinery.pipeline.data.columns import arrow_type, dtype, from_arrow, maker
+from machinery.pipeline.data.columns import arrow_type, dtype, from_arrow, from_python
 from machinery.pipeline.data.contract import Column
 
 VALUES: dict[str, Any] = {
@@ -43,7 +43,7 @@ def test_every_path_gives_the_same_array(kind: str, nullable: bool, data: Any) -
     )
     value = VALUES[kind] | some.none() if nullable else VALUES[kind]
     values = data.draw(some.lists(value, max_size=6))
-    wanted = maker(column)(values)  # as the service does
+    wanted = from_python(values, column)  # as the service does
     table, lost = cast(
         pa.array(values, arrow_type(kind)), column
     )  # as `predict` and the pipeline do

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from machinery.pipeline.data.columns import from_python
 from machinery.pipeline.data.contract import Column
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model import examples
-from machinery.pipeline.model.scoring import Scorer, maker
+from machinery.pipeline.model.scoring import Scorer
 from shop import features
 
 Row = Callable[..., dict[str, Any]]
@@ -80,19 +81,19 @@ def test_every_moment_is_exact_and_a_missing_one_no_time(shop: Path) -> None:
 
 def test_columns_are_arrays_as_in_training(shop: Path) -> None:
     plain = {"unit": None, "allowed": None, "description": "it", "owner": "us", "known": "before"}
-    makers = {
-        (kind, nullable): maker(Column.model_validate(plain | {"type": kind, "nullable": nullable}))
-        for kind in ("string", "number", "integer", "boolean")
-        for nullable in (False, True)
-    }
-    texts = [makers["string", nullable](("a", "bcd", "")) for nullable in (False, True)]
+
+    def array(kind: str, nullable: bool, *values: Any) -> np.ndarray:
+        column = Column.model_validate(plain | {"type": kind, "nullable": nullable})
+        return from_python(values, column)
+
+    texts = [array("string", nullable, "a", "bcd", "") for nullable in (False, True)]
     assert all(each.tolist() == ["a", "bcd", ""] and each.dtype == object for each in texts)
-    assert np.isnan(makers["string", True](("a", None))[1])
-    numbers = makers["number", True]((1, None, 2.5, 10**300))
+    assert np.isnan(array("string", True, "a", None)[1])
+    numbers = array("number", True, 1, None, 2.5, 10**300)
     np.testing.assert_array_equal(numbers, [1, np.nan, 2.5, 1e300])
-    assert makers["integer", False]((2**63 - 1, -(2**63))).tolist() == [2**63 - 1, -(2**63)]
-    assert np.isnan(makers["integer", True]((None,)))
-    assert makers["boolean", False]((True, False)).dtype == np.bool_
+    assert array("integer", False, 2**63 - 1, -(2**63)).tolist() == [2**63 - 1, -(2**63)]
+    assert np.isnan(array("integer", True, None))
+    assert array("boolean", False, True, False).dtype == np.bool_
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from machinery.pipeline.data.columns import whole
+from machinery.pipeline.data.columns import combine_chunks
 
 from .plan import Typed
 
@@ -79,13 +79,13 @@ def look(values: pa.ChunkedArray) -> tuple[Facts, np.ndarray]:
     """What the values tell, and 64 bits for each row, which are equal where the values are."""
     filled = len(values) - values.null_count
     if is_text(values):
-        encoded = whole(values.dictionary_encode())
+        encoded = combine_chunks(values.dictionary_encode())
         codes = np.asarray(encoded.indices.fill_null(-1)).astype(np.int64)
         counts = np.bincount(codes[codes >= 0], minlength=len(encoded.dictionary))
         once, texts = int((counts == 1).sum()), encoded.dictionary[:MANY].to_pylist()
         seen = Facts(len(values), filled, len(counts), once, texts)
         return seen, codes.view(np.uint64)
-    numbers = whole(values)
+    numbers = combine_chunks(values)
     if not pa.types.is_floating(numbers.type):
         numbers = numbers.cast(pa.int64())
     bits = np.asarray(numbers.fill_null(MISSING)).view(np.uint64)

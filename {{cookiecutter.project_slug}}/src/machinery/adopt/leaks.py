@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from machinery.pipeline.data import probes
-from machinery.pipeline.data.columns import whole
+from machinery.pipeline.data.columns import combine_chunks
 
 from .facts import PERIODS, is_text, words
 from .plan import Typed
@@ -88,7 +88,7 @@ class Leaks:
         return probes.score_alone(values, self.outcomes, self.task, SEED)
 
     def _values(self, column: Typed) -> np.ndarray:
-        taken = whole(column.values.take(pa.array(self.rows)))
+        taken = combine_chunks(column.values.take(pa.array(self.rows)))
         if is_text(taken):
             return np.array([str(each) for each in taken.to_pylist()])
         values = np.asarray(taken.cast(pa.float64(), safe=False))

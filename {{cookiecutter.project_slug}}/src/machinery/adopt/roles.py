@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from machinery.pipeline.data.columns import whole
+from machinery.pipeline.data.columns import combine_chunks
 from machinery.pipeline.files import UserError
 
 from .facts import IDS, PERIODS, ROWS, THINGS, UUID, Facts, is_prose, mostly, words
@@ -122,5 +122,5 @@ def _filled(table: Table, types: tuple[str, ...]) -> Iterator[tuple[Typed, Facts
 
 
 def _is_sorted(column: Typed) -> bool:
-    times = np.asarray(whole(column.values).cast(pa.int64()))
+    times = np.asarray(combine_chunks(column.values).cast(pa.int64()))
     return bool(np.all(times[1:] >= times[:-1]))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from machinery.pipeline.data.columns import whole
+from machinery.pipeline.data.columns import combine_chunks
 from machinery.pipeline.files import UserError
 
 from .facts import listed, words
@@ -50,7 +50,7 @@ def target_of(column: Typed, task: str | None, positive: str | None) -> Target:
     Raises:
         UserError: when nothing can be learned, or the values do not fit the task.
     """
-    name, values = column.given, whole(column.values)
+    name, values = column.given, combine_chunks(column.values)
     distinct = values.unique()
     if task not in (None, *TASKS):
         raise UserError(f"--task {task}: it is one of {', '.join(TASKS)}")
@@ -103,7 +103,7 @@ def _classes(
     column: Typed, distinct: pa.Array, positive: str | None, questions: list[str]
 ) -> Target:
     """The classes in order, as strings but for a boolean."""
-    name, values = column.given, whole(column.values)
+    name, values = column.given, combine_chunks(column.values)
     if len(distinct) > MANY_CLASSES or len(values) < FEW_ROWS * len(distinct):
         fault = f"{name} has {len(distinct)} different values in {len(values)} rows"
         raise UserError(f"{fault}, too many for classes; name another target, or another --task")

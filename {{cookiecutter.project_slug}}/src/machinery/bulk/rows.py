@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from machinery.pipeline.data import checks
 from machinery.pipeline.data.checks import Checked
-from machinery.pipeline.data.columns import arrays, arrow_type, whole
+from machinery.pipeline.data.columns import arrays, arrow_type, combine_chunks
 from machinery.pipeline.files import UserError
 from machinery.pipeline.model.answers import answer_columns
 from machinery.pipeline.model.scoring import Scorer
@@ -70,7 +70,9 @@ class RowScorer:
     def __call__(self, batch: Batch) -> Predicted:
         """Check and score the rows."""
         table = batch.table
-        checked = checks.check({name: whole(table[name]) for name in self._checked}, self._contract)
+        checked = checks.check(
+            {name: combine_chunks(table[name]) for name in self._checked}, self._contract
+        )
         bad = checked.bad(len(table))
         counts = {str(each): each.count for each in checked.violations}
         counts |= {"a line is no row": len(batch.malformed)} if batch.malformed else {}
@@ -86,7 +88,7 @@ class RowScorer:
             kept = kept.append_column(name, values)
         shown = {}
         for each in checked.violations:
-            if values := checks.examples(whole(table[each.column]), each, self._contract):
+            if values := checks.examples(combine_chunks(table[each.column]), each, self._contract):
                 shown[str(each)] = f", e.g. {', '.join(values)}"
         return Predicted(kept, self._bad(batch, checked, bad), counts, shown)
 

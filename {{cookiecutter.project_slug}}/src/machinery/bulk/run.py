@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from machinery.pipeline.compute import Spread, here
+from machinery.pipeline.compute import ParallelMap, local_map
 from machinery.pipeline.files import CheckError, times
 from machinery.pipeline.model import examples
 from machinery.pipeline.model.scoring import Scorer, version_of
@@ -34,7 +34,11 @@ class Options(NamedTuple):
 
 
 def predict(
-    features: ModuleType, source: str, target: str, options: Options, spread: Spread = here
+    features: ModuleType,
+    source: str,
+    target: str,
+    options: Options,
+    spread: ParallelMap = local_map,
 ) -> dict[str, Any]:
     """Predict every row of the source; the target appears when all are done.
 
@@ -90,7 +94,7 @@ def _write(
     output: Target,
     folder: Path,
     options: Options,
-    spread: Spread,
+    spread: ParallelMap,
 ) -> tuple[Counter[str], dict[str, str]]:
     """Write all rows below the folder.
 

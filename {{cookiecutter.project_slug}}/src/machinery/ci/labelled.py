@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from machinery.pipeline.data.checks import check
-from machinery.pipeline.data.columns import arrow_type, whole
+from machinery.pipeline.data.columns import arrow_type, combine_chunks
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import read_arrow, write_table
 from machinery.pipeline.paths import LOGGED
@@ -81,7 +81,7 @@ def _typed(
     for name, column in contract.columns.items():
         there = places.get(name) in table.column_names
         nulls = pa.nulls(0 if there else len(table), arrow_type(column.type))
-        columns[name] = whole(table[places[name]]) if there else nulls
+        columns[name] = combine_chunks(table[places[name]]) if there else nulls
     checked = check(columns, contract)
     bad = checked.bad(len(table))
     left[BAD] += int(bad.sum())

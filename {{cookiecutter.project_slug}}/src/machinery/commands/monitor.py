@@ -42,14 +42,14 @@ def monitor(
     """
     from machinery.monitoring import monitor as monitoring
     from machinery.monitoring import output
-    from machinery.pipeline.compute import spreading
+    from machinery.pipeline.compute import parallel_map
 
     if not CONTRACT.is_file():
         raise UserError(f"{CONTRACT} is not here; run the command in the folder of the project")
     if not log.is_dir():
         raise UserError(f"{log} is no folder; name the folder of the prediction log with --log")
     promise = monitoring.promised()
-    with spreading(ctx.obj) as spread:
+    with parallel_map(ctx.obj) as spread:
         report = monitoring.monitor(ctx.obj.features(), promise, log, start, end, spread)
     output.write(report, promise, ctx.obj.command, None if start or end else log)
     if as_json:

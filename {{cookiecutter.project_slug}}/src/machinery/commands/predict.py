@@ -42,7 +42,7 @@ def predict(
     empty value is missing, whether or not it is quoted.
     """
     from machinery.bulk.run import Options, predict
-    from machinery.pipeline.compute import spreading
+    from machinery.pipeline.compute import parallel_map
 
     options = Options(
         model=model,
@@ -51,7 +51,7 @@ def predict(
         force=force,
         threads=threads or min(os.cpu_count() or 1, MAX_THREADS),
     )
-    with spreading(ctx.obj) as spread:
+    with parallel_map(ctx.obj) as spread:
         summary = predict(ctx.obj.features(), source, target, options, spread)
     if as_json:
         print(json.dumps(summary))

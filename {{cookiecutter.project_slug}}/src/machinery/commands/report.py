@@ -37,9 +37,9 @@ def report(
 
     from machinery.comparison.judgement import judge
     from machinery.comparison.text import text
-    from machinery.pipeline.compute import spreading
+    from machinery.pipeline.compute import parallel_map
 
-    with spreading(ctx.obj) as spread:
+    with parallel_map(ctx.obj) as spread:
         judgement = judge(against, spread)
     markdown = text(judgement, ctx.obj.command)
     if output is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from machinery.pipeline.markdown import Markdown, code, fenced, first_rows, some
+from machinery.pipeline.markdown import Markdown, code, fenced, first_names, first_rows
 from machinery.pipeline.paths import CONTRACT, FEATURES, PARAMS, SELECTION, TRAIN
 from machinery.versions import git
 from machinery.versions.versions import ENVIRONMENT
@@ -59,7 +59,9 @@ def _values(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> list[M
     if isinstance(before, list) and isinstance(after, list) and len(before) + len(after) > 6:
         removed = [_value(value) for value in before if value not in after]
         added = [_value(value) for value in after if value not in before]
-        return [Markdown(f"with {some(p)}" if p else "without these") for p in (removed, added)]
+        return [
+            Markdown(f"with {first_names(p)}" if p else "without these") for p in (removed, added)
+        ]
     return [_value(side[name]) if name in side else None for side in (old, new)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from machinery.pipeline.compute import Spread, here
+from machinery.pipeline.compute import ParallelMap, local_map
 from machinery.pipeline.model import evaluation
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
@@ -95,7 +95,7 @@ def compare(
     unit: Unit = "rows",
     groups: Codes | None = None,
     slices: Iterable[tuple[str, str, Positions]] = (),
-    spread: Spread = here,
+    spread: ParallelMap = local_map,
 ) -> Comparison:
     """Every metric, and the headline metric of each slice, by a paired bootstrap.
 

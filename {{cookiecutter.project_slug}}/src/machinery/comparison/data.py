@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import UserError, read_table
-from machinery.pipeline.markdown import Markdown, code, first_rows, number, plain, some
+from machinery.pipeline.markdown import Markdown, code, first_names, first_rows, number, plain
 from machinery.pipeline.paths import CONTRACT, DATA_QUALITY, MODEL_INFO, TEST, TRAIN
 from machinery.pipeline.statistics.shift import LARGE, MODERATE, Shift, shift
 from machinery.versions import storage
@@ -78,7 +78,9 @@ def _tracked(side: Side) -> dict[str, str]:
 def listed(names: Mapping[str, list[str]]) -> str:
     """The first names of each kind, by kind."""
     each = (
-        f"{kind.capitalize()}: {some(map(code, names[kind]))}." for kind in names if names[kind]
+        f"{kind.capitalize()}: {first_names(map(code, names[kind]))}."
+        for kind in names
+        if names[kind]
     )
     return " ".join(each)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from machinery.pipeline import params
-from machinery.pipeline.compute import Spread, here
+from machinery.pipeline.compute import ParallelMap, local_map
 from machinery.pipeline.data import agreement
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
@@ -83,7 +83,7 @@ class Judgement:
         return reasons
 
 
-def judge(against: str | None = None, spread: Spread = here) -> Judgement:
+def judge(against: str | None = None, spread: ParallelMap = local_map) -> Judgement:
     """Compare the checkout with a revision, or with the remote's default branch.
 
     Where the test predictions cannot be had, as in a fork's job, nothing is compared. Raises
@@ -118,7 +118,7 @@ def judge(against: str | None = None, spread: Spread = here) -> Judgement:
     return judged
 
 
-def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame", spread: Spread) -> None:
+def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame", spread: ParallelMap) -> None:
     """Fill in what needs the test rows, or why the models cannot be compared on them."""
     ours, by, settings = judged.challenger, judged.split.by, judged.evaluate
     contract, prediction = judged.contract, judged.predictions["challenger"]

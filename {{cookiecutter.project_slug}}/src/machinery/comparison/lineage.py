@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from machinery.pipeline.markdown import code, number, some, table
+from machinery.pipeline.markdown import code, first_names, number, table
 from machinery.pipeline.paths import MODEL_INFO, PREDICTIONS, TEST, TRAIN
 from machinery.versions import git
 
@@ -42,7 +42,7 @@ def _commands(judgement: Judgement, command: str) -> str:
         f"{command} lineage {ours}\n```{unpushed(ours, theirs, command)}"
     )
     if changed := git.changes(untracked=False):
-        text = f"Made from uncommitted changes: {some(map(code, changed))}.\n\n{text}"
+        text = f"Made from uncommitted changes: {first_names(map(code, changed))}.\n\n{text}"
     return text
 
 

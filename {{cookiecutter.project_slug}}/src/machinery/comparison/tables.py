@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
-from machinery.pipeline.markdown import Markdown, code, first_rows, number, plain, some, table
+from machinery.pipeline.markdown import (
+    Markdown,
+    code,
+    first_names,
+    first_rows,
+    number,
+    plain,
+    table,
+)
 from machinery.pipeline.page import words
 from machinery.pipeline.paths import GATE, METRICS, MODEL_INFO
 from machinery.pipeline.statistics.intervals import MIN_GROUPS, Interval
@@ -95,7 +103,7 @@ def _too_small(judgement: Judgement) -> str:
     for column in settings.slices:
         names, count = small(rows, column, settings.slice_min_rows)
         if names:
-            told.append(f"{code(column)} {some(map(code, names))} ({count:,} rows)")
+            told.append(f"{code(column)} {first_names(map(code, names))} ({count:,} rows)")
     least = f"fewer than {settings.slice_min_rows:,} rows each"
     return f"Too small for a figure, {least}: {'; '.join(told)}." if told else ""
 

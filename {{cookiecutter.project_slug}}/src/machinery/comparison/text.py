@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from machinery.pipeline.files import UserError
-from machinery.pipeline.markdown import code, number, plain, some
+from machinery.pipeline.markdown import code, first_names, number, plain
 
 from . import lineage, tables
 from .changes import sections
@@ -79,7 +79,7 @@ def notes(judgement: Judgement) -> Iterator[str]:
         figure = f"{judgement.headline} {tables.recorded(judgement.champion, judgement.headline)}"
         yield f"> **Note**: the test table changed; on its own the champion had {figure}."
     if judgement.stale:
-        reasons = some(map(plain, judgement.stale))
+        reasons = first_names(map(plain, judgement.stale))
         yield f"> **Stale**: {reasons}. Run `dvc repro`: these figures may not hold."
 
 
@@ -89,13 +89,13 @@ def _summary(judgement: Judgement) -> Iterator[str]:
     failed = [code(check["name"]) for check in judgement.gate["checks"] if not check["passed"]]
     checks = len(judgement.gate["checks"])
     passed = f"The gate passed all {checks} checks."
-    yield f"**The gate failed**: {some(failed)} of {checks} checks." if failed else passed
+    yield f"**The gate failed**: {first_names(failed)} of {checks} checks." if failed else passed
     if comparison := judgement.comparison:
         if comparison.same:
             yield "Both models predict the same for every row."
         worse, tested = comparison.worse_slices, len(comparison.slices)
         if worse:
-            names = some(f"{code(part.column)} {code(part.value)}" for part in worse)
+            names = first_names(f"{code(part.column)} {code(part.value)}" for part in worse)
             yield f"**{len(worse)} of {tested} slices got significantly worse**: {names}."
         elif tested:
             yield f"None of {tested} slices got significantly worse."

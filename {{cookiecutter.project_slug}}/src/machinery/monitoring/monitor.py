@@ -11,7 +11,7 @@ import numpy as np
 
 from machinery.pipeline import params as sections
 from machinery.pipeline import paths
-from machinery.pipeline.compute import Spread, here
+from machinery.pipeline.compute import ParallelMap, local_map
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.agreement import require
 from machinery.pipeline.files import UserError, read_json, read_table, read_yaml
@@ -50,7 +50,7 @@ def monitor(
     folder: Path,
     start: datetime | None = None,
     end: datetime | None = None,
-    spread: Spread = here,
+    spread: ParallelMap = local_map,
 ) -> dict[str, Any]:
     """All that the log in `folder` says, as reports/monitoring/monitoring.json has it.
 

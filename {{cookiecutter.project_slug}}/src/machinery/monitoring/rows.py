@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from machinery.pipeline.compute import Spread, here
+from machinery.pipeline.compute import ParallelMap, local_map
 from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.data.contract import Contract, Range
 from machinery.pipeline.files import UserError
@@ -80,7 +80,7 @@ class Reader:
         folder: Path,
         start: datetime | None = None,
         end: datetime | None = None,
-        spread: Spread = here,
+        spread: ParallelMap = local_map,
     ) -> list[Window]:
         """The windows of the rows from `start` on and before `end`, oldest first.
 

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Spread(Protocol):
+class ParallelMap(Protocol):
     """Calls `function(shared, item)` for each item, somewhere, and yields what it returns in order.
 
     The function is one of a module's, since a cluster imports it. Of what `items` yields only so
@@ -42,7 +42,7 @@ class Spread(Protocol):
     ) -> Iterator[Result]: ...
 
 
-def here(
+def local_map(
     function: Callable[[Shared, Item], Result],
     shared: Shared,
     items: Iterable[Item],
@@ -65,7 +65,7 @@ def here(
 
 
 @contextmanager
-def spreading(project: Project) -> Iterator[Spread]:
+def parallel_map(project: Project) -> Iterator[ParallelMap]:
     """Where the project's settings want the work done.
 
     Raises:
@@ -74,7 +74,7 @@ def spreading(project: Project) -> Iterator[Spread]:
     setting = f"{project.package.upper()}_COMPUTE"
     kind, address = (os.environ.get(name, "") for name in (setting, f"{setting}_ADDRESS"))
     if not kind:
-        yield here
+        yield local_map
         return
     if kind != "dask":
         raise UserError(f"{setting} is {kind!r}; set it to dask, or unset it to compute here")

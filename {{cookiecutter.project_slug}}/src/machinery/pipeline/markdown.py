@@ -55,7 +55,7 @@ def fenced(text: str, language: str) -> Markdown:
     return Markdown(f"{fence}{language}\n{lines}\n{fence}")
 
 
-def some(names: Iterable[str]) -> Markdown:
+def first_names(names: Iterable[str]) -> Markdown:
     """The first few names, and how many more there are."""
     every = list(names)
     more = f" and {len(every) - MAX_NAMES:,} more" if len(every) > MAX_NAMES else ""

@@ -41,7 +41,7 @@ def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
 
 
 @contextmanager
-def busy(what: str) -> Iterator[None]:
+def spinner(what: str) -> Iterator[None]:
     """Count the seconds of the work within on standard error, when that is a terminal.
 
     Progress bars stand below that line.

@@ -29,11 +29,11 @@ def run(project: Project, words: list[str]) -> int:
     from .data import agreement, contract
     from .files import UserError, read_yaml
     from .paths import PARAMS
-    from .progress import busy
+    from .progress import spinner
 
     name, *arguments = words or [""]
     try:
-        with busy(" ".join(words)):
+        with spinner(" ".join(words)):
             agreement.require(read_yaml(PARAMS), contract.load())
             _find(project, name)(project, *arguments)
     except UserError as error:

@@ -71,7 +71,7 @@ def _silent(address: str, setting: str, error: Exception) -> UserError:
 
 
 class Cluster:
-    """Spreads work over the workers of a scheduler, as `compute.Spread` says."""
+    """Spreads work over the workers of a scheduler, as `compute.ParallelMap` says."""
 
     def __init__(self, client: Any, package: str) -> None:
         """Hold every worker against this process; one that began with older code is restarted."""

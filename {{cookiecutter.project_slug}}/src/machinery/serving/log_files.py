@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from machinery.pipeline.compute import Spread, here
+from machinery.pipeline.compute import ParallelMap, local_map
 from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.files import UserError, first_line, read_arrow, replace
 from machinery.pipeline.model.answers import Answers, answer_columns
@@ -79,7 +79,7 @@ def read(folder: Path, days: Sequence[str] | None = None) -> pa.Table:
 
 
 def stream(
-    folder: Path, damaged: Callable[[int], object], spread: Spread = here
+    folder: Path, damaged: Callable[[int], object], spread: ParallelMap = local_map
 ) -> Iterator[pa.Table]:
     """The answers of every day, file by file; `damaged` is called with lines that are unreadable.
 
@@ -301,7 +301,7 @@ def _tables(
     kind: str,
     wanted: Callable[[str], bool],
     damaged: Callable[[int], object] = lambda _: None,
-    spread: Spread = here,
+    spread: ParallelMap = local_map,
 ) -> Iterator[pa.Table]:
     """Tables of the wanted days; what a compaction makes Parquet meanwhile is read once."""
     stems = set()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from machinery.pipeline.files import UserError, first_line
 
-from .columns import arrow_type, whole
+from .columns import arrow_type, combine_chunks
 from .contract import Column, Contract, Range
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def conform(table: "pd.DataFrame", contract: Contract) -> pa.Table:
     for name in map(str, table.columns):
         column = contract.columns.get(name)
         try:
-            columns[name] = whole(pa.array(table[name], from_pandas=True))
+            columns[name] = combine_chunks(pa.array(table[name], from_pandas=True))
         except pa.ArrowException as error:
             why = "" if column and column.personal else f" ({first_line(error)})"
             fault = f"source.py: {name} holds values of several types{why}"

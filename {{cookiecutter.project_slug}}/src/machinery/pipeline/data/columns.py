@@ -5,9 +5,8 @@ feature gets the same array, whatever other rows are in the table: a column that
 a type with room for that even where every value is there.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,6 @@ if TYPE_CHECKING:  # the service does without them
     import pyarrow as pa
 
 Arrays = dict[str, np.ndarray]
-Maker = Callable[[Sequence[Any]], np.ndarray]
 
 EPOCH = datetime(1970, 1, 1)
 NAT = timedelta(microseconds=-(2**63))  # since EPOCH: the number that NumPy takes for NaT
@@ -70,7 +68,7 @@ def from_pandas(table: "pd.DataFrame", names: Iterable[str], of: Contract) -> Ar
 
 def from_arrow(values: "pa.Array | pa.ChunkedArray", column: Column) -> np.ndarray:
     """The array of an Arrow column."""
-    values = whole(values)
+    values = combine_chunks(values)
     wanted = dtype(column)
     if wanted.kind == "O":
         return _texts(values)
@@ -79,7 +77,7 @@ def from_arrow(values: "pa.Array | pa.ChunkedArray", column: Column) -> np.ndarr
     return np.asarray(values.to_numpy(zero_copy_only=False).astype(wanted, copy=False))
 
 
-def whole(values: "pa.Array | pa.ChunkedArray") -> "pa.Array":
+def combine_chunks(values: "pa.Array | pa.ChunkedArray") -> "pa.Array":
     """A column in one piece."""
     import pyarrow as pa
 
@@ -100,31 +98,24 @@ def _texts(values: "pa.Array") -> np.ndarray:
     return np.asarray(texts[codes])
 
 
-def maker(column: Column) -> Maker:
-    """What makes an array of a column's Python values, None where missing."""
-    wanted = dtype(column)
-    if wanted.kind == "O" and column.nullable:
-        return _nullable_texts
-    return _moments if wanted.kind == "M" else partial(_filled, dtype=wanted)
+def from_python(values: Sequence[Any], column: Column) -> np.ndarray:
+    """The array of a column's Python values, None where one is missing."""
+    kind = dtype(column)
+    if kind.kind == "M":
+        return _datetimes(values)
+    if kind.kind == "O":
+        values = [np.nan if value is None else value for value in values]
+    return np.fromiter(values, kind, len(values))  # np.array would first infer shape and type
 
 
-def _filled(values: Sequence[Any], dtype: Any) -> np.ndarray:
-    """As `np.array` makes it, without its look for the shape and the type of what it is given."""
-    return np.fromiter(values, dtype, len(values))
-
-
-def _nullable_texts(values: Sequence[Any]) -> np.ndarray:
-    return _filled([np.nan if value is None else value for value in values], object)
-
-
-def _moments(values: Sequence[Any]) -> np.ndarray:
+def _datetimes(values: Sequence[Any]) -> np.ndarray:
     """Times, as datetime or ISO 8601; NumPy itself takes eight times as long for datetime."""
     try:
-        since = [NAT if value is None else value - EPOCH for value in values]
+        times = [NAT if value is None else value - EPOCH for value in values]
     except TypeError:
         return np.array(values, dtype="datetime64[us]")
     return np.array(
-        [(each.days * 86_400 + each.seconds) * 1_000_000 + each.microseconds for each in since],
+        [(time.days * 86_400 + time.seconds) * 1_000_000 + time.microseconds for time in times],
         dtype=np.int64,
     ).view("datetime64[us]")
 
@@ -132,11 +123,11 @@ def _moments(values: Sequence[Any]) -> np.ndarray:
 def example(contract: Contract, names: Iterable[str]) -> Arrays:
     """One row, from which features show their types: missing is what may be, and every number."""
     columns = {name: contract.columns[name] for name in names}
-    values = {name: stand_in(of) for name, of in columns.items() if of.type != "number"}
-    return {name: maker(of)([values.get(name)]) for name, of in columns.items()}
+    values = {name: placeholder(of) for name, of in columns.items() if of.type != "number"}
+    return {name: from_python([values.get(name)], of) for name, of in columns.items()}
 
 
-def stand_in(column: Column) -> Any:
+def placeholder(column: Column) -> Any:
     """A value that the contract allows, and that tells nothing: None where it may be missing."""
     if column.nullable:
         return None

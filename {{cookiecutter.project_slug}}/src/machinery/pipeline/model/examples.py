@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from machinery.pipeline.data.columns import stand_in
+from machinery.pipeline.data.columns import placeholder
 from machinery.pipeline.files import UserError, first_line, read_json, rounded
 from machinery.pipeline.paths import EXAMPLES
 
@@ -62,7 +62,7 @@ def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[
     real = [_plain(row) for row in table[known].iloc[at].astype(object).to_dict("records")]
     _check(_predictions(scorer, real), prediction[at], "data/test.parquet")
     columns = {name: scorer.contract.columns[name] for name in known}
-    hidden = _plain({name: stand_in(of) for name, of in columns.items() if of.personal})
+    hidden = _plain({name: placeholder(of) for name, of in columns.items() if of.personal})
     real = [row | hidden for row in real]
     rows = rounded([*real, *_unusual(real[0], scorer)])
     return {"rows": rows, "predictions": _predictions(scorer, rows).tolist(), "real": len(real)}

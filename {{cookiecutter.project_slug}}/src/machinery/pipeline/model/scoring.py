@@ -14,7 +14,7 @@ import numpy as np
 
 from machinery.pipeline.data import contract
 from machinery.pipeline.data.catalogue import Catalogue
-from machinery.pipeline.data.columns import Arrays, maker
+from machinery.pipeline.data.columns import Arrays, from_python
 from machinery.pipeline.files import UserError, read_json, read_yaml
 from machinery.pipeline.paths import CONTRACT, MODEL, MODEL_INFO, VERSION
 
@@ -51,13 +51,12 @@ class Scorer:
         self._catalogue = Catalogue(self.contract, features, list(self.model.features))
         self.columns, self.personal = self._catalogue.inputs, self._catalogue.personal
         self._check_kinds()
-        self._makers = {name: maker(column) for name, column in self.contract.columns.items()}
         self._rule = rule(self.info)
 
     def arrays(self, columns: Mapping[str, Sequence[Any]]) -> Arrays:
         """Plain Python values, None where missing, as arrays that the features take."""
-        makers = self._makers
-        return {name: makers[name](values) for name, values in columns.items()}
+        described = self.contract.columns
+        return {name: from_python(values, described[name]) for name, values in columns.items()}
 
     def features(self, columns: Mapping[str, np.ndarray]) -> Arrays:
         """The model's features of each row, from arrays as `arrays` makes them."""

@@ -7,11 +7,11 @@ import numpy as np
 
 from machinery.pipeline import params as sections
 from machinery.pipeline import paths
-from machinery.pipeline.compute import Spread, here, spreading
+from machinery.pipeline.compute import ParallelMap, local_map, parallel_map
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import read_json, read_table, write_json, write_table
-from machinery.pipeline.markdown import some
+from machinery.pipeline.markdown import first_names
 from machinery.pipeline.model import evaluation, examples
 from machinery.pipeline.model.answers import answer, answer_columns
 from machinery.pipeline.model.decision import rule
@@ -39,7 +39,7 @@ def evaluate(
     headline: str,
     params: Evaluate,
     groups: np.ndarray | None = None,
-    spread: Spread = here,
+    spread: ParallelMap = local_map,
 ) -> Figures:
     """Every metric of the test rows as value, low and high.
 
@@ -65,7 +65,7 @@ def slices(
     headline: str,
     params: Evaluate,
     groups: np.ndarray | None = None,
-    spread: Spread = here,
+    spread: ParallelMap = local_map,
 ) -> list[dict[str, Any]]:
     """The headline metric of each value of each slice column, with its interval if it has one.
 
@@ -80,7 +80,7 @@ def slices(
     for column in params.slices:
         names, count = small(table, column, params.slice_min_rows)
         if names:
-            what = {"column": column, "slice": f"{len(names)} too small: {some(names)}"}
+            what = {"column": column, "slice": f"{len(names)} too small: {first_names(names)}"}
             found.append({**what, "rows": count, "value": None, "low": None, "high": None})
             found[-1]["small"] = len(names)
     return found
@@ -171,7 +171,7 @@ def _intervals(
     rows: int,
     params: Evaluate,
     groups: np.ndarray | None,
-    spread: Spread,
+    spread: ParallelMap,
 ) -> Figures:
     intervals = bootstrap(
         bound,
@@ -198,7 +198,7 @@ def main(project: Project) -> None:
     prediction, baseline = (each.predict(table[list(each.features)]) for each in (model, first))
     _, groups = evaluation.units(table, contract, sections.load(Split).by)
 
-    with spreading(project) as spread:
+    with parallel_map(project) as spread:
         figures = evaluate(target, prediction, baseline, info, headline, params, groups, spread)
         parts = slices(raw, target, prediction, info, headline, params, groups, spread)
     write_json(figures, paths.METRICS)

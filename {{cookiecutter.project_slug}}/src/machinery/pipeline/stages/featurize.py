@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from machinery.pipeline import params as sections
-from machinery.pipeline.compute import Spread, here, spreading
+from machinery.pipeline.compute import ParallelMap, local_map, parallel_map
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.data.columns import arrays
@@ -36,7 +36,11 @@ def featurize(table: pa.Table, catalogue: Catalogue) -> pa.Table:
 
 
 def featurize_file(
-    source: Path, target: Path, catalogue: Catalogue, batch_rows: int, spread: Spread = here
+    source: Path,
+    target: Path,
+    catalogue: Catalogue,
+    batch_rows: int,
+    spread: ParallelMap = local_map,
 ) -> None:
     """Featurize a Parquet file of any length, a row group at a time, in batches of so many rows."""
     if not source.exists():
@@ -72,7 +76,7 @@ def main(project: Project) -> None:
     """Read, call, write."""
     catalogue = Catalogue(contracts.load(), project.features())
     batch_rows = sections.load(Featurize).batch_rows
-    with spreading(project) as spread:
+    with parallel_map(project) as spread:
         featurize_file(TRAIN, TRAIN_FEATURES, catalogue, batch_rows, spread)
         featurize_file(TEST, TEST_FEATURES, catalogue, batch_rows, spread)
     write_text(page(catalogue), CATALOGUE)

@@ -11,7 +11,7 @@ from pydantic import ValidationError, validate_call
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.checks import cast, conform
-from machinery.pipeline.data.columns import arrow_type, whole
+from machinery.pipeline.data.columns import arrow_type, combine_chunks
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError, first_line, read_arrow, write_table
 from machinery.pipeline.params import Ingest
@@ -50,10 +50,12 @@ def _appended(table: pa.Table, logged: pa.Table, contract: Contract) -> pa.Table
     """The rows of the table and then those of other keys, with the table's columns alone."""
     names = [name for name in logged.column_names if name in table.column_names]
     described = [name for name in names if name in contract.columns]
-    columns = {name: cast(whole(logged[name]), contract.columns[name])[0] for name in described}
+    columns = {
+        name: cast(combine_chunks(logged[name]), contract.columns[name])[0] for name in described
+    }
     if contract.key not in columns:
         raise UserError(f"{LOGGED} has no column {contract.key}, the key; remove that folder")
-    keys, _ = cast(whole(table[contract.key]), contract.columns[contract.key])
+    keys, _ = cast(combine_chunks(table[contract.key]), contract.columns[contract.key])
     new = pa.table(columns).filter(pc.invert(pc.is_in(columns[contract.key], keys)))
     try:
         return pa.concat_tables([table, new], promote_options="permissive")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from machinery.pipeline import params as sections
-from machinery.pipeline.compute import Spread, here, spreading
+from machinery.pipeline.compute import ParallelMap, local_map, parallel_map
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import (
@@ -52,7 +52,7 @@ def train(
     by: str,
     params: Train,
     encode: Mapping[str, str] = MappingProxyType({}),
-    spread: Spread = here,
+    spread: ParallelMap = local_map,
 ) -> Trained:
     """Fit one model on the named features, once on each fold and once on all rows.
 
@@ -276,7 +276,7 @@ def main(project: Project, feature_set: str, name: str) -> None:
     table, total = read_rows(TRAIN_FEATURES, columns, params.max_rows, params.seed)
     candidates, by = project.candidates().CANDIDATES, sections.load(Split).by
     encode = encodings(TRAIN_FEATURES)
-    with spreading(project) as spread:
+    with parallel_map(project) as spread:
         trained = train(table, kinds, contract, candidates, name, by, params, encode, spread)
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"

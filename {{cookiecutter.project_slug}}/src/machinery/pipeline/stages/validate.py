@@ -10,7 +10,7 @@ from machinery.pipeline import params as sections
 from machinery.pipeline.data import checks
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.checks import Violation
-from machinery.pipeline.data.columns import whole
+from machinery.pipeline.data.columns import combine_chunks
 from machinery.pipeline.data.contract import Column, Contract
 from machinery.pipeline.files import CheckError, read_arrow, times, write_json, write_table
 from machinery.pipeline.params import Ingest, Validate
@@ -38,7 +38,7 @@ def validate(
     wrong = checks.faults(table.schema, contract)
     mistyped = dict(checks.mistyped(table.schema, contract))
     names = [name for name in contract.columns if name in table.column_names]
-    columns = {name: whole(table[name]) for name in names if name not in mistyped}
+    columns = {name: combine_chunks(table[name]) for name in names if name not in mistyped}
     checked = checks.check(columns, contract, unique=True)
     if wrong:
         wrong += _sentences(checked.violations, table, contract)
@@ -134,7 +134,7 @@ def _row(violation: Violation, table: pa.Table, contract: Contract) -> dict[str,
         "column": violation.column,
         "problem": violation.problem,
         "rows": violation.count,
-        "examples": checks.examples(whole(table[violation.column]), violation, contract),
+        "examples": checks.examples(combine_chunks(table[violation.column]), violation, contract),
     }
 
 

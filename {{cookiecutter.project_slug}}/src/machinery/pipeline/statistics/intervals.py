@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from machinery.pipeline.compute import Spread, here
+from machinery.pipeline.compute import ParallelMap, local_map
 
 Codes = NDArray[np.integer[Any]]
 Unit = Literal["rows", "days", "groups"]
@@ -80,7 +80,7 @@ def bootstrap(
     seed: int,
     groups: Codes | None = None,
     watch: Watch = lambda scored, total: scored,
-    spread: Spread = here,
+    spread: ParallelMap = local_map,
 ) -> dict[str, Interval]:
     """Expanded percentile bootstrap (Hesterberg 2015) of every scorer at once.
 
@@ -94,7 +94,7 @@ def bootstrap(
     pieces = [blocks[at : at + size] for at in range(0, len(blocks), size)]
     shared = dict(scorers), Draw(rows, samples, seed, groups)
     if rows * samples < FAR:
-        spread, pieces = here, [blocks]
+        spread, pieces = local_map, [blocks]
     scored = [*watch(spread(_score, shared, pieces), len(pieces))]
     sizes = np.ones(rows) if groups is None else np.unique(groups, return_counts=True)[1]
     if groups is not None and len(sizes) < MIN_GROUPS:
