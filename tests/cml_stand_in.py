@@ -1,8 +1,8 @@
-"""cml_stand_in: the words of `cml comment update` in; done as CML does it, and recorded.
+"""A stand-in for `cml comment update`, which also records how it is called.
 
-For machines on which https://cml.dev is not installed. The requests are those of its src/cml.js and
-src/drivers: of one page of comments, the last with the watermark anywhere in it is edited, whoever
-wrote it; else one is added. First come the file for the record and an exit code to fail with.
+For machines on which https://cml.dev is not installed. It sends the requests of CML's src/cml.js
+and src/drivers: it reads one page of comments and edits the last with the watermark anywhere in it,
+whoever wrote that, or adds one. The first arguments are the file for the record and an exit code.
 """
 
 import json
@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 
 def main(record: str, code: str, *words: str) -> int:
-    """Do what the words say; the exit code."""
+    """Post the comment; return the exit code."""
     if "--help" in words:
         print("--watermark-title  Hidden comment marker")
         return 0
@@ -39,32 +39,32 @@ def _parsed(words: tuple[str, ...]) -> Namespace:
     return parser.parse_args(words)
 
 
-def _update(asked: Namespace, text: str) -> int:
-    title = f"CML watermark {asked.watermark_title}"
+def _update(options: Namespace, text: str) -> int:
+    title = f"CML watermark {options.watermark_title}"
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     image = f'![](https://cml.dev/watermark.png#{head.stdout.strip()} "{title}")'
     pattern = rf'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "{re.escape(title)}"\)'
-    number, github = asked.target.partition("/")[2], asked.driver == "github"
+    number, github = options.target.partition("/")[2], options.driver == "github"
     comments = f"issues/{number}/comments" if github else f"merge_requests/{number}/notes"
     one = "issues/comments" if github else comments
     try:
-        found = [c for c in _call(asked, "GET", comments) if re.search(pattern, c["body"])]
+        marked = [c for c in _call(options, "GET", comments) if re.search(pattern, c["body"])]
         body = {"body": f"{text}\n\n{image}"}
-        if found:
-            _call(asked, "PATCH" if github else "PUT", f"{one}/{found[-1]['id']}", body)
+        if marked:
+            _call(options, "PATCH" if github else "PUT", f"{one}/{marked[-1]['id']}", body)
         else:
-            _call(asked, "POST", comments, body)
-    except HTTPError as error:  # CML logs JSON where nobody looks on
+            _call(options, "POST", comments, body)
+    except HTTPError as error:  # without a terminal, CML logs JSON
         print(json.dumps({"level": "error", "message": str(error), "status": error.code}))
         return 1
     return 0
 
 
-def _call(asked: Namespace, method: str, path: str, document: Any = None) -> Any:
+def _call(options: Namespace, method: str, path: str, document: Any = None) -> Any:
     """CML takes every server but github.com for an Enterprise one."""
-    place = urlsplit(asked.repo)
+    place = urlsplit(options.repo)
     server, repository, token = f"https://{place.netloc}", place.path[1:], os.environ["REPO_TOKEN"]
-    if asked.driver == "github":
+    if options.driver == "github":
         address, secret = f"{server}/api/v3/repos/{repository}", ("Authorization", f"token {token}")
     else:
         name = quote(repository, safe="")

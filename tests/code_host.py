@@ -1,8 +1,8 @@
-"""code_host: a stand-in for the API of GitHub and GitLab, over HTTPS on 127.0.0.1.
+"""A stand-in for the API of GitHub and GitLab, over HTTPS on 127.0.0.1.
 
-It speaks of one pull request's comments, of the pull requests that are opened, of issues, and of
-releases, as much as `cml`, `gh` and our own commands ask for, and fails on demand. GitHub's paths
-are those of a GitHub Enterprise server: `/api/v3`, `/api/graphql`.
+It has the comments of one pull request, new pull requests, issues and releases, as far as `cml` and
+our own commands need them, and fails on demand. GitHub's paths are those of a GitHub Enterprise
+server: `/api/v3`, `/api/graphql`.
 """
 
 import json
@@ -26,16 +26,16 @@ CREDENTIALS = ("Authorization", "PRIVATE-TOKEN", "JOB-TOKEN")
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asked for."""
+    """A request, with the token of the client."""
 
     method: str
     path: str
-    token: str  # whoever asks
+    token: str
     body: Any = None
 
     @property
     def place(self) -> str:
-        """The path, without what is asked of it."""
+        """The path without the query."""
         return unquote(urlsplit(self.path).path)
 
     @property
@@ -45,17 +45,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Failure:
-    """An answer in place of the right one, to the requests that it fits, so many times."""
+    """A status in place of the right response, to the requests that it fits."""
 
     status: int
-    times: int = 1_000
-    retry_after: str | None = None
     fits: Callable[[Request], bool] = lambda _: True
 
 
 @dataclass
 class CodeHost:
-    """What was said, opened and published here, and who asked for what."""
+    """The comments, pull requests, issues and releases, and all requests."""
 
     url: str = ""
     certificate: Path = Path()
@@ -69,18 +67,18 @@ class CodeHost:
 
     @property
     def tokens(self) -> set[str]:
-        """All tokens that somebody has come with."""
+        """The tokens of all requests."""
         return {request.token for request in self.requests}
 
     def clear(self) -> None:
         """Forget everything: a new test."""
-        for kept in (self.comments, self.pulls, self.issues, self.releases, self.files):
-            kept.clear()
+        for content in (self.comments, self.pulls, self.issues, self.releases, self.files):
+            content.clear()
         self.requests.clear()
         self.failures.clear()
 
     def say(self, body: str, user: str = "a-reviewer") -> dict[str, Any]:
-        """Add a comment, as somebody."""
+        """Add a comment of a user."""
         number = 1000 + len(self.comments)
         address = f"{self.url}/{REPOSITORY}/pull/{NUMBER}#issuecomment-{number}"
         self.comments.append(
@@ -89,41 +87,32 @@ class CodeHost:
         return self.comments[-1]
 
     def file(self, title: str, body: str, user: str = "a-reviewer") -> dict[str, Any]:
-        """Open an issue, as somebody."""
+        """Open an issue of a user."""
         number = 101 + len(self.issues)
-        issue = {"number": number, "title": title, "body": body, "state": "open", "said": []}
+        issue = {"number": number, "title": title, "body": body, "state": "open", "comments": []}
         self.issues.append({**issue, "user": {"login": user}})
         return self.issues[-1]
 
     def edit(self, number: str, body: str) -> dict[str, Any] | None:
-        """Change a comment; None where there is none of that number."""
-        for each in self.comments:
-            if str(each["id"]) == number:
-                each["body"] = body
-                return each
+        """Change a comment; None if there is none of that number."""
+        for comment in self.comments:
+            if str(comment["id"]) == number:
+                comment["body"] = body
+                return comment
         return None
 
     def bodies(self) -> list[str]:
-        """All comments, the oldest first."""
-        return [each["body"] for each in self.comments]
+        """All comments, oldest first."""
+        return [comment["body"] for comment in self.comments]
 
-    def fail(self, status: int, **how: Any) -> None:
-        """Answer with a status from now on: `times`, `retry_after`, `fits`."""
-        self.failures.append(Failure(status, **how))
-
-    def failure(self, request: Request) -> Failure | None:
-        """The failure that is due for this request."""
-        for place, failure in enumerate(self.failures):
-            if failure.times and failure.fits(request):
-                left = Failure(failure.status, failure.times - 1, failure.retry_after, failure.fits)
-                self.failures[place] = left
-                return failure
-        return None
+    def fail(self, status: int, fits: Callable[[Request], bool] = lambda _: True) -> None:
+        """Respond with a status from now on, to the requests that fit."""
+        self.failures.append(Failure(status, fits))
 
     def environment(
         self, folder: Path, branch: str = "", source: str = REPOSITORY, commit: str = ""
     ) -> dict[str, str]:
-        """What a job of GitHub Actions finds: for a push, or for the pull request of a branch."""
+        """The environment of a job of GitHub Actions: of a push, or a branch's pull request."""
         event, summary = folder / "event.json", folder / "summary.md"
         head = {"ref": branch, "sha": commit, "repo": {"full_name": source}}
         document: dict[str, Any] = {"ref": "refs/heads/main"}
@@ -141,7 +130,7 @@ class CodeHost:
         }
 
     def gitlab_environment(self) -> dict[str, str]:
-        """What a job of GitLab CI for the merge request finds in its environment."""
+        """The environment of a job of GitLab CI for the merge request."""
         return self._certified() | {
             "GITLAB_CI": "true",
             "CI_API_V4_URL": f"{self.url}/api/v4",
@@ -198,7 +187,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request: recorded, refused if it is to be, else answered by the first route that fits."""
+    """Records a request, and fails or responds."""
 
     protocol_version = "HTTP/1.1"
 
@@ -217,15 +206,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         request = self._read()
         self.host.requests.append(request)
-        if failure := self.host.failure(request):
-            headers = {"Retry-After": failure.retry_after} if failure.retry_after else {}
-            self._send(failure.status, {"message": "refused by the test"}, headers)
-        elif request.token != TOKEN:
-            self._send(401, {"message": "Bad credentials"}, {})
+        for failure in self.host.failures:
+            if failure.fits(request):
+                self._send(failure.status, {"message": "refused by the test"})
+                return
+        if request.token != TOKEN:
+            self._send(401, {"message": "Bad credentials"})
+        elif (document := routed(self.host, request)) is None:
+            self._send(404, {"message": "Not Found"})
         else:
-            answer = routed(self.host, request)
-            missing = {"message": "Not Found"}
-            self._send(404 if answer is None else 200, missing if answer is None else answer, {})
+            self._send(200, document)
 
     def _read(self) -> Request:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -235,15 +225,14 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.loads(raw)
         elif raw and "form" in kind:
             body = {name: values[0] for name, values in parse_qs(raw.decode()).items()}
-        given = [self.headers.get(name, "") for name in CREDENTIALS]
-        token = next(filter(None, given), "").rpartition(" ")[2]
+        credentials = [self.headers.get(name, "") for name in CREDENTIALS]
+        token = next(filter(None, credentials), "").rpartition(" ")[2]
         return Request(self.command, self.path, token, body)
 
-    def _send(self, status: int, document: Any, headers: dict[str, str]) -> None:
+    def _send(self, status: int, document: Any) -> None:
         raw = json.dumps(document).encode()
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers}.items():
-            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)

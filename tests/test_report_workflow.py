@@ -161,7 +161,7 @@ def test_data_whose_hash_is_not_its_name_is_not_pushed(
     shutil.copytree(first[0].path / "run", clone.path / "run")
     (place, *_) = sorted((clone.path / "run/objects").glob("*/*"))
     place.write_bytes(b"forged")
-    refused(shared, clone, host, "has not the hash that is its name")
+    refused(shared, clone, host, "does not match the hash in its name")
 
 
 def refused(
@@ -194,7 +194,7 @@ def test_run_that_somebody_pushed_is_taken_and_a_refused_push_is_a_warning(
     said = run_all(shared, clone, host)
     assert "Stage 'train@schedule-linear' is cached" in said
     assert "stages train" not in said  # of stages that write files for git, DVC keeps no runs
-    assert "::warning::dvc.lock did not come back" in said
+    assert "::warning::dvc.lock was not pushed to" in said
     assert len(host.bodies()) == 1
 
 
@@ -265,7 +265,7 @@ def test_fork_that_cannot_reach_the_data_has_a_report_of_what_is_in_git(
     for name, value in {"url": "s3://bucket/data", "endpointurl": "http://127.0.0.1:9"}.items():
         clone.run("dvc", "remote", "modify", "--local", "storage", name, value)
     said, summary = fork(clone, host, tmp_path)
-    assert "::warning::nothing was run, since a fork's job may not have the data" in said
+    assert "::warning::nothing was run, since a fork's job cannot read the data" in said
     assert summary.startswith("**Not compared**: the remote cannot be read")
     assert "**Stale**: train" in summary
     assert "train.hyperparameters.linear.C" in summary

@@ -118,7 +118,7 @@ def test_where_the_window_cannot_be_filled_nothing_is_left_behind(
 ) -> None:
     before = clone.run("dvc", "status").stdout
     code, said = job(clone, host, "retrain", until="2014-02-01")
-    assert code == 0 and "Nothing to retrain on: data/source reaches 2013-10-31" in said
+    assert code == 0 and "Nothing to retrain on: data/source ends at 2013-10-31" in said
     assert clone.run("git", "status", "--porcelain").stdout == ""
     assert clone.run("git", "branch", "--show-current").stdout == "main\n"
     assert not (clone.path / "data/source/logged").exists()

@@ -263,7 +263,7 @@ def test_commits_of_others_on_the_branch_are_not_overwritten(
     other.run("git", "commit", "--quiet", "--no-verify", "-m", "Mine")
     other.run("git", "push", "--quiet", "--no-verify")
     code, said = retrain(month, host)
-    assert code != 0 and "retrain/2013-09-01 has commits of others" in said
+    assert code != 0 and "retrain/2013-09-01 has commits of someone else" in said
     assert "Running stage" not in said  # it is seen before the run, not after it
     assert host.pulls == []
 
@@ -271,8 +271,8 @@ def test_commits_of_others_on_the_branch_are_not_overwritten(
 @pytest.mark.parametrize(
     ("until", "why"),
     [
-        ("2013-08-01", "the window ends at 2013-08-01 already"),
-        ("2014-02-01", "data/source reaches 2013-12-31"),
+        ("2013-08-01", "the window already ends at 2013-08-01"),
+        ("2014-02-01", "data/source ends at 2013-12-31"),
     ],
 )
 def test_where_there_is_nothing_to_retrain_on_nothing_is_opened(
@@ -284,7 +284,7 @@ def test_where_there_is_nothing_to_retrain_on_nothing_is_opened(
     assert host.pulls == []
     assert month.run("git", "status", "--porcelain").stdout == ""
     assert "Nothing is monitored: data/log.dvc imports no log" in said
-    assert "nothing is monitored, so no rule is asked" in said
+    assert "nothing is monitored, so there is no rule to follow" in said
     assert host.issues == []
     assert month.run("git", "branch", "--show-current").stdout == "main\n"
     assert until not in month.run("git", "ls-remote", "origin").stdout

@@ -1,4 +1,4 @@
-"""Logged rows with outcomes: which are taken in, and that they are the same bytes again."""
+"""Logged rows with outcomes become training rows, the same bytes every time."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def contract(document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def write(contract: Contract) -> Iterator[Write]:
-    """Log an answer to one row, and its outcome if there is one."""
+    """Log the answer to one row, and its outcome if there is one."""
     log = PredictionLog(Path("log"), contract, lambda *_: None)
     scores, decision = np.array([[0.25, 0.75]], np.float32), np.array([1])
     plain = Answers(scores, decision=decision, members=np.array([[False, True]]))
@@ -52,7 +52,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def taken() -> dict[str, list[dict[str, Any]]]:
+def labelled() -> dict[str, list[dict[str, Any]]]:
     files = sorted(Path("data/source/logged").glob("*.parquet"))
     return {path.stem: read_arrow(path).to_pylist() for path in files}
 
@@ -68,7 +68,7 @@ def test_rows_with_an_outcome_become_a_file_a_month_in_the_contracts_types(
     assert take_in(Path("log"), UNTIL, contract, now()) == (2, {BAD: 0, IMPOSSIBLE: 0})
     plain = {"id": "a", "at": datetime(2026, 1, 2), "size": 1.0, "colour": "red"}
     later = plain | {"id": "b", "at": datetime(2026, 2, 3), "size": None}
-    assert taken() == {
+    assert labelled() == {
         "2026-01": [plain | {"delay": None, "late": False}],
         "2026-02": [later | {"delay": None, "late": True}],
     }
@@ -78,25 +78,25 @@ def test_rows_with_an_outcome_become_a_file_a_month_in_the_contracts_types(
     )  # fmt: skip
 
 
-def test_rows_that_break_the_contract_are_counted_and_left_out(
+def test_rows_that_violate_the_contract_are_counted_and_skipped(
     write: Write, contract: Contract
 ) -> None:
     write("a", True)
     write("too large", True, size=11.0)
     write("no such colour", True, colour="green")
     assert take_in(Path("log"), UNTIL, contract, now()) == (1, {BAD: 2, IMPOSSIBLE: 0})
-    assert [row["id"] for row in taken()["2026-01"]] == ["a"]
+    assert [row["id"] for row in labelled()["2026-01"]] == ["a"]
 
 
-def test_an_outcome_that_the_target_does_not_have_breaks_the_contract(
+def test_an_outcome_that_is_not_a_class_violates_the_contract(
     write: Write, contract: Contract
 ) -> None:
     write("a", "perhaps")
     assert take_in(Path("log"), UNTIL, contract, now()) == (0, {BAD: 1, IMPOSSIBLE: 0})
-    assert taken() == {}
+    assert labelled() == {}
 
 
-def test_no_label_is_from_the_future_or_from_before_its_answer(
+def test_no_label_is_from_the_future_or_older_than_its_answer(
     write: Write, contract: Contract
 ) -> None:
     write("a", True)
@@ -110,20 +110,20 @@ def test_no_label_is_from_the_future_or_from_before_its_answer(
     path.write_text(text, encoding="utf-8")
     early = now() - timedelta(hours=2)
     assert take_in(Path("log"), UNTIL, contract, early) == (0, {BAD: 0, IMPOSSIBLE: 1})
-    assert taken() == {}
+    assert labelled() == {}
     assert take_in(Path("log"), UNTIL, contract, now())[0] == 1
 
 
-def test_the_newest_answer_of_a_key_counts_and_its_earlier_month_goes(
+def test_the_newest_answer_of_a_key_wins_and_an_empty_month_is_removed(
     write: Write, contract: Contract
 ) -> None:
     write("a", False)
     take_in(Path("log"), UNTIL, contract, now())
     write("a", True, at=datetime(2026, 2, 3), size=2.0)
     assert take_in(Path("log"), UNTIL, contract, now())[0] == 1
-    ((row,),) = taken().values()
+    ((row,),) = labelled().values()
     assert (row["size"], row["late"]) == (2.0, True)
-    assert taken().keys() == {"2026-02"}
+    assert labelled().keys() == {"2026-02"}
 
 
 def test_the_same_rows_are_the_same_bytes_and_rows_outlive_the_log(
@@ -142,7 +142,7 @@ def test_the_same_rows_are_the_same_bytes_and_rows_outlive_the_log(
     assert take_in(Path("log"), UNTIL, contract, now())[0] == 3
 
 
-def test_rows_of_an_earlier_contract_are_held_to_todays(
+def test_rows_of_an_earlier_contract_are_checked_against_the_present_one(
     write: Write, contract: Contract, document: dict[str, Any]
 ) -> None:
     older = [{"id": "old", "at": datetime(2026, 1, 1), "colour": "red", "late": True}]
@@ -150,7 +150,7 @@ def test_rows_of_an_earlier_contract_are_held_to_todays(
     write_table(pa.Table.from_pylist(older + odd), Path("data/source/logged/2026-01.parquet"))
     write("a", True)
     assert take_in(Path("log"), UNTIL, contract, now()) == (2, {BAD: 1, IMPOSSIBLE: 0})
-    assert [row["size"] for row in taken()["2026-01"]] == [None, 1.0]
+    assert [row["size"] for row in labelled()["2026-01"]] == [None, 1.0]
 
 
 def test_personal_columns_are_null_since_the_log_has_them_hashed(
@@ -163,12 +163,12 @@ def test_personal_columns_are_null_since_the_log_has_them_hashed(
     contract = contracts.parse(document)
     assert unfit(contract) == []
     take_in(Path("log"), UNTIL, contract, now())
-    assert [row["colour"] for row in taken()["2026-01"]] == [None]
+    assert [row["colour"] for row in labelled()["2026-01"]] == [None]
 
 
 def test_columns_that_the_log_lacks_and_that_may_not_be_null_are_named(
     document: dict[str, Any],
 ) -> None:
     assert unfit(contracts.parse(document)) == ["delay"]
-    document["columns"]["id"]["personal"] = True  # then no row can be told from the source's
+    document["columns"]["id"]["personal"] = True  # the log has only its hash
     assert unfit(contracts.parse(document)) == ["id", "delay"]

@@ -1,4 +1,4 @@
-"""The data window: moved by calendar months, and nothing else of params.yaml touched."""
+"""The data window moves by calendar months, and nothing else in params.yaml changes."""
 
 from datetime import datetime
 
@@ -55,8 +55,7 @@ def test_a_moment_within_a_day_is_written_whole() -> None:
     ],
 )
 def test_months_are_those_of_the_calendar(end: str, months: int, later: str) -> None:
-    found = window.later(datetime.fromisoformat(end), months)
-    assert found == datetime.fromisoformat(later)
+    assert window.later(datetime.fromisoformat(end), months) == datetime.fromisoformat(later)
 
 
 def test_a_window_that_ends_on_the_31st_stays_at_the_ends_of_months() -> None:

@@ -1,1 +1,1 @@
-"""What the jobs of the code host do: comment, alarms, retrain, publish."""
+"""What CI jobs do: reproduce, record, comment, alarms, retrain, publish."""

@@ -1,7 +1,7 @@
-"""A program: a Markdown file in, posted on the pull request of the running CI job.
+"""Post a Markdown file on the pull request of the running CI job.
 
-It needs nothing but Python's own library, so that it also tells of a job whose set-up failed.
-The Makefile calls it; `report --output` writes the file.
+Needs only the standard library, so that it can report a job whose set-up failed. The Makefile calls
+it; `report --output` writes the file.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""alarms: what `monitor` found in; one open issue an alarm, at the code host, out.
+"""Keep one open issue per alarm of `monitor` at the code host.
 
-An issue is found by a marker in its text, which anyone can write: only what the job's own token has
-written is ours.
+An issue is identified by a marker in its text, which anyone can write, so only an issue that the
+job's own token has written is ours.
 """
 
 import re
@@ -12,11 +12,11 @@ from machinery.monitoring.rule import newest_verdict
 from machinery.pipeline.files import read_json
 from machinery.pipeline.markdown import code, estimate, plain, table
 
-from .host import Comment, FailedError, Host, host
+from .job import CodeHostError, Job, Post, find_job
 from .retrain import MONITORING
 
 MARKER = "<!-- monitoring of {}: {} -->"
-WITHOUT_OUTCOMES = ("quality", "skew", "freshness")  # are seen in a window without outcomes, too
+WITHOUT_OUTCOMES = ("quality", "skew", "freshness")  # alarms that need no outcomes
 RUNBOOK = {
     "calibration": "ModelCalibration",
     "headline": "ModelHeadline",
@@ -38,16 +38,16 @@ The rule says {answer}: {why}.
 
 ## What to do
 
-A person picks one; `docs/runbook.md` says more under {section}.
+Choose one; `docs/runbook.md` says more under {section}.
 
-- **Retrain**, when the world has changed: `{command} retrain --anyway`, or the job `retrain`. It
+- **Retrain** if the world has changed: run `{command} retrain --anyway`, or the job `retrain`. It
   opens a pull request whose first line says whether the new model is better.
-- **Roll back**, when a new model, or what feeds it, is at fault: `{command} rollback VERSION`.
-- **Accept**, when the model does what it can: raise {limit} under `monitor.limits` in
-  `params.yaml`, and commit.
+- **Roll back** if a new model, or its input data, is at fault: `{command} rollback VERSION`.
+- **Accept** if the model cannot do better: raise {limit} under `monitor.limits` in `params.yaml`,
+  and commit.
 
-Each run of the job brings this text up to date, and closes the issue when the alarm is over.
-Closed by hand, it is opened anew while the alarm lasts.
+Each run of the job updates this text, and closes the issue when the alarm is over. An issue that
+is closed by hand is opened again as long as the alarm lasts.
 
 {marker}
 """
@@ -57,55 +57,60 @@ def alarms(command: str) -> None:
     """Open, update and close issues; outside of a CI job print what it would do.
 
     Raises:
-        FailedError: when the code host refuses.
+        CodeHostError: when the code host refuses.
     """
     if not MONITORING.exists():
-        print(f"There is no {MONITORING}: nothing is monitored, and no issue is touched.")
+        print(f"There is no {MONITORING}: nothing is monitored, and no issue is changed.")
         return
-    found, where = read_json(MONITORING), host()
-    wanted = {each["name"]: _body(each, found, command) for each in found["alarms"]}
-    if where is None:
-        for name, body in wanted.items():
+    report, job = read_json(MONITORING), find_job()
+    bodies = {alarm["name"]: _body(alarm, report, command) for alarm in report["alarms"]}
+    if job is None:
+        for name, body in bodies.items():
             print(f"Would open or update: {_title(name)}\n\n{body}")
-        print("Would close the issues of all other alarms. This is no CI job: nothing is done.")
+        print("Would close the issues of all other alarms. This is not a CI job: nothing is done.")
         return
-    if not where.job.token:
-        raise FailedError("the job has no token to write issues with; on GitLab set REPO_TOKEN")
-    ours = _ours(where.issues(), command)
-    for name, body in wanted.items():
-        print(f"{_written(where, ours.get(name), _title(name), body)}: {_title(name)}")
-    latest = _window(found, found["latest"])
-    for name in ours.keys() - wanted.keys():
-        window = latest if latest["over"] else None
-        if name not in WITHOUT_OUTCOMES:
-            window = newest_verdict(found["windows"])
-        if window is not None:
-            _close(where, ours[name], f"The alarm is over in the window {code(window['name'])}.")
+    if not job.token:
+        raise CodeHostError("the job has no token to write issues with; on GitLab set REPO_TOKEN")
+    issues = _own_issues(job, command)
+    for name, body in bodies.items():
+        print(f"{_save(job, _title(name), body, issues.get(name))}: {_title(name)}")
+    for name in issues.keys() - bodies.keys():
+        if window := _window_without_alarm(name, report):
+            comment = f"The alarm is over in the window {code(window['name'])}."
+            job.close_issue(issues[name], comment)
             print(f"Closed: {_title(name)}")
         else:
-            print(f"Open as it was, for lack of outcomes: {_title(name)}")
+            print(f"Left open, for lack of outcomes: {_title(name)}")
 
 
 def _title(name: str) -> str:
     return f"Monitoring: {name}"
 
 
-def _window(found: dict[str, Any], name: str) -> Mapping[str, Any]:
-    return dict(next(each for each in found["windows"] if each["name"] == name))
+def _window(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return dict(next(window for window in report["windows"] if window["name"] == name))
 
 
-def _body(alarm: dict[str, Any], found: dict[str, Any], command: str) -> str:
-    """The text of an issue; the same while the figures are."""
-    name, window, rule = alarm["name"], _window(found, alarm["window"]), found["retrain"]
-    rows, labelled = (f"{window[each]:,}" for each in ("rows", "labelled"))
-    figures = [[code(of), estimate(figure)] for of, figure in window["figures"].items()]
+def _window_without_alarm(name: str, report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The complete window that shows that the alarm is over, if there is one."""
+    if name not in WITHOUT_OUTCOMES:
+        return newest_verdict(report["windows"])
+    latest = _window(report, report["latest"])
+    return latest if latest["over"] else None
+
+
+def _body(alarm: Mapping[str, Any], report: Mapping[str, Any], command: str) -> str:
+    """The text of an issue, which changes only with its values."""
+    name, window, rule = alarm["name"], _window(report, alarm["window"]), report["retrain"]
+    metrics = [[code(metric), estimate(value)] for metric, value in window["figures"].items()]
     model = code(window["model_version"])
     return BODY.format(
         name=plain(name),
         window=code(alarm["window"]),
         sentence=plain(alarm["sentence"]),
-        figures=table(["figure", "value"], figures),
-        counts=f"{rows} rows were answered by the model {model}; {labelled} have an outcome.",
+        figures=table(["metric", "value"], metrics),
+        counts=f"The model {model} answered {window['rows']:,} rows; {window['labelled']:,} have "
+        "an outcome.",
         answer="to retrain" if rule["answer"] else "not to retrain",
         why=plain(rule["why"]),
         section=code(RUNBOOK.get(name, "An alert of the model")),
@@ -115,32 +120,20 @@ def _body(alarm: dict[str, Any], found: dict[str, Any], command: str) -> str:
     )
 
 
-def _ours(issues: list[Comment], command: str) -> dict[str, Comment]:
-    """The first of our issues of each alarm."""
-    last = re.compile(rf"(?:.*\n)?{MARKER.format(re.escape(command), '([a-z]+)')}\s*", re.DOTALL)
-    marked = [(last.fullmatch(each.body), each) for each in issues if each.mine]
-    first = sorted((int(each.id), match[1], each) for match, each in marked if match)
-    return {name: each for _, name, each in reversed(first)}
+def _own_issues(job: Job, command: str) -> dict[str, Post]:
+    """Our oldest open issue of each alarm."""
+    marker = MARKER.format(re.escape(command), "([a-z]+)")
+    ending = re.compile(rf"(?:.*\n)?{marker}\s*", re.DOTALL)
+    issues: dict[str, Post] = {}
+    for issue in sorted(job.issues(), key=lambda issue: int(issue.id)):
+        if issue.own and (match := ending.fullmatch(issue.body)):
+            issues.setdefault(match[1], issue)
+    return issues
 
 
-def _written(where: Host, issue: Comment | None, title: str, body: str) -> str:
-    """Open the issue, or bring it up to date; say what was done."""
-    text = "body" if where.job.host == "github" else "description"
-    if issue is None:
-        where.call("POST", "issues", {"title": title, text: body})
-        return "Opened"
-    if issue.body.replace("\r\n", "\n").strip() == body.strip():
+def _save(job: Job, title: str, body: str, issue: Post | None) -> str:
+    """Open or update the issue; return what was done."""
+    if issue and issue.body.replace("\r\n", "\n").strip() == body.strip():
         return "Unchanged"
-    where.call(_change(where), f"issues/{issue.id}", {text: body})
-    return "Updated"
-
-
-def _close(where: Host, issue: Comment, why: str) -> None:
-    github = where.job.host == "github"
-    where.call("POST", f"issues/{issue.id}/{'comments' if github else 'notes'}", {"body": why})
-    closed = {"state": "closed"} if github else {"state_event": "close"}
-    where.call(_change(where), f"issues/{issue.id}", closed)
-
-
-def _change(where: Host) -> str:
-    return "PATCH" if where.job.host == "github" else "PUT"
+    job.save_issue(title, body, issue)
+    return "Updated" if issue else "Opened"

@@ -1,9 +1,9 @@
-"""comment: a Markdown file in; the job's summary, and one comment on the pull request, out.
+"""Post a Markdown file in the job's summary and as the one comment on the pull request.
 
-CML posts it. Where CML is missing, fails, or would edit a comment that is not ours, the API of the
-code host does. When neither can, the job goes on: the summary has the text already. Comments are
-identified by CML's watermark, which anyone can write: only what the job's own token has written is
-ours.
+CML posts the comment. Where CML is missing, fails, or would edit a comment that is not ours, the
+code host's API does. If neither can, the job goes on: the summary already has the text. Comments
+are identified by CML's watermark, which anyone can write, so only a comment that the job's own
+token has written is ours.
 """
 
 import os
@@ -17,22 +17,21 @@ from tempfile import TemporaryDirectory
 from machinery.pipeline.files import first_line, write_text
 from machinery.versions import git
 
-from .host import Comment, FailedError, Host
-from .job import Job
+from .job import CodeHostError, Job, Post
 
 MAX_LENGTH = 65_000  # characters of a comment; GitHub takes 65,536, GitLab more
-CUT = "\n\n… the rest is too long for a comment; the job's summary or artifact has it all.\n"
+CUT = "\n\n… the report is too long for a comment; the job's summary or artifact has all of it.\n"
 TIMEOUT = 180  # seconds for CML
-SEEN_BY_CML = 20  # comments: one page of GitLab's; GitHub's has 30
+CML_PAGE = 20  # comments that CML reads: one page of GitLab's; GitHub's has 30
 # All that CML learns of the job, beside the token.
-PASSED_ON = {
+CML_ENVIRONMENT = {
     *("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SYSTEMROOT", "PATHEXT", "TEMP", "TMP", "TMPDIR"),
 }
 
 
 def comment(file: Path, job: Job) -> None:
-    """Publish the file, or that there is none; print where it went."""
+    """Post the file, or that the run failed if there is none; print where it went."""
     if job.cancelled:
         print("Nothing is posted: the job was cancelled.")
         return
@@ -43,55 +42,57 @@ def comment(file: Path, job: Job) -> None:
         )
     text = file.read_text(encoding="utf-8")
     job.summarize(text)
-    kept = f"the job's {'summary' if job.summary else 'artifact'} has the text ({file})"
+    place = f"the job's {'summary' if job.summary else 'artifact'} has the text ({file})"
     if job.number is None:
-        job.tell("notice", f"this job belongs to no pull request; {kept}")
+        job.notify("notice", f"this job belongs to no pull request; {place}")
     elif not job.token:
-        job.tell("warning", f"no comment: the job has no token to write with; {kept}")
+        job.notify("warning", f"no comment: the job has no token to write with; {place}")
     else:
         try:
-            tool = _post(job, _short(text))
-        except FailedError as error:
-            job.tell("warning", f"no comment ({error}); {kept}")
+            tool = _post(job, _shorten(text))
+        except CodeHostError as error:
+            job.notify("warning", f"no comment ({error}); {place}")
         else:
             print(f"Posted by {tool} on pull request {job.number} of {job.repository}.")
 
 
 def _post(job: Job, text: str) -> str:
-    """Post the text and say by what. Raises FailedError."""
-    host = Host(job)
-    comments, title = host.comments(), _title()
+    """Post the text and return the name of the tool that did. Raises CodeHostError."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    comments, title = job.comments(), f"{project['name']} report"
     try:
-        if not seen_alone_by_cml(comments, title):
-            raise FailedError("it might edit another comment than ours, or not find ours")
-        _by_cml(job, text, title)
+        if not safe_for_cml(comments, title):
+            raise CodeHostError("it would edit another comment than ours, or not find ours")
+        _post_by_cml(job, text, title)
         return "cml"
-    except FailedError as why:
-        host.write(signed(text, job.commit or git.resolve("HEAD"), title), ours(comments, title))
-        job.tell("notice", f"the API posted the comment, since cml: {why}")
+    except CodeHostError as error:
+        commit = job.commit or git.resolve("HEAD")
+        job.save_comment(signed(text, commit, title), own_comment(comments, title))
+        job.notify("notice", f"the API posted the comment, since cml: {error}")
         return "the API"
 
 
-def _by_cml(job: Job, text: str, title: str) -> None:
-    """Let CML edit or add the comment, in a home of its own: it makes git trust every folder."""
+def _post_by_cml(job: Job, text: str, title: str) -> None:
+    """Let CML edit or add the comment. It gets its own home, as it makes git trust any folder."""
     with TemporaryDirectory() as home:
         body = Path(home) / "comment.md"
         body.write_text(text, encoding="utf-8", newline="\n")
-        # Python's index has an unrelated program of that name.
-        if "--watermark-title" not in _cml(job, home, "comment", "update", "--help"):
-            raise FailedError("the program of that name is not https://cml.dev")
-        words = ["comment", "update", "--publish=false", "--watermark-title", title]
-        words += ["--target", f"pr/{job.number}", "--driver", job.host]
-        _cml(job, home, *words, "--repo", f"{job.server}/{job.repository}", str(body))
+        # PyPI has an unrelated program of that name.
+        if "--watermark-title" not in _cml(job, home, "--help"):
+            raise CodeHostError("the program of that name is not https://cml.dev")
+        options = ["--publish=false", "--watermark-title", title, "--target", f"pr/{job.number}"]
+        options += ["--driver", job.host, "--repo", f"{job.server}/{job.repository}"]
+        _cml(job, home, *options, str(body))
 
 
-def _cml(job: Job, home: str, *words: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name.upper() in PASSED_ON}
+def _cml(job: Job, home: str, *arguments: str) -> str:
+    """Run `cml comment update` and return its output. Raises CodeHostError."""
+    environment = {n: value for n, value in os.environ.items() if n.upper() in CML_ENVIRONMENT}
     environment |= {"HOME": home, "USERPROFILE": home, "ITERATIVE_DO_NOT_TRACK": "1"}
     environment |= {"NO_COLOR": "1", "REPO_TOKEN": job.token}
     try:
         done = subprocess.run(
-            ["cml", *words],
+            ["cml", "comment", "update", *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -101,38 +102,33 @@ def _cml(job: Job, home: str, *words: str) -> str:
             check=False,
         )
     except FileNotFoundError:
-        raise FailedError("it is not installed") from None
+        raise CodeHostError("it is not installed") from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise FailedError(first_line(error)) from error
+        raise CodeHostError(first_line(error)) from error
     if done.returncode:
-        raise FailedError(f"exit code {done.returncode}")
+        raise CodeHostError(f"exit code {done.returncode}")
     return done.stdout
 
 
-def _title() -> str:
-    """What our watermark says, by the name of the project; nothing need be installed for it."""
-    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return f"{project['name']} report"
-
-
 def signed(text: str, commit: str, title: str) -> str:
-    """The text as CML would post it for this commit (its src/watermark.js)."""
+    """The text with the watermark that CML would add for this commit (its src/watermark.js)."""
     return f'{text}\n\n![](https://cml.dev/watermark.png#{commit} "CML watermark {title}")'
 
 
-def ours(comments: Sequence[Comment], title: str) -> Comment | None:
-    """Our first comment that ends with the watermark; a reply that quotes it does not."""
-    last = re.compile(rf"(?:.*\n)?{_watermark(title)}\s*", re.DOTALL)
-    return next((each for each in comments if each.mine and last.fullmatch(each.body)), None)
+def own_comment(comments: Sequence[Post], title: str) -> Post | None:
+    """Our first comment that ends with the watermark, so that a reply quoting it is not meant."""
+    ending = re.compile(rf"(?:.*\n)?{_watermark(title)}\s*", re.DOTALL)
+    return next((post for post in comments if post.own and ending.fullmatch(post.body)), None)
 
 
-def seen_alone_by_cml(comments: Sequence[Comment], title: str) -> bool:
-    """Whether `cml comment update` would edit ours, or add one where there is none.
+def safe_for_cml(comments: Sequence[Post], title: str) -> bool:
+    """Whether `cml comment update` would edit our comment, or add one where there is none.
 
-    It reads one page, and takes a comment with the watermark anywhere in it, whoever wrote it.
+    It reads one page, and edits a comment with the watermark anywhere in it, whoever wrote it.
     """
-    marked = [each for each in comments if re.search(_watermark(title), each.body)]
-    return len(comments) <= SEEN_BY_CML and all(each == ours(comments, title) for each in marked)
+    marked = [post for post in comments if re.search(_watermark(title), post.body)]
+    own = own_comment(comments, title)
+    return len(comments) <= CML_PAGE and all(post == own for post in marked)
 
 
 def _watermark(title: str) -> str:
@@ -140,8 +136,8 @@ def _watermark(title: str) -> str:
     return rf'!\[\]\({address} "CML watermark {re.escape(title)}"\)'
 
 
-def _short(text: str) -> str:
-    """The text, or its beginning up to the end of a line."""
+def _shorten(text: str) -> str:
+    """The text, cut at the end of a line if it is too long."""
     if len(text) <= MAX_LENGTH:
         return text
     return text[: MAX_LENGTH - len(CUT)].rpartition("\n")[0] + CUT

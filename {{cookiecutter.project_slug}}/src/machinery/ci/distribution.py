@@ -1,6 +1,6 @@
-"""distribution: a released version in; an archive with all that serves its model out.
+"""Verify a released version, pack all that serves its model into an archive, and publish that.
 
-The bytes of the archive depend on the version alone: no clock, no user, one order.
+The bytes of the archive depend on the version alone: no clock, no user, one order of files.
 """
 
 import gzip
@@ -12,24 +12,20 @@ from hashlib import sha256
 from pathlib import Path
 
 from machinery.comparison.side import Side
+from machinery.pipeline import paths
 from machinery.pipeline.files import UserError, replace
-from machinery.pipeline.paths import (
-    CONTRACT,
-    DATA_QUALITY,
-    EXAMPLES,
-    GATE,
-    METRICS,
-    MODEL,
-    MODEL_CARD,
-    MODEL_INFO,
-)
 from machinery.versions import doctor, git, registry
 from machinery.versions import remote as remotes
 from machinery.versions.checking import Check, WrongError, some
 from machinery.versions.release import gate
 from machinery.versions.versions import read
 
-IN_GIT = (MODEL_INFO, CONTRACT, METRICS, GATE, DATA_QUALITY, MODEL_CARD, EXAMPLES)
+from .job import find_job
+
+IN_GIT = (
+    *(paths.MODEL_INFO, paths.CONTRACT, paths.METRICS, paths.GATE),
+    *(paths.DATA_QUALITY, paths.MODEL_CARD, paths.EXAMPLES),
+)
 
 
 def checks(version: str) -> list[Check]:
@@ -47,16 +43,20 @@ def checks(version: str) -> list[Check]:
 
 
 def distribution(name: str, version: str, folder: Path) -> Path:
-    """Write NAME-VERSION.tar.gz into the folder, with a list of sha256 in it; return its path.
+    """Write NAME-VERSION.tar.gz into the folder, with a list of sha256 sums; return its path.
 
-    Raises UserError for what is not released, or where the model cannot be had.
+    Raises UserError for a version that is not released, or whose model cannot be fetched.
     """
     commit = registry.find(version).commit
     seconds = int(git.run("log", "-1", "--format=%ct", commit))
-    files = _files(version, commit)
-    moment = datetime.fromtimestamp(seconds, UTC).isoformat()
-    about = {"version": version, "commit": commit, "date": moment}
-    files["version.json"] = (json.dumps(about, indent=2) + "\n").encode()
+    files = {paths.MODEL.as_posix(): _read_model(version, commit)}
+    for path in map(Path.as_posix, IN_GIT):
+        if (content := git.file(commit, path)) is None:
+            raise UserError(f"{version} lacks {path}; release a commit with a complete run")
+        files[path] = content
+    date = datetime.fromtimestamp(seconds, UTC).isoformat()
+    info = {"version": version, "commit": commit, "date": date}
+    files["version.json"] = (json.dumps(info, indent=2) + "\n").encode()
     sums = [f"{sha256(content).hexdigest()}  {path}\n" for path, content in sorted(files.items())]
     files["SHA256SUMS"] = "".join(sums).encode()
     stem = f"{name}-{version}"
@@ -65,61 +65,66 @@ def distribution(name: str, version: str, folder: Path) -> Path:
     return archive
 
 
-def _model_of(version: str, commit: str) -> Path:
-    """Where the model file of a version lies: here, in the cache, or fetched from the remote."""
-    return Side(version, read(commit)).file(MODEL)
+def publish(version: str, archive: Path, place: str) -> str:
+    """Publish or replace the archive where the setting PUBLISH says; return one line about it."""
+    if place not in ("", "release"):
+        raise UserError(f"PUBLISH is '{place}'; use 'release', or leave it empty for nowhere")
+    registry.find(version)
+    if not place:
+        return f"{archive.name} is not published; set the variable PUBLISH to 'release' for that"
+    if (job := find_job()) is None:
+        raise UserError(f"this is not a CI job; publish {archive} yourself")
+    notes = git.run("tag", "--list", "--format=%(contents)", version)
+    return f"Published {job.publish_release(version, archive, notes)}"
 
 
-def _files(version: str, commit: str) -> dict[str, bytes]:
-    paths = [path.as_posix() for path in IN_GIT]
-    texts = {path: git.file(commit, path) for path in paths}
-    if absent := [path for path in paths if texts[path] is None]:
-        raise UserError(f"{version} lacks {some(absent)}; release a commit with a whole run")
-    files = {path: text for path, text in texts.items() if text is not None}
-    return files | {MODEL.as_posix(): _model_of(version, commit).read_bytes()}
+def _read_model(version: str, commit: str) -> bytes:
+    return Side(version, read(commit)).file(paths.MODEL).read_bytes()
 
 
 def _archive(stem: str, files: dict[str, bytes], seconds: int) -> bytes:
-    whole = io.BytesIO()
+    content = io.BytesIO()
     with (
-        gzip.GzipFile("", "wb", compresslevel=9, fileobj=whole, mtime=seconds) as packed,
+        gzip.GzipFile("", "wb", compresslevel=9, fileobj=content, mtime=seconds) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
-        for path, content in sorted(files.items()):
+        for path, text in sorted(files.items()):
             entry = tarfile.TarInfo(f"{stem}/{path}")
-            entry.size, entry.mtime, entry.mode = len(content), seconds, 0o644
-            archive.addfile(entry, io.BytesIO(content))
-    return whole.getvalue()
+            entry.size, entry.mtime, entry.mode = len(text), seconds, 0o644
+            archive.addfile(entry, io.BytesIO(text))
+    return content.getvalue()
 
 
 def _release(version: str) -> str:
     try:
         tag = registry.find(version)
     except UserError as error:
-        raise WrongError(str(error), "tags of releases are made by the release command") from None
+        raise WrongError(str(error), "create release tags with the release command") from None
     return f"{version} is registered, commit {tag.commit[:10]}"
 
 
 def _checkout(version: str) -> str:
-    here, commit = git.resolve("HEAD"), registry.find(version).commit
-    if here != commit:
-        raise WrongError(f"{here[:10]} is checked out, not {version}", f"git checkout {version}")
-    if changed := git.changes(untracked=False):
-        raise WrongError(f"{some(changed)} changed since {version}", "git restore .")
+    head = git.resolve("HEAD")
+    if head != registry.find(version).commit:
+        raise WrongError(f"{head[:10]} is checked out, not {version}", f"git checkout {version}")
+    if changes := git.changes(untracked=False):
+        raise WrongError(f"{some(changes)} changed since {version}", "git restore .")
     return f"{version}, unchanged"
 
 
 def _remote() -> str:
-    if away := remotes.folder_elsewhere():
-        raise WrongError(*away)
+    if problem := remotes.folder_elsewhere():
+        raise WrongError(*problem)
     return doctor.remote()
 
 
 def _model(version: str) -> str:
     commit = registry.find(version).commit
-    info = json.loads(git.file(commit, MODEL_INFO.as_posix()) or b"{}")
-    actual = sha256(_model_of(version, commit).read_bytes()).hexdigest()
-    if actual != info.get("sha256"):
-        what = f"{MODEL} has the sha256 {actual}, and {MODEL_INFO} says {info.get('sha256')}"
-        raise WrongError(what, "dvc repro, commit, dvc push, and release another version")
+    recorded = json.loads(git.file(commit, paths.MODEL_INFO.as_posix()) or b"{}").get("sha256")
+    actual = sha256(_read_model(version, commit)).hexdigest()
+    if actual != recorded:
+        raise WrongError(
+            f"{paths.MODEL} has the sha256 {actual}, but {paths.MODEL_INFO} records {recorded}",
+            "dvc repro, commit, dvc push, and release another version",
+        )
     return f"sha256 {actual[:12]}… as recorded"

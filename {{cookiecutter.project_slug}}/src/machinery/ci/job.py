@@ -1,117 +1,196 @@
-"""job: the environment of a CI job in; its code host, pull request, token and summary out."""
+"""The CI job that runs this process, and the API of its code host.
+
+A merge request of GitLab is called a pull request here, too.
+"""
 
 import json
 import os
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
+from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, first_line
+
+TIMEOUT = 60.0  # seconds for one response
+PAGE = 100
+
+
+class CodeHostError(UserError):
+    """The code host refused a request: one sentence with its own words."""
+
+
+class NotFoundError(CodeHostError):
+    """Nothing has that address, or nothing that this token may see."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """Where this job runs. GitLab's merge request is a pull request here, too."""
+class Post:
+    """A comment or an issue; `own` if the job's token wrote it."""
 
-    host: Literal["github", "gitlab"]
+    id: str
+    body: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class Job(ABC):
+    """A CI job and the repository that it belongs to."""
+
     server: str  # https://github.com
     api: str  # https://api.github.com
     repository: str  # owner/name
+    url: str  # of the repository in the API
+    credential: tuple[str, str] = field(repr=False)  # header of requests: name and value
+    comments_path: str  # of the pull request
+    comment_path: str  # of one comment, without its number
     number: int | None = None  # of the pull request
-    branch: str = ""  # that it brings in, if it is of this repository and no fork; a user's text
-    commit: str = ""  # that it brings in
+    branch: str = ""  # of the pull request; empty for a fork's. Untrusted text
+    commit: str = ""  # head of the pull request
     token: str = field(default="", repr=False)
-    job_token: str = field(default="", repr=False)  # of GitLab, which may publish and little else
-    summary: Path | None = None  # what is appended here, GitHub shows on the job's page
-    page: str = ""  # where its log is
+    push_address: str | None = None  # None: the remote of the clone
+    summary: Path | None = None  # GitHub shows this file on the job's page
+    page: str = ""  # address of the log
     cancelled: bool = False
 
-    def tell(self, level: Literal["notice", "warning"], sentence: str) -> None:
-        """Print one line, which GitHub also shows as an annotation of the job."""
-        line = " ".join(self.hidden(sentence).split())
-        if self.host == "github":
-            print(f"::{level}::{line.replace('%', '%25')}")
+    host: ClassVar[str]
+    author: ClassVar[tuple[str, str]]  # keys of the login that wrote a comment or an issue
+    issue: ClassVar[tuple[str, str]]  # keys of an issue's number and text
+    issue_comments: ClassVar[str]  # path below an issue
+    update: ClassVar[str]  # HTTP method
+    open: ClassVar[str]  # state of an issue or pull request
+    close: ClassVar[dict[str, str]]  # fields that close an issue
+
+    @abstractmethod
+    def login(self) -> str:
+        """The user whom the token belongs to."""
+
+    @abstractmethod
+    def save_pull_request(self, branch: str, base: str, title: str, body: str) -> str:
+        """Open the pull request of a branch or update the open one; return what was done."""
+
+    @abstractmethod
+    def publish_release(self, version: str, archive: Path, notes: str) -> str:
+        """Publish the archive in a release of the tag, or replace it; return the address."""
+
+    def comments(self) -> list[Post]:
+        """All comments of the pull request, oldest first. Raises CodeHostError."""
+        order = {"sort": "asc", "order_by": "created_at"}
+        return list(self._posts(self.comments_path, ("id", "body"), **order))
+
+    def save_comment(self, body: str, comment: Post | None) -> None:
+        """Edit the comment, or add one. Raises CodeHostError."""
+        if comment is None:
+            self.call("POST", self.comments_path, {"body": body})
         else:
-            print(f"{level}: {line}")
+            self.call(self.update, f"{self.comment_path}/{comment.id}", {"body": body})
+
+    def issues(self) -> list[Post]:
+        """All open issues of the repository. Raises CodeHostError."""
+        return list(self._posts("issues", self.issue, state=self.open))
+
+    def save_issue(self, title: str, body: str, issue: Post | None) -> None:
+        """Edit the issue, or open one. Raises CodeHostError."""
+        if issue is None:
+            self.call("POST", "issues", {"title": title, self.issue[1]: body})
+        else:
+            self.call(self.update, f"issues/{issue.id}", {self.issue[1]: body})
+
+    def close_issue(self, issue: Post, comment: str) -> None:
+        """Add a comment and close the issue. Raises CodeHostError."""
+        self.call("POST", f"issues/{issue.id}/{self.issue_comments}", {"body": comment})
+        self.call(self.update, f"issues/{issue.id}", self.close)
+
+    def notify(self, level: Literal["notice", "warning"], message: str) -> None:
+        """Print one line."""
+        print(f"{level}: {self.hide_tokens(message)}")
 
     def summarize(self, text: str) -> None:
-        """Append to what the job's page shows; a summary that cannot be written fails no job."""
-        if self.summary is None:
-            return
-        try:
+        """Append to the summary on the job's page, if the code host has one."""
+        if self.summary is not None:
             with self.summary.open("a", encoding="utf-8", newline="\n") as summary:
                 summary.write(text + "\n")
-        except OSError as error:
-            self.tell("warning", f"the job's summary cannot be written: {error}")
 
-    def hidden(self, text: str) -> str:
-        """The text without a token."""
-        for secret in filter(None, (self.token, self.job_token)):
+    def hide_tokens(self, text: str) -> str:
+        """The text on one line, without tokens."""
+        for secret in filter(None, (self.token, self.credential[1])):
             text = text.replace(secret, "***")
-        return text
+        return " ".join(text.split())
+
+    def call(self, method: str, path: str, document: Any = None, **query: str | int) -> Any:
+        """Send a request and return the JSON of the response. Nothing is retried.
+
+        `path` is relative to the repository, or a whole address; `document` is sent as JSON, bytes
+        as they are.
+
+        Raises:
+            NotFoundError: for 404.
+            CodeHostError: for any other failure, with the host's message.
+        """
+        address = path if "://" in path else f"{self.url}/{path}"
+        address += f"?{urlencode(query)}" if query else ""
+        try:
+            with urlopen(self._request(method, address, document), timeout=TIMEOUT) as response:
+                return json.loads(response.read() or b"null")
+        except HTTPError as error:
+            with error:
+                text = " ".join(error.read().decode("utf-8", "replace").split())[:300]
+            message = f"{method} {address} failed with {error.code}: {text or error.reason}"
+            kind = NotFoundError if error.code == 404 else CodeHostError
+        except (HTTPException, OSError, ValueError) as error:
+            message, kind = f"{method} {address} failed: {first_line(error)}", CodeHostError
+        raise kind(self.hide_tokens(message))
+
+    def find(self, path: str) -> Any:
+        """The document at a path; None if there is none."""
+        try:
+            return self.call("GET", path)
+        except NotFoundError:
+            return None
+
+    def _posts(self, path: str, keys: tuple[str, str], **query: str) -> Iterator[Post]:
+        """The comments or issues of all pages."""
+        login, (author, name), (number, body) = self.login(), self.author, keys
+        for page in count(1):
+            posts = self.call("GET", path, **query, per_page=PAGE, page=page)
+            for post in posts:
+                own = post[author] is not None and post[author][name] == login
+                yield Post(str(post[number]), post[body] or "", own)
+            if len(posts) < PAGE:
+                return
+
+    def _request(self, method: str, address: str, document: Any) -> Request:
+        raw = isinstance(document, bytes)
+        body = document if raw or document is None else json.dumps(document).encode()
+        request = Request(address, body, method=method)
+        request.add_header("Content-Type", f"application/{'octet-stream' if raw else 'json'}")
+        request.add_header("Accept", "application/json")
+        request.add_unredirected_header(*self.credential)  # a redirect must not get the token
+        return request
+
+
+def find_job(environment: Mapping[str, str] = os.environ) -> Job | None:
+    """The CI job that runs this process; None outside of CI."""
+    from .github import GitHubJob
+    from .gitlab import GitLabJob
+
+    if environment.get("GITHUB_ACTIONS"):
+        return GitHubJob.from_environment(environment)
+    if environment.get("GITLAB_CI"):
+        return GitLabJob.from_environment(environment)
+    return None
 
 
 def running(environment: Mapping[str, str] = os.environ) -> Job:
-    """The job that this process is part of. Raises UserError outside of CI."""
-    if environment.get("GITHUB_ACTIONS"):
-        return _github(environment)
-    if environment.get("GITLAB_CI"):
-        return _gitlab(environment)
-    raise UserError(
-        "this is not a job of GitHub Actions or GitLab CI; 'report' shows the same text here"
-    )
-
-
-def _github(environment: Mapping[str, str]) -> Job:
-    summary = environment.get("GITHUB_STEP_SUMMARY")
-    server, repository = environment["GITHUB_SERVER_URL"], environment["GITHUB_REPOSITORY"]
-    number, branch, commit = _pull_request(environment.get("GITHUB_EVENT_PATH"), repository)
-    return Job(
-        "github",
-        server=server,
-        api=environment["GITHUB_API_URL"],
-        repository=repository,
-        number=number,
-        branch=branch,
-        commit=commit,
-        token=environment.get("GH_TOKEN", ""),
-        summary=Path(summary) if summary else None,
-        page=f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
-    )
-
-
-def _gitlab(environment: Mapping[str, str]) -> Job:
-    source = environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID")
-    ours = source == environment.get("CI_MERGE_REQUEST_PROJECT_ID")
-    # A fork's job runs in the fork, and its merge request is not there.
-    merged_into = environment.get("CI_MERGE_REQUEST_PROJECT_PATH")
-    return Job(
-        "gitlab",
-        server=environment["CI_SERVER_URL"],
-        api=environment["CI_API_V4_URL"],
-        repository=merged_into or environment["CI_PROJECT_PATH"],
-        number=_number(environment.get("CI_MERGE_REQUEST_IID")),
-        branch=environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "") if ours else "",
-        commit=environment.get("CI_COMMIT_SHA", ""),
-        token=environment.get("REPO_TOKEN", ""),
-        job_token=environment.get("CI_JOB_TOKEN", ""),
-        page=environment.get("CI_JOB_URL", ""),
-        cancelled=environment.get("CI_JOB_STATUS") == "canceled",
-    )
-
-
-def _pull_request(event: str | None, repository: str) -> tuple[int | None, str, str]:
-    """Number, branch and commit in GitHub's description of the event, if of a pull request."""
-    try:
-        pull = json.loads(Path(event or "").read_text(encoding="utf-8"))["pull_request"]
-        head = pull.get("head") or {}
-        ours = (head.get("repo") or {}).get("full_name") == repository
-        branch = str(head["ref"]) if ours else ""
-        return _number(pull["number"]), branch, str(head.get("sha") or "")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, "", ""
-
-
-def _number(value: object) -> int | None:
-    return int(str(value)) if str(value).isdecimal() else None
+    """The CI job that runs this process. Raises UserError outside of CI."""
+    if (job := find_job(environment)) is None:
+        raise UserError(
+            "this is not a job of GitHub Actions or GitLab CI; 'report' prints the same text here"
+        )
+    return job

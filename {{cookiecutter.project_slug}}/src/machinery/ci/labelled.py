@@ -1,8 +1,7 @@
-"""labelled: the prediction log and its outcomes in; rows to learn from, in data/source/logged, out.
+"""Turn logged predictions that have an outcome into training rows (data/source/logged).
 
-A row is what the service was asked, as it was logged, with the outcome that came later. What is
-known only afterwards is null, but for the target, and so is what is personal: the log has neither
-as the source has it.
+A row is the request as it was logged, with the outcome that came later. Columns known only
+afterwards are null, except for the target, and so are personal ones: the log lacks their values.
 """
 
 from collections import Counter
@@ -21,11 +20,11 @@ from machinery.pipeline.paths import LOGGED
 from machinery.serving import log_files
 
 IMPOSSIBLE = "with an outcome from before the answer or from the future"
-BAD = "that break the contract"
+BAD = "that violate the contract"
 
 
 def unfit(contract: Contract) -> list[str]:
-    """The columns that the log lacks and that may not be null: with any, no row can be taken in."""
+    """The columns that the log lacks and that must not be null: with any, no row can be used."""
     filled = {contract.target, *_logged(contract)}
     columns = contract.columns.items()
     return [name for name, column in columns if name not in filled and not column.nullable]
@@ -34,20 +33,20 @@ def unfit(contract: Contract) -> list[str]:
 def take_in(
     folder: Path, until: datetime, contract: Contract, now: datetime
 ) -> tuple[int, Counter[str]]:
-    """Write the labelled rows before `until` into LOGGED, a file a month, with those there.
+    """Merge the labelled rows before `until` into LOGGED, one file per month.
 
-    The newest answer of a key counts. The same rows give the same bytes. Returns how many rows are
-    there, and how many were left out, by reason.
+    The newest row of a key wins. The same rows give the same bytes. Returns the number of rows in
+    LOGGED, and how many were skipped, by reason.
     """
-    left: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
     files = sorted(LOGGED.glob("*.parquet"))
-    same = {name: name for name in contract.columns}
-    tables = [_typed(read_arrow(path), same, contract, left) for path in files]
-    new = _labelled(log_files.read(folder), now, left)
-    places = {name: f"raw_{name}" for name in _logged(contract)} | {contract.target: "outcome"}
-    typed, time = _typed(new, places, contract, left), str(contract.time)
-    before = pc.less(typed[time], pa.scalar(until, arrow_type("datetime")))
-    rows = pa.concat_tables([*tables, typed.filter(before)])
+    names = {name: name for name in contract.columns}
+    tables = [_checked(read_arrow(path), names, contract, skipped) for path in files]
+    names = {name: f"raw_{name}" for name in _logged(contract)} | {contract.target: "outcome"}
+    logged = _labelled(log_files.read(folder), now, skipped)
+    new, time = _checked(logged, names, contract, skipped), str(contract.time)
+    before = pc.less(new[time], pa.scalar(until, arrow_type("datetime")))
+    rows = pa.concat_tables([*tables, new.filter(before)])
     numbered = rows.append_column("number", pa.array(range(len(rows)), pa.int64()))
     newest = numbered.group_by(contract.key).aggregate([("number", "max")])["number_max"]
     rows = rows.take(newest).sort_by([(name, "ascending") for name in contract.order])
@@ -57,32 +56,33 @@ def take_in(
         write_table(rows.filter(pc.equal(months, month)), path)
     for path in {*files} - {*written}:
         path.unlink()
-    return len(rows), left
+    return len(rows), skipped
 
 
 def _logged(contract: Contract) -> list[str]:
     return [name for name in contract.known_before() if not contract.columns[name].personal]
 
 
-def _labelled(log: pa.Table, now: datetime, left: Counter[str]) -> pa.Table:
-    """The champion's answers with an outcome that came between the answer and now."""
+def _labelled(log: pa.Table, now: datetime, skipped: Counter[str]) -> pa.Table:
+    """The champion's answers whose outcome came between the answer and now."""
     log = log.filter(pc.and_(pc.equal(log["role"], "champion"), log["outcome_time"].is_valid()))
     late = pc.greater(log["outcome_time"], pa.scalar(now.astimezone(UTC), log_files.TIME))
     impossible = pc.or_(late, pc.less(log["outcome_time"], log["time"]))
-    left[IMPOSSIBLE] += pc.sum(impossible).as_py() or 0
+    skipped[IMPOSSIBLE] += pc.sum(impossible).as_py() or 0
     return log.filter(pc.invert(impossible))
 
 
-def _typed(
-    table: pa.Table, places: Mapping[str, str], contract: Contract, left: Counter[str]
+def _checked(
+    table: pa.Table, names: Mapping[str, str], contract: Contract, skipped: Counter[str]
 ) -> pa.Table:
-    """The rows that keep the contract, with its columns: those that the table lacks are null."""
+    """The rows that satisfy the contract, in its columns; columns that the table lacks are null."""
     columns = {}
     for name, column in contract.columns.items():
-        there = places.get(name) in table.column_names
-        nulls = pa.nulls(0 if there else len(table), arrow_type(column.type))
-        columns[name] = combine_chunks(table[places[name]]) if there else nulls
+        if names.get(name) in table.column_names:
+            columns[name] = combine_chunks(table[names[name]])
+        else:
+            columns[name] = pa.nulls(len(table), arrow_type(column.type))
     checked = check(columns, contract)
     bad = checked.bad(len(table))
-    left[BAD] += int(bad.sum())
+    skipped[BAD] += int(bad.sum())
     return pa.table(checked.columns).filter(pa.array(~bad))

@@ -1,4 +1,4 @@
-"""shell: DVC and git as commands, whose progress is seen; git with the token of the job."""
+"""Run DVC and git as commands, git with the token of the job."""
 
 import os
 import subprocess
@@ -11,56 +11,48 @@ from machinery.versions.checking import some
 
 from .job import Job
 
-# Git asks it for the password: the token is in no file, no address and no argument.
+# Git asks it for the password, so that the token is in no file, address or argument.
 HELPER = '!f() { echo username=oauth2; echo "password=$JOB_PASSWORD"; }; f'
 
 
-def dvc(*words: str) -> None:
-    """Run DVC; its stages find this Python. Raises CheckError where it fails."""
+def dvc(*arguments: str) -> None:
+    """Run DVC, whose stages find this Python. Raises CheckError if it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [sys.executable, "-m", "dvc", *words]
+    command = [sys.executable, "-m", "dvc", *arguments]
     if subprocess.run(command, env=os.environ | {"PATH": path}, check=False).returncode:
-        raise CheckError(f"'dvc {' '.join(words)}' failed, see above")
-
-
-def dvc_output(*words: str) -> str:
-    """What DVC prints. Raises CheckError with what it says where it fails."""
-    command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CheckError(f"'dvc {' '.join(words)}' failed: {' '.join(done.stderr.split())}")
-    return done.stdout
+        raise CheckError(f"'dvc {' '.join(arguments)}' failed, see above")
 
 
 def require_clean(except_for: str = "") -> None:
-    """Refuse a checkout with changes: all that a run writes is committed. Raises UserError."""
-    if changed := [path for path in git.changes(":/") if path != except_for]:
-        raise UserError(f"not committed: {some(changed)}; commit it, or git stash")
+    """Refuse a checkout with changes, since `commit` commits everything. Raises UserError."""
+    if changes := [path for path in git.changes(":/") if path != except_for]:
+        raise UserError(f"not committed: {some(changes)}; commit it, or git stash")
 
 
 def commit(message: str) -> None:
-    """Commit all that the run wrote; the tree was clean before. Hooks are for people."""
+    """Commit all that the run wrote; the tree was clean before it. Hooks are for people."""
     git.run("add", "--all", ".")
     git.run(*git.NO_HOOKS, "commit", "--quiet", "--message", message)
 
 
-def git_with_token(job: Job | None, *words: str) -> str:
-    """What git prints, with the token of the job if it has one. Raises UserError."""
+def git_with_token(job: Job | None, *arguments: str) -> str:
+    """The output of git, run with the token of the job if it has one. Raises UserError."""
     secret, helper = {}, []
     if job is not None and job.token:
         secret = {"JOB_PASSWORD": job.token}
         helper = ["-c", "credential.helper=", "-c", f"credential.helper={HELPER}"]
-    command = ["git", *helper, *words]
     done = subprocess.run(
-        command, env=os.environ | secret, stdout=subprocess.PIPE, text=True, check=False
+        ["git", *helper, *arguments],
+        env=os.environ | secret,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise UserError(f"'git {words[0]}' failed, see above")
+        raise UserError(f"'git {arguments[0]}' failed, see above")
     return done.stdout.strip()
 
 
 def remote(job: Job | None) -> str:
-    """Where to push: a name; on GitLab with a token of ours, the address, as origin has another."""
-    if job is not None and job.host == "gitlab" and job.token:
-        return f"{job.server}/{job.repository}.git"
-    return git.remote()
+    """The name or address to push to."""
+    return (job and job.push_address) or git.remote()

@@ -1,8 +1,8 @@
-"""window: params.yaml in, the same text with another end of the data window out."""
+"""The data window: its end (`ingest.until`) in params.yaml, and how to move it."""
 
-from calendar import monthrange
 from datetime import datetime
 
+import pandas as pd
 import yaml
 
 from machinery.pipeline.files import UserError
@@ -10,19 +10,14 @@ from machinery.pipeline.paths import PARAMS
 
 
 def later(end: datetime, months: int) -> datetime:
-    """The end, so many calendar months later.
-
-    The last day of a month becomes the last day of the later one, so that an end of 31 January is
-    31 March two months later, by way of 28 February or not. Any other day is cut to it.
-    """
-    year, month = divmod(end.year * 12 + end.month - 1 + months, 12)
-    last = monthrange(year, month + 1)[1]
-    day = last if end.day == monthrange(end.year, end.month)[1] else min(end.day, last)
-    return end.replace(year=year, month=month + 1, day=day)
+    """The end, so many calendar months later; the last day of a month stays the last day."""
+    moment = pd.Timestamp(end)
+    step = pd.offsets.MonthEnd(months) if moment.is_month_end else pd.DateOffset(months=months)
+    return (moment + step).to_pydatetime()
 
 
 def moved(text: str, end: datetime) -> str:
-    """The text with another `ingest.until`: no other character changes, so comments are kept."""
+    """The text of params.yaml with another `ingest.until`; everything else stays, comments too."""
     value = _value(text)
     quote = value.style or ("" if value.tag.endswith(":timestamp") else "'")
     start, stop = value.start_mark.index, value.end_mark.index
@@ -30,17 +25,17 @@ def moved(text: str, end: datetime) -> str:
 
 
 def name(end: datetime) -> str:
-    """The moment as it is written: a date alone where it is midnight."""
+    """The end in ISO format: only the date if it is midnight."""
     midnight = end == end.replace(hour=0, minute=0, second=0, microsecond=0)
     return end.date().isoformat() if midnight and end.tzinfo is None else end.isoformat()
 
 
 def _value(text: str) -> yaml.ScalarNode:
-    """Where `ingest.until` stands."""
+    """The YAML node of `ingest.until`."""
     node: yaml.Node | None = yaml.compose(text)
     for key in ("ingest", "until"):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((value for word, value in pairs if word.value == key), None)
+        node = next((value for name, value in pairs if name.value == key), None)
     if not isinstance(node, yaml.ScalarNode):
         raise UserError(f"{PARAMS} has no ingest.until; restore it with git checkout {PARAMS}")
     return node

@@ -148,6 +148,6 @@ def publish(
 ) -> None:
     """Publish the archive of a version, from a CI job, where the setting PUBLISH says."""
     from machinery.ci.distribution import distribution as pack
-    from machinery.ci.publication import publish as put
+    from machinery.ci.distribution import publish as put
 
     print(put(version, pack(ctx.obj.command, version, output), place))
