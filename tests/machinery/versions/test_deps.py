@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from machinery.versions import deps
-from machinery.versions.checking import WrongError
+from machinery.versions.checking import FixableError
 
 PROJECT = """\
 class Shop:
@@ -75,7 +75,7 @@ def test_a_new_module_is_missing_until_it_is_a_dep(line: str) -> None:
         "in dvc.yaml; add it"
     )
     assert deps.missing() == [sentence]
-    with pytest.raises(WrongError, match="which features.py imports"):
+    with pytest.raises(FixableError, match="which features.py imports"):
         deps.check()
     names = ["src/shop/features.py", "src/shop/helpers.py"]
     stages(ingest=["src/shop/source.py"], featurize=names, select=[])

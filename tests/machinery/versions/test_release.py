@@ -11,7 +11,7 @@ from gto import api
 from machinery.pipeline.files import UserError
 from machinery.versions import git, registry
 from machinery.versions import release as releasing
-from machinery.versions.checking import some
+from machinery.versions.checking import first_names
 from machinery.versions.notes import Facts, notes
 
 
@@ -81,8 +81,8 @@ def test_a_malformed_stage_is_refused(stage: str) -> None:
 
 
 def test_long_lists_are_cut() -> None:
-    assert some(["a", "b"]) == "a, b"
-    assert some(list("abcdefg")) == "a, b, c, d and 3 more"
+    assert first_names(["a", "b"]) == "a, b"
+    assert first_names(list("abcdefg")) == "a, b, c, d and 3 more"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from machinery.pipeline.files import CheckError, UserError, read_json, write_text
 from machinery.pipeline.paths import METRICS, SOURCE
 from machinery.versions import git, storage
-from machinery.versions.checking import some
+from machinery.versions.checking import first_names
 
 PLACE = Path(".dvc/tmp/adopt")  # in no commit, and on the same disk
 NEW, OLD = PLACE / "new", PLACE / "old"
@@ -67,7 +67,8 @@ def refuse_edited(paths: Iterable[Path]) -> None:
                 mine.append(f"{SOURCE} (not as {POINTER} records it)")
     if mine:
         remedy = "--force overwrites them; commit first, so that git keeps them"
-        raise CheckError(f"edited since the project began, or since adopt: {some(mine)}; {remedy}")
+        names = first_names(mine)
+        raise CheckError(f"edited since the project began, or since adopt: {names}; {remedy}")
 
 
 def difference() -> Iterator[str]:

@@ -16,7 +16,7 @@ from machinery.pipeline import paths
 from machinery.pipeline.files import UserError, replace
 from machinery.versions import doctor, git, registry
 from machinery.versions import remote as remotes
-from machinery.versions.checking import Check, WrongError, some
+from machinery.versions.checking import Check, FixableError, first_names
 from machinery.versions.release import gate
 from machinery.versions.versions import read
 
@@ -99,22 +99,22 @@ def _release(version: str) -> str:
     try:
         tag = registry.find(version)
     except UserError as error:
-        raise WrongError(str(error), "create release tags with the release command") from None
+        raise FixableError(str(error), "create release tags with the release command") from None
     return f"{version} is registered, commit {tag.commit[:10]}"
 
 
 def _checkout(version: str) -> str:
     head = git.resolve("HEAD")
     if head != registry.find(version).commit:
-        raise WrongError(f"{head[:10]} is checked out, not {version}", f"git checkout {version}")
+        raise FixableError(f"{head[:10]} is checked out, not {version}", f"git checkout {version}")
     if changes := git.changes(untracked=False):
-        raise WrongError(f"{some(changes)} changed since {version}", "git restore .")
+        raise FixableError(f"{first_names(changes)} changed since {version}", "git restore .")
     return f"{version}, unchanged"
 
 
 def _remote() -> str:
     if problem := remotes.folder_elsewhere():
-        raise WrongError(*problem)
+        raise FixableError(*problem)
     return doctor.remote()
 
 
@@ -123,7 +123,7 @@ def _model(version: str) -> str:
     recorded = json.loads(git.file(commit, paths.MODEL_INFO.as_posix()) or b"{}").get("sha256")
     actual = sha256(_read_model(version, commit)).hexdigest()
     if actual != recorded:
-        raise WrongError(
+        raise FixableError(
             f"{paths.MODEL} has the sha256 {actual}, but {paths.MODEL_INFO} records {recorded}",
             "dvc repro, commit, dvc push, and release another version",
         )

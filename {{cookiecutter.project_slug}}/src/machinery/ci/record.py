@@ -77,9 +77,9 @@ def _outputs(text: bytes) -> Iterator[str]:
 def _fill_cache(objects: Path) -> None:
     """Move the data of the run into DVC's cache."""
     for path in sorted(objects.glob("*/*")):
-        if path.is_symlink() or not storage.is_whole(path):
+        if path.is_symlink() or not storage.is_intact(path):
             raise CheckError(f"{path} does not match the hash in its name: it is not recorded")
-        target = storage.cached(path.parent.name + path.name)
+        target = storage.cache_path(path.parent.name + path.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
 

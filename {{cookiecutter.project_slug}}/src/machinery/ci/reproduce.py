@@ -14,7 +14,7 @@ from pathlib import Path
 from machinery.pipeline.files import CheckError
 from machinery.versions import git, storage
 from machinery.versions import remote as remotes
-from machinery.versions.checking import some
+from machinery.versions.checking import first_names
 from machinery.versions.versions import LOCK
 
 from .job import Job
@@ -64,7 +64,7 @@ def _run_stale() -> None:
     stale = storage.changes()
     if not stale:
         return
-    print(f"Stale: {some(stale)}", flush=True)
+    print(f"Stale: {first_names(stale)}", flush=True)
     if inputs := _inputs({*stale}):
         try:
             dvc("pull", "--allow-missing", *inputs)

@@ -18,7 +18,7 @@ from machinery.pipeline.params import Gate, Ingest, Monitor
 from machinery.pipeline.paths import LOGGED, PARAMS, RAW, SOURCE
 from machinery.versions import git, storage
 from machinery.versions import remote as remotes
-from machinery.versions.checking import some
+from machinery.versions.checking import first_names
 from machinery.versions.versions import read
 
 from . import window
@@ -140,9 +140,11 @@ def _log_is_usable() -> bool:
 
     columns = contract.load()
     if unfit := labelled.unfit(columns):
-        reason = f"mark {some(unfit)} nullable: true in contract.yaml, which the log does not have"
+        names = first_names(unfit)
+        reason = f"mark {names} nullable: true in contract.yaml, which the log does not have"
         if keys := [name for name in unfit if name in columns.row_columns]:
-            reason = f"{some(keys)} identifies rows and is personal, so the log has only its hash"
+            names = first_names(keys)
+            reason = f"{names} identifies rows and is personal, so the log has only its hash"
         print(f"No rows of the prediction log are added; {reason}.")
         return False
     if f"{SOURCE} has changed" in storage.changes().get(SOURCE_RECORD.as_posix(), ()):

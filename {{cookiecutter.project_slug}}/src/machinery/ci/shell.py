@@ -7,7 +7,7 @@ from pathlib import Path
 
 from machinery.pipeline.files import CheckError, UserError
 from machinery.versions import git
-from machinery.versions.checking import some
+from machinery.versions.checking import first_names
 
 from .job import Job
 
@@ -26,7 +26,7 @@ def dvc(*arguments: str) -> None:
 def require_clean(except_for: str = "") -> None:
     """Refuse a checkout with changes, since `commit` commits everything. Raises UserError."""
     if changes := [path for path in git.changes(":/") if path != except_for]:
-        raise UserError(f"not committed: {some(changes)}; commit it, or git stash")
+        raise UserError(f"not committed: {first_names(changes)}; commit it, or git stash")
 
 
 def commit(message: str) -> None:

@@ -124,7 +124,7 @@ def verify(
     """Check that the version checked out is whole, and may be published. Changes nothing."""
     from machinery.ci.distribution import checks
 
-    from .look import show_findings
+    from .status import show_findings
 
     show_findings(checks(version), as_json=as_json)
 

@@ -17,7 +17,7 @@ from machinery.pipeline.project import Project
 # The commands of each module are there while its room is: a project may delete rooms.
 ROOMS = {
     "adopt": "adopt",
-    "look": "versions",
+    "status": "versions",
     "predict": "bulk",
     "report": "comparison",
     "search": "search",

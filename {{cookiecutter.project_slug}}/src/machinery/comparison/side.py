@@ -76,13 +76,13 @@ class Side:
             raise UserError(f"dvc.lock {self.version} does not record {path}")
         if path.is_file() and md5_of(path) == md5:
             return path
-        place = storage.cached(md5)
+        place = storage.cache_path(md5)
         if not place.is_file():
             try:
                 storage.fetch(self.version.base, path.as_posix())
             except UserError as error:
                 raise AbsentError(str(error)) from error
-        if not storage.is_whole(place):
+        if not storage.is_intact(place):
             raise AbsentError(f"{path} {self.version} is lost or damaged in the cache: {place}")
         return place
 

@@ -163,7 +163,7 @@ class Search:
         document = parse_yaml(git.file(revision, str(PARAMS)) or b"", f"{name}:{PARAMS}")
         given = document["train"]["hyperparameters"][self.candidate.rpartition("-")[2]]
         path = str(CANDIDATES / f"{self.candidate}.json")
-        report = read_json(storage.cached(read(revision).graph.outs[path].hash))
+        report = read_json(storage.cache_path(read(revision).graph.outs[path].hash))
         scores = [fold[self.headline] for fold in report["folds"]]
         if None in scores:
             raise UserError(f"{name} has a fold without {self.headline}; use fewer train.folds")

@@ -1,6 +1,6 @@
 """checking: named checks in; for each whether it holds, and what to type where it does not, out.
 
-A check returns what it saw, or raises WrongError or SkippedError. What it says to type loses
+A check returns what it saw, or raises FixableError or SkippedError. What it says to type loses
 nothing: files are packed into .dvc/tmp before anything removes them.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from machinery.pipeline.files import CheckError, UserError
 
 
-class WrongError(CheckError):
+class FixableError(CheckError):
     """What is wrong, and what to type."""
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -22,7 +22,7 @@ class WrongError(CheckError):
         self.remedy = remedy
 
 
-class SkippedError(WrongError):
+class SkippedError(FixableError):
     """What cannot be known here, which is no fault; and what would change that, if anything."""
 
 
@@ -63,7 +63,7 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
         yield findings[check.name]
 
 
-def some(names: Iterable[object], shown: int = 4) -> str:
+def first_names(names: Iterable[object], shown: int = 4) -> str:
     """The first few names, and how many more there are."""
     first = [str(name) for name in names]
     more = f" and {len(first) - shown} more" if len(first) > shown else ""

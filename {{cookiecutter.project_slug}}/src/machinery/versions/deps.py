@@ -13,7 +13,7 @@ from typing import Any
 
 from machinery.pipeline.files import UserError, read_yaml
 
-from .checking import WrongError, some
+from .checking import FixableError, first_names
 
 SRC = Path("src")
 PIPELINE = SRC / "machinery" / "pipeline"
@@ -21,9 +21,9 @@ PARTS = ("source", "features", "candidates")
 
 
 def check() -> str:
-    """Every stage depends on the code that it runs. Raises WrongError with what is missing."""
+    """Every stage depends on the code that it runs. Raises FixableError with what is missing."""
     if lacking := missing():
-        raise WrongError(some(lacking), "edit dvc.yaml, then dvc repro")
+        raise FixableError(first_names(lacking), "edit dvc.yaml, then dvc repro")
     return "every stage depends on the code that it runs"
 
 

@@ -1,6 +1,6 @@
 """doctor: for each thing that must hold of a checkout, whether it does and what to type if not.
 
-Nothing is changed. A check returns what it saw, or raises WrongError.
+Nothing is changed. A check returns what it saw, or raises FixableError.
 """
 
 import re
@@ -15,7 +15,7 @@ from machinery.pipeline.paths import CANDIDATES
 
 from . import deps, edited, environment, git, manifest, storage
 from . import remote as remotes
-from .checking import Check, SkippedError, WrongError, restore, set_aside, some, words
+from .checking import Check, FixableError, SkippedError, first_names, restore, set_aside, words
 from .graph import within
 from .versions import LOCK, graph_of
 
@@ -32,15 +32,15 @@ def repository() -> str:
     here = Path.cwd()
     project = next((place for place in (here, *here.parents) if (place / DVC).is_dir()), here)
     if project != here:
-        raise WrongError(f"the project is {project}", f"cd {shlex.quote(str(project))}")
+        raise FixableError(f"the project is {project}", f"cd {shlex.quote(str(project))}")
     try:
         root = Path(git.run("rev-parse", "--show-toplevel"))
     except UserError as error:
-        raise WrongError(*_no_repository(str(error))) from None
+        raise FixableError(*_no_repository(str(error))) from None
     try:
         commit = f"at {git.run('rev-parse', '--short', '--verify', 'HEAD')}"
     except UserError:
-        raise WrongError("there is no commit yet", FIRST_COMMIT) from None
+        raise FixableError("there is no commit yet", FIRST_COMMIT) from None
     return commit if root.resolve() == here else f"{commit}, a folder of the repository {root}"
 
 
@@ -67,9 +67,9 @@ def hooks() -> str:
     if absent := [kind for kind in kinds if not _runs_pre_commit(folder / kind)]:
         own = Path(git.run("rev-parse", "--git-common-dir")).resolve() / "hooks"
         if folder.resolve() == own:
-            raise WrongError(f"{', '.join(absent)} not installed", "make setup")
+            raise FixableError(f"{', '.join(absent)} not installed", "make setup")
         mine = f"git config core.hooksPath {words([own])} && make setup"
-        raise WrongError(f"core.hooksPath is {folder}: git runs the hooks there instead", mine)
+        raise FixableError(f"core.hooksPath is {folder}: git runs the hooks there instead", mine)
     return ", ".join(kinds)
 
 
@@ -86,7 +86,7 @@ def record(*, optional: bool = False) -> str:
         if optional:
             start = "dvc repro && git add . && git commit"
             raise SkippedError("no run is committed, so there is nothing to check yet", start)
-        raise WrongError(f"there is no {LOCK}: nothing was run yet", "dvc repro")
+        raise FixableError(f"there is no {LOCK}: nothing was run yet", "dvc repro")
     for place in _records():
         try:
             text = place.read_bytes()
@@ -104,9 +104,9 @@ def _records() -> list[Path]:
     return [path for path in map(Path, names) if path.is_file()]
 
 
-def _unreadable(place: Path) -> WrongError:
+def _unreadable(place: Path) -> FixableError:
     again = f"{set_aside([place])} && dvc repro"
-    return WrongError(f"{place} cannot be read", again if place == Path(LOCK) else restore(place))
+    return FixableError(f"{place} cannot be read", again if place == Path(LOCK) else restore(place))
 
 
 def dvc() -> str:
@@ -114,7 +114,7 @@ def dvc() -> str:
     try:
         version = metadata.version("dvc")
     except metadata.PackageNotFoundError:
-        raise WrongError("not installed", "make setup && source .venv/bin/activate") from None
+        raise FixableError("not installed", "make setup && source .venv/bin/activate") from None
     try:
         storage.outputs()
     except UserError as error:
@@ -128,8 +128,8 @@ def cached() -> str:
     """The cache holds what its names say, for all that is recorded here."""
     places = {place for file in storage.kept() for place in storage.objects(file.hash)}
     present = sorted(place for place in places if place.is_file())
-    if wrong := [place for place in present if not storage.is_whole(place)]:
-        raise WrongError(f"{len(wrong)} corrupted", f"{set_aside(wrong)} && dvc pull")
+    if wrong := [place for place in present if not storage.is_intact(place)]:
+        raise FixableError(f"{len(wrong)} corrupted", f"{set_aside(wrong)} && dvc pull")
     return f"{len(present)} objects hold what their names say"
 
 
@@ -150,10 +150,10 @@ def files() -> str:
         commands.append(f"git checkout HEAD -- {words(by_git)}" if recorded else "dvc repro")
     if by_dvc.intersection(wrong):
         commands.append("dvc pull")
-    said = [f"{some(differ, 1)} changed (dvc repro, if you meant to)"] if differ else []
-    said += [f"{some(other, 1)} of another run"] if other else []
-    said += [f"{some(missing, 1)} missing"] if missing else []
-    raise WrongError(" and ".join(said), " && ".join(commands))
+    said = [f"{first_names(differ, 1)} changed (dvc repro, if you meant to)"] if differ else []
+    said += [f"{first_names(other, 1)} of another run"] if other else []
+    said += [f"{first_names(missing, 1)} missing"] if missing else []
+    raise FixableError(" and ".join(said), " && ".join(commands))
 
 
 def leftovers() -> str:
@@ -162,14 +162,14 @@ def leftovers() -> str:
     parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
     parts.update(Path().glob(PARTS[0]))
     if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
-        raise WrongError(f"{some(left, 1)} left over", set_aside(left))
+        raise FixableError(f"{first_names(left, 1)} left over", set_aside(left))
     return "none"
 
 
 def pipeline() -> str:
     """Nothing has changed since the last run."""
     if changed := storage.status():
-        raise WrongError(f"{some(changed, 1)} changed since the last run", "dvc repro")
+        raise FixableError(f"{first_names(changed, 1)} changed since the last run", "dvc repro")
     return "up to date"
 
 
@@ -177,7 +177,7 @@ def fresh() -> str:
     """No stage would run, were all data here."""
     if changed := storage.changes():
         remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
-        raise WrongError(f"dvc.lock is stale at {some(changed, 1)}", remedy)
+        raise FixableError(f"dvc.lock is stale at {first_names(changed, 1)}", remedy)
     return "dvc.lock is fresh"
 
 
@@ -188,17 +188,17 @@ def remote(*, of_clone: bool = False) -> str:
     """
     name, url = remotes.default()
     if not url:
-        raise WrongError("none is the default", "dvc remote add --default storage ../dvc-remote")
+        raise FixableError("none is the default", "dvc remote add --default storage ../dvc-remote")
     if away := remotes.folder_elsewhere():
         if of_clone:
             why, remedy = away
             raise SkippedError(f"{why}, and cannot be seen from here", remedy)
         elsewhere = f"dvc remote modify --local {name} url FOLDER"
-        raise WrongError(f"{url} is not a folder (if it is elsewhere: {elsewhere})", "dvc push")
+        raise FixableError(f"{url} is not a folder (if it is elsewhere: {elsewhere})", "dvc push")
     try:
         remotes.lacking()
-    except WrongError as error:
-        raise WrongError(f"{url}: {error}", error.remedy) from None
+    except FixableError as error:
+        raise FixableError(f"{url}: {error}", error.remedy) from None
     return f"{url} answers"
 
 
@@ -217,7 +217,8 @@ def pushed() -> str:
     inside = [name for name in absent if any(within(name, path) for path in there)]
     again = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
     commands = ["mkdir again", *again, "rm -r again", "git reset -q -- again"] if again else []
-    raise WrongError(f"{some(absent, 1)} not in the remote", " && ".join([*commands, "dvc push"]))
+    remedy = " && ".join([*commands, "dvc push"])
+    raise FixableError(f"{first_names(absent, 1)} not in the remote", remedy)
 
 
 CHECKS = (

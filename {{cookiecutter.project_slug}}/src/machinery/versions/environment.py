@@ -9,7 +9,7 @@ from pathlib import Path
 
 from machinery.pipeline.files import first_line
 
-from .checking import WrongError, restore, some
+from .checking import FixableError, first_names, restore
 
 PROJECT = Path("pyproject.toml")
 PINS = Path("requirements.lock")
@@ -24,7 +24,7 @@ def python() -> str:
         wanted = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["requires-python"]
         good = SpecifierSet(wanted).contains(version, prereleases=True)
     if not good:
-        raise WrongError(
+        raise FixableError(
             f"{version} is not {wanted}", "rm -r .venv && make setup PYTHON=python3.12"
         )
     return version
@@ -41,7 +41,7 @@ def packages() -> str:
         if here != version
     ]
     if wrong:
-        raise WrongError(some(wrong, 1), f"touch {PINS} && make setup")
+        raise FixableError(first_names(wrong, 1), f"touch {PINS} && make setup")
     return f"{len(pins)} installed as {PINS} pins them"
 
 
@@ -63,7 +63,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, LookupError) as error:
-        raise WrongError(f"{path} cannot be read: {first_line(error)}", restore(path)) from error
+        raise FixableError(f"{path} cannot be read: {first_line(error)}", restore(path)) from error
 
 
 def _installed(name: str) -> str | None:

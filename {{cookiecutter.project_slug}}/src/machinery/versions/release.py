@@ -11,14 +11,14 @@ from machinery.pipeline.files import CheckError, UserError, read_json, read_yaml
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD
 
 from . import deps, doctor, git, registry
-from .checking import WrongError, some
+from .checking import FixableError, first_names
 from .notes import Facts, facts, notes
 
 
 class RefusedError(CheckError):
     """A release that may not be; `refusals` are all the reasons."""
 
-    def __init__(self, version: str, refusals: list[WrongError]) -> None:
+    def __init__(self, version: str, refusals: list[FixableError]) -> None:
         """Say every reason with its remedy, a line each."""
         lines = [f"  - {each}: {each.remedy}" for each in refusals]
         super().__init__("\n".join([f"{version} is not released.", *lines]))
@@ -51,17 +51,17 @@ def release(version: str, stage: str | None = None) -> Release:
     return Release(version, commit, tags, text, push_command(tags))
 
 
-def refusals(version: str) -> Iterator[WrongError]:
+def refusals(version: str) -> Iterator[FixableError]:
     """All that is against releasing what is checked out as this version."""
     here = (_declared, gate, _tree, _run, doctor.pushed, deps.check)
     for check in (partial(_free, version), *here):
         try:
             check()
-        except WrongError as wrong:
+        except FixableError as wrong:
             yield wrong
         except UserError as error:
             reason, _, remedy = str(error).partition("; ")
-            yield WrongError(reason, remedy or "fix that, or restore it with 'git checkout'")
+            yield FixableError(reason, remedy or "fix that, or restore it with 'git checkout'")
 
 
 def _free(version: str) -> None:
@@ -70,30 +70,30 @@ def _free(version: str) -> None:
     tags, here = wanted & set(git.tags()), git.resolve("HEAD")
     if tags == wanted:
         remedy = "choose another; released versions never move"
-        raise WrongError(f"{version} exists already", remedy)
+        raise FixableError(f"{version} exists already", remedy)
     if tags:
         half = tags.pop()
         keep = f"git update-ref refs/removed/{half} refs/tags/{half} && git tag -d {half}"
-        raise WrongError(f"{version} is only half released", keep)
+        raise FixableError(f"{version} is only half released", keep)
     if names := [tag.name for tag in registry.versions().values() if tag.commit == here]:
-        raise WrongError(f"this commit is released as {names[0]}", "use that version")
+        raise FixableError(f"this commit is released as {names[0]}", "use that version")
     if git.run("remote"):  # a teammate may have published tags that were not fetched yet
         where = git.remote()
         try:
             published = git.run("ls-remote", where, *(f"refs/tags/{name}" for name in wanted))
         except UserError as error:
             remedy = "check the network, or the address in 'git remote -v'"
-            raise WrongError(str(error), remedy) from None
+            raise FixableError(str(error), remedy) from None
         if published:
             bring = f"bring it with 'git fetch --tags {where}', and choose another"
-            raise WrongError(f"{version} exists already in {where}", bring)
+            raise FixableError(f"{version} exists already in {where}", bring)
 
 
 def _declared() -> None:
     """GTO itself takes any name."""
     if registry.ARTIFACT not in (read_yaml(Path("dvc.yaml")).get("artifacts") or {}):
         what = f"dvc.yaml declares no artifact '{registry.ARTIFACT}'"
-        raise WrongError(what, "name it under artifacts there")
+        raise FixableError(what, "name it under artifacts there")
 
 
 def gate() -> str:
@@ -101,17 +101,18 @@ def gate() -> str:
     read_json(METRICS)
     document = read_json(GATE)
     if not document["checks"]:
-        raise WrongError("the gate has made no checks", "run 'dvc repro'")
+        raise FixableError("the gate has made no checks", "run 'dvc repro'")
     failed = [check["name"] for check in document["checks"] if not check["passed"]]
     if failed or not document["passed"]:
         which = f" ({', '.join(failed)})" if failed else ""
-        raise WrongError(f"the gate failed{which}", f"read {MODEL_CARD}")
+        raise FixableError(f"the gate failed{which}", f"read {MODEL_CARD}")
     return f"passed all {len(document['checks'])} checks"
 
 
 def _tree() -> None:
     if changed := git.changes():
-        raise WrongError(f"not committed: {some(changed)}", "commit these files, or remove them")
+        remedy = "commit these files, or remove them"
+        raise FixableError(f"not committed: {first_names(changed)}", remedy)
 
 
 def _run() -> None:

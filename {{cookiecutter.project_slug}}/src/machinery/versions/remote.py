@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from machinery.pipeline.files import UserError
 
 from . import storage
-from .checking import WrongError
+from .checking import FixableError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -44,7 +44,7 @@ def folder_elsewhere() -> tuple[str, str] | None:
 def lacking() -> list[str]:
     """What it lacks, as it is now (`dvc data status --not-in-remote`): files, folders.
 
-    Raises WrongError where it cannot be asked.
+    Raises FixableError where it cannot be asked.
     """
     name, url = default()
     try:
@@ -55,7 +55,7 @@ def lacking() -> list[str]:
     except UserError as error:
         said = str(error)
         remedy = next(do for why, do in REMEDIES if re.search(why, said, re.IGNORECASE))
-        raise WrongError(said, remedy.format(name)) from error
+        raise FixableError(said, remedy.format(name)) from error
     return sorted(path.rstrip("/") for path in status["not_in_remote"])
 
 

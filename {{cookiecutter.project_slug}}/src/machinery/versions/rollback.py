@@ -14,7 +14,7 @@ from typing import Any
 from machinery.pipeline.files import CheckError, UserError
 
 from . import git, registry, storage
-from .checking import set_aside, some
+from .checking import first_names, set_aside
 from .graph import File
 from .notes import facts
 from .release import push_command
@@ -71,7 +71,7 @@ def rollback(version: str, stage: str | None = None) -> Restored:
 
 def _refuse(names: Iterable[str], why: str, remedy: str) -> None:
     if names := list(names):
-        raise CheckError(f"{some(names)}: {why}, and a rollback would lose it; {remedy}")
+        raise CheckError(f"{first_names(names)}: {why}, and a rollback would lose it; {remedy}")
 
 
 def _leaving() -> list[File]:
@@ -80,7 +80,7 @@ def _leaving() -> list[File]:
     leaving = [file for file in storage.kept() if os.path.lexists(file.path)]
     kept = [file.path for file in leaving if file.path in changed]
     _refuse(kept, "not committed", "doctor says how to keep or restore it")
-    unsaved = [f.path for f in leaving if not all(map(storage.is_whole, storage.objects(f.hash)))]
+    unsaved = [f.path for f in leaving if not all(map(storage.is_intact, storage.objects(f.hash)))]
     _refuse(unsaved, "not in the cache, or corrupted there", "doctor says how to fix it")
     return leaving
 
@@ -89,9 +89,9 @@ def _verify(version: str) -> None:
     """Raises CheckError, with the command that removes corrupted objects from the cache."""
     if wrong := storage.changed():
         places = [p for f in storage.kept() if f.path in wrong for p in storage.objects(f.hash)]
-        bad = [place for place in places if place.is_file() and not storage.is_whole(place)]
+        bad = [place for place in places if place.is_file() and not storage.is_intact(place)]
         remedy = f"; corrupted in the cache, so type '{set_aside(bad)}' and try again"
-        why = f"{some(wrong)} did not come back as recorded{remedy if bad else ''}"
+        why = f"{first_names(wrong)} did not come back as recorded{remedy if bad else ''}"
         raise CheckError(f"{version}: {why}")
 
 

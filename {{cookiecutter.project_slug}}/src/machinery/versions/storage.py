@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from machinery.pipeline.files import UserError
 
-from .checking import some
+from .checking import first_names
 from .graph import File, Graph
 from .versions import read
 
@@ -63,9 +63,9 @@ def stale() -> list[str]:
         for thing in things:
             users.setdefault(thing, []).append(stage)
     return [
-        f"{thing} ({some(stages)})"
+        f"{thing} ({first_names(stages)})"
         if thing.endswith(MISSING)
-        else f"{thing} since {some(stages)} ran"
+        else f"{thing} since {first_names(stages)} ran"
         for thing, stages in users.items()
     ]
 
@@ -149,7 +149,7 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
-def cached(md5: str) -> Path:
+def cache_path(md5: str) -> Path:
     """Where the cache keeps, or would keep, a file."""
     return _cache_of(Path.cwd()) / "files" / "md5" / md5[:2] / md5[2:]
 
@@ -163,17 +163,17 @@ def _cache_of(project: Path) -> Path:
 
 def listing(md5: str) -> dict[str, str]:
     """The files of a folder and their hashes, as far as the cache has its list."""
-    place = cached(md5)
-    entries = json.loads(place.read_bytes()) if md5.endswith(FOLDER) and is_whole(place) else []
+    place = cache_path(md5)
+    entries = json.loads(place.read_bytes()) if md5.endswith(FOLDER) and is_intact(place) else []
     return {entry["relpath"]: entry["md5"] for entry in entries}
 
 
 def objects(md5: str) -> list[Path]:
     """Where the cache keeps a file, or a folder's list and then its files."""
-    return [cached(each) for each in (md5, *listing(md5).values())]
+    return [cache_path(each) for each in (md5, *listing(md5).values())]
 
 
-def is_whole(place: Path) -> bool:
+def is_intact(place: Path) -> bool:
     """Whether an object of the cache is there, with the bytes that its name, an md5, stands for."""
     return place.is_file() and md5_of(place) == place.parent.name + place.stem
 
@@ -181,7 +181,7 @@ def is_whole(place: Path) -> bool:
 def keeps(path: Path) -> bool:
     """Whether the cache has the bytes of a file, or of all files of a folder."""
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    return path.exists() and all(is_whole(cached(md5_of(file))) for file in files)
+    return path.exists() and all(is_intact(cache_path(md5_of(file))) for file in files)
 
 
 def fetch(commit: str, path: str | None = None) -> None:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from machinery.pipeline.files import CheckError, UserError
 
 from . import git
-from .checking import some
+from .checking import first_names
 from .manifest import MACHINERY, VERSION, edited, sums, version, write
 
 OLD, NEW = (MACHINERY.with_name(f".machinery.{word}") for word in ("old", "new"))
@@ -39,11 +39,11 @@ def update(address: str, revision: str | None = None, *, force: bool = False) ->
         UserError: for what is not the template.
     """
     if changed := git.changes():
-        raise CheckError(f"not committed: {some(changed)}; commit it first, then update")
+        raise CheckError(f"not committed: {first_names(changed)}; commit it first, then update")
     before = version(MACHINERY) if (MACHINERY / VERSION).is_file() else "unknown"
     mine = edited(MACHINERY) if before != "unknown" else []
     if mine and not force:
-        names = some([f"{MACHINERY}/{name}" for name in mine], 10)
+        names = first_names([f"{MACHINERY}/{name}" for name in mine], 10)
         way = "--force (make: FORCE=1) overwrites them, git keeps them"
         raise CheckError(f"edited here: {names}; {way}")
     with _template(address, revision) as template:

@@ -1,4 +1,4 @@
-"""look: commands that show what the last run came to, and check the checkout."""
+"""status: commands that show what the last run came to, and check the checkout."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from machinery.pipeline.markdown import cell
 from machinery.pipeline.page import words
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD, MODEL_INFO, SELECTION
 from machinery.versions import git
-from machinery.versions.checking import Check, examine, some
+from machinery.versions.checking import Check, examine, first_names
 
 app = typer.Typer()
 
@@ -29,7 +29,7 @@ def show(
     else:
         _print(model["candidate"], why, metrics, gate)
         if stale:
-            print(f"Note: these figures are of {_run()}, but {some(stale, 1)}.")
+            print(f"Note: these figures are of {_run()}, but {first_names(stale, 1)}.")
             print("'doctor' says what to type.\n")
     raise typer.Exit(0 if gate["passed"] else 1)
 
