@@ -10,7 +10,7 @@ from conftest import TEMPLATE, BakedProject
 
 pytestmark = pytest.mark.slow
 
-GUIDE = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs/guide/rooms.md"
+GUIDE = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs/guide/components.md"
 SERVICE = ["deploy", "Dockerfile", ".dockerignore", ".env.example"]
 ROOMS = {
     "serving": (
