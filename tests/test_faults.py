@@ -325,7 +325,7 @@ def test_an_object_that_nobody_has_is_made_again(work: BakedProject, small: Bake
     stored(remote(work), md5_of(work, "data/valid.parquet")).unlink()
     clone = work.clone(work.path.parent / "clone")
     assert clone.run("dvc", "pull", check=False).returncode != 0
-    clone.run("sh", "-c", recipe(clone, "A file that nobody has any longer"))
+    clone.run("sh", "-c", recipe(clone, "A file that no checkout has"))
     assert_verified(clone, small)
 
 

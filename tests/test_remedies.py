@@ -223,6 +223,6 @@ def test_what_the_runbook_says_of_a_file_that_nobody_has_loses_nothing(work: Bak
     for path in (*objects, work.path / name):
         path.unlink()
     before = contents(work)
-    work.run("sh", "-c", recipe(work, "A file that nobody has any longer"))
+    work.run("sh", "-c", recipe(work, "A file that no checkout has"))
     assert before.keys() <= contents(work).keys()
     assert wrong(work) == []
