@@ -1,13 +1,13 @@
-# `make demo` and `make test` need Python 3.11 or later, git and make; the rest goes into .venv.
+# `make demo` and `make test` need Python 3.11 or later, git and make; everything else is installed into .venv.
 PYTHON ?= python3
 QUIET := $(if $(CI),--quiet)
 DEMO := build/demo/flight_delays
-# Linted by the settings here; the project's own modules by those of the project, once baked.
+# Linted with the settings here; a baked project lints its own modules.
 LINTED = hooks tests benchmarks '$(MACHINERY)'
 PROJECT := {{cookiecutter.project_slug}}
 MACHINERY := $(PROJECT)/src/machinery
 
-# Where there is no uv, pip fetches the pinned one: it installs all the rest in seconds.
+# Without uv, pip installs the pinned one, which installs the rest in seconds.
 ifneq ($(shell command -v uv 2>/dev/null),)
 CREATE := uv venv $(QUIET) --clear --python "$(PYTHON)" .venv
 else
@@ -20,9 +20,9 @@ INSTALL = uv pip install $(QUIET) --python .venv --compile-bytecode --require-ha
 PIN := .venv/bin/uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest \
 	--no-header --no-annotate --no-emit-index-url pyproject.toml
 
-# The projects that demo and test bake find uv here: 5 s to install them, not 100.
+# Projects baked by demo and test find uv here: they install in 5 s instead of 100.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Not in the project's folder, where ruff would put it: cookiecutter would bake it.
+# By default ruff's cache would be in the project's folder, and cookiecutter would bake it.
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .PHONY: help demo test fix check lock
@@ -30,7 +30,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-6s  %s\n", $$1, $$2}' Makefile
 
-demo: .venv/baker ## Bake the default project, install it, run its pipeline, show the figures
+demo: .venv/baker ## Bake the default project, install it, run its pipeline, show the metrics
 	@rm -rf build/demo
 	.venv/bin/cookiecutter --no-input --default-config --output-dir build/demo .
 	$(MAKE) --no-print-directory -C $(DEMO) setup
@@ -38,21 +38,21 @@ demo: .venv/baker ## Bake the default project, install it, run its pipeline, sho
 	@$(MAKE) --no-print-directory -C $(DEMO) show
 	@echo "The project is in $(DEMO): its README.md says how to go on."
 
-test: .venv/installed ## Run all tests: they bake projects and use them as their users would
+test: .venv/installed ## Run all tests, which also bake projects and use them as their users would
 	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-fix: .venv/installed ## Repair what tools can: lint, imports, format
+fix: .venv/installed ## Fix what tools can: lint, imports, format
 	.venv/bin/ruff check --config pyproject.toml --fix $(LINTED)
 	.venv/bin/ruff format --config pyproject.toml $(LINTED)
 
-check: .venv/installed ## Verify without changing anything: lint, format, types
+check: .venv/installed ## Check lint, format and types without changing anything
 	.venv/bin/ruff check --config pyproject.toml $(LINTED)
 	.venv/bin/ruff format --config pyproject.toml --check $(LINTED)
 	.venv/bin/mypy
 	.venv/bin/mypy --package machinery
 	cd '$(MACHINERY)/..' && $(CURDIR)/.venv/bin/lint-imports --no-logo --no-cache --config $(CURDIR)/pyproject.toml
 
-lock: .venv/installed ## Pin the dependencies again: the template's, and those of the project it bakes
+lock: .venv/installed ## Pin the dependencies of the template and the project again
 	@rm -rf build/lock
 	.venv/bin/cookiecutter --no-input --default-config --output-dir build/lock . >/dev/null
 	$(MAKE) --no-print-directory -C build/lock/flight_delays lock

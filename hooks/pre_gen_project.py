@@ -1,7 +1,7 @@
-"""pre_gen_project: refuses a bad answer in one sentence.
+"""Refuse an invalid answer with one sentence.
 
-Answers are checked twice: by the filter below, named in cookiecutter.json, before any folder is
-made; and by the hook, for answers that cookiecutter takes from a record (`--replay`).
+Answers are checked twice: by the filter below, which cookiecutter.json uses, before any folder is
+created; and by the hook, for answers that cookiecutter replays from a record (`--replay`).
 """
 
 import json
@@ -15,8 +15,8 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_url")
-# What the project imports or runs; its own package and command must not hide them.
-TAKEN = """
+# What the project imports or runs; its own package and command must not shadow them.
+RESERVED = """
     awslambdaric bokeh botocore check_jsonschema clevercsv cloudpickle codespell dask
     detect_secrets distributed dotenv dvc dvc_data dvc_s3 editables fsspec git gto hatchling
     httptools httpx hypothesis import_linter jinja2 lightgbm machinery mangum mapie markupsafe
@@ -27,44 +27,46 @@ TAKEN = """
     starlette tests typer types_pyyaml uv uvicorn uvloop xgboost xgboost_cpu yaml yamllint
     zizmor
 """
-LONGEST_SLUG = 50
+MAX_SLUG_LENGTH = 50
 FOLDER_OR_URL = re.compile(r"\.\./.+|~?/.+|[A-Za-z]:[\\/].+|\w+://.+")
 
 
 def wrong_slug(slug: str) -> str:
-    """What is wrong with the name of the package; empty when it is valid."""
+    """What is wrong with the name of the package; empty if it is valid."""
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", slug):
         return "is not a lower-case Python identifier such as flight_delays"
-    if len(slug) > LONGEST_SLUG:
-        return f"is longer than {LONGEST_SLUG} characters"
+    if len(slug) > MAX_SLUG_LENGTH:
+        return f"is longer than {MAX_SLUG_LENGTH} characters"
     if keyword.iskeyword(slug):
-        return "is a keyword of Python"
+        return "is a Python keyword"
     if slug in sys.stdlib_module_names:
         return "is a module of Python's standard library"
-    return "is a name that the project needs for something else" if slug in TAKEN.split() else ""
+    return "is the name of something that the project uses" if slug in RESERVED.split() else ""
 
 
 def wrong_text(text: str) -> str:
-    """Why this text cannot stand on one line of a file; empty when it can."""
+    """Why this text is not valid as one line of a file; empty if it is."""
     if not text.strip():
         return "is empty"
-    hidden = next((character for character in text if not character.isprintable()), "")
-    return f"holds the character U+{ord(hidden):04X}, which cannot be printed" if hidden else ""
+    for character in text:
+        if not character.isprintable():
+            return f"contains the character U+{ord(character):04X}, which is not printable"
+    return ""
 
 
 def wrong_remote(url: str) -> str:
-    """Why DVC could not keep its data there; empty when it could."""
+    """Why DVC cannot use this remote; empty if it can."""
     if '"' in url or "%" in url:
-        return "holds \" or %, which DVC's configuration cannot keep"
+        return "contains \" or %, which DVC's configuration cannot store"
     if FOLDER_OR_URL.fullmatch(url):
         return ""
     return "is neither s3://bucket/prefix nor a folder that begins with ../ or /"
 
 
 def first_fault(answers: dict[str, Any]) -> str:
-    """The first bad answer, what is wrong with it and what to do; empty when all are valid."""
-    # To a record of an older template, cookiecutter adds only what is new, and asks for that alone.
-    for question in (each for each in QUESTIONS if each in answers):
+    """The first invalid answer, what is wrong and what to do; empty if all are valid."""
+    # If the record is of an older template, cookiecutter asks only the new questions.
+    for question in [name for name in QUESTIONS if name in answers]:
         answer = answers[question]
         if not isinstance(answer, str):
             return f"{question} is {json.dumps(answer)}, not text: choose another."
@@ -96,26 +98,26 @@ def derived(answers: dict[str, str]) -> dict[str, str]:
 
 
 def wrong_private(answers: dict[str, str]) -> str:
-    """Name a private variable that a record sets to something else; empty when all are right."""
+    """Name a private variable that does not match the answers; empty if all match."""
     for name, value in derived(answers).items():
         if answers.get(name, value) != value:
-            return f"{name} must be {json.dumps(value)}, to fit the answers: change the record."
+            return f"{name} must be {json.dumps(value)} to match the answers: change the record."
     return ""
 
 
 class Refused(SystemExit, FailedHookException):
-    """All that the screen shows: cookiecutter prints the second, cruft exits by the first."""
+    """Prints its message alone: cookiecutter catches the second base, cruft exits by the first."""
 
 
 def refuse_first_fault(answers: dict[str, str]) -> str:
-    """Stop cookiecutter at the first bad answer; return nothing when all are good."""
+    """Stop cookiecutter at the first invalid answer; return "" if all are valid."""
     if fault := first_fault(answers):
         raise Refused(fault)
     return ""
 
 
 class Answers(Extension):
-    """What cookiecutter.json needs of this file. cruft updates with an old one: keep both names."""
+    """Adds the filter for cookiecutter.json. Keep both names: cruft updates from older versions."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -124,6 +126,6 @@ class Answers(Extension):
 
 if __name__ == "__main__":
     # Answers are data, never code: tojson writes ASCII and escapes every single quote and newline,
-    # so that nothing a user types can end this raw string.
+    # so no answer can end this raw string.
     answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
     sys.exit(first_fault(answers) or wrong_private(answers) or None)

@@ -223,14 +223,14 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
 def test_a_project_inside_a_repository_gets_its_own_and_says_so(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     done = type_answers(tmp_path, *typed())
-    assert f"{tmp_path} lies in a git repository: ignore flight_delays/ there." in done.stdout
+    assert f"{tmp_path} is in a git repository: ignore flight_delays/ there." in done.stdout
     assert (tmp_path / "flight_delays" / ".git").is_dir()
 
 
 def test_a_repository_that_ignores_the_project_needs_no_word(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     (tmp_path / ".gitignore").write_text("/flight_delays/\n", encoding="utf-8")
-    assert "lies in a git repository" not in type_answers(tmp_path, *typed()).stdout
+    assert "is in a git repository" not in type_answers(tmp_path, *typed()).stdout
 
 
 def test_without_git_the_project_is_whole_and_says_what_to_type(tmp_path: Path) -> None:

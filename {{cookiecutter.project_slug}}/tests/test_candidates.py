@@ -1,4 +1,4 @@
-"""The candidates: each fits, and answers for missing numbers and categories never seen."""
+"""Each candidate fits, and predicts for missing numbers and unknown categories."""
 
 import subprocess
 import sys
@@ -43,16 +43,16 @@ def test_the_baseline_comes_first() -> None:
 
 @pytest.mark.parametrize("task", get_args(Task))
 @pytest.mark.parametrize("name", CANDIDATES)
-def test_a_row_of_missing_and_unknown_values_is_answered(name: str, task: Task) -> None:
+def test_missing_and_unknown_values_get_a_prediction(name: str, task: Task) -> None:
     assert np.isfinite(fitted(name, task).predict(NEW)).all()
 
 
-def test_the_prior_predicts_the_shares_of_the_classes_or_the_mean() -> None:
+def test_the_prior_predicts_the_class_frequencies_or_the_mean() -> None:
     shares = fitted("prior", "classification").predict_proba(TABLE)
     assert shares == pytest.approx(np.tile([0.75, 0.25], (8, 1)))
     assert fitted("prior", "regression").predict(TABLE) == pytest.approx(0.25)
 
 
-def test_importing_the_candidates_loads_no_scikit_learn() -> None:
+def test_importing_the_candidates_does_not_import_scikit_learn() -> None:
     code = f"import sys, {CANDIDATES['prior'].__module__}; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,4 +1,4 @@
-"""The data: what lies in data/source keeps the contract, up to the quarantine's limit."""
+"""The data in data/source satisfies the contract, up to the quarantine limit."""
 
 import pyarrow as pa
 import pytest
@@ -19,7 +19,7 @@ def table() -> pa.Table:
     return ingest.ingest(ingest.read(source, params), params.until, contracts.load())
 
 
-def test_the_source_keeps_the_contract(table: pa.Table) -> None:
+def test_the_source_satisfies_the_contract(table: pa.Table) -> None:
     until, contract = load(Ingest).until, contracts.load()
     assert len(validate.validate(table, until, contract, load(Validate)).valid) > 0
 

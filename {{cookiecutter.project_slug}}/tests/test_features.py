@@ -1,4 +1,4 @@
-"""Each feature on a few values: what it says, at the edges and where the value is missing."""
+"""Each feature on a few values, at the edges and where values are missing."""
 
 import numpy as np
 import pytest
@@ -25,15 +25,15 @@ def times(*values: str) -> np.ndarray:
 
 
 def columns(number: np.ndarray, text: np.ndarray, time: np.ndarray) -> dict[str, np.ndarray]:
-    """Every column that the features take, with the values of its type."""
+    """Every column that the features use, with the values of its type."""
     types = {name: CATALOGUE.contract.columns[name].type for name in CATALOGUE.inputs}
     return {name: {"number": number, "datetime": time}.get(types[name], text) for name in types}
 
 
-def same(found: np.ndarray, *wanted: float) -> bool:
-    """Equal to float32's precision, NaN beside NaN."""
-    assert found.dtype == np.float32
-    return np.allclose(found, wanted, atol=1e-5, equal_nan=True)
+def same(values: np.ndarray, *expected: float) -> bool:
+    """Whether the values are float32 and equal; NaN equals NaN."""
+    assert values.dtype == np.float32
+    return np.allclose(values, expected, atol=1e-5, equal_nan=True)
 
 
 def test_departure_hour_counts_from_local_midnight_with_minutes_as_a_fraction() -> None:
@@ -41,7 +41,7 @@ def test_departure_hour_counts_from_local_midnight_with_minutes_as_a_fraction() 
     assert same(features.departure_hour(when), 0, 5.25, 23 + 59 / 60, NAN)
 
 
-def test_departure_hour_follows_the_clock_on_the_days_when_it_changes() -> None:
+def test_departure_hour_follows_the_clock_when_it_changes() -> None:
     when = times("2013-03-10T03:10", "2013-11-03T06:30")
     assert same(features.departure_hour(when), 3 + 10 / 60, 6.5)
 
@@ -58,7 +58,7 @@ def test_time_features_take_any_unit_of_time(unit: str) -> None:
     assert features.weekday(when).tolist() == ["Monday"]
 
 
-def test_a_missing_text_is_the_text_missing() -> None:
+def test_a_missing_string_becomes_the_category_missing() -> None:
     assert features.airline(texts("UA", None, NAN)).tolist() == ["UA", "missing", "missing"]
 
 
@@ -67,24 +67,24 @@ def test_dew_point_spread_is_zero_in_fog() -> None:
     assert same(spread, 0, 10, NAN)
 
 
-def test_strongest_wind_is_the_gust_where_one_was_reported() -> None:
+def test_strongest_wind_is_the_gust_if_one_was_reported() -> None:
     assert same(features.strongest_wind(numbers(10, 10, NAN), numbers(25, NAN, NAN)), 25, 10, NAN)
 
 
-def test_wind_parts_point_to_where_the_wind_comes_from() -> None:
+def test_wind_components_point_to_where_the_wind_comes_from() -> None:
     speed, direction = numbers(10, 10, 10, 10), numbers(360, 90, 180, 270)
     assert same(features.northerly_wind(speed, direction), 10, 0, -10, 0)
     assert same(features.easterly_wind(speed, direction), 0, 10, 0, -10)
 
 
-def test_a_calm_needs_no_direction_but_a_wind_does() -> None:
+def test_calm_air_needs_no_direction_but_wind_does() -> None:
     speed, direction = numbers(0, 10, NAN), numbers(NAN, NAN, 90)
     assert same(features.northerly_wind(speed, direction), 0, NAN, NAN)
     assert same(features.easterly_wind(speed, direction), 0, NAN, NAN)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
-def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -> None:
+def test_every_feature_is_float32_or_string_even_if_everything_is_missing(rows: int) -> None:
     table = columns(numbers(*[NAN] * rows), texts(*[None] * rows), times(*["NaT"] * rows))
     for name, values in CATALOGUE.compute(table).items():
         assert len(values) == rows, name
@@ -94,7 +94,7 @@ def test_every_feature_is_float32_or_text_even_where_all_is_missing(rows: int) -
             assert values.dtype == object and set(values) <= {"missing"}, name
 
 
-def test_features_of_many_rows_are_those_of_each_row_alone() -> None:
+def test_features_of_a_row_do_not_depend_on_other_rows() -> None:
     moments = times("2013-01-07T00:00", "NaT", "2013-07-31T23:59")
     table = columns(numbers(0, 7, NAN), texts("JFK", None, ""), moments)
     together = CATALOGUE.compute(table)

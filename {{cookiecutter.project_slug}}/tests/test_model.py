@@ -1,4 +1,4 @@
-"""The model's behaviour: what must not change its mind, what must, and what it has to get right."""
+"""The model's behaviour: invariance, direction, and minimum functionality."""
 
 from datetime import datetime
 from functools import cache
@@ -39,14 +39,14 @@ def scorer() -> Scorer:
 
 
 def probability(**changes: object) -> float:
-    """Of being late, for the flight with these changes."""
+    """The probability that the flight with these changes is late."""
     row = FLIGHT | changes
     columns = {name: [row[name]] for name in scorer().columns}
     return float(scorer().answers(scorer().arrays(columns)).prediction[0, 1])
 
 
 @pytest.mark.parametrize("change", [{"flight_number": "1"}, {"tail_number": "N14228"}])
-def test_an_identifier_changes_nothing(change: dict[str, str]) -> None:
+def test_an_identifier_does_not_matter(change: dict[str, str]) -> None:
     assert probability(**change) == probability()
 
 
@@ -61,7 +61,7 @@ def test_a_storm_makes_a_flight_likelier_late() -> None:
 
 
 @pytest.mark.parametrize("change", [{"carrier": "??"}, {"destination": None}, {"pressure": None}])
-def test_an_unknown_or_missing_value_still_gets_a_moderate_answer(
+def test_an_unknown_or_missing_value_gets_a_moderate_probability(
     change: dict[str, object],
 ) -> None:
     assert 0.02 < probability(**change) < 0.98

@@ -1,4 +1,4 @@
-"""The source half of ingest: months read, weather joined as of the moment of prediction."""
+"""Reading the months, and joining the weather as of the moment of prediction."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ PARAMS: dict[str, Any] = {
 
 
 def flight(hour: str, hhmm: int | None = 1200, **changes: Any) -> dict[str, Any]:
-    """A flight; `hour` is the hour of its scheduled departure in UTC, `hhmm` its local time."""
+    """A flight; `hour` is the hour of its scheduled departure in UTC, `hhmm` the local time."""
     plain = {"sched_arr_time": 1435, "carrier": "UA", "flight": 7, "tailnum": "N1", "origin": "EWR"}
     plain |= {"dest": "MIA", "distance": 1085, "dep_delay": 3, "arr_delay": 16, "air_time": 150}
     return {"time_hour": pd.Timestamp(hour, tz="UTC"), "sched_dep_time": hhmm} | plain | changes
@@ -42,13 +42,13 @@ def report(hour: str, temp: float, **changes: Any) -> dict[str, Any]:
 
 
 def month(folder: Path, name: str, flights: list[Any], reports: list[Any]) -> None:
-    """Write one month of both."""
+    """Write one month of flights and weather."""
     write_table(pd.DataFrame(flights), folder / f"{name}.parquet")
     write_table(pd.DataFrame(reports), folder / "weather" / f"{name}.parquet")
 
 
 def january(folder: Path, flights: list[Any], reports: list[Any] | None = None) -> pd.DataFrame:
-    """What `read` makes of one month."""
+    """Write one month and `read` it."""
     month(folder, "2013-01", flights, reports or [report("2013-01-01T05:00", 20.0)])
     return read(folder, **PARAMS)
 
@@ -61,7 +61,7 @@ def january(folder: Path, flights: list[Any], reports: list[Any] | None = None) 
     delay=st.integers(0, 240),
     max_age=st.integers(0, 12),
 )
-def test_whatever_the_parameters_no_report_is_joined_that_could_not_be_read_when_predicting(
+def test_no_parameters_join_a_report_that_was_not_available_at_prediction_time(
     labels: list[int], minute: int, before: int, delay: int, max_age: int
 ) -> None:
     params = PARAMS | {"hours_before_departure": before, "weather_delay_minutes": delay}
@@ -69,16 +69,16 @@ def test_whatever_the_parameters_no_report_is_joined_that_could_not_be_read_when
     with TemporaryDirectory() as folder:
         month(Path(folder), "2013-01", [flight("2013-01-10T12:00", 700 + minute)], reports)
         table = read(Path(folder), **params | {"weather_max_age_hours": max_age})
-    asked = minute - before * 60  # minutes after noon, as all that follow
-    readable = {hour: hour * 60 + delay for hour in labels}
-    known = [hour for hour, at in readable.items() if asked - max_age * 60 <= at <= asked]
+    prediction = minute - before * 60  # in minutes after noon, like `available`
+    available = {hour: hour * 60 + delay for hour in labels}
+    usable = [hour for hour, at in available.items() if 0 <= prediction - at <= max_age * 60]
     joined = table["temperature"].item()
-    assert joined == max(known) if known else pd.isna(joined)
+    assert joined == max(usable) if usable else pd.isna(joined)
 
 
-def test_a_report_counts_only_once_it_could_be_read(tmp_path: Path) -> None:
-    # Departure 12:00 in New York is 17:00 UTC, so the prediction is made at 15:00 UTC. The report
-    # labelled 15:00 was taken at 15:51, and that of 14:00 at 14:51: it can be read from 15:00.
+def test_a_report_counts_only_once_it_is_available(tmp_path: Path) -> None:
+    # Departure at 12:00 in New York is 17:00 UTC, so the prediction is at 15:00 UTC. The report
+    # labelled 14:00 was taken at 14:51 and is available from 15:00; the next one is too late.
     reports = [report(f"2013-01-10T{hour}:00", hour) for hour in (13, 14, 15)]
     table = january(tmp_path, [flight("2013-01-10T17:00")], reports)
     assert table["temperature"].tolist() == [14]
@@ -94,7 +94,7 @@ def test_a_report_counts_only_once_it_could_be_read(tmp_path: Path) -> None:
         ("2013-01-11T05:00", 5, "2013-01-11 00:05"),
     ],
 )
-def test_changing_clocks_and_midnight_move_no_flight(
+def test_changing_clocks_and_midnight_do_not_move_a_flight(
     tmp_path: Path, hour: str, hhmm: int, local: str
 ) -> None:
     label = pd.Timestamp(hour) - 3 * HOUR
@@ -103,7 +103,7 @@ def test_changing_clocks_and_midnight_move_no_flight(
     assert table["temperature"].tolist() == [40]
 
 
-def test_a_flight_is_known_by_time_origin_carrier_and_number(tmp_path: Path) -> None:
+def test_the_flight_id_is_time_origin_carrier_and_number(tmp_path: Path) -> None:
     table = january(tmp_path, [flight("2013-01-01T10:00", 515, flight=1545)])
     assert table["flight_id"].tolist() == ["2013-01-01T05:15-EWR-UA-1545"]
     assert table["scheduled_arrival"].tolist() == [14 * 60 + 35]
@@ -119,7 +119,7 @@ def test_cancelled_and_diverted_flights_are_left_out(tmp_path: Path) -> None:
     assert len(january(tmp_path, flights)) == 1
 
 
-def test_a_flight_without_time_is_kept_for_the_contract_to_name(tmp_path: Path) -> None:
+def test_a_flight_without_a_time_is_kept_for_the_contract_to_report(tmp_path: Path) -> None:
     flights = [flight("2013-01-01T10:00"), flight("2013-01-01T11:00", None)]
     month(tmp_path, "2013-01", flights, [report("2013-01-01T05:00", 20.0)])
     table = read(tmp_path, **PARAMS | {"until": datetime(2013, 2, 1)})
@@ -160,7 +160,7 @@ def test_a_month_without_weather_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["hours_before_departure", "weather_delay_minutes"])
 @pytest.mark.parametrize("value", [-5, float("nan"), 1e300])
-def test_no_parameter_lets_the_future_in(name: str, value: float) -> None:
-    own = {key: each for key, each in PARAMS.items() if key != "until"} | {name: value}
+def test_no_parameter_can_reach_into_the_future(name: str, value: float) -> None:
+    parameters = {key: PARAMS[key] for key in PARAMS if key != "until"} | {name: value}
     with pytest.raises(UserError, match=f"ingest.source does not fit `read`.*{name}"):
-        ingest.read(source, Ingest(until=None, source=own))
+        ingest.read(source, Ingest(until=None, source=parameters))

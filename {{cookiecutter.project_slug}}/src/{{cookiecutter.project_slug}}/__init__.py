@@ -1,1 +1,1 @@
-"""This project: where its table comes from, its features, and the models that compete."""
+"""The user's part of the project: source, features and candidates."""

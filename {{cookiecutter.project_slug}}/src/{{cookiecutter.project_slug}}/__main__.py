@@ -1,4 +1,4 @@
-"""The ways into this project: `python -m PACKAGE STAGE`, the command line, and the service."""
+"""Entry points: `python -m PACKAGE STAGE`, the command line, and the service."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ project = ThisProject()
 
 
 def command() -> None:
-    """Run the command line, which pyproject.toml installs."""
+    """Run the command line, the script in pyproject.toml."""
     from machinery.commands.cli import run
 
     run(project)
 
 
 def service() -> Any:
-    """Make the service as an ASGI application, for the workers of uvicorn."""
+    """Create the ASGI application of the service, for uvicorn's workers."""
     from machinery.serving.server import worker
 
     return worker(project)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer an event of AWS Lambda."""
+    """Handle an AWS Lambda event."""
     from machinery.serving.aws_lambda import answer
 
     return answer(project, event, context)

@@ -1,12 +1,12 @@
-"""candidates: the models that compete, simplest first.
+"""The models that compete, simplest first.
 
-To add a candidate, write a function that returns what numbers go through, what strings go through
-by their encoding ("category", or what the feature's tag says) and the estimator; enter it in
-CANDIDATES, and name it in params.yaml under train.models and train.hyperparameters.
+To add a candidate, write a function that returns a transformer for numbers, transformers for
+strings by encoding ("category", or the encoding in the feature's tag) and the estimator. Add it to
+CANDIDATES, and its name to train.models and train.hyperparameters in params.yaml.
 
-Missing numbers arrive as NaN, and the service sees categories that training never saw: the encoders
-here handle both, and convert to ONNX faithfully. `train` refuses a candidate that does not. Each
-estimator runs on one thread, since the folds are fitted in parallel.
+Missing numbers are NaN, and the service gets categories that are not in the training table: these
+encoders handle both, and convert to ONNX faithfully. `train` refuses a candidate that does not.
+Each estimator runs on one thread, since the folds are fitted in parallel.
 """
 
 import sys
@@ -17,9 +17,9 @@ from machinery.pipeline.model.encoders import target_means, word_counts, word_we
 
 
 def prior(task: Task) -> Parts:
-    """The baseline: the shares of the classes, or the mean, whatever the features say.
+    """The baseline: the class frequencies, or the mean, independent of the features.
 
-    A tree that may not split, since scikit-learn's dummy estimators have no ONNX converter.
+    A decision tree without splits, since scikit-learn's dummy estimators have no ONNX converter.
     """
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -28,7 +28,7 @@ def prior(task: Task) -> Parts:
 
 
 def linear(task: Task) -> Parts:
-    """Logistic or ridge regression on scaled numbers and one column for each category."""
+    """Logistic or ridge regression on scaled numbers and one-hot encoded categories."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -42,7 +42,7 @@ def linear(task: Task) -> Parts:
 
 
 def forest(task: Task) -> Parts:
-    """A random forest; numbers are imputed, since a converted forest misroutes missing ones."""
+    """A random forest; numbers are imputed, since converted forests misroute missing values."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     estimator = RandomForestClassifier if task == "classification" else RandomForestRegressor
@@ -50,9 +50,9 @@ def forest(task: Task) -> Parts:
 
 
 def boosting(task: Task) -> Parts:
-    """Histogram gradient boosting, which learns on which side of a split a missing number goes.
+    """Histogram gradient boosting, which learns to which side of a split missing values go.
 
-    ONNX compares in float32: rescale whole numbers beyond 16 million.
+    ONNX compares in float32: rescale integers above 16 million.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -70,14 +70,14 @@ CANDIDATES: Candidates = {
 
 
 def _median() -> Any:
-    """The median for a missing number; a feature without any number becomes zeros."""
+    """Replaces missing numbers with the median; a feature without any number becomes zeros."""
     from sklearn.impute import SimpleImputer
 
     return SimpleImputer(strategy="median", keep_empty_features=True)
 
 
 def _for_trees(task: Task) -> dict[str, Any]:
-    """Each category as its place in the alphabet, an unknown one as -1, which is all trees need."""
+    """Ordinal encoding of categories, -1 for unknown ones, which is enough for trees."""
     import numpy as np
     from sklearn.preprocessing import OrdinalEncoder
 

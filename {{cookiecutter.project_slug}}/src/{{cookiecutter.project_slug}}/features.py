@@ -1,12 +1,12 @@
-"""features: columns of the contract in; one array for each feature out.
+"""The features, computed from columns of the contract; one function per feature.
 
-A function is a feature: its name is the feature's name, its arguments are columns of contract.yaml
-that are known before the prediction (or other features), its docstring says what it is, and its tag
-who owns it and in which unit, "" where there is none. Arguments and results are arrays of the same
-length, one row or millions. A number is float32, NaN where it is missing and never infinite; a
-category is a Python string (dtype object), "missing" where there is none.
+A function's name is the feature's name. Its arguments are columns of contract.yaml that are known
+before the prediction (or other features), its docstring is the documentation, and its tag gives the
+owner and the unit, "" if there is none. Arguments and results are arrays of the same length, one
+row or millions. Numbers are float32, NaN if missing and never infinite; categories are Python
+strings (dtype object), "missing" if there is none.
 
-No feature looks at other rows: what is learned from data is learned inside the model.
+No feature uses other rows: anything that learns from data belongs in the model.
 
 The month is not a feature: trained on January to June, it says nothing about July.
 """
@@ -20,12 +20,12 @@ MISSING = "missing"
 WEEKDAYS = np.array(
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"], dtype=object
 )
-EPOCH_WEEKDAY = 3  # 1970-01-01, where NumPy's days begin, was a Thursday
+EPOCH_WEEKDAY = 3  # 1970-01-01, NumPy's day 0, was a Thursday
 
 
 @tag(owner="scheduling", unit="h")
 def departure_hour(scheduled_departure: np.ndarray) -> np.ndarray:
-    """Local time of the scheduled departure, minutes as a fraction. Delays pile up over the day."""
+    """Local time of the scheduled departure, in hours; delays add up over the day."""
     midnight = scheduled_departure.astype("datetime64[D]")
     return _number((scheduled_departure - midnight) / np.timedelta64(1, "h"))
 
@@ -46,25 +46,25 @@ def flight_distance(distance: np.ndarray) -> np.ndarray:
 
 @tag(owner="scheduling", unit="")
 def airline(carrier: np.ndarray) -> np.ndarray:
-    """The airline's two-character code."""
+    """Two-character code of the airline."""
     return _text(carrier)
 
 
 @tag(owner="scheduling", unit="")
 def departure_airport(origin: np.ndarray) -> np.ndarray:
-    """The New York airport from which the flight leaves, as its three-letter code."""
+    """Three-letter code of the New York airport of departure."""
     return _text(origin)
 
 
 @tag(owner="scheduling", unit="")
 def arrival_airport(destination: np.ndarray) -> np.ndarray:
-    """The airport to which the flight goes, as its three-letter code."""
+    """Three-letter code of the destination airport."""
     return _text(destination)
 
 
 @tag(owner="weather", unit="°F")
 def air_temperature(temperature: np.ndarray) -> np.ndarray:
-    """Temperature of the air; near freezing, aircraft have to be de-iced."""
+    """Air temperature; near freezing, aircraft must be de-iced."""
     return _number(temperature)
 
 
@@ -76,20 +76,20 @@ def dew_point_spread(temperature: np.ndarray, dew_point: np.ndarray) -> np.ndarr
 
 @tag(owner="weather", unit="mph")
 def strongest_wind(wind_speed: np.ndarray, wind_gust: np.ndarray) -> np.ndarray:
-    """Speed of the gusts where any were reported, else of the wind."""
+    """Speed of the gusts if any were reported, otherwise of the wind."""
     return np.fmax(_number(wind_speed), _number(wind_gust))
 
 
 @tag(owner="weather", unit="mph")
 def northerly_wind(wind_speed: np.ndarray, wind_direction: np.ndarray) -> np.ndarray:
-    """The part of the wind that comes from the north, negative from the south; 0 when calm."""
-    return _part_of_wind(wind_speed, np.cos(_radians(wind_direction)))
+    """Northerly component of the wind, negative from the south; 0 when calm."""
+    return _wind_component(wind_speed, np.cos(_radians(wind_direction)))
 
 
 @tag(owner="weather", unit="mph")
 def easterly_wind(wind_speed: np.ndarray, wind_direction: np.ndarray) -> np.ndarray:
-    """The part of the wind that comes from the east, negative from the west; 0 when calm."""
-    return _part_of_wind(wind_speed, np.sin(_radians(wind_direction)))
+    """Easterly component of the wind, negative from the west; 0 when calm."""
+    return _wind_component(wind_speed, np.sin(_radians(wind_direction)))
 
 
 @tag(owner="weather", unit="in")
@@ -100,13 +100,13 @@ def hourly_precipitation(precipitation: np.ndarray) -> np.ndarray:
 
 @tag(owner="weather", unit="hPa")
 def air_pressure(pressure: np.ndarray) -> np.ndarray:
-    """Pressure of the air at sea level; low pressure brings bad weather."""
+    """Air pressure at sea level; low pressure brings bad weather."""
     return _number(pressure)
 
 
 @tag(owner="weather", unit="mi")
 def visible_distance(visibility: np.ndarray) -> np.ndarray:
-    """How far one can see, at most 10; in poor sight fewer aircraft land in an hour."""
+    """Visibility, at most 10; if it is poor, fewer aircraft can land per hour."""
     return _number(visibility)
 
 
@@ -123,7 +123,7 @@ def _radians(degrees: np.ndarray) -> np.ndarray:
     return np.deg2rad(_number(degrees))
 
 
-def _part_of_wind(wind_speed: np.ndarray, share: np.ndarray) -> np.ndarray:
-    # A calm has no direction, so its missing direction must not make the wind missing.
+def _wind_component(wind_speed: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    # Calm air has no direction, and must give 0 and not a missing value.
     speed = _number(wind_speed)
-    return np.where(speed == 0, speed, speed * share)
+    return np.where(speed == 0, speed, speed * direction)

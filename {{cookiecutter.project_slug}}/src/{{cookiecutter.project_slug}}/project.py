@@ -1,7 +1,7 @@
-"""project: hands the parts of this project to the machinery, each imported where it is used.
+"""Passes this project's modules to the machinery, each imported on demand.
 
-The service makes features without pandas, and a stage that needs one part starts sooner without the
-others: so nothing is imported at the top.
+Nothing is imported at the top: the service computes features without pandas, and a stage that needs
+one module starts faster without the others.
 """
 
 from types import ModuleType
@@ -10,7 +10,7 @@ from machinery.pipeline.project import Project
 
 
 class ThisProject(Project):
-    """The three modules that are yours."""
+    """The source, features and candidates of this project."""
 
     def source(self) -> ModuleType:
         from . import source

@@ -1,13 +1,13 @@
-"""source: data/source (flights and hourly weather, one file a month) in; one raw table out.
+"""Make the raw table from the flights and hourly weather in data/source, one file per month.
 
 data/README.md describes the files.
 
 A prediction is made some hours before the scheduled departure, and each flight gets the latest
-weather report that was available at that moment. A report is labelled with the hour in which it was
+weather report that was available at that time. A report is labelled with the hour in which it was
 taken, mostly at minute 51, so it counts as available only `weather_delay_minutes` after its label.
 The join is in UTC, where no hour is missing or repeated when the clocks change.
 
-Cancelled and diverted flights have no arrival delay, so no outcome to learn: they are left out.
+Cancelled and diverted flights have no arrival delay and so no outcome: they are left out.
 """
 
 from datetime import datetime, timedelta
@@ -63,23 +63,23 @@ def read(
     weather_delay_minutes: Minutes,
     weather_max_age_hours: Hours,
 ) -> pd.DataFrame:
-    """The raw table of all completed flights that are scheduled before `until` (New York time).
+    """The raw table of all completed flights scheduled before `until` (New York time).
 
     Args:
-        folder: `YYYY-MM.parquet` with flights and `weather/YYYY-MM.parquet` with weather reports.
+        folder: contains `YYYY-MM.parquet` (flights) and `weather/YYYY-MM.parquet` (reports).
         until: end of the data window; later months are not opened. None takes all.
         hours_before_departure: how long before the scheduled departure the prediction is made.
-        weather_delay_minutes: from the label of a weather report until it is available.
-        weather_max_age_hours: a report that has been available for longer than this is not used.
+        weather_delay_minutes: time from the label of a weather report until it is available.
+        weather_max_age_hours: reports that have been available for longer are not used.
 
     Raises:
-        UserError: when a file or column is missing, unreadable, empty or of another type.
+        UserError: if a file or column is missing, unreadable, empty or of another type.
     """
     months = monthly(folder, until)
     tracked = track(months, f"read {folder}", len(months))
     flights = pd.concat([_flights(read_columns(path, FLIGHTS)) for path in tracked])
     if until is not None:
-        # A flight without a time is kept, so that the contract can name it.
+        # Keep flights without a time, so that the contract reports them.
         flights = flights[~(flights["scheduled_departure"] >= until)]
     if flights.empty:
         raise UserError(f"{folder} has no completed flight {_before(until)}")
@@ -88,17 +88,17 @@ def read(
     )
     flights = flights.sort_values("moment", kind="stable", ignore_index=True)
     flights["moment"] -= timedelta(hours=hours_before_departure)
-    known = as_of(
+    observations = as_of(
         flights[["moment", "origin"]],
         _reports(weather, weather_delay_minutes),
         by="origin",
         max_age=timedelta(hours=weather_max_age_hours),
     )
-    return pd.concat([flights.drop(columns="moment"), known], axis=1)
+    return pd.concat([flights.drop(columns="moment"), observations], axis=1)
 
 
 def _flights(flights: pd.DataFrame) -> pd.DataFrame:
-    """Completed flights with the columns of the contract, and `moment`, the departure in UTC."""
+    """Completed flights, in the columns of the contract, and `moment`, the departure in UTC."""
     flights = flights[flights["arr_delay"].notna()]
     minutes = pd.to_timedelta(flights["sched_dep_time"] % 100, unit="min")
     departure = (flights["time_hour"] + minutes).astype("datetime64[us, UTC]")
@@ -131,24 +131,24 @@ def _flight_id(
     carrier: "pd.Series[str]",
     number: "pd.Series[str]",
 ) -> "pd.Series[str]":
-    """E.g. `2013-01-01T05:15-EWR-UA-1545`, which is unique among all flights of 2013."""
+    """E.g. `2013-01-01T05:15-EWR-UA-1545`, unique among all flights of 2013."""
     minute = pd.Series(np.datetime_as_string(departure, unit="m"), departure.index, dtype="str")
     return minute + "-" + origin + "-" + carrier + "-" + number
 
 
 def _reports(weather: pd.DataFrame, delay_minutes: float) -> pd.DataFrame:
-    """Weather reports with the columns of the contract, and `available`, the moment in UTC."""
-    taken = weather["time_hour"].astype("datetime64[us, UTC]")
-    measured = weather[list(MEASUREMENTS)].astype("float64").rename(columns=MEASUREMENTS)
-    return measured.assign(
+    """Weather reports, in the columns of the contract, and `available`, the time in UTC."""
+    label = weather["time_hour"].astype("datetime64[us, UTC]")
+    measurements = weather[list(MEASUREMENTS)].astype("float64").rename(columns=MEASUREMENTS)
+    return measurements.assign(
         origin=weather["origin"],
-        available=taken + timedelta(minutes=delay_minutes),
-        weather_observed_at=_local(taken),
+        available=label + timedelta(minutes=delay_minutes),
+        weather_observed_at=_local(label),
     )
 
 
 def _local(moments: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
-    """The same moments in New York's local time."""
+    """Convert to New York's local time."""
     return moments.dt.tz_convert(TIME_ZONE).dt.tz_localize(None)
 
 
