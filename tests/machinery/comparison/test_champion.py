@@ -1,4 +1,4 @@
-"""Which champion there is, what it is compared on, and why it sometimes cannot be."""
+"""Which champion there is, how it is scored, and why it sometimes cannot be compared."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import yaml
 
 from machinery.comparison import champion as champions
 from machinery.comparison.lineage import unpushed
-from machinery.comparison.side import Side, champion, checkout, default_branch
+from machinery.comparison.side import Side, default_branch, find_challenger, find_champion
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError
 from machinery.versions.git import resolve
@@ -47,10 +47,10 @@ def lock(command: str = "featurize", machinery: str = "m" * 32, **files: str) ->
     code = [{"path": p, "md5": md5_of(Path(p))} for p in ("contract.yaml", "src/features.py")]
     code.append({"path": "src/machinery/pipeline", "md5": f"{machinery}.dir"})
     tables = {"data/train.parquet": "train", "data/test.parquet": "test"}
-    made = [{"path": p, "md5": files.get(n, n[0] * 32)} for p, n in tables.items()]
+    outs = [{"path": p, "md5": files.get(n, n[0] * 32)} for p, n in tables.items()]
     stages = {
-        "split": {"cmd": "split", "deps": code[:1], "outs": made},
-        "featurize": {"cmd": command, "deps": [*code, *made]},
+        "split": {"cmd": "split", "deps": code[:1], "outs": outs},
+        "featurize": {"cmd": command, "deps": [*code, *outs]},
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
 
@@ -80,36 +80,36 @@ def commit(message: str) -> None:
 
 
 def v1(revision: str = "v1") -> Side:
-    side = champion(revision)
+    side = find_champion(revision)
     assert side is not None
     return side
 
 
 def committed() -> Side:
-    """What lies here now, as a champion."""
+    """What is here now, as a champion."""
     commit("Change")
     return v1("HEAD")
 
 
-def seen(
+def overlap(
     champion: Side, challenger: Side, document: dict[str, Any], by: str, first: str = "2013-07-01"
 ) -> str | None:
-    """What is said of two test rows, the first of this day."""
+    """The overlap with two test rows, the first of this day."""
     times = np.array([first, "2013-07-31"], dtype="datetime64[us]")
     table = pd.DataFrame({"id": ["a", "b"], "at": times, "colour": ["red", None]})
-    return champions.seen(champion, challenger, table, contracts.parse(document), by)
+    return champions.training_overlap(champion, challenger, table, contracts.parse(document), by)
 
 
 def test_before_the_first_run_there_is_no_champion() -> None:
-    assert champion("v0") is None
+    assert find_champion("v0") is None
     with pytest.raises(UserError, match="git knows no revision 'v9'"):
-        champion("v9")
+        find_champion("v9")
 
 
-def test_the_champion_is_what_its_commit_says_not_what_lies_here() -> None:
+def test_the_champion_is_read_from_its_commit_not_from_the_checkout() -> None:
     Path("models/model.json").write_text(json.dumps(INFO | {"target": "early"}))
     assert v1().document(Path("models/model.json"))["target"] == "late"
-    assert checkout().document(Path("models/model.json"))["target"] == "early"
+    assert find_challenger().document(Path("models/model.json"))["target"] == "early"
 
 
 def test_the_default_is_the_branch_of_the_remote(tmp_path: Path) -> None:
@@ -136,12 +136,12 @@ def test_a_champion_that_predicts_something_else_is_not_compared(
 ) -> None:
     Path("models/model.json").write_text(json.dumps(INFO | {name: value}))
     with pytest.raises(UserError, match=f"the {name} is not the same"):
-        champions.require_same_question(checkout(), contracts.parse(document))
+        champions.require_same_question(find_challenger(), contracts.parse(document))
     champions.require_same_question(v1(), contracts.parse(document))
 
 
 @pytest.mark.parametrize(
-    ("name", "field", "value", "was"),
+    ("name", "field", "value", "old"),
     [
         ("late", "unit", "h", None),
         ("size", "unit", "km", None),
@@ -149,11 +149,11 @@ def test_a_champion_that_predicts_something_else_is_not_compared(
     ],
 )
 def test_a_column_that_means_something_else_ends_the_comparison(
-    name: str, field: str, value: str, was: str | None, document: dict[str, Any]
+    name: str, field: str, value: str, old: str | None, document: dict[str, Any]
 ) -> None:
     document["columns"][name][field] = value
-    told = f"the {field} of {name} is not the same: the champion's is {was}, the challenger's"
-    with pytest.raises(UserError, match=told):
+    message = f"the {field} of {name} is not the same: the champion's is {old}, the challenger's"
+    with pytest.raises(UserError, match=message):
         champions.require_same_question(v1(), contracts.parse(document))
 
 
@@ -174,18 +174,18 @@ def test_a_champion_of_before_a_fact_was_recorded_is_a_sentence(document: dict[s
     older = {name: fact for name, fact in INFO.items() if name != "trained_on"}
     Path("models/model.json").write_text(json.dumps(older))
     with pytest.raises(UserError, match=r"models/model\.json of the checkout has no trained_on"):
-        seen(checkout(), v1(), document, "time")
+        overlap(find_challenger(), v1(), document, "time")
 
 
 @pytest.mark.parametrize("path", ["src/features.py", "contract.yaml"])
 def test_features_are_the_same_until_their_code_or_the_contract_changes(path: str) -> None:
     lock()
-    assert champions.same_features(v1(), checkout())
+    assert champions.same_features(v1(), find_challenger())
     lock(machinery="x" * 32)
-    assert not champions.same_features(v1(), checkout())
+    assert not champions.same_features(v1(), find_challenger())
     Path(path).write_text(Path(path).read_text() + "# changed\n")
     lock()
-    assert not champions.same_features(v1(), checkout())
+    assert not champions.same_features(v1(), find_challenger())
 
 
 def test_a_champion_makes_its_features_by_its_own_code(tmp_path: Path) -> None:
@@ -206,38 +206,41 @@ def test_why_the_champion_cannot_make_its_features_is_a_sentence(tmp_path: Path)
         champions.featurize(recorded, Path("data/test.parquet"), tmp_path / "elsewhere")
 
 
-def test_a_champion_that_learned_from_the_test_rows_is_told_of(document: dict[str, Any]) -> None:
-    assert seen(v1(), checkout(), document, "time", "2013-06-01") is None
+def test_a_champion_trained_on_the_test_rows_is_reported(document: dict[str, Any]) -> None:
+    assert overlap(v1(), find_challenger(), document, "time", "2013-06-01") is None
     lock(train="x" * 32)
-    assert seen(v1(), checkout(), document, "time") is None
-    clause = seen(v1(), checkout(), document, "time", "2013-06-01")
+    assert overlap(v1(), find_challenger(), document, "time") is None
+    clause = overlap(v1(), find_challenger(), document, "time", "2013-06-01")
     until = "it was trained on rows up to 2013-06-30 21:20:00"
     assert clause == f"{until}, these begin at 2013-06-01 00:00:00"
 
 
-def test_a_champion_that_learned_from_other_rows_of_their_groups_is_told_of(
+def test_a_champion_trained_on_other_rows_of_their_groups_is_reported(
     document: dict[str, Any],
 ) -> None:
     document["group"] = "colour"
-    learned = pd.DataFrame({"id": ["x", "y"], "colour": ["red", "red"]})
-    learned.to_parquet("data/train.parquet")
+    trained = pd.DataFrame({"id": ["x", "y"], "colour": ["red", "red"]})
+    trained.to_parquet("data/train.parquet")
     lock(train=md5_of(Path("data/train.parquet")))
     recorded = committed()
     lock(train="x" * 32)
-    assert seen(recorded, checkout(), document, "stratified") is None
-    assert seen(recorded, checkout(), document, "group") == "it was trained on 1 of these groups"
+    assert overlap(recorded, find_challenger(), document, "stratified") is None
+    assert (
+        overlap(recorded, find_challenger(), document, "group")
+        == "it was trained on 1 of these groups"
+    )
 
 
-def test_a_commit_that_was_not_pushed_is_made_again_from_its_parent(tmp_path: Path) -> None:
+def test_a_commit_that_was_not_pushed_is_reproduced_from_its_parent(tmp_path: Path) -> None:
     git("init", "--quiet", "--bare", str(tmp_path / "remote"))
     git("remote", "add", "origin", str(tmp_path / "remote"))
     git("push", "--quiet", "origin", "main")
     parent = resolve("HEAD")
-    assert unpushed(parent, "abc", "shop") == ""
+    assert unpushed(parent, "shop report --against abc") == ""
     git("commit", "--quiet", "--allow-empty", "--message", "Reproduce the pipeline")
-    told = unpushed(resolve("HEAD"), "abc", "shop")
-    assert f"No branch of the remote has `{resolve('HEAD')}`" in told
-    assert told.split("```")[1].splitlines()[1:] == [
+    text = unpushed(resolve("HEAD"), "shop report --against abc")
+    assert f"No branch of the remote has `{resolve('HEAD')}`" in text
+    assert text.split("```")[1].splitlines()[1:] == [
         f"git checkout {parent}",
         "dvc repro --pull --allow-missing",
         "shop report --against abc",

@@ -1,4 +1,4 @@
-"""changes: what git and DVC record of two sides, told in words that can do no harm."""
+"""The changes between two sides by git and DVC, in Markdown that can do no harm."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from machinery.comparison.changes import sections
-from machinery.comparison.side import champion, checkout
+from machinery.comparison.side import find_challenger, find_champion
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value")  # pygtrie's, in dvc diff
 
@@ -111,23 +111,23 @@ def git(*words: str) -> str:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose champion is committed; the tests change it and write it."""
     monkeypatch.chdir(tmp_path)
-    found = Project()
-    found.write()
+    project = Project()
+    project.write()
     git("init", "--quiet")
     Path(".gitignore").write_text("/.dvc/\n*.parquet\n", encoding="utf-8")
     git("add", ".")
     git("commit", "--quiet", "--no-verify", "--message", "Champion")
-    return found
+    return project
 
 
 def changed(project: Project) -> dict[str, str]:
-    """What is said of the project as it stands, committed, against its champion."""
+    """The report sections of the project as it is, committed, against its champion."""
     project.write()
     git("add", ".")
     git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "Challenger")
-    was = champion("HEAD~1")
-    assert was
-    return dict(sections(was, checkout()))
+    champion = find_champion("HEAD~1")
+    assert champion
+    return dict(sections(champion, find_challenger()))
 
 
 def rows(text: str) -> list[list[str]]:
@@ -140,18 +140,18 @@ def test_where_nothing_changed_nothing_is_said(project: Project) -> None:
     assert changed(project) == {}
 
 
-def test_parameters_are_told_by_their_path_with_both_values(project: Project) -> None:
+def test_parameters_are_listed_by_their_path_with_both_values(project: Project) -> None:
     project.params["train"]["folds"] = 5
     project.params["train"]["seed"] = None
-    found = changed(project)
-    assert list(found) == ["Parameters"]
-    assert rows(found["Parameters"]) == [
+    texts = changed(project)
+    assert list(texts) == ["Parameters"]
+    assert rows(texts["Parameters"]) == [
         ["`train.folds`", "`4`", "`5`"],
         ["`train.seed`", "–", "`null`"],
     ]
 
 
-def test_of_a_long_list_only_what_differs_is_told(project: Project) -> None:
+def test_of_a_long_list_only_what_differs_is_listed(project: Project) -> None:
     project.params["names"] = [*"abcd"]
     project.write()
     git("commit", "--quiet", "--all", "--message", "A list")
@@ -159,7 +159,7 @@ def test_of_a_long_list_only_what_differs_is_told(project: Project) -> None:
     assert rows(changed(project)["Parameters"]) == [["`names`", 'with `"d"`', 'with `"e"`']]
 
 
-def test_the_contract_is_told_by_its_paths_and_a_new_column_whole(project: Project) -> None:
+def test_the_contract_is_listed_by_paths_and_a_new_column_as_a_whole(project: Project) -> None:
     del project.contract["columns"]["colour"]
     project.contract["version"] = 2
     project.contract["columns"]["size"]["unit"] = "km"
@@ -181,7 +181,7 @@ def test_rows_and_source_files_are_counted_and_named(project: Project) -> None:
     assert "Added: `data/source/b.csv`. Modified: `data/source/`, `data/source/a.csv`." in text
 
 
-def test_a_column_that_moved_is_told_with_its_size_and_the_others_are_not(
+def test_only_a_column_that_moved_is_listed_with_its_size(
     project: Project,
 ) -> None:
     project.table["size"] += 2
@@ -193,7 +193,7 @@ def test_a_column_that_moved_is_told_with_its_size_and_the_others_are_not(
     assert "population stability index" in text
 
 
-def test_drift_of_a_personal_column_is_not_shown_since_it_names_a_value(project: Project) -> None:
+def test_drift_of_a_personal_column_is_hidden_since_it_names_a_value(project: Project) -> None:
     project.contract["columns"]["size"]["personal"] = True
     project.table["size"] += 2
     assert "In the training table, no column moved more than" in changed(project)["Data"]
@@ -235,10 +235,10 @@ def test_other_machinery_is_one_line(project: Project) -> None:
     text = changed(project)["Features and code"]
     commit = git("rev-parse", "HEAD~1")
     command = f"git diff {commit} -- src/machinery"
-    assert text == f"`src/machinery` was edited, or replaced: `{command}`."
+    assert text == f"`src/machinery` was edited or replaced: `{command}`."
 
 
-def test_candidates_are_told_with_their_scores_and_which_is_chosen(project: Project) -> None:
+def test_candidates_are_listed_with_their_scores_and_which_is_chosen(project: Project) -> None:
     project.selection |= {
         "candidate": "forest",
         "candidates": [candidate("linear", 0.7), candidate("forest", 0.8)],
@@ -246,10 +246,10 @@ def test_candidates_are_told_with_their_scores_and_which_is_chosen(project: Proj
     text = changed(project)["Candidates"]
     assert rows(text) == [["`forest`", "–", "0.8 ± 0.01"], ["`prior`", "0.5 ± 0.01", "–"]]
     assert "Chosen: `forest`, before `linear`." in text
-    assert "do not compare" not in text
+    assert "not comparable" not in text
 
 
-def test_packages_are_told(project: Project) -> None:
+def test_packages_are_listed(project: Project) -> None:
     project.lock = "numpy==2.1 \\\n    --hash=sha256:1\npandas==3.0 ; python_version > '3.11'\n"
     text = changed(project)["Packages"]
     assert "In `requirements.lock`, 3 packages changed" in text
@@ -258,7 +258,7 @@ def test_packages_are_told(project: Project) -> None:
     ]
 
 
-def test_no_name_of_theirs_does_harm(project: Project) -> None:
+def test_no_name_does_harm(project: Project) -> None:
     project.params[HOSTILE] = HOSTILE
     project.contract["columns"][HOSTILE] = column(HOSTILE, unit=HOSTILE)
     project.selection["candidates"].append(candidate(HOSTILE, 0.6))
@@ -278,12 +278,12 @@ def harmless(line: str) -> str:
     return re.sub(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", line)
 
 
-def test_any_number_of_changes_is_told_in_few_lines(project: Project) -> None:
+def test_any_number_of_changes_takes_few_lines(project: Project) -> None:
     project.params |= {f"parameter {number}": number for number in range(500)}
     project.lock = "".join(f"package{number}==1\n" for number in range(500))
     project.source = {f"file {number}": "5" * 32 for number in range(500)}
-    found = changed(project)
-    assert "… and 460 more changes." in found["Parameters"]
-    assert "… and 462 more packages." in found["Packages"]
-    assert "and 490 more." in found["Data"]
-    assert sum(map(len, found.values())) < 12_000
+    texts = changed(project)
+    assert "… and 460 more changes." in texts["Parameters"]
+    assert "… and 462 more packages." in texts["Packages"]
+    assert "and 490 more." in texts["Data"]
+    assert sum(map(len, texts.values())) < 12_000

@@ -22,8 +22,8 @@ def scores(seed: int, *, gap: tuple[float, float], shared: float = 0.9) -> list[
     """Scores of two models that err alike: negatives N(0, 1), positives N(gap, 1)."""
     random = np.random.default_rng(seed)
     common, *own = random.normal(size=(3, ROWS))
-    noise = [np.sqrt(shared) * common + np.sqrt(1 - shared) * each for each in own]
-    return [POSITIVE * each + error for each, error in zip(gap, noise, strict=True)]
+    noise = [np.sqrt(shared) * common + np.sqrt(1 - shared) * error for error in own]
+    return [POSITIVE * shift + error for shift, error in zip(gap, noise, strict=True)]
 
 
 def scored(score: np.ndarray) -> Scored:
@@ -32,7 +32,7 @@ def scored(score: np.ndarray) -> Scored:
 
 
 def compared(*scores: np.ndarray, **changes: Any) -> Comparison:
-    a, b = (scored(each) for each in scores)
+    a, b = map(scored, scores)
     return compare("classification", TARGET, a, b, "roc_auc", SETTINGS, **changes)
 
 
@@ -58,31 +58,31 @@ def test_a_difference_counts_when_its_interval_does_not_contain_zero(
     assert Line(metric, 1.0, 1.0, Interval(*interval)).outcome == outcome
 
 
-def test_a_slice_that_got_worse_is_named_though_the_whole_got_better() -> None:
+def test_a_slice_that_got_worse_is_named_although_the_model_got_better() -> None:
     a, b = scores(1, gap=(0.5, 2.0))
     small = np.concatenate([np.arange(20), np.arange(200, 230)])
     b[small] = -a[small]
-    found = compared(a, b, slices=[("colour", "red", small), ("colour", "blue", np.arange(ROWS))])
-    assert found.headline.outcome == "better"
-    assert [each.value for each in found.worse_slices] == ["red"]
+    slices = [("colour", "red", small), ("colour", "blue", np.arange(ROWS))]
+    comparison = compared(a, b, slices=slices)
+    assert comparison.headline.outcome == "better"
+    assert [part.value for part in comparison.worse_slices] == ["red"]
 
 
 def test_rows_of_a_group_are_resampled_together() -> None:
-    a, b = (np.repeat(each[::10], 10) for each in scores(1, gap=(1.0, 1.2)))
+    a, b = (np.repeat(score[::10], 10) for score in scores(1, gap=(1.0, 1.2)))
     tens = np.arange(ROWS) // 10
     alone, together = compared(a, b), compared(a, b, unit="groups", groups=tens)
-    widths = [each.headline.difference for each in (alone, together)]
+    first, second = (model.headline.difference for model in (alone, together))
     assert (together.unit, together.units) == ("groups", 30)
-    assert widths[1].high - widths[1].low > 2 * (widths[0].high - widths[0].low)
+    assert second.high - second.low > 2 * (first.high - first.low)
 
 
 def test_a_slice_of_one_group_has_no_interval_and_never_got_worse() -> None:
     a, b = scores(1, gap=(2.0, 0.0))
-    groups = np.arange(ROWS) % 100 % 20  # of which every one has both classes
+    groups = np.arange(ROWS) % 100 % 20  # each with both classes
     one = np.flatnonzero(groups == 0)
     slices = [("shop", "x", one), ("all", "x", np.arange(ROWS))]
-    found = compared(a, b, groups=groups, slices=slices)
-    shop, everything = found.slices
+    shop, everything = compared(a, b, groups=groups, slices=slices).slices
     assert shop.line.difference.value < 0
     assert np.isnan(shop.line.difference.low) and np.isnan(shop.line.difference.high)
     assert shop.line.outcome == "no significant difference"
@@ -95,9 +95,9 @@ def test_a_regression_is_compared_by_its_own_metrics() -> None:
     near, far = (
         Scored(target + scale * random.normal(size=100), Rule(0.5, 1.0)) for scale in (0.1, 1)
     )
-    found = compare("regression", target, far, near, "mean_absolute_error", SETTINGS)
-    assert found.headline.outcome == "better"
-    assert {each.name for each in found.lines} == {
+    comparison = compare("regression", target, far, near, "mean_absolute_error", SETTINGS)
+    assert comparison.headline.outcome == "better"
+    assert {line.name for line in comparison.lines} == {
         *metrics.names("regression"),
         "mean_pinball_loss",
         "coverage",
@@ -106,6 +106,6 @@ def test_a_regression_is_compared_by_its_own_metrics() -> None:
 
 def test_a_model_against_itself_is_no_different_in_anything() -> None:
     a, _ = scores(1, gap=(1.0, 1.0))
-    found = compared(a, a)
-    assert found.same
-    assert {each.outcome for each in found.lines} == {"no significant difference"}
+    comparison = compared(a, a)
+    assert comparison.same
+    assert {line.outcome for line in comparison.lines} == {"no significant difference"}

@@ -1,4 +1,4 @@
-"""drawing: charts whose lines fit their axes, for every task."""
+"""Charts whose lines fit their axes, for every task."""
 
 import re
 from typing import Any
@@ -25,20 +25,20 @@ def target() -> Any:
 
 def charts(text: str) -> list[dict[str, Any]]:
     """What a reader of the Mermaid sees: axes, lines, colours."""
-    found = []
+    charts = []
     for chart in re.findall(r"```mermaid\n(.*?)\n```", text, re.DOTALL):
         assert chart.splitlines().count("---") == 2
         assert "xychart-beta" in chart
         axes = re.findall(r'^  ([xy])-axis "([a-z ]+)" (\S+) --> (\S+)$', chart, re.MULTILINE)
         lines = re.findall(r"^  line \[(.*)\]$", chart, re.MULTILINE)
-        found.append(
+        charts.append(
             {
                 **{axis: (name, float(low), float(high)) for axis, name, low, high in axes},
                 "lines": np.array([[float(value) for value in line.split(",")] for line in lines]),
                 "colours": re.findall("#[0-9A-F]{6}", chart),
             }
         )
-    return found
+    return charts
 
 
 def check(chart: dict[str, Any]) -> None:

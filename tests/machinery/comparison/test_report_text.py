@@ -1,4 +1,4 @@
-"""What others wrote does no harm in a report, and a report is never too long."""
+"""Foreign text does no harm in a report, and a report is never too long."""
 
 import re
 from types import SimpleNamespace
@@ -51,17 +51,15 @@ def check(name: str, *, passed: bool) -> dict[str, Any]:
     return {"name": name, "value": 0.7, "limit": 0.6, "passed": passed, "why": f"{name} is low"}
 
 
-def judgement(found: Comparison | None, **changes: Any) -> Judgement:
-    """A judgement on a challenger whose gate passes, unless something else is said."""
+def judgement(comparison: Comparison | None, **changes: Any) -> Judgement:
+    """A judgement on a challenger whose gate passes, unless changed."""
     documents = {
         METRICS: {"roc_auc": {"value": 0.7061, "low": 0.6867, "high": 0.7262}},
         GATE: {"passed": True, "checks": [check("floor", passed=True)]},
         MODEL_INFO: {"positive": "true", "threshold": 0.25, "threshold_rule": "best"},
     }
-    side = SimpleNamespace(
-        document=documents.__getitem__, find=documents.get, recorded=lambda _: None
-    )
-    plainly = {
+    side = SimpleNamespace(document=documents.__getitem__, find=documents.get, md5=lambda _: None)
+    defaults = {
         "against": "main",
         "champion": side,
         "challenger": side,
@@ -76,9 +74,9 @@ def judgement(found: Comparison | None, **changes: Any) -> Judgement:
         "report": params.Report(relevant=0.005, level=0.95, samples=2000, seed=1),
         "gate": documents[GATE],
         "rows": range(2794),
-        "comparison": found,
+        "comparison": comparison,
     }
-    return Judgement(**(plainly | changes))
+    return Judgement(**(defaults | changes))
 
 
 def comparison(low: float, high: float, slices: tuple[Slice, ...] = ()) -> Comparison:
@@ -87,44 +85,48 @@ def comparison(low: float, high: float, slices: tuple[Slice, ...] = ()) -> Compa
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("low", "high", "line"),
     [
         (0.012, 0.038, "**Better**: roc_auc 0.7061 → 0.7312, +0.025 (+0.012 to +0.038)"),
         (-0.04, -0.01, "**Worse**: roc_auc 0.7061 → 0.7312, -0.025 (-0.04 to -0.01)"),
         (-0.01, 0.01, "**No significant difference**: roc_auc 0.7061 → 0.7312, 0 (-0.01 to +0.01)"),
     ],
 )
-def test_the_verdict_is_said_with_its_figures(low: float, high: float, said: str) -> None:
-    assert verdict(judgement(comparison(low, high))) == f"{said} on the same 2,794 test rows"
+def test_the_verdict_has_its_values(low: float, high: float, line: str) -> None:
+    assert verdict(judgement(comparison(low, high))) == f"{line} on the same 2,794 test rows"
 
 
 def test_a_difference_too_small_to_matter_is_no_reason_to_refuse() -> None:
     judged = judgement(comparison(-0.004, -0.001))
-    said = "**No relevant difference**: roc_auc 0.7061 → 0.7312, -0.0025 (-0.004 to -0.001) on the "
-    assert verdict(judged).startswith(said)
+    start = (
+        "**No relevant difference**: roc_auc 0.7061 → 0.7312, -0.0025 (-0.004 to -0.001) on the "
+    )
+    assert verdict(judged).startswith(start)
     assert verdict(judged).endswith("; significant, but below report.relevant, 0.005")
     assert judged.refusals() == []
 
 
-def test_what_a_reader_must_know_stands_below_the_verdict() -> None:
-    plainly = judgement(comparison(-0.04, -0.01))
-    assert "Note" not in "".join(notes(plainly)) and "Stale" not in "".join(notes(plainly))
-    told = "".join(
-        notes(judgement(comparison(-0.04, -0.01), behind=3, seen="it saw @all", stale=("a | b",)))
+def test_notes_are_below_the_verdict() -> None:
+    plain = judgement(comparison(-0.04, -0.01))
+    assert "Note" not in "".join(notes(plain)) and "Stale" not in "".join(notes(plain))
+    text = "".join(
+        notes(
+            judgement(comparison(-0.04, -0.01), behind=3, overlap="it saw @all", stale=("a | b",))
+        )
     )
-    assert "`main` has 3 commits that this branch lacks: what they changed appears" in told
-    assert "**Note**: the champion has an unfair advantage here: it saw @" in told
-    assert r"**Stale**: a \| b. Run `dvc repro`" in told
-    assert "@all" not in told
+    assert "`main` has 3 commits that this branch lacks: their changes appear" in text
+    assert "**Note**: the champion has an unfair advantage here: it saw @" in text
+    assert r"**Stale**: a \| b. Run `dvc repro`" in text
+    assert "@all" not in text
 
 
 def test_another_test_table_is_noted_with_what_was_recorded_on_it() -> None:
     files = iter(["1", "2"])
     judged = judgement(comparison(-0.04, -0.01))
     assert judged.champion is not None
-    judged.champion.recorded = lambda _: next(files)  # type: ignore[method-assign]
-    told = "on its own the champion had roc_auc 0.7061 (0.6867 to 0.7262)."
-    assert told in "".join(notes(judged))
+    judged.champion.md5 = lambda _: next(files)  # type: ignore[method-assign]
+    note = "on its own the champion had roc_auc 0.7061 (0.6867 to 0.7262)."
+    assert note in "".join(notes(judged))
 
 
 def test_a_difference_without_an_interval_is_shown_as_such() -> None:
@@ -132,20 +134,20 @@ def test_a_difference_without_an_interval_is_shown_as_such() -> None:
     assert tables.change(none) == "+0.1 (no interval)"
 
 
-def test_without_a_champion_the_figures_are_absolute() -> None:
+def test_without_a_champion_the_values_are_absolute() -> None:
     text = verdict(judgement(None, champion=None))
     assert text.startswith("**No champion**: there is no model at `main`")
     assert text.endswith("roc_auc 0.7061 (0.6867 to 0.7262) on 2,794 test rows")
 
 
-def test_why_two_models_cannot_be_compared_is_said_in_a_sentence() -> None:
-    text = verdict(judgement(None, why_not="the target is not the same: @all"))
+def test_the_reason_why_two_models_cannot_be_compared_is_a_sentence() -> None:
+    text = verdict(judgement(None, obstacle="the target is not the same: @all"))
     assert text.startswith("**Not compared**: the target is not the same")
     assert "@all" not in text
 
 
 def test_without_test_rows_what_is_recorded_of_both_is_shown_and_check_refuses() -> None:
-    absent = judgement(None, rows=None, why_not="there are no credentials")
+    absent = judgement(None, rows=None, obstacle="there are no credentials")
     figure = "0.7061 (0.6867 to 0.7262)"
     why = "**Not compared**: there are no credentials"
     assert verdict(absent) == f"{why}; roc_auc {figure} as recorded"
@@ -153,7 +155,7 @@ def test_without_test_rows_what_is_recorded_of_both_is_shown_and_check_refuses()
     assert absent.refusals() == ["there are no test predictions (there are no credentials)"]
 
 
-def test_check_refuses_what_is_worse_and_what_the_gate_refuses() -> None:
+def test_check_refuses_a_worse_model_and_a_failed_gate() -> None:
     assert judgement(comparison(0.01, 0.04)).refusals() == []
     assert judgement(comparison(-0.01, 0.01)).refusals() == []
     assert judgement(comparison(-0.04, -0.01)).refusals() == ["roc_auc is worse than at main"]
@@ -165,22 +167,21 @@ def test_check_refuses_what_is_worse_and_what_the_gate_refuses() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_slice_or_check_does_harm_in_its_table(name: str) -> None:
     line = Line("roc_auc", 0.7, 0.6, Interval(-0.1, -0.2, -0.05))
-    found = comparison(-0.1, 0.1, (Slice(name, name, 100, line),))
+    compared = comparison(-0.1, 0.1, (Slice(name, name, 100, line),))
     failed = check(name, passed=False) | {"value": name, "limit": name}
     gate = {"passed": False, "checks": [failed]}
     champion = SimpleNamespace(find={GATE: gate}.get)
-    judged = judgement(found, gate=gate, champion=champion)
+    judged = judgement(compared, gate=gate, champion=champion)
     for text in (tables.slices(judged), tables.gate(judged)):
-        rest = spans_removed(text)
-        assert not re.search(r"@\w|<|https?:/", rest)
+        assert not re.search(r"@\w|<|https?:/", spans_removed(text))
         lines = [line for line in text.splitlines() if line.startswith("|")]
         assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1
 
 
-def test_the_chance_of_a_false_alarm_is_said_beside_the_slices() -> None:
+def test_the_chance_of_a_false_alarm_is_given_beside_the_slices() -> None:
     line = Line("roc_auc", 0.7, 0.6, Interval(-0.1, -0.2, -0.05))
-    found = comparison(-0.1, 0.1, tuple(Slice("carrier", str(n), 9, line) for n in range(40)))
-    assert tables.slices(judgement(found)).startswith(
+    compared = comparison(-0.1, 0.1, tuple(Slice("carrier", str(n), 9, line) for n in range(40)))
+    assert tables.slices(judgement(compared)).startswith(
         "40 of 40 slices got significantly worse in roc_auc; about 1 would by chance"
     )
 
@@ -188,5 +189,5 @@ def test_the_chance_of_a_false_alarm_is_said_beside_the_slices() -> None:
 def test_slices_that_are_too_small_are_counted_and_named() -> None:
     rows = pd.DataFrame({"town": ["Ulm"] * 100 + ["Aa"] * 3 + ["@all"]})
     evaluate = SimpleNamespace(level=0.95, slices=("town",), slice_min_rows=100)
-    told = tables.slices(judgement(comparison(-0.1, 0.1), rows=rows, evaluate=evaluate))
-    assert told == "Too small for a figure, fewer than 100 rows each: `town` `Aa`, `@all` (4 rows)."
+    text = tables.slices(judgement(comparison(-0.1, 0.1), rows=rows, evaluate=evaluate))
+    assert text == "Too small to compare, fewer than 100 rows each: `town` `Aa`, `@all` (4 rows)."

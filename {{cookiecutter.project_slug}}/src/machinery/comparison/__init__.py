@@ -1,1 +1,1 @@
-"""Champion and challenger on the same rows: the report on a pull request."""
+"""Compare champion and challenger on the same rows: the report on a pull request."""

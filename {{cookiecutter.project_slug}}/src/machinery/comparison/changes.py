@@ -1,4 +1,4 @@
-"""changes: champion and challenger in; what changed between them, read from git and DVC, out."""
+"""What changed between champion and challenger, from git and DVC."""
 
 import json
 import re
@@ -19,32 +19,28 @@ MACHINERY = "src/machinery"
 MAX_DIFF = 15_000  # characters of code
 
 
-def sections(was: Side, now: Side) -> list[tuple[str, str]]:
-    """Title and Markdown of what changed from a commit to the checkout, if anything did."""
-    found = {
-        "Parameters": _document(was, now, PARAMS),
-        "Contract": _document(was, now, CONTRACT),
-        "Data": data.changes(was, now),
-        "Features and code": _code(was, now),
-        "Candidates": _candidates(was, now),
-        "Packages": _packages(was, now),
+def sections(old: Side, new: Side) -> list[tuple[str, str]]:
+    """Title and Markdown of each kind of change, if there is any."""
+    texts = {
+        "Parameters": _document(old, new, PARAMS),
+        "Contract": _document(old, new, CONTRACT),
+        "Data": data.changes(old, new),
+        "Features and code": _code(old, new),
+        "Candidates": _candidates(old, new),
+        "Packages": _packages(old, new),
     }
-    return [(title, text) for title, text in found.items() if text]
+    return [(title, text) for title, text in texts.items() if text]
 
 
-# Parameters and contract
-
-
-def _document(was: Side, now: Side, path: Path) -> str:
-    old, new = (side.find(path) or {} for side in (was, now))
-    rows = list(_differences(old, new))
+def _document(old: Side, new: Side, path: Path) -> str:
+    rows = list(_differences(old.find(path) or {}, new.find(path) or {}))
     return first_rows([path.name, "champion", "challenger"], rows, "changes")
 
 
 def _differences(
     old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[list[Markdown | None]]:
-    """Each value, named such as `train.folds`, that is not the same on both sides."""
+    """The path of each value that differs, e.g. `train.folds`, and both values."""
     for name in data.union(old, new):
         before, after = old.get(name), new.get(name)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -60,73 +56,68 @@ def _values(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> list[M
         removed = [_value(value) for value in before if value not in after]
         added = [_value(value) for value in after if value not in before]
         return [
-            Markdown(f"with {first_names(p)}" if p else "without these") for p in (removed, added)
+            Markdown(f"with {first_names(values)}" if values else "without these")
+            for values in (removed, added)
         ]
-    return [_value(side[name]) if name in side else None for side in (old, new)]
+    return [_value(document[name]) if name in document else None for document in (old, new)]
 
 
 def _value(value: Any) -> Markdown:
     return code(json.dumps(value, ensure_ascii=False, default=str))
 
 
-# Features and code
-
-
-def _code(was: Side, now: Side) -> str:
-    parts = [_features(was, now), _machinery(was, now), _difference(was, now)]
+def _code(old: Side, new: Side) -> str:
+    parts = [_features(old, new), _machinery(old, new), _diff(old, new)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _features(was: Side, now: Side) -> str:
-    catalogues = [side.find(FEATURES) for side in (was, now)]
+def _features(old: Side, new: Side) -> str:
+    catalogues = [side.find(FEATURES) for side in (old, new)]
     if None in catalogues:
         return ""
-    old, new = ([each["name"] for each in features] for features in catalogues)
-    removed = [name for name in old if name not in new]
-    return data.listed({"added": [n for n in new if n not in old], "removed": removed})
+    before, after = ([feature["name"] for feature in catalogue] for catalogue in catalogues)
+    added = [name for name in after if name not in before]
+    return data.listed({"added": added, "removed": [name for name in before if name not in after]})
 
 
-def _machinery(was: Side, now: Side) -> str:
-    old, new = (
+def _machinery(old: Side, new: Side) -> str:
+    before, after = (
         {(d.path, d.hash) for s in side.version.graph.stages for d in s.deps if MACHINERY in d.path}
-        for side in (was, now)
+        for side in (old, new)
     )
-    how = code(f"git diff {was.version.base} -- {MACHINERY}")
-    return "" if old == new else f"{code(MACHINERY)} was edited, or replaced: {how}."
+    command = code(f"git diff {old.version.base} -- {MACHINERY}")
+    return "" if before == after else f"{code(MACHINERY)} was edited or replaced: {command}."
 
 
-def _difference(was: Side, now: Side) -> str:
-    """In the user's packages, which are all that stages read in src/ beside the machinery."""
-    stages = (*was.version.graph.stages, *now.version.graph.stages)
+def _diff(old: Side, new: Side) -> str:
+    """The diff of the user's packages: all that stages read in src/ except the machinery."""
+    stages = (*old.version.graph.stages, *new.version.graph.stages)
     deps = [dep.path.split("/") for stage in stages for dep in stage.deps]
-    yours = {"/".join(parts[:2]) for parts in deps if parts[0] == "src"}
-    if not (paths := sorted(yours - {MACHINERY})):
+    packages = {"/".join(parts[:2]) for parts in deps if parts[0] == "src"} - {MACHINERY}
+    if not packages:
         return ""
     options = ("--no-color", "--no-ext-diff", "--no-textconv", "--relative")
-    text = git.run("diff", *options, was.version.base, "--", *paths)
+    text = git.run("diff", *options, old.version.base, "--", *sorted(packages))
     if len(text) > MAX_DIFF:
         text = f"{text[:MAX_DIFF]}\n…"
     return fenced(text, "diff") if text else ""
 
 
-# Candidates
-
-
-def _candidates(was: Side, now: Side) -> str:
-    old, new = (side.find(SELECTION) or {} for side in (was, now))
-    before, after = (_scores(report) for report in (old, new))
-    rows = data.differing(before, after)
-    if not rows and old.get("candidate") == new.get("candidate"):
+def _candidates(old: Side, new: Side) -> str:
+    before, after = (side.find(SELECTION) or {} for side in (old, new))
+    rows = data.differing(_scores(before), _scores(after))
+    first, second = before.get("candidate"), after.get("candidate")
+    if not rows and first == second:
         return ""
-    other = was.recorded(TRAIN) != now.recorded(TRAIN)
-    limit = " The training tables differ, so the two columns do not compare." if other else ""
-    first, then = (code(report.get("candidate")) for report in (old, new))
-    chosen = f"Chosen: {then}" + (f", before {first}" if first != then else "")
-    return (
+    chosen = code(second) if first == second else f"{code(second)}, before {code(first)}"
+    text = (
         f"{first_rows(['candidate', 'champion', 'challenger'], rows, 'candidates')}\n\n"
-        f"{chosen}. Cross-validated {code(new.get('headline'))}, with the standard error over the "
-        f"folds.{limit}"
+        f"Chosen: {chosen}. Cross-validated {code(after.get('headline'))}, with the standard "
+        "error over the folds."
     )
+    if old.md5(TRAIN) != new.md5(TRAIN):
+        text += " The training tables differ, so the two columns are not comparable."
+    return text
 
 
 def _scores(report: Mapping[str, Any]) -> dict[str, str]:
@@ -136,21 +127,18 @@ def _scores(report: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-# Packages
-
-
-def _packages(was: Side, now: Side) -> str:
-    texts = [side.version.read(ENVIRONMENT) or b"" for side in (was, now)]
-    old, new = (_pins(text.decode("utf-8", "replace")) for text in texts)
-    if not (rows := data.differing(old, new)):
+def _packages(old: Side, new: Side) -> str:
+    rows = data.differing(_pins(old), _pins(new))
+    if not rows:
         return ""
-    listed = first_rows(["package", "champion", "challenger"], rows, "packages")
-    return f"In {code(ENVIRONMENT)}, {len(rows)} packages changed:\n\n{listed}"
+    table = first_rows(["package", "champion", "challenger"], rows, "packages")
+    return f"In {code(ENVIRONMENT)}, {len(rows)} packages changed:\n\n{table}"
 
 
-def _pins(lock: str) -> dict[str, Markdown]:
-    """The version, or versions, of each package that a lock pins."""
-    found: dict[str, list[str]] = {}
-    for name, version in PIN.findall(lock):
-        found.setdefault(name.lower(), []).append(version)
-    return {code(name): code(", ".join(dict.fromkeys(each))) for name, each in found.items()}
+def _pins(side: Side) -> dict[str, Markdown]:
+    """The version, or versions, of each package in the lock file."""
+    pins: dict[str, list[str]] = {}
+    text = (side.version.read(ENVIRONMENT) or b"").decode("utf-8", "replace")
+    for name, version in PIN.findall(text):
+        pins.setdefault(name.lower(), []).append(version)
+    return {code(name): code(", ".join(dict.fromkeys(pins[name]))) for name in pins}

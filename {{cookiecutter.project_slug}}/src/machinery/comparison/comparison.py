@@ -1,8 +1,8 @@
-"""comparison: two models' predictions of the same rows in; what differs, and is it chance, out.
+"""Compare two models' predictions of the same rows, with intervals of the differences.
 
-All differences are challenger minus champion on the very same resamples of rows (or of groups), so
-that what makes a row hard for both cancels out. A difference is significant when its interval does
-not contain zero: at a level of 0.95, two equal models differ significantly once in twenty times.
+All differences are challenger minus champion on the same resamples of rows (or groups), so that
+what makes a row hard for both cancels out. A difference is significant if its interval does not
+contain zero: at a level of 0.95, two equal models differ significantly once in twenty times.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from machinery.pipeline.model import evaluation
 from machinery.pipeline.model.decision import Rule
 from machinery.pipeline.params import Report
 from machinery.pipeline.statistics import intervals, metrics
-from machinery.pipeline.statistics.intervals import Codes, Interval, Scorer, Unit
+from machinery.pipeline.statistics.intervals import Codes, Interval, Unit
 from machinery.pipeline.statistics.slices import Positions
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's predictions, what turns them into decisions and sets, and their coverage."""
+    """A model's predictions, the rule for decisions and prediction sets, and nominal coverage."""
 
     prediction: NDArray[Any]
     rule: Rule
@@ -41,14 +41,14 @@ class Line:
 
     @property
     def more(self) -> bool | None:
-        """Whether more of it is better; None if neither is."""
+        """Whether more is better; None if neither is."""
         return None if self.name == "coverage" else metrics.greater_is_better(self.name)
 
     @property
     def outcome(self) -> str:
         """Better, worse, different (neither is better), or no significant difference."""
         low, high = self.difference.low, self.difference.high
-        if not (low > 0 or high < 0):  # so that NaN is no difference, too
+        if not (low > 0 or high < 0):  # NaN is no difference either
             return "no significant difference"
         if self.more is None:
             return "different"
@@ -70,16 +70,16 @@ class Comparison:
     """Challenger against champion on the same rows."""
 
     rows: int
-    unit: Unit  # that was resampled, and how many there are
+    unit: Unit  # of resampling
     units: int
     lines: tuple[Line, ...]
     headline: Line
     slices: tuple[Slice, ...]
-    same: bool  # all predictions
+    same: bool  # all predictions are equal
 
     @property
     def worse_slices(self) -> list[Slice]:
-        """Those that got significantly worse."""
+        """The slices that got significantly worse."""
         return [part for part in self.slices if part.line.outcome == "worse"]
 
 
@@ -99,28 +99,32 @@ def compare(
 ) -> Comparison:
     """Every metric, and the headline metric of each slice, by a paired bootstrap.
 
-    The target holds class codes or values, one a row; `groups`, a code for each row's group or day
-    where the unit is not rows; `slices`, column, value and positions of each slice.
+    Args:
+        target: class codes or values (n,).
+        groups: codes of each row's group or day (n,), unless the unit is rows.
+        slices: column, value and positions of each slice.
     """
+    options = settings.model_dump(exclude={"relevant"}) | {"spread": spread}
 
     def lines(rows: Positions, only: str | None = None) -> dict[str, Line]:
-        """Each metric that both have, or one of them, on some rows."""
-        was, now = (
+        """The metrics that both models have, or one of them, on some rows."""
+        old, new = (
             evaluation.scorers(
                 task, target[rows], model.prediction[rows], model.rule, model.coverage, bins
             )
             for model in (champion, challenger)
         )
-        names = [name for name in now if name in was and only in (None, name)]
-        pairs = {name: intervals.difference(now[name], was[name]) for name in names}
-        within = None if groups is None else intervals.codes(groups[rows])
-        drawn = settings.model_dump(exclude={"relevant"})
-        found = intervals.bootstrap(pairs, len(rows), groups=within, spread=spread, **drawn)
-
-        def value(scorer: Scorer) -> float:
-            return float(scorer(np.ones((1, len(rows))))[0])
-
-        return {n: Line(n, value(was[n]), value(now[n]), found[n]) for n in names}
+        names = [name for name in new if name in old and only in (None, name)]
+        pairs = {name: intervals.difference(new[name], old[name]) for name in names}
+        codes = None if groups is None else intervals.codes(groups[rows])
+        differences = intervals.bootstrap(pairs, len(rows), groups=codes, **options)
+        once = np.ones((1, len(rows)))
+        return {
+            name: Line(
+                name, float(old[name](once)[0]), float(new[name](once)[0]), differences[name]
+            )
+            for name in names
+        }
 
     overall = lines(np.arange(len(target)))
     return Comparison(

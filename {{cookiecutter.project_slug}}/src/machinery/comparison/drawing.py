@@ -1,7 +1,7 @@
-"""drawing: target and predictions in, plots as Mermaid that GitHub and GitLab draw themselves, out.
+"""Plots of both models as Mermaid charts, which GitHub and GitLab draw themselves.
 
-Mermaid's xychart spreads the values of a line evenly over the axis and has no legend: all curves
-are read off at the same places, and a sentence names the colours.
+Mermaid's xychart spaces the values of a line evenly and has no legend: all curves are interpolated
+at the same places, and a sentence names the colours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,11 @@ from machinery.pipeline.statistics import metrics
 from machinery.pipeline.statistics.curves import calibration_curve, roc_curve
 
 Line = NDArray[np.float64]
-Lines = Mapping[str, Line]  # name of a model, or of the line that it is held against, to its line
-Predictions = Mapping[str, NDArray[Any]]  # name of a model to its predictions
+Predictions = Mapping[str, NDArray[Any]]  # by model
 
-PLACES = 41  # at which a curve is read off
+PLACES = 41  # values of each line
 BINS = 10  # of the calibration curve
-SHARE_DRAWN = 0.95  # the error curve ends where this share of each model's rows lies below
+SHARE_SHOWN = 0.95  # the error curve ends where it has this share of each model's rows
 BLUE, ORANGE, GREY = ("blue", "#0072B2"), ("orange", "#E69F00"), ("grey", "#999999")
 COLOURS = {"champion": BLUE, "challenger": ORANGE}  # Okabe & Ito 2008
 CHART = """\
@@ -45,71 +44,76 @@ xychart-beta
 
 
 def curves(task: metrics.Task, target: NDArray[Any], predictions: Predictions) -> str:
-    """The plots of a task as Markdown; "" where nothing can be drawn.
+    """The plots of a task as Markdown; "" if there are none.
 
-    Classification: class codes (n,) and probabilities (n, k) of champion and challenger, for the
-    ROC curve and calibration. Regression: values (n,) and values (n,), for the error curve (Bi &
-    Bennett 2003).
+    Classification: ROC and calibration curve, from class codes (n,) and each model's probabilities
+    (n, k). Regression: error curve (Bi & Bennett 2003), from values (n,) and predictions (n,).
     """
     if task == "regression":
         return _errors(target, predictions)
-    parts = (_roc(target, predictions), _calibration(target, predictions))
-    return "\n\n".join(part for part in parts if part)
+    plots = (_roc(target, predictions), _calibration(target, predictions))
+    return "\n\n".join(plot for plot in plots if plot)
 
 
 def _roc(target: NDArray[Any], predictions: Predictions) -> str:
-    """The ROC curve; with more than two classes the mean of one against the rest."""
-    places, several = np.linspace(0, 1, PLACES), False
-    lines: dict[str, Line] = {}
+    """The ROC curve; with more than two classes the mean of the one-vs-rest curves."""
+    title, places = "ROC curve", np.linspace(0, 1, PLACES)
+    lines = {"chance": places}
     for name, probability in predictions.items():
         classes = metrics.ranked(probability)
+        if len(classes) > 1:
+            title = "ROC curve, mean of each class against the rest"
         curves = [roc_curve(target == code, probability[:, code]) for code in classes]
-        read = [np.interp(places, *_columns(each, "fpr", "tpr")) for each in curves if each]
-        several = len(classes) > 1
-        if read:
-            lines[name] = np.mean(read, axis=0)
-    title = "ROC curve" + (", mean of each class against the rest" if several else "")
+        values = [_interpolate(places, curve, "fpr", "tpr") for curve in curves if curve]
+        if values:
+            lines[name] = np.mean(values, axis=0)
     axes = ("false positive rate", "true positive rate")
-    return _chart(title, axes, places, {"chance": places} | lines) if lines else ""
+    return _chart(title, axes, places, lines) if len(lines) > 1 else ""
 
 
 def _calibration(target: NDArray[Any], predictions: Predictions) -> str:
     """Observed share over predicted probability, in the range that the models share."""
-    points = {}
-    for name, probability in predictions.items():
-        curve = calibration_curve(*metrics.top_label(target, probability), BINS, level=0.95)
-        points[name] = _columns(curve, "predicted", "observed")
-    low = max(predicted[0] for predicted, _ in points.values())
-    high = min(predicted[-1] for predicted, _ in points.values())
+    curves = {
+        name: calibration_curve(*metrics.top_label(target, probability), BINS, level=0.95)
+        for name, probability in predictions.items()
+    }
+    low = max(curve[0]["predicted"] for curve in curves.values())
+    high = min(curve[-1]["predicted"] for curve in curves.values())
     if low >= high:
         return ""
-    places = np.linspace(low, high, PLACES)
-    lines = {name: np.interp(places, *curve) for name, curve in points.items()}
-    axes = ("predicted probability", "observed share")
-    return _chart("Calibration", axes, places, {"perfect": places} | lines)
+    lines = {"perfect": (places := np.linspace(low, high, PLACES))}
+    for name, curve in curves.items():
+        lines[name] = _interpolate(places, curve, "predicted", "observed")
+    return _chart("Calibration", ("predicted probability", "observed share"), places, lines)
 
 
 def _errors(target: NDArray[Any], predictions: Predictions) -> str:
     """The share of rows whose absolute error is at most this large."""
     errors = {name: np.sort(np.abs(target - values)) for name, values in predictions.items()}
-    end = max(float(np.quantile(each, SHARE_DRAWN)) for each in errors.values())
+    end = max(float(np.quantile(values, SHARE_SHOWN)) for values in errors.values())
     if not end > 0:
         return ""
     places = np.linspace(0, end, PLACES)
     lines = {
-        name: np.searchsorted(each, places, side="right") / len(each)
-        for name, each in errors.items()
+        name: np.searchsorted(values, places, side="right") / len(values)
+        for name, values in errors.items()
     }
     return _chart("Error curve", ("absolute error", "share of rows"), places, lines)
 
 
-def _chart(title: str, axes: tuple[str, str], places: Line, lines: Lines) -> str:
+def _interpolate(places: Line, curve: Sequence[Mapping[str, float]], x: str, y: str) -> Line:
+    line: Line = np.interp(places, [point[x] for point in curve], [point[y] for point in curve])
+    return line
+
+
+def _chart(title: str, axes: tuple[str, str], places: Line, lines: Mapping[str, Line]) -> str:
     """One chart, and the sentence that says which line is which."""
     colours = {name: COLOURS.get(name, GREY) for name in lines}
-    words = (
+    legend = ", ".join(
         f"{colour} is {'the ' if name in COLOURS else ''}{name}"
         for name, (colour, _) in colours.items()
     )
+    values = (", ".join(f"{value:.4g}" for value in line) for line in lines.values())
     top = max(float(line.max()) for line in lines.values())
     return CHART.format(
         title=title,
@@ -118,13 +122,7 @@ def _chart(title: str, axes: tuple[str, str], places: Line, lines: Lines) -> str
         y=axes[1],
         low=places[0],
         high=places[-1],
-        top=min(1.0, np.ceil(10 * top + 1e-9) / 10),  # the tenth above
-        lines="\n".join(
-            f"  line [{', '.join(f'{value:.4g}' for value in line)}]" for line in lines.values()
-        ),
-        legend=", ".join(words).capitalize(),
+        top=min(1.0, np.ceil(10 * top + 1e-9) / 10),  # rounded up to a tenth
+        lines="\n".join(f"  line [{line}]" for line in values),
+        legend=legend.capitalize(),
     )
-
-
-def _columns(points: Sequence[Mapping[str, float]], x: str, y: str) -> tuple[Line, Line]:
-    return np.array([point[x] for point in points]), np.array([point[y] for point in points])

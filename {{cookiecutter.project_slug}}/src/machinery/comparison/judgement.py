@@ -1,4 +1,4 @@
-"""judgement: a revision in; whether the checkout's model is better than the one there, out."""
+"""Judge whether the checkout's model is better than that of a revision."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,9 @@ from machinery.pipeline.paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICT
 from machinery.pipeline.statistics.slices import slices
 from machinery.versions import git, storage
 
-from . import champion as champions
+from .champion import score, training_overlap
 from .comparison import Comparison, Scored, compare
-from .side import AbsentError, Side, champion, checkout, default_branch
+from .side import AbsentError, Side, default_branch, find_challenger, find_champion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Judgement:
-    """All that the report says of the two models."""
+    """The content of the report."""
 
     against: str
     champion: Side | None
@@ -41,11 +41,11 @@ class Judgement:
     gate: dict[str, Any]  # the challenger's gate.json
     behind: int = 0  # commits of the champion's history that the challenger's lacks
     stale: tuple[str, ...] = ()  # what changed since the pipeline ran
-    rows: "pd.DataFrame | None" = None  # the test predictions, where they can be had
+    rows: "pd.DataFrame | None" = None  # the test predictions, if available
     predictions: dict[str, NDArray[Any]] = field(default_factory=dict)  # of these rows, by model
-    seen: str | None = None  # how the champion was trained on them
+    overlap: str | None = None  # how the champion was trained on these rows
     comparison: Comparison | None = None
-    why_not: str | None = None  # there is no comparison
+    obstacle: str | None = None  # why there is no comparison
 
     @property
     def headline(self) -> str:
@@ -68,8 +68,7 @@ class Judgement:
     @property
     def other_rows(self) -> bool:
         """Whether the champion was evaluated on another test table."""
-        theirs = self.champion
-        return theirs is not None and theirs.recorded(TEST) != self.challenger.recorded(TEST)
+        return self.champion is not None and self.champion.md5(TEST) != self.challenger.md5(TEST)
 
     def refusals(self) -> list[str]:
         """Why `--check` fails."""
@@ -79,61 +78,65 @@ class Judgement:
         if self.verdict == "worse":
             reasons.append(f"{self.headline} is worse than at {self.against}")
         if self.rows is None:
-            reasons.append(f"there are no test predictions ({self.why_not})")
+            reasons.append(f"there are no test predictions ({self.obstacle})")
         return reasons
 
 
 def judge(against: str | None = None, spread: ParallelMap = local_map) -> Judgement:
     """Compare the checkout with a revision, or with the remote's default branch.
 
-    Where the test predictions cannot be had, as in a fork's job, nothing is compared. Raises
-    UserError for an unknown revision, or where the checkout has no run to report on.
+    Nothing is compared if the test predictions are not available, as in a fork's job.
+
+    Raises:
+        UserError: for an unknown revision, or a checkout without a run.
     """
     against = against or default_branch()
-    theirs, ours = champion(against), checkout()
-    document = ours.document(PARAMS)
-    judged = Judgement(
+    champion, challenger = find_champion(against), find_challenger()
+    document = challenger.document(PARAMS)
+    judgement = Judgement(
         against=against,
-        champion=theirs,
-        challenger=ours,
-        contract=contracts.parse(ours.document(CONTRACT)),
+        champion=champion,
+        challenger=challenger,
+        contract=contracts.parse(challenger.document(CONTRACT)),
         split=params.parse(Split, document),
         select=params.parse(Select, document),
         evaluate=params.parse(Evaluate, document),
         report=params.parse(Report, document),
-        gate=ours.document(GATE),
+        gate=challenger.document(GATE),
         stale=tuple(storage.stale()),
     )
-    if theirs is not None:
-        lacks = f"{ours.version.base}..{theirs.version.base}"
-        judged.behind = int(git.run("rev-list", "--count", lacks))
-    agreement.require(document, judged.contract)
+    agreement.require(document, judgement.contract)
+    if champion is not None:
+        commits = f"{challenger.version.base}..{champion.version.base}"
+        judgement.behind = int(git.run("rev-list", "--count", commits))
     try:
-        judged.rows = read_table(ours.file(PREDICTIONS))
-        judged.predictions = {"challenger": judged.contract.gather(judged.rows)}
-        if theirs is not None:
-            _compare(judged, theirs, judged.rows, spread)
+        judgement.rows = read_table(challenger.file(PREDICTIONS))
+        judgement.predictions = {"challenger": judgement.contract.gather(judgement.rows)}
+        if champion is not None:
+            _compare(judgement, champion, judgement.rows, spread)
     except AbsentError as error:
-        judged.why_not = str(error)
-    return judged
+        judgement.obstacle = str(error)
+    return judgement
 
 
-def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame", spread: ParallelMap) -> None:
-    """Fill in what needs the test rows, or why the models cannot be compared on them."""
-    ours, by, settings = judged.challenger, judged.split.by, judged.evaluate
-    contract, prediction = judged.contract, judged.predictions["challenger"]
+def _compare(
+    judgement: Judgement, champion: Side, rows: "pd.DataFrame", spread: ParallelMap
+) -> None:
+    """Add what needs the test rows, or the reason why the models cannot be compared on them."""
+    challenger, by, settings = judgement.challenger, judgement.split.by, judgement.evaluate
+    contract, prediction = judgement.contract, judgement.predictions["challenger"]
     try:
-        was = champions.score(theirs, ours, rows, contract)
-        judged.predictions = {"champion": was, "challenger": prediction}
-        judged.seen = champions.seen(theirs, ours, rows, contract, by)
+        old = score(champion, challenger, rows, contract)
+        judgement.predictions = {"champion": old, "challenger": prediction}
+        judgement.overlap = training_overlap(champion, challenger, rows, contract, by)
         unit, groups = units(rows, contract, by)
-        judged.comparison = compare(
+        judgement.comparison = compare(
             contract.task,
             contract.encode(rows[contract.target]),
-            _scored(theirs, was, judged),
-            _scored(ours, prediction, judged),
-            judged.headline,
-            judged.report,
+            _scored(champion, old, judgement),
+            _scored(challenger, prediction, judgement),
+            judgement.headline,
+            judgement.report,
             bins=settings.bins,
             unit=unit,
             groups=groups,
@@ -141,9 +144,9 @@ def _compare(judged: Judgement, theirs: Side, rows: "pd.DataFrame", spread: Para
             spread=spread,
         )
     except UserError as error:
-        judged.why_not = str(error)
+        judgement.obstacle = str(error)
 
 
-def _scored(side: Side, prediction: NDArray[Any], judged: Judgement) -> Scored:
+def _scored(side: Side, prediction: NDArray[Any], judgement: Judgement) -> Scored:
     facts = {name: side.fact(MODEL_INFO, name) for name in ("threshold", "conformal_quantile")}
-    return Scored(prediction, rule(facts), judged.select.coverage)
+    return Scored(prediction, rule(facts), judgement.select.coverage)

@@ -1,4 +1,4 @@
-"""lineage: a judgement in; what both models were made from, and how to repeat the report, out."""
+"""The lineage of both models, and how to reproduce the report."""
 
 from typing import Any
 
@@ -23,38 +23,38 @@ def _facts(side: Side) -> dict[str, Any]:
     info = side.document(MODEL_INFO)
     trained_on = info.get("trained_on", {})
     facts: dict[str, Any] = {
-        "commit": code(side.version.base),
-        "candidate": code(info.get("candidate")),
-        "model sha256": code(info.get("sha256")),
-        "training rows": number(trained_on["rows"]) if "rows" in trained_on else None,
-        "trained on rows up to": code(trained_on["until"]) if "until" in trained_on else None,
+        "commit": side.version.base,
+        "candidate": info.get("candidate"),
+        "model sha256": info.get("sha256"),
+        "training rows": trained_on.get("rows"),
+        "trained on rows up to": trained_on.get("until"),
     }
-    for path in (TRAIN, TEST, PREDICTIONS):
-        facts[f"{code(path)} md5"] = code(md5) if (md5 := side.recorded(path)) else None
-    return {name: value for name, value in facts.items() if value is not None}
+    facts |= {f"{code(path)} md5": side.md5(path) for path in (TRAIN, TEST, PREDICTIONS)}
+    return {name: number(value) for name, value in facts.items() if value is not None}
 
 
 def _commands(judgement: Judgement, command: str) -> str:
-    ours = judgement.challenger.version.base
-    theirs = git.resolve(judgement.against)
+    challenger = judgement.challenger.version.base
+    champion = git.resolve(judgement.against)
+    report = f"{command} report --against {champion}"
     text = (
-        f"```\ngit checkout {ours}\ndvc pull\n{command} report --against {theirs}\n"
-        f"{command} lineage {ours}\n```{unpushed(ours, theirs, command)}"
+        f"```\ngit checkout {challenger}\ndvc pull\n{report}\n"
+        f"{command} lineage {challenger}\n```{unpushed(challenger, report)}"
     )
-    if changed := git.changes(untracked=False):
-        text = f"Made from uncommitted changes: {first_names(map(code, changed))}.\n\n{text}"
+    if changes := git.changes(untracked=False):
+        text = f"Made from uncommitted changes: {first_names(map(code, changes))}.\n\n{text}"
     return text
 
 
-def unpushed(ours: str, theirs: str, command: str) -> str:
-    """How to make a commit again that no branch of the remote has, such as an unpushed run."""
-    if not git.run("remote") or git.run("branch", "--remotes", "--contains", ours):
+def unpushed(commit: str, report: str) -> str:
+    """How to reproduce a commit that no branch of the remote has, such as a run in CI."""
+    if not git.run("remote") or git.run("branch", "--remotes", "--contains", commit):
         return ""
-    parents = git.run("rev-list", "--parents", "--max-count=1", ours).split()[1:]
+    parents = git.run("rev-list", "--parents", "--max-count=1", commit).split()[1:]
     if not parents:
         return ""
     return (
-        f"\n\nNo branch of the remote has {code(ours)}. If it was never pushed, make it again "
+        f"\n\nNo branch of the remote has {code(commit)}. If it was never pushed, reproduce it "
         f"from its parent:\n\n```\ngit checkout {parents[0]}\n"
-        f"dvc repro --pull --allow-missing\n{command} report --against {theirs}\n```"
+        f"dvc repro --pull --allow-missing\n{report}\n```"
     )

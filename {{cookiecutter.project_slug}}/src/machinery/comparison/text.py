@@ -1,4 +1,4 @@
-"""text: a judgement in; the report as Markdown, short enough for any code host's comment, out."""
+"""The report of a judgement as Markdown, short enough for the comment of any code host."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from .changes import sections
 from .drawing import curves
 from .judgement import Judgement
 
-LIMIT = 59_000  # bytes; code hosts take 65,536 characters, and something may be put in front
+LIMIT = 59_000  # bytes; code hosts take 65,536 characters, with what else is in the comment
 LEFT_OUT = "_Left out, since the report would be too long._"
 
 
@@ -24,7 +24,7 @@ class Part:
     folded: bool = False
 
     def __str__(self) -> str:
-        """As Markdown; a blank line on both sides of it lets code hosts read it within HTML."""
+        """As Markdown, with the blank lines that it needs within HTML."""
         if not self.folded:
             return f"### {self.title}\n\n{self.body}"
         return f"<details>\n<summary><b>{self.title}</b></summary>\n\n{self.body}\n\n</details>"
@@ -36,7 +36,7 @@ def text(judgement: Judgement, command: str) -> str:
 
 
 def fit(head: Sequence[str], parts: Sequence[Part], limit: int) -> str:
-    """Head and parts as one text of at most so many bytes, without the longest parts."""
+    """Head and parts as one text of at most `limit` bytes, without the longest parts if needed."""
     text = "\n\n".join([*head, *map(str, parts)]) + "\n"
     longest = max(parts, key=lambda part: len(part.body))
     if len(text.encode()) <= limit or longest.body == LEFT_OUT:
@@ -46,18 +46,17 @@ def fit(head: Sequence[str], parts: Sequence[Part], limit: int) -> str:
 
 
 def verdict(judgement: Judgement) -> str:
-    """Better, worse, or no significant difference; in one line, with its figures."""
+    """Better, worse, or no significant difference, with the values, in one line."""
     comparison, headline = judgement.comparison, judgement.headline
     if comparison is None:
         rows = judgement.rows
         place = "as recorded" if rows is None else f"on {len(rows):,} test rows"
         value = tables.recorded(judgement.challenger, headline)
+        reason = f"**Not compared**: {plain(judgement.obstacle)}"
         if judgement.champion is None:
             against = code(judgement.against)
-            why = f"**No champion**: there is no model at {against} to compare with"
-        else:
-            why = f"**Not compared**: {plain(judgement.why_not)}"
-        return f"{why}; {headline} {value} {place}"
+            reason = f"**No champion**: there is no model at {against} to compare with"
+        return f"{reason}; {headline} {value} {place}"
     line, word = comparison.headline, judgement.verdict
     values = f"{headline} {number(line.champion)} → {number(line.challenger)}"
     values += f", {tables.change(line.difference)} on the same {comparison.rows:,} test rows"
@@ -67,42 +66,43 @@ def verdict(judgement: Judgement) -> str:
 
 
 def notes(judgement: Judgement) -> Iterator[str]:
-    """What a reader must know beside the verdict."""
+    """What qualifies the verdict."""
     yield " ".join(_summary(judgement))
-    if judgement.seen:
-        yield f"> **Note**: the champion has an unfair advantage here: {plain(judgement.seen)}."
+    if judgement.overlap:
+        yield f"> **Note**: the champion has an unfair advantage here: {plain(judgement.overlap)}."
     if judgement.behind:
         commits = "1 commit" if judgement.behind == 1 else f"{judgement.behind:,} commits"
         ahead = f"{code(judgement.against)} has {commits} that this branch lacks"
-        yield f"> **Note**: {ahead}: what they changed appears here reversed."
+        yield f"> **Note**: {ahead}: their changes appear here in reverse."
     if judgement.champion and judgement.other_rows:
-        figure = f"{judgement.headline} {tables.recorded(judgement.champion, judgement.headline)}"
-        yield f"> **Note**: the test table changed; on its own the champion had {figure}."
+        value = f"{judgement.headline} {tables.recorded(judgement.champion, judgement.headline)}"
+        yield f"> **Note**: the test table changed; on its own the champion had {value}."
     if judgement.stale:
         reasons = first_names(map(plain, judgement.stale))
-        yield f"> **Stale**: {reasons}. Run `dvc repro`: these figures may not hold."
+        yield f"> **Stale**: {reasons}. Run `dvc repro`: these results may be outdated."
 
 
 def _summary(judgement: Judgement) -> Iterator[str]:
     if judgement.champion is not None:
         yield f"Against {code(judgement.champion)}."
-    failed = [code(check["name"]) for check in judgement.gate["checks"] if not check["passed"]]
-    checks = len(judgement.gate["checks"])
-    passed = f"The gate passed all {checks} checks."
-    yield f"**The gate failed**: {first_names(failed)} of {checks} checks." if failed else passed
+    checks = judgement.gate["checks"]
+    if failed := [code(check["name"]) for check in checks if not check["passed"]]:
+        yield f"**The gate failed**: {first_names(failed)} of {len(checks)} checks."
+    else:
+        yield f"The gate passed all {len(checks)} checks."
     if comparison := judgement.comparison:
         if comparison.same:
             yield "Both models predict the same for every row."
-        worse, tested = comparison.worse_slices, len(comparison.slices)
+        worse, compared = comparison.worse_slices, len(comparison.slices)
         if worse:
             names = first_names(f"{code(part.column)} {code(part.value)}" for part in worse)
-            yield f"**{len(worse)} of {tested} slices got significantly worse**: {names}."
-        elif tested:
-            yield f"None of {tested} slices got significantly worse."
+            yield f"**{len(worse)} of {compared} slices got significantly worse**: {names}."
+        elif compared:
+            yield f"None of {compared} slices got significantly worse."
 
 
 def _parts(judgement: Judgement, command: str) -> Iterator[Part]:
-    """All below the verdict."""
+    """All sections below the notes."""
     yield Part("Metrics", tables.metrics(judgement))
     if judgement.comparison and (slices := tables.slices(judgement)):
         yield Part("Slices", slices, folded=not judgement.comparison.worse_slices)
@@ -116,7 +116,7 @@ def _parts(judgement: Judgement, command: str) -> Iterator[Part]:
     if judgement.rows is not None:
         contract = judgement.contract
         target = contract.encode(judgement.rows[contract.target])
-        drawn = curves(contract.task, target, judgement.predictions)
-        yield Part("Curves", drawn or "None of the models can be drawn.", folded=True)
+        plots = curves(contract.task, target, judgement.predictions)
+        yield Part("Curves", plots or "None of the models can be drawn.", folded=True)
     title = "Lineage, and how to reproduce this report"
     yield Part(title, lineage.lineage(judgement, command))
