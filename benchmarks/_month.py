@@ -138,6 +138,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "make":
         make(int(sys.argv[2]))
     else:
-        promise = monitor.promised()
+        model = monitor.evaluated_model()
         log = Path("logs/predictions")
-        output.write(monitor.monitor(features(), promise, log), promise, "benchmark", log)
+        output.write(monitor.monitor(features(), model, log), model, "benchmark", log)

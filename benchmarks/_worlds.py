@@ -17,7 +17,7 @@ from scipy.stats import kstest
 from sklearn.linear_model import LogisticRegression
 
 from machinery.monitoring import outcomes
-from machinery.monitoring.outcomes import Promise
+from machinery.monitoring.outcomes import EvaluatedModel
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.params import Evaluate, Monitor, Select
 from machinery.pipeline.statistics import metrics
@@ -54,8 +54,8 @@ def month(
     return table.assign(target=(random.random(len(table)) < 1 / (1 + np.exp(-logit))).astype(float))
 
 
-def promise(reference: pd.DataFrame) -> Promise:
-    """What evaluate would promise on the reference."""
+def evaluated(reference: pd.DataFrame) -> EvaluatedModel:
+    """The model as evaluate would measure it on the reference."""
     plain = {"unit": None, "allowed": None, "nullable": False, "known": "before"}
     about = {**plain, "description": "simulated", "owner": "benchmark"}
     columns = {"id": {"type": "string"}, "at": {"type": "datetime"}}
@@ -71,7 +71,7 @@ def promise(reference: pd.DataFrame) -> Promise:
     sections = (
         kind.model_validate(PARAMS[kind.__name__.lower()]) for kind in (Select, Evaluate, Monitor)
     )
-    return Promise(contract, info, figures, *sections)  # type: ignore[arg-type]
+    return EvaluatedModel(contract, info, figures, *sections)  # type: ignore[arg-type]
 
 
 def main(count: int) -> None:
@@ -86,9 +86,9 @@ def main(count: int) -> None:
             for table in (reference, now):
                 p = model.predict_proba(table[NAMES])
                 table["probability_false"], table["probability_true"] = p.T
-            given = promise(reference)
-            figures = outcomes.figures(now, given)
-            counted = outcomes.violations(figures, given).keys() & {*given.monitor.retrain.counts}
+            model = evaluated(reference)
+            measured = outcomes.measure(now, model)
+            counted = outcomes.violations(measured, model).keys() & {*model.monitor.retrain.counts}
             alarms["monitor"][kind] += bool(counted)
             drifted = (kstest(reference[name], now[name]).pvalue < 0.05 for name in NAMES)
             alarms["any KS below 0.05"][kind] += any(drifted)

@@ -40,7 +40,7 @@ def test_outcomes_drawn_from_the_probabilities_come_out_as_estimated(
 def test_of_several_classes_each_row_counts_as_every_one() -> None:
     random = np.random.default_rng(3)
     probability = random.dirichlet([1, 1, 2], 20_000)
-    target = np.array([random.choice(3, p=each) for each in probability])
+    target = np.array([random.choice(3, p=row) for row in probability])
     realised = metrics.score("classification", target, probability)["roc_auc"]
     assert value(probability, "roc_auc") == pytest.approx(realised, abs=0.01)
 
@@ -49,7 +49,7 @@ def test_the_error_model_knows_which_rows_have_large_errors() -> None:
     random = np.random.default_rng(4)
     past = pd.DataFrame({"x": random.uniform(0, 1, 4000), "kind": random.choice(["a", "b"], 4000)})
     error = np.abs(random.normal(size=4000)) * past["x"] * np.where(past["kind"] == "a", 1, 3)
-    now = pd.DataFrame({"x": [0.9, 0.9, 0.1], "kind": ["a", "b", "a"]})
-    found = errors(past, error.to_numpy(), now, seed=1)
+    new = pd.DataFrame({"x": [0.9, 0.9, 0.1], "kind": ["a", "b", "a"]})
+    estimated = errors(past, error.to_numpy(), new, seed=1)
     scale = np.sqrt(2 / np.pi)  # the mean of |N(0, 1)|
-    assert found == pytest.approx([0.9 * scale, 2.7 * scale, 0.1 * scale], abs=0.3)
+    assert estimated == pytest.approx([0.9 * scale, 2.7 * scale, 0.1 * scale], abs=0.3)

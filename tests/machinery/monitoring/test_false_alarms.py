@@ -3,20 +3,21 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from machinery.monitoring import outcomes, rule
-from machinery.monitoring.outcomes import Promise
-from machinery.monitoring.rule import Judged
+from machinery.monitoring.outcomes import EvaluatedModel
 from machinery.pipeline.data import contract as contracts
-from monitoring.world import contract_of, promise
+from monitoring.world import contract_of, evaluated
 
 DAYS, A_DAY, MONTHS, YEARS = 30, 60, 12, 30
 DAY_EFFECT = 0.3  # of the logit: rows of a day are alike
 START = datetime(2026, 1, 1)
+WINDOW = {"to": "2026-04-01", "model_version": "v1", "over": True, "enough": True}
 
 
 @pytest.fixture(autouse=True)
@@ -39,26 +40,26 @@ def month(random: np.random.Generator, *, moved: float = 0.0, rarer: float = 0.0
     return pd.DataFrame(table)
 
 
-def years(given: Promise, count: int, **change: float) -> tuple[float, int]:
+def years(model: EvaluatedModel, count: int, **change: float) -> tuple[float, int]:
     """The share of months that violate, and how many years call for retraining at some month."""
     violated, called = 0, 0
-    settings = given.monitor.retrain
+    settings = model.monitor.retrain
     for year in range(count):
         random = np.random.default_rng([year, 7])
-        judged: list[Judged] = []
+        windows: list[dict[str, Any]] = []
         answers = []
         for number in range(MONTHS):
-            found = outcomes.figures(month(random, **change), given)
-            named = frozenset(outcomes.violations(found, given)) & {*settings.counts}
-            violated += bool(named)
-            judged.append(Judged(f"{number}", START + timedelta(days=90), "v1", named))
-            answers.append(rule.decide(judged, settings, None)["answer"])
+            measured = outcomes.measure(month(random, **change), model)
+            violations = outcomes.violations(measured, model)
+            violated += bool(violations.keys() & {*settings.counts})
+            windows.append({**WINDOW, "name": f"{number}", "violations": violations})
+            answers.append(rule.decide(windows, settings, None)["answer"])
         called += any(answers)
     return violated / (count * MONTHS), called
 
 
 @pytest.fixture
-def given() -> Promise:
+def model() -> EvaluatedModel:
     Path("models").mkdir()
     random = np.random.default_rng(1)
     reference = pd.concat([month(random) for _ in range(MONTHS)], ignore_index=True)
@@ -66,23 +67,25 @@ def given() -> Promise:
     filled = reference.assign(
         id="", weight=1.0, colour="red", town="Aa", pieces=1, gift=None, seen=pd.NaT, days=1.0
     )
-    return promise(contract, filled)
+    return evaluated(contract, filled)
 
 
 def test_a_stable_year_violates_in_few_months_and_no_year_calls_for_retraining(
-    given: Promise,
+    model: EvaluatedModel,
 ) -> None:
-    share, called = years(given, YEARS)
+    share, called = years(model, YEARS)
     assert share <= 0.02
     assert called == 0
 
 
-def test_inputs_that_move_where_outcomes_follow_are_no_reason_to_retrain(given: Promise) -> None:
-    _, called = years(given, 10, moved=0.4)
+def test_inputs_that_move_where_outcomes_follow_are_no_reason_to_retrain(
+    model: EvaluatedModel,
+) -> None:
+    _, called = years(model, 10, moved=0.4)
     assert called == 0
 
 
-def test_outcomes_that_become_rarer_are_found_within_two_months(given: Promise) -> None:
-    share, called = years(given, 10, rarer=0.8)
+def test_outcomes_that_become_rarer_are_found_within_two_months(model: EvaluatedModel) -> None:
+    share, called = years(model, 10, rarer=0.8)
     assert share == 1.0
     assert called == 10

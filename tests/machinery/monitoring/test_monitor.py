@@ -16,12 +16,12 @@ from typer.testing import CliRunner, Result
 
 from machinery.commands.cli import app
 from machinery.monitoring.monitor import monitor
-from machinery.monitoring.outcomes import Figures, Promise, figures
+from machinery.monitoring.outcomes import EvaluatedModel, Metrics, measure
 from machinery.monitoring.outcomes import violations as violated
 from machinery.monitoring.output import prometheus, write
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.files import UserError
-from monitoring.world import LOG, START, contract_of, log, promise, rows
+from monitoring.world import LOG, START, contract_of, evaluated, log, rows
 from shop import features
 from shop.model_folder import document
 from shop.project import Shop
@@ -42,8 +42,8 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["monitor", *arguments], obj=Shop())
 
 
-def said(given: Promise, **span: Any) -> dict[str, Any]:
-    return monitor(features, given, LOG, **span)
+def report_of(model: EvaluatedModel, **span: Any) -> dict[str, Any]:
+    return monitor(features, model, LOG, **span)
 
 
 def violations(report: dict[str, Any]) -> dict[str, list[str]]:
@@ -53,11 +53,14 @@ def violations(report: dict[str, Any]) -> dict[str, list[str]]:
 REFERENCE = rows(START - 60 * DAY, 60, 50, seed=9)
 
 
-def test_a_model_that_does_as_promised_has_no_alarm() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 90, 40), contract)
-    report = said(given)
+@pytest.fixture
+def model() -> EvaluatedModel:
+    return evaluated(contract_of(), REFERENCE)
+
+
+def test_a_model_that_does_as_promised_has_no_alarm(model: EvaluatedModel) -> None:
+    log(rows(START, 90, 40), model.contract)
+    report = report_of(model)
     assert violations(report) == {"2026-01": [], "2026-02": [], "2026-03": []}
     assert report["alarms"] == [] and not report["retrain"]["answer"]
     assert report["faults"] == {}
@@ -67,11 +70,11 @@ def test_a_model_that_does_as_promised_has_no_alarm() -> None:
     assert first["estimated"] == pytest.approx(first["figures"]["roc_auc"]["value"], abs=0.03)
 
 
-def test_predictions_that_are_too_high_violate_calibration_and_nothing_else() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 28, 40, 2, off=0.8)]), contract)
-    report = said(given)
+def test_predictions_that_are_too_high_violate_calibration_and_nothing_else(
+    model: EvaluatedModel,
+) -> None:
+    log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 28, 40, 2, off=0.8)]), model.contract)
+    report = report_of(model)
     assert violations(report) == {"2026-01": [], "2026-02": ["calibration"]}
     (alarm,) = report["alarms"]
     assert alarm["window"] == "2026-02" and "above what happened" in alarm["sentence"]
@@ -79,37 +82,37 @@ def test_predictions_that_are_too_high_violate_calibration_and_nothing_else() ->
     assert "2 are needed" in report["retrain"]["why"]
 
 
-def test_predictions_that_no_longer_rank_violate_the_headline_and_the_estimate_says_so() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 31, 60, noise=4.0), contract)
-    report = said(given)
+def test_predictions_that_no_longer_rank_violate_the_headline_and_the_estimate_says_so(
+    model: EvaluatedModel,
+) -> None:
+    log(rows(START, 31, 60, noise=4.0), model.contract)
+    report = report_of(model)
     found = report["windows"][0]
     assert {"headline", "estimate"} <= {*found["violations"]}
     assert found["estimated"] > found["figures"]["roc_auc"]["value"] + 0.05
     assert found["figures"]["gap"]["high"] < 0
 
 
-def test_two_bad_windows_of_three_call_for_retraining_and_a_good_latest_one_does_not() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
+def test_two_bad_windows_of_three_call_for_retraining_and_a_good_latest_one_does_not(
+    model: EvaluatedModel,
+) -> None:
     good, bad = rows(START, 31, 40), rows(FEBRUARY, 59, 40, 2, off=1.0)
-    log(pd.concat([good, bad]), contract)
-    assert said(given)["retrain"]["answer"]
-    log(rows(APRIL, 30, 40, 3), contract)
-    report = said(given)
+    log(pd.concat([good, bad]), model.contract)
+    assert report_of(model)["retrain"]["answer"]
+    log(rows(APRIL, 30, 40, 3), model.contract)
+    report = report_of(model)
     assert not report["retrain"]["answer"]
     assert "not the latest, 2026-04" in report["retrain"]["why"]
 
 
-def test_inputs_that_move_while_outcomes_stay_as_good_are_drift_and_no_alarm() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
+def test_inputs_that_move_while_outcomes_stay_as_good_are_drift_and_no_alarm(
+    model: EvaluatedModel,
+) -> None:
     table = rows(START, 59, 120)
     later = table["at"] >= FEBRUARY
     heavy = table[later & (table["weight"] > 10)]
-    log(pd.concat([table[~later], heavy]), contract)
-    report = said(given)
+    log(pd.concat([table[~later], heavy]), model.contract)
+    report = report_of(model)
     assert [each["name"] for each in report["alarms"]] in ([], ["headline"])
     moved = {each["column"]: each for each in report["drift"]["training"]["columns"]}
     assert moved["weight"]["drifted"] and not moved["colour"]["drifted"]
@@ -121,9 +124,9 @@ def test_inputs_that_move_while_outcomes_stay_as_good_are_drift_and_no_alarm() -
 
 def test_a_regression_is_held_to_its_bias_and_its_estimated_error() -> None:
     contract = contract_of("regression")
-    given = promise(contract, REFERENCE)
+    model = evaluated(contract, REFERENCE)
     log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 28, 40, 2, off=0.9)]), contract)
-    report = said(given)
+    report = report_of(model)
     assert violations(report)["2026-01"] == []
     found = report["windows"][1]
     assert {"calibration", "headline", "estimate"} <= {*found["violations"]}
@@ -135,13 +138,13 @@ def test_a_regression_is_held_to_its_bias_and_its_estimated_error() -> None:
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_a_window_of_few_rows_one_class_or_no_outcome_has_no_verdict(task: str) -> None:
     contract = contract_of(task)
-    given = promise(contract, REFERENCE)
+    model = evaluated(contract, REFERENCE)
     few = rows(START, 2, 30)
     same = rows(FEBRUARY, 28, 40, 2).assign(late=True, days=2.0)
     log(few, contract)
     log(same, contract)
     log(rows(MARCH, 31, 20, 3), contract, labelled=False)
-    report = said(given)
+    report = report_of(model)
     first, second, third = report["windows"]
     assert not first["enough"] and not third["enough"] and third["labelled"] == 0
     assert third["violations"].keys() <= {"quality", "freshness"}
@@ -150,24 +153,20 @@ def test_a_window_of_few_rows_one_class_or_no_outcome_has_no_verdict(task: str) 
     assert report["latest"] == "2026-03"
 
 
-def test_a_window_that_is_not_over_has_figures_but_no_verdict() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 12, 40, 2, off=3.0)]), contract)
-    report = said(given)
+def test_a_window_that_is_not_over_has_figures_but_no_verdict(model: EvaluatedModel) -> None:
+    log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 12, 40, 2, off=3.0)]), model.contract)
+    report = report_of(model)
     assert report["latest"] == "2026-01" and report["alarms"] == []
     running = report["windows"][1]
     assert not running["over"] and running["figures"]["calibration"]["value"] > 0.2
 
 
-def test_data_quality_names_what_is_missing_new_or_scarce() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
+def test_data_quality_names_what_is_missing_new_or_scarce(model: EvaluatedModel) -> None:
     bad = rows(FEBRUARY, 28, 10, 2)
     bad.loc[bad.index[::2], "weight"] = np.nan
     bad.loc[bad.index[::3], "town"] = "Atlantis"
-    log(pd.concat([rows(START, 31, 40), bad]), contract)
-    sentence = said(given)["windows"][1]["violations"]["quality"]
+    log(pd.concat([rows(START, 31, 40), bad]), model.contract)
+    sentence = report_of(model)["windows"][1]["violations"]["quality"]
     assert "50.0% of weight is missing, at most 1.0% in training" in sentence
     assert "of town is not in training" in sentence
     assert "10 rows a day, 40 in the window before" in sentence
@@ -175,55 +174,51 @@ def test_data_quality_names_what_is_missing_new_or_scarce() -> None:
 
 def test_a_seasonal_column_may_leave_its_range_and_stands_apart_in_drift() -> None:
     contract = contract_of(weight={"seasonal": True, "allowed": None})
-    given = promise(contract, REFERENCE)
+    model = evaluated(contract, REFERENCE)
     table = rows(START, 31, 40)
     log(table.assign(weight=table["weight"] + 20), contract)
-    report = said(given)
+    report = report_of(model)
     assert "quality" not in report["windows"][0]["violations"]
     assert report["windows"][0]["quality"]["weight"]["new"]["value"] > 0.3
     drift = report["drift"]["training"]
     assert drift["apart_with_seasonal"]["roc_auc"] > 0.8 > drift["apart"]["roc_auc"]
 
 
-def test_features_that_the_service_made_otherwise_are_skew() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
+def test_features_that_the_service_made_otherwise_are_skew(model: EvaluatedModel) -> None:
 
     def spoil(made: pd.DataFrame) -> pd.DataFrame:
         return made.assign(mass=np.where(made.index == made.index[0], 1.0, made["mass"]))
 
-    log(rows(START, 31, 40), contract, change=spoil)
-    found = said(given)["windows"][0]
+    log(rows(START, 31, 40), model.contract, change=spoil)
+    found = report_of(model)["windows"][0]
     assert found["skew"] == {"rows": 1240, "differ": 31, "features": {"mass": 31}}
     assert "31 of 1240 rows" in found["violations"]["skew"]
 
 
 def test_features_of_personal_columns_are_not_compared_since_the_log_hides_them() -> None:
     contract = contract_of(town={"personal": True})
-    given = promise(contract, REFERENCE)
+    model = evaluated(contract, REFERENCE)
     log(rows(START, 31, 40), contract)  # null, where features.py makes "missing" of null
-    assert said(given)["windows"][0]["skew"]["differ"] == 0
+    assert report_of(model)["windows"][0]["skew"]["differ"] == 0
 
 
-def test_a_canary_that_is_worse_on_its_outcomes_is_told_from_one_that_is_not() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 31, 60, 1), contract, version="v1")
-    log(rows(START + DAY, 30, 30, 2, noise=4.0), contract, version="v2")
-    report = said(given)
+def test_a_canary_that_is_worse_on_its_outcomes_is_told_from_one_that_is_not(
+    model: EvaluatedModel,
+) -> None:
+    log(rows(START, 31, 60, 1), model.contract, version="v1")
+    log(rows(START + DAY, 30, 30, 2, noise=4.0), model.contract, version="v2")
+    report = report_of(model)
     both = report["models"]
     assert (both["older"], both["newer"], both["verdict"]) == ("v1", "v2", "worse")
     assert report["model_version"] == "v1" and report["windows"][0]["others"] == {"v2": 900}
     assert "monitoring_canary_worse 1" in prometheus(report)
-    log(rows(START + DAY, 30, 60, 3), contract, version="v3")
-    assert said(given)["models"]["newer"] == "v3"
-    assert said(given)["models"]["verdict"] == "no significant difference"
+    log(rows(START + DAY, 30, 60, 3), model.contract, version="v3")
+    assert report_of(model)["models"]["newer"] == "v3"
+    assert report_of(model)["models"]["verdict"] == "no significant difference"
 
 
-def test_what_cannot_be_used_is_counted_and_nothing_crashes() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 31, 40), contract)
+def test_what_cannot_be_used_is_counted_and_nothing_crashes(model: EvaluatedModel) -> None:
+    log(rows(START, 31, 40), model.contract)
     other = contract_of(pieces={"type": "string", "allowed": None})
     log(rows(START, 1, 5, 4).assign(pieces="many"), other, version="old")
     (path, *_) = sorted(LOG.glob("*.jsonl"), key=lambda each: -each.stat().st_size)
@@ -238,7 +233,7 @@ def test_what_cannot_be_used_is_counted_and_nothing_crashes() -> None:
             moment = each.get("time") or now
             file.write(json.dumps({"line": "outcome", **each, "time": moment.isoformat()}) + "\n")
         file.write('{"line": "answers", "torn')
-    report = said(given)
+    report = report_of(model)
     faults = report["faults"]
     assert faults.pop("rows are of another contract") == 5
     assert faults.pop("lines cannot be read") == 1
@@ -256,36 +251,34 @@ def _a_request(path: Path) -> str:
         )
 
 
-def test_an_outcome_from_before_its_answer_is_counted() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 31, 40), contract, labelled=False)
+def test_an_outcome_from_before_its_answer_is_counted(model: EvaluatedModel) -> None:
+    log(rows(START, 31, 40), model.contract, labelled=False)
     (path,) = LOG.glob("*.jsonl")
     early = {"line": "outcome", "time": "2020-01-01T00:00:00Z", "request_id": _a_request(path)}
     with path.open("a") as file:
         file.write(json.dumps({**early, "row": 0, "outcome": True}) + "\n")
-    assert said(given)["faults"] == {"outcomes are dated before their answer": 1}
+    assert report_of(model)["faults"] == {"outcomes are dated before their answer": 1}
 
 
-def test_a_span_without_rows_is_refused_and_names_what_could_not_be_used() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 3, 5), contract)
+def test_a_span_without_rows_is_refused_and_names_what_could_not_be_used(
+    model: EvaluatedModel,
+) -> None:
+    log(rows(START, 3, 5), model.contract)
     with pytest.raises(UserError, match=r"no answers .* in the span of its 2026-01-01 .* --from"):
-        said(given, start=APRIL)
+        report_of(model, start=APRIL)
     result = run("--log", "nowhere")
     assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
 
 
-def test_the_span_cuts_windows_and_a_contract_without_a_time_has_those_of_the_log() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 59, 10), contract)
-    report = said(given, start=START + 10 * DAY, end=START + 20 * DAY)
+def test_the_span_cuts_windows_and_a_contract_without_a_time_has_those_of_the_log(
+    model: EvaluatedModel,
+) -> None:
+    log(rows(START, 59, 10), model.contract)
+    report = report_of(model, start=START + 10 * DAY, end=START + 20 * DAY)
     assert [(each["name"], each["rows"]) for each in report["windows"]] == [("2026-01", 100)]
-    timeless = contract.model_copy(update={"time": None})
+    timeless = model.contract.model_copy(update={"time": None})
     log(rows(START, 1, 5), timeless, Path("other"))
-    (window,) = monitor(features, replace(given, contract=timeless), Path("other"))["windows"]
+    (window,) = monitor(features, replace(model, contract=timeless), Path("other"))["windows"]
     assert window["name"] == f"{datetime.now():%Y-%m}"
 
 
@@ -299,9 +292,9 @@ def test_the_span_cuts_windows_and_a_contract_without_a_time_has_those_of_the_lo
 )
 def test_windows_are_days_weeks_from_monday_or_months(window: str, names: list[str]) -> None:
     contract = contract_of()
-    given = promise(contract, REFERENCE, window=window)
+    model = evaluated(contract, REFERENCE, window=window)
     log(rows(START, 70, 5), contract)
-    report = said(given, end=START + (3 if window == "day" else 70) * DAY)
+    report = report_of(model, end=START + (3 if window == "day" else 70) * DAY)
     assert [each["name"] for each in report["windows"]][:3] == names
     assert sum(each["rows"] for each in report["windows"]) == (15 if window == "day" else 350)
 
@@ -310,18 +303,18 @@ def test_the_sample_is_bounded_and_the_same_when_lines_have_become_parquet() -> 
     from machinery.serving.log_files import compact
 
     contract = contract_of()
-    given = promise(contract, REFERENCE, sample_rows=100)
+    model = evaluated(contract, REFERENCE, sample_rows=100)
     log(rows(START, 31, 40), contract)
-    before = said(given)
+    before = report_of(model)
     assert before["windows"][0]["skew"]["rows"] == 100
     assert compact(LOG, datetime.now().astimezone() + 2 * DAY).rows == 2 * 31 * 40
-    assert said(given) == before
+    assert report_of(model) == before
 
 
-def test_the_command_writes_every_file_prints_the_rule_and_fails_when_asked_to_check() -> None:
-    contract = contract_of()
-    promise(contract, REFERENCE)
-    log(rows(START, 59, 40, off=1.0), contract)
+def test_the_command_writes_every_file_prints_the_rule_and_fails_when_asked_to_check(
+    model: EvaluatedModel,
+) -> None:
+    log(rows(START, 59, 40, off=1.0), model.contract)
     result = run()
     assert result.exit_code == 0, result.output
     assert "Retrain: 2 of the last 2 windows violate" in " ".join(result.output.split())
@@ -346,15 +339,15 @@ def test_the_page_loads_nothing_and_shows_the_worst_of_many_columns() -> None:
     described = contract_of()
     wide = {f"c{n}": described.columns["weight"] for n in range(500)}
     contract = described.model_copy(update={"columns": {**described.columns, **wide}})
-    given = promise(described, REFERENCE)
+    model = evaluated(described, REFERENCE)
     log(rows(START, 31, 40), described)
-    report = said(given)
+    report = report_of(model)
     one = report["drift"]["training"]["columns"][0]
     quality = report["windows"][0]["quality"]
     for name in wide:
         report["drift"]["training"]["columns"].append({**one, "column": name})
         quality[name] = {**quality["weight"], "missing": {"value": 0.5, "low": 0.4, "high": 0.6}}
-    write(report, replace(given, contract=contract), "shop", LOG)
+    write(report, replace(model, contract=contract), "shop", LOG)
     page = Path("reports/monitoring/index.html").read_bytes()
     assert len(page) < 1_000_000
     text = page.decode()
@@ -365,67 +358,63 @@ def test_the_page_loads_nothing_and_shows_the_worst_of_many_columns() -> None:
 def test_of_several_classes_calibration_is_that_of_the_most_probable_one() -> None:
     described = contract_of(colour={"known": "after", "allowed": ["red", "blue", "green"]})
     contract = described.model_copy(update={"target": "colour"})
-    given = replace(promise(contract_of(), REFERENCE), contract=contract)
+    model = replace(evaluated(contract_of(), REFERENCE), contract=contract)
     random = np.random.default_rng(1)
     probability = random.dirichlet([1, 1, 2], 3000)
     target = np.array([random.choice(3, p=each) for each in probability], dtype=float)
     at = pd.Series(START + np.arange(3000) % 30 * DAY).astype("datetime64[us]")
     table = pd.DataFrame(contract.spread(probability)).assign(at=at, target=target)
-    right = figures(table, given)
+    right = measure(table, model)
     assert abs(right["calibration"].value) < 0.02
-    assert "calibration" not in violated(right, replace(given, figures=_as_measured(right)))
+    assert "calibration" not in violated(right, replace(model, metrics=_as_measured(right)))
     sure = np.eye(3)[probability.argmax(axis=1)] * 0.9 + 0.1 / 3
-    spoilt = figures(table.assign(**contract.spread(sure)), given)
+    spoilt = measure(table.assign(**contract.spread(sure)), model)
     assert spoilt["calibration"].low > 0.2
-    assert "calibration" in violated(spoilt, replace(given, figures=_as_measured(right)))
+    assert "calibration" in violated(spoilt, replace(model, metrics=_as_measured(right)))
 
 
-def _as_measured(found: Figures) -> dict[str, Any]:
-    return {name: interval.as_dict() for name, interval in found.items()}
+def _as_measured(measured: Metrics) -> dict[str, Any]:
+    return {name: interval.as_dict() for name, interval in measured.items()}
 
 
-def test_outcomes_that_are_yet_to_come_leave_the_verdict_to_the_window_before() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 59, 40, off=1.0), contract)
-    log(rows(MARCH, 31, 40, 3), contract, labelled=False)
-    report = said(given)
+def test_outcomes_that_are_yet_to_come_leave_the_verdict_to_the_window_before(
+    model: EvaluatedModel,
+) -> None:
+    log(rows(START, 59, 40, off=1.0), model.contract)
+    log(rows(MARCH, 31, 40, 3), model.contract, labelled=False)
+    report = report_of(model)
     assert (report["latest"], report["retrain"]["answer"]) == ("2026-03", True)
     assert {(each["name"], each["window"]) for each in report["alarms"]} == {
         ("calibration", "2026-02"),
         ("freshness", "2026-03"),
     }
-    write(report, given, "shop", LOG)  # a window without any outcome has a page
+    write(report, model, "shop", LOG)  # a window without any outcome has a page
     gauges = (LOG / "monitoring.prom").read_text()
     assert 'monitoring_violation{name="calibration"} 1.0' in gauges
     assert 'monitoring_violation{name="freshness"} 1.0' in gauges
     assert 'monitoring_value{figure="calibration"}' in gauges
 
 
-def test_rows_dated_ahead_are_no_window_that_is_over_and_none_is_dated_years_ahead() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(pd.concat([rows(START, 31, 40), rows(datetime(2027, 3, 1), 1, 3)]), contract)
-    log(rows(datetime(9999, 12, 1), 1, 3), contract)
-    report = said(given)
+def test_rows_dated_ahead_are_no_window_that_is_over_and_none_is_dated_years_ahead(
+    model: EvaluatedModel,
+) -> None:
+    log(pd.concat([rows(START, 31, 40), rows(datetime(2027, 3, 1), 1, 3)]), model.contract)
+    log(rows(datetime(9999, 12, 1), 1, 3), model.contract)
+    report = report_of(model)
     assert report["latest"] == "2026-01"
     assert [each["over"] for each in report["windows"]] == [True, False]
     assert report["faults"] == {"rows are dated more than a year ahead": 3}
-    running = said(given, end=START + 12 * DAY)["windows"][0]
+    running = report_of(model, end=START + 12 * DAY)["windows"][0]
     assert not running["over"]
 
 
-def test_a_row_dated_ahead_does_not_end_the_windows_before_it() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(pd.concat([rows(START, 12, 40), rows(datetime(2027, 3, 1), 1, 3)]), contract)
-    assert [each["over"] for each in said(given)["windows"]] == [False, False]
+def test_a_row_dated_ahead_does_not_end_the_windows_before_it(model: EvaluatedModel) -> None:
+    log(pd.concat([rows(START, 12, 40), rows(datetime(2027, 3, 1), 1, 3)]), model.contract)
+    assert [each["over"] for each in report_of(model)["windows"]] == [False, False]
 
 
-def test_predictions_that_are_none_are_counted_and_left_out() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 31, 40), contract)
+def test_predictions_that_are_none_are_counted_and_left_out(model: EvaluatedModel) -> None:
+    log(rows(START, 31, 40), model.contract)
     (path,) = LOG.glob("*.jsonl")
     lines = path.read_text().splitlines()
     at = next(place for place, line in enumerate(lines) if '"line":"answers"' in line)
@@ -433,7 +422,7 @@ def test_predictions_that_are_none_are_counted_and_left_out() -> None:
     spoilt["answers"]["prediction"][0] = [None, None]
     lines[at] = json.dumps(spoilt)
     path.write_text("\n".join(lines) + "\n")
-    report = said(given)
+    report = report_of(model)
     assert report["faults"] == {"rows have no finite prediction": 1}
     assert report["windows"][0]["rows"] == 1239
 
@@ -441,7 +430,7 @@ def test_predictions_that_are_none_are_counted_and_left_out() -> None:
 @pytest.mark.parametrize("part", ["raw", "features", "answers"])
 def test_a_line_that_is_json_and_no_answer_is_counted_like_a_torn_one(part: str) -> None:
     contract = contract_of()
-    given = promise(contract, REFERENCE)
+    model = evaluated(contract, REFERENCE)
     log(rows(START, 31, 40), contract)
     (path,) = LOG.glob("*.jsonl")
     answered = next(line for line in path.read_text().splitlines() if '"line":"answers"' in line)
@@ -452,34 +441,32 @@ def test_a_line_that_is_json_and_no_answer_is_counted_like_a_torn_one(part: str)
         for wrong in ({"outcome": {}}, {"outcome": [1]}, {"outcome": True, "row": 2**40}):
             file.write(json.dumps({**outcome, **wrong}) + "\n")
     Path(LOG, "2026-01-01-folder.jsonl").mkdir()
-    faults = said(given)["faults"]
+    faults = report_of(model)["faults"]
     assert faults == {"lines cannot be read": 6}
 
 
 def test_a_regression_s_outcomes_that_cannot_be_are_counted_and_its_page_is_written() -> None:
     contract = contract_of("regression", days={"allowed": {"min": -20, "max": 20}})
-    given = promise(contract, REFERENCE)
+    model = evaluated(contract, REFERENCE)
     table = rows(START, 31, 40)
     table.loc[0, "days"], table.loc[1, "days"] = 1e308, 21.0
     log(table, contract)
-    report = said(given)
+    report = report_of(model)
     assert report["faults"] == {"outcomes are no value of days": 2}
     assert report["windows"][0]["enough"]
-    write(report, given, "shop", LOG)
+    write(report, model, "shop", LOG)
 
 
 def test_a_day_has_an_interval_over_its_hours() -> None:
     contract = contract_of()
-    given = promise(contract, REFERENCE, window="day", min_rows=50)
+    model = evaluated(contract, REFERENCE, window="day", min_rows=50)
     log(rows(START, 3, 200), contract)
-    report = said(given)
+    report = report_of(model)
     assert all(each["enough"] for each in report["windows"])
 
 
-def test_a_part_of_the_log_leaves_what_retrain_and_prometheus_go_by() -> None:
-    contract = contract_of()
-    promise(contract, REFERENCE)
-    log(rows(START, 59, 40, off=1.0), contract)
+def test_a_part_of_the_log_leaves_what_retrain_and_prometheus_go_by(model: EvaluatedModel) -> None:
+    log(rows(START, 59, 40, off=1.0), model.contract)
     assert run().exit_code == 0
     acted_on = [Path("reports/monitoring/monitoring.json"), LOG / "monitoring.prom"]
     before = [path.read_bytes() for path in acted_on]
@@ -487,20 +474,18 @@ def test_a_part_of_the_log_leaves_what_retrain_and_prometheus_go_by() -> None:
     assert [path.read_bytes() for path in acted_on] == before
 
 
-def test_what_has_brackets_is_printed_as_it_is() -> None:
-    contract = contract_of()
-    promise(contract, REFERENCE)
-    log(rows(START, 31, 40), contract, version="v1 [/red] [beta]")
+def test_what_has_brackets_is_printed_as_it_is(model: EvaluatedModel) -> None:
+    log(rows(START, 31, 40), model.contract, version="v1 [/red] [beta]")
     assert "Model v1 [/red] [beta] in 2026-01" in run().stdout
 
 
-def test_a_training_table_of_another_contract_and_a_folder_in_the_way_are_told() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 31, 40), contract)
+def test_a_training_table_of_another_contract_and_a_folder_in_the_way_are_told(
+    model: EvaluatedModel,
+) -> None:
+    log(rows(START, 31, 40), model.contract)
     table = pd.read_parquet("data/train.parquet").drop(columns="town").assign(weight="heavy")
     table.to_parquet("data/train.parquet")
-    report = said(given)
+    report = report_of(model)
     assert report["faults"] == {"columns data/train.parquet lacks, or has as another type": 2}
     assert report["drift"]["training"] is None
     Path("reports/monitoring").write_text("a file")
@@ -513,10 +498,10 @@ def test_a_log_of_shadows_alone_and_a_folder_that_is_no_project_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     contract = contract_of()
-    given = promise(contract, REFERENCE)
+    model = evaluated(contract, REFERENCE)
     log(rows(START, 31, 10), contract, role="shadow")
     with pytest.raises(UserError, match="no answers of a champion"):
-        said(given)
+        report_of(model)
     monkeypatch.chdir("reports")
     assert "run the command in the folder of the project" in run().stderr
 
@@ -527,10 +512,10 @@ def test_a_column_to_slice_by_may_have_any_name(name: str) -> None:
     described["columns"][name] = described["columns"].pop("colour")
     contract = contracts.parse(described)
     table = rows(START, 31, 40).rename(columns={"colour": name})
-    given = promise(contract, REFERENCE.rename(columns={"colour": name}))
-    sliced = given.evaluate.model_copy(update={"slices": [name]})
+    model = evaluated(contract, REFERENCE.rename(columns={"colour": name}))
+    sliced = model.evaluate.model_copy(update={"slices": [name]})
     log(table, contract)
-    (window,) = said(replace(given, evaluate=sliced))["windows"]
+    (window,) = report_of(replace(model, evaluate=sliced))["windows"]
     assert {(each["column"], each["slice"]) for each in window["slices"]} == {
         (name, "red"),
         (name, "blue"),
@@ -538,11 +523,9 @@ def test_a_column_to_slice_by_may_have_any_name(name: str) -> None:
     assert (window["rows"], window["labelled"], window["violations"]) == (1240, 1240, {})
 
 
-def test_a_fault_with_quotes_is_a_label_that_prometheus_reads() -> None:
-    contract = contract_of()
-    given = promise(contract, REFERENCE)
-    log(rows(START, 31, 10), contract)
-    report = said(given) | {"faults": {'outcomes are no value of "a\\b"': 1}}
+def test_a_fault_with_quotes_is_a_label_that_prometheus_reads(model: EvaluatedModel) -> None:
+    log(rows(START, 31, 10), model.contract)
+    report = report_of(model) | {"faults": {'outcomes are no value of "a\\b"': 1}}
     (sample,) = next(
         family.samples
         for family in text_string_to_metric_families(prometheus(report))

@@ -1,26 +1,29 @@
 """The rule for retraining: k of the last n windows and the latest, after the cool-down."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from machinery.monitoring.rule import Judged, decide
+from machinery.monitoring.rule import decide
 from machinery.pipeline.params import Retrain
 
 START = datetime(2026, 1, 1)
 
 
-def windows(marks: str, version: str = "v1") -> list[Judged]:
-    """x violates calibration, q data quality, . nothing, ? is unknown."""
-    what = {"x": {"calibration"}, "q": {"quality"}, ".": set(), "?": None}
+def windows(marks: str, version: str = "v1") -> list[dict[str, Any]]:
+    """x violates calibration, q data quality, . nothing, ? has no verdict, _ is not over."""
+    violations = {"x": {"calibration": "far off"}, "q": {"quality": "few"}}
     return [
-        Judged(
-            f"w{place}",
-            START + timedelta(days=7 * (place + 1)),
-            version,
-            None if what[mark] is None else frozenset(what[mark] or ()),
-        )
-        for place, mark in enumerate(marks)
+        {
+            "name": f"w{number}",
+            "to": (START + timedelta(days=7 * (number + 1))).isoformat(),
+            "model_version": version,
+            "over": mark != "_",
+            "enough": mark != "?",
+            "violations": violations.get(mark, {}),
+        }
+        for number, mark in enumerate(marks)
     ]
 
 
@@ -39,6 +42,7 @@ def settings(cooldown: int = 0) -> Retrain:
         ("xq", False, "but not the latest, w1"),  # quality does not count here
         ("x?x", True, "2 of the last 2 windows violate"),  # what is unknown is neither
         ("xx?", True, "2 of the last 2 windows violate"),  # its outcomes are yet to come
+        ("xx_", True, "2 of the last 2 windows violate"),
         ("...", False, "none of the last 3 windows violates calibration"),
         ("??", False, "no window that is over has enough rows with outcomes"),
         ("", False, "no window that is over has enough rows with outcomes"),

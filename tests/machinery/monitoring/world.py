@@ -1,4 +1,4 @@
-"""A shop whose service has answered for months: its log, its outcomes, and what was promised."""
+"""A shop whose service has answered for months: its log, its outcomes, and what was evaluatedd."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from machinery.monitoring.outcomes import Promise
+from machinery.monitoring.outcomes import EvaluatedModel
 from machinery.pipeline import paths
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.catalogue import Catalogue
@@ -125,7 +125,7 @@ def log(
     written.close()
 
 
-def promise(contract: Contract, reference: pd.DataFrame, **changes: Any) -> Promise:
+def evaluated(contract: Contract, reference: pd.DataFrame, **changes: Any) -> EvaluatedModel:
     """What evaluate says of the reference rows; `changes` are to `monitor` in params.yaml."""
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     params["monitor"].update({"min_rows": 100, **changes})
@@ -148,7 +148,7 @@ def promise(contract: Contract, reference: pd.DataFrame, **changes: Any) -> Prom
     contracts.load.cache_clear()
     known = reference[list(contract.columns)].astype({"gift": "boolean"})
     write_table(known, paths.TRAIN)
-    return Promise(
+    return EvaluatedModel(
         contract,
         info(contract.task),
         figures,

@@ -48,14 +48,14 @@ def monitor(
         raise UserError(f"{CONTRACT} is not here; run the command in the folder of the project")
     if not log.is_dir():
         raise UserError(f"{log} is no folder; name the folder of the prediction log with --log")
-    promise = monitoring.promised()
+    model = monitoring.evaluated_model()
     with parallel_map(ctx.obj) as spread:
-        report = monitoring.monitor(ctx.obj.features(), promise, log, start, end, spread)
-    output.write(report, promise, ctx.obj.command, None if start or end else log)
+        report = monitoring.monitor(ctx.obj.features(), model, log, start, end, spread)
+    output.write(report, model, ctx.obj.command, None if start or end else log)
     if as_json:
         print(json.dumps(rounded(report)))
     else:
-        _print(report, promise.headline)
+        _print(report, model.headline)
     if check and report["alarms"]:
         raise CheckError(
             "; ".join(f"{each['name']}: {each['sentence']}" for each in report["alarms"])
@@ -90,9 +90,9 @@ def replay(
     finally:
         if replay.answered:
             print(f"{replay.answered:,} rows answered, {replay.delivered:,} outcomes delivered")
-            for path, reasons in replay.refused.items():
-                if reasons:
-                    print(f"{len(reasons):,} refused by {path}, the first: {reasons[0]}")
+            if replay.refused:
+                count, reason = len(replay.refused), replay.refused[0]
+                print(f"{count:,} refused by the service, the first: {reason}")
             if log := replay.settings.prediction_log:
                 print(f"Look at them with '{ctx.obj.command} monitor --log {log}'")
 

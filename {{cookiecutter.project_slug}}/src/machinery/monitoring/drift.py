@@ -1,12 +1,13 @@
-"""drift: raw columns of a window and of a reference in; which columns moved, and how far, out.
+"""Drift: raw columns of a window and of a reference in; which columns moved, and how far, out.
 
-A diagnosis and no alarm: inputs move with the seasons, and a model may be as good as before. A
-column has drifted where its population stability index is at least moderate and no false discovery
-(Benjamini & Hochberg 1995) over all columns. One number for all columns together is the ROC AUC of
-a classifier that tells the window from the reference, cross-validated over whole days: 0.5 if it
-cannot.
+This is a diagnosis and raises no alarm: inputs move with the seasons, and a model may be as good as
+before. A column has drifted if its population stability index is at least moderate and it is not a
+false discovery (Benjamini & Hochberg 1995) over all columns. One number for all columns together is
+the ROC AUC of a classifier that tells the window from the reference, cross-validated over whole
+days: 0.5 if it cannot.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +16,45 @@ from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.statistics import metrics
 from machinery.pipeline.statistics.shift import MODERATE, shift
 
-from .encoding import compared, encoded
-
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = 3000  # of each table, for the classifier
+MAX_ROWS = 3000  # of each table, for the classifier
 TREES, FOLDS = 40, 4
-TOLD = 5  # columns that tell the tables apart
+TOP_COLUMNS = 5
+MAX_LEVELS = 50  # of a string column; rarer values are pooled
+
+
+def compared(contract: Contract) -> list[str]:
+    """The columns to compare: no identifier, time or group, and no other datetime.
+
+    Nor a personal column, which the log has hashed or not at all.
+    """
+    return [
+        name
+        for name in contract.known_before()
+        if name not in contract.row_columns
+        and not contract.columns[name].identifier
+        and not contract.columns[name].personal
+        and contract.columns[name].type != "datetime"
+    ]
+
+
+def encoded(tables: "Sequence[pd.DataFrame]") -> list[np.ndarray]:
+    """Each table as float64 (rows, columns): strings as codes, missing numbers as NaN."""
+    import pandas as pd
+
+    table = pd.concat(tables, ignore_index=True)
+    for name, values in table.items():
+        if not pd.api.types.is_numeric_dtype(values):
+            levels = values.value_counts().index[:MAX_LEVELS]
+            table[name] = pd.Categorical(values, categories=levels).codes
+    matrix = table.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.split(matrix, np.cumsum([len(part) for part in tables])[:-1])
 
 
 def drift(
-    reference: "pd.DataFrame", now: "pd.DataFrame", contract: Contract, level: float, seed: int
+    reference: "pd.DataFrame", window: "pd.DataFrame", contract: Contract, level: float, seed: int
 ) -> dict[str, Any]:
     """Columns, the farthest first, and how well a classifier tells the two tables apart.
 
@@ -36,71 +64,63 @@ def drift(
     from scipy.stats import false_discovery_control
 
     names = compared(contract)
-    shifts = {name: shift(reference[name], now[name], level) for name in names}
-    known = {name: each for name, each in shifts.items() if each is not None}
-    p_values = np.array([each.p_value for each in known.values()])
-    adjusted = false_discovery_control(p_values) if known else p_values
+    shifts = {n: moved for n in names if (moved := shift(reference[n], window[n], level))}
+    p_values = np.array([moved.p_value for moved in shifts.values()])
+    adjusted = false_discovery_control(p_values) if shifts else p_values
     columns = [
         {
             "column": name,
-            "index": each.index,
-            "size": each.size,
-            "drifted": bool(p <= 1 - level and each.index >= MODERATE),
+            "index": moved.index,
+            "size": moved.size,
+            "drifted": bool(p <= 1 - level and moved.index >= MODERATE),
             "seasonal": contract.columns[name].seasonal,
-            "statistic": each.statistic,
-            "before": each.before,
-            "after": each.after,
+            "statistic": moved.statistic,
+            "before": moved.before,
+            "after": moved.after,
         }
-        for (name, each), p in zip(known.items(), adjusted, strict=True)
+        for (name, moved), p in zip(shifts.items(), adjusted, strict=True)
     ]
     steady = [name for name in names if not contract.columns[name].seasonal]
-    alone = apart(reference, now, steady, contract, seed)
+    tables = [
+        table.sample(min(MAX_ROWS, len(table)), random_state=seed) for table in (reference, window)
+    ]
+    without = apart(tables, steady, contract, seed)
     return {
-        "rows": [len(reference), len(now)],
-        "columns": sorted(columns, key=lambda each: -float(each["index"])),
-        "apart": alone,
-        "apart_with_seasonal": alone
-        if steady == names
-        else apart(reference, now, names, contract, seed),
+        "rows": [len(reference), len(window)],
+        "columns": sorted(columns, key=lambda column: -float(column["index"])),
+        "apart": without,
+        "apart_with_seasonal": without if steady == names else apart(tables, names, contract, seed),
     }
 
 
 def apart(
-    reference: "pd.DataFrame",
-    now: "pd.DataFrame",
-    names: list[str],
-    contract: Contract,
-    seed: int,
+    tables: "Sequence[pd.DataFrame]", names: list[str], contract: Contract, seed: int
 ) -> dict[str, Any] | None:
-    """ROC AUC of a classifier between the tables, and the columns that it goes by."""
+    """ROC AUC of a classifier between two tables, and the columns that it uses most."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedGroupKFold
 
-    tables = [t.sample(min(ROWS, len(t)), random_state=seed) for t in (reference, now)]
-    if not names or min(map(len, tables)) < FOLDS:
+    days = [_days(table, contract) for table in tables]
+    if not names or min(len(np.unique(codes)) for codes in days) < FOLDS:
         return None
-    x = np.nan_to_num(np.concatenate(encoded([each[names] for each in tables])), nan=-1e9)
-    y = np.repeat([0, 1], [len(each) for each in tables])
-    days = np.concatenate([_days(each, contract) for each in tables])
-    if min(len(np.unique(days[y == of])) for of in (0, 1)) < FOLDS:
-        return None
+    x = np.nan_to_num(np.concatenate(encoded([table[names] for table in tables])), nan=-1e9)
+    y = np.repeat([0, 1], [len(table) for table in tables])
     score, importance = np.full(len(y), np.nan), np.zeros(len(names))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for train, test in folds.split(x, y, days):
+    for train, test in folds.split(x, y, np.concatenate(days)):
         forest = RandomForestClassifier(TREES, min_samples_leaf=20, random_state=seed)
         forest.fit(x[train], y[train])
         score[test] = forest.predict_proba(x[test])[:, 1]
         importance += forest.feature_importances_ / FOLDS
-    once = np.ones((1, len(y)))
-    order = np.argsort(-importance)[:TOLD]
+    top = np.argsort(-importance)[:TOP_COLUMNS]
     return {
-        "roc_auc": float(metrics.roc_auc(y == 1, score)(once)[0]),
-        "columns": {names[at]: float(importance[at]) for at in order},
+        "roc_auc": float(metrics.roc_auc(y == 1, score)(np.ones((1, len(y))))[0]),
+        "columns": {names[column]: float(importance[column]) for column in top},
     }
 
 
 def _days(table: "pd.DataFrame", contract: Contract) -> np.ndarray:
-    """A code of each row's day, or of itself where there is no time."""
+    """A code of each row's day, or of the row where there is no time."""
     if contract.time is None or contract.time not in table:
         return np.arange(len(table))
     return table[contract.time].to_numpy().astype("datetime64[D]").astype(np.int64)

@@ -1,9 +1,9 @@
-"""estimate: predictions without outcomes in; what the headline metric would be, out.
+"""Performance estimates: predictions without outcomes in; the expected metric out.
 
 Both estimates assume that the target depends on the features as it did: they are blind to concept
-drift, and their gap to what was realised is its sign. They clear no alarm.
+drift, and their gap to the realised metric is its sign. They clear no alarm.
 
-- Classes: confidence-based performance estimation (CBPE, as NannyML names it): each row counts as
+- Classes: confidence-based performance estimation (CBPE, as NannyML calls it): each row counts as
   every class at once, weighted by its probability.
 - Regression: direct loss estimation: a model of the absolute error, fitted to earlier rows whose
   outcome is known.
@@ -15,57 +15,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from machinery.pipeline.statistics import metrics
-from machinery.pipeline.statistics.intervals import Interval, Scorer, Weights
+from machinery.pipeline.statistics.intervals import Interval, Scorer
 
 from . import quality
-from .encoding import compared, encoded
+from .drift import compared, encoded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .outcomes import Promise
+    from .outcomes import EvaluatedModel
 
 
 def expected(prediction: np.ndarray, metric: str) -> Scorer:
     """The metric if each row is of each class with its probability: prediction is (n, classes)."""
     rows, classes = prediction.shape
     target = np.repeat(np.arange(classes), rows)
-    every = np.tile(prediction, (classes, 1))
-    bound = metrics.scorers("classification", target, every, only=[metric])[metric]
+    repeated = np.tile(prediction, (classes, 1))
+    scorer = metrics.scorers("classification", target, repeated, only=[metric])[metric]
     share = prediction.T.ravel().astype(np.float64)
-
-    def score(weights: Weights) -> np.ndarray:
-        return bound(np.tile(weights, (1, classes)) * share)
-
-    return score
+    return lambda weights: scorer(np.tile(weights, (1, classes)) * share)
 
 
 def of_errors(
-    samples: Sequence["pd.DataFrame"], promise: "Promise"
+    samples: Sequence["pd.DataFrame"], model: "EvaluatedModel"
 ) -> tuple[float, Interval] | None:
-    """The mean absolute error to expect on the last sample, by those before; and the gap.
+    """The expected mean absolute error of the last sample, from those before it, and the gap.
 
     The gap is realised minus expected, on the rows that have an outcome. None where the samples
     before have fewer than `monitor.min_rows` of these, or no column can be compared.
     """
     import pandas as pd
 
-    *past, now = samples
-    known = [each[each["target"].notna()] for each in past]
-    if sum(map(len, known)) < promise.monitor.min_rows or not compared(promise.contract):
+    contract, names = model.contract, compared(model.contract)
+    *earlier, latest = samples
+    parts = [table[table["target"].notna()] for table in earlier]
+    if sum(map(len, parts)) < model.monitor.min_rows or not names:
         return None
-    before, contract = pd.concat(known, ignore_index=True), promise.contract
-    first, last = (np.abs(each["target"] - contract.gather(each)) for each in (before, now))
-    raw = [quality.raw(each)[compared(contract)] for each in (before, now)]
-    expected = errors(raw[0], first.to_numpy(), raw[1], promise.monitor.seed)
-    labelled = now["target"].notna().to_numpy()
-    gap = metrics.mean((last.to_numpy() - expected)[labelled])
-    return float(expected.mean()), promise.measured({"gap": gap}, now[labelled])["gap"]
+    past = pd.concat(parts, ignore_index=True)
+    known, realised = (
+        np.abs(table["target"] - contract.gather(table)).to_numpy() for table in (past, latest)
+    )
+    inputs = [quality.raw(table)[names] for table in (past, latest)]
+    estimated = errors(inputs[0], known, inputs[1], model.monitor.seed)
+    labelled = latest["target"].notna().to_numpy()
+    gap = {"gap": metrics.mean((realised - estimated)[labelled])}
+    return float(estimated.mean()), model.intervals(gap, latest[labelled])["gap"]
 
 
-def errors(past: "pd.DataFrame", error: np.ndarray, now: "pd.DataFrame", seed: int) -> np.ndarray:
-    """The absolute errors (n,) to be expected of the raw columns `now`, from those of `past`."""
+def errors(past: "pd.DataFrame", error: np.ndarray, new: "pd.DataFrame", seed: int) -> np.ndarray:
+    """The expected absolute errors (m,) of the raw columns `new`, from those (n,) of `past`."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    (known, new), model = encoded([past, now]), HistGradientBoostingRegressor(random_state=seed)
-    return np.asarray(model.fit(known, error).predict(new))
+    x, x_new = encoded([past, new])
+    model = HistGradientBoostingRegressor(random_state=seed).fit(x, error)
+    return np.asarray(model.predict(x_new))

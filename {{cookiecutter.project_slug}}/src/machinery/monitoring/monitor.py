@@ -1,4 +1,4 @@
-"""monitor: the folder of a prediction log in; what it says of the model, in files, out."""
+"""Report from a prediction log how the model does in production, window by window."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,8 +18,8 @@ from machinery.pipeline.files import UserError, read_json, read_table, read_yaml
 from machinery.pipeline.params import Evaluate, Monitor, Report, Select
 
 from . import drift, estimate, models, outcomes, quality, rule
-from .outcomes import Figures, Promise
-from .rows import Reader, Window
+from .outcomes import EvaluatedModel, Metrics
+from .rows import CHAMPION, Reader, Window
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-def promised() -> Promise:
-    """What the model of this checkout promises."""
+def evaluated_model() -> EvaluatedModel:
+    """The model of this checkout, as evaluate measured it."""
     contract = contracts.load()
     require(read_yaml(paths.PARAMS), contract)
-    promise = Promise(
+    model = EvaluatedModel(
         contract,
         read_json(paths.MODEL_INFO),
         read_json(paths.METRICS),
@@ -39,24 +39,24 @@ def promised() -> Promise:
         sections.load(Evaluate),
         sections.load(Monitor),
     )
-    if lacking := {promise.headline, promise.loss} - promise.figures.keys():
-        raise UserError(f"{paths.METRICS} lacks {', '.join(sorted(lacking))}; run 'dvc repro'")
-    return promise
+    if missing := {model.headline, model.loss} - model.metrics.keys():
+        raise UserError(f"{paths.METRICS} lacks {', '.join(sorted(missing))}; run 'dvc repro'")
+    return model
 
 
 def monitor(
     features: ModuleType,
-    promise: Promise,
+    model: EvaluatedModel,
     folder: Path,
     start: datetime | None = None,
     end: datetime | None = None,
     spread: ParallelMap = local_map,
 ) -> dict[str, Any]:
-    """All that the log in `folder` says, as reports/monitoring/monitoring.json has it.
+    """The report on the log in `folder`, as reports/monitoring/monitoring.json has it.
 
     Args:
         features: the module that makes the features.
-        promise: of the model.
+        model: to compare the log with.
         folder: of the prediction log.
         start: of the span of data time; None for all that the log has.
         end: of the span, not included.
@@ -65,142 +65,153 @@ def monitor(
     Raises:
         UserError: when the log has no row of the span.
     """
-    contract, settings = promise.contract, promise.monitor
-    kept = [*promise.evaluate.slices, *([contract.group] if contract.group else [])]
-    reader = Reader(contract, settings.window, settings.sample_rows, kept)
-    windows = reader.read(folder, start, end, spread)
-    review = Review(features, promise, windows, reader.logged or windows[-1].end)
-    found = [review.of(place) for place in range(len(windows))]
-    over = [each for each in found if each["over"]]
-    latest = (over or found)[-1]
-    verdict = rule.newest_verdict(found) or latest
-    judged = [rule.judged(each) for each in over]
+    contract, settings = model.contract, model.monitor
+    columns = [*model.evaluate.slices, *([contract.group] if contract.group else [])]
+    reader = Reader(contract, settings.window, settings.sample_rows, columns)
+    review = Review(features, model, reader.read(folder, start, end, spread), reader.logged)
+    entries = [review.entry(index) for index in range(len(review.windows))]
+    over = [entry for entry in entries if entry["over"]]
+    latest = (over or entries)[-1]
+    judged = rule.newest_verdict(entries) or latest
     return {
         "model_version": latest["model_version"],
         "latest": latest["name"],
-        "windows": found,
-        "promised": promise.figures,
-        "drift": review.drift(found.index(latest)),
-        "models": review.models(found.index(latest)),
+        "windows": entries,
+        "promised": model.metrics,
+        "drift": review.drift(entries.index(latest)),
+        "models": review.models(entries.index(latest)),
         "alarms": [
-            {"name": name, "window": window["name"], "sentence": sentence}
-            for window, by_outcomes in ((verdict, True), (latest, False))
-            for name, sentence in window["violations"].items()
-            if (name in outcomes.NAMES) == by_outcomes
+            {"name": name, "window": entry["name"], "sentence": sentence}
+            for entry, needs_outcomes in ((judged, True), (latest, False))
+            for name, sentence in entry["violations"].items()
+            if (name in outcomes.NAMES) == needs_outcomes
         ],
-        "retrain": rule.decide(judged, settings.retrain, review.until),
+        "retrain": rule.decide(entries, settings.retrain, review.until),
         "faults": dict(reader.faults) | review.faults,
     }
 
 
 class Review:
-    """What there is to say of each window, beside the training table where that is here."""
+    """Builds the report entry of each window."""
 
     def __init__(
-        self, features: ModuleType, promise: Promise, windows: Sequence[Window], logged: datetime
+        self,
+        features: ModuleType,
+        model: EvaluatedModel,
+        windows: Sequence[Window],
+        logged: datetime,
     ) -> None:
-        """Read what training left: the table, and the figures of data_quality.json.
+        """Read the training table, if it is here, and the values of data_quality.json.
 
-        What lies ahead of `logged`, when the newest row was answered, is not over.
+        A window that ends after `logged`, when the newest row was answered, is not over.
         """
-        self.windows, self._features, self._promise = windows, features, promise
+        import pandas as pd
+
+        self.windows, self._features, self._model = windows, features, model
         self._train = read_table(paths.TRAIN) if paths.TRAIN.is_file() else None
         self.faults = {}
-        if self._train is not None and (other := quality.other(self._train, promise.contract)):
+        if self._train is not None and (count := quality.mismatched(self._train, model.contract)):
             self._train = None
-            self.faults[f"columns {paths.TRAIN} lacks, or has as another type"] = other
+            self.faults[f"columns {paths.TRAIN} lacks, or has as another type"] = count
         self._learned = read_json(paths.DATA_QUALITY).get("columns", {})
-        times = (each.rows["at"][each.rows["at"] <= logged].max() for each in windows)
-        self._newest: datetime = max((each for each in times if each == each), default=logged)
-        until = promise.info["trained_on"].get("until")
+        columns = ["at", "target", "model_version"]
+        self._rows = pd.concat([window.rows[columns] for window in windows])
+        self._newest = _newest(self._rows, self._rows["at"] <= logged) or logged
+        until = model.info["trained_on"].get("until")
         self.until = datetime.fromisoformat(until) if until else None
 
-    def of(self, place: int) -> dict[str, Any]:
-        """The document of one window."""
-        window, promise = self.windows[place], self._promise
-        rows = window.of(window.version)
+    def entry(self, index: int) -> dict[str, Any]:
+        """The report entry of a window."""
+        window, model = self.windows[index], self._model
+        version, rows = window.version, window.rows
+        others = (rows["role"] != CHAMPION) | (rows["model_version"] != version)
+        versions = rows["model_version"][others].value_counts()
+        rows = rows[~others]
         labelled = rows[rows["target"].notna()]
         over = window.end <= self._newest + DAY
-        figures, estimated = self._figures(place, rows, labelled)
-        known = bool(figures) and isfinite(figures[promise.bias].low)
-        enough = over and known and len(labelled) >= promise.monitor.min_rows
-        others = window.rows["model_version"][~window.rows.index.isin(rows.index)].value_counts()
-        violations = outcomes.violations(figures, promise) if enough else {}
-        data, faults = self._data(place)
+        measured, estimated = self._metrics(index, rows, labelled)
+        known = bool(measured) and isfinite(measured[model.bias].low)
+        enough = over and known and len(labelled) >= model.monitor.min_rows
+        violations = outcomes.violations(measured, model) if enough else {}
+        data, faults = self._data(index)
         return {
             "name": window.name,
             "from": window.start.isoformat(),
             "to": window.end.isoformat(),
             "over": over,
             "enough": enough,
-            "model_version": window.version,
+            "model_version": version,
             "rows": len(rows),
             "labelled": len(labelled),
-            "others": {str(version): int(count) for version, count in others.items()},
-            "figures": {name: each.as_dict() for name, each in figures.items()},
+            "others": {str(version): int(count) for version, count in versions.items()},
+            "figures": {name: interval.as_dict() for name, interval in measured.items()},
             "estimated": estimated,
-            "slices": outcomes.slices(labelled, promise) if len(labelled) else [],
+            "slices": outcomes.slices(labelled, model) if len(labelled) else [],
             **data,
             "violations": violations | (faults if over else {}),
         }
 
-    def _figures(
-        self, place: int, rows: "pd.DataFrame", labelled: "pd.DataFrame"
-    ) -> tuple[Figures, float | None]:
-        """The figures of rows with an outcome, and the estimated headline of all rows.
+    def _metrics(
+        self, index: int, rows: "pd.DataFrame", labelled: "pd.DataFrame"
+    ) -> tuple[Metrics, float | None]:
+        """The metrics of rows with an outcome, and the estimated headline metric of all rows.
 
-        Of a regression the estimate is of the mean absolute error, by earlier windows.
+        For a regression the estimate is of the mean absolute error, from earlier windows.
         """
-        promise, contract = self._promise, self._promise.contract
-        figures = outcomes.figures(labelled, promise) if len(labelled) else {}
+        model, contract = self._model, self._model.contract
+        measured = outcomes.measure(labelled, model) if len(labelled) else {}
         if contract.classes:
-            score = estimate.expected(contract.gather(rows), promise.headline)
-            return figures, float(score(np.ones((1, len(rows))))[0])
-        samples = [each.sample for each in self.windows[: place + 1]]
-        found = estimate.of_errors(samples, promise) if len(labelled) else None
-        if found is None:
-            return figures, None
-        expected, figures["gap"] = found
-        return figures, expected
+            scorer = estimate.expected(contract.gather(rows), model.headline)
+            return measured, float(scorer(np.ones((1, len(rows))))[0])
+        samples = [window.sample for window in self.windows[: index + 1]]
+        errors = estimate.of_errors(samples, model) if len(labelled) else None
+        if errors is None:
+            return measured, None
+        estimated, measured["gap"] = errors
+        return measured, estimated
 
-    def _data(self, place: int) -> tuple[dict[str, Any], dict[str, str]]:
-        """Outside, quality, skew and freshness of a window, and a sentence for each violation."""
-        promise, window = self._promise, self.windows[place]
-        contract, limits = promise.contract, promise.monitor.limits
-        raw = quality.raw(window.sample)
-        columns = quality.columns(raw, self._train, self._learned, contract, promise.monitor.level)
-        before = self.windows[place - 1] if place else None
-        skew = quality.skew(window.sample, self._features, contract)
-        rows = [each.rows[each.rows["target"].notna()] for each in self.windows[: place + 1]]
-        known = max((each["at"].max() for each in rows if len(each)), default=None)
-        ages, stale = quality.freshness(min(window.end, self._newest), self.until, known, limits)
-        clauses = {
-            "quality": quality.faults(columns, limits.quality)
-            + quality.volume(window, before, limits.volume),
-            "skew": quality.differences(skew, limits.skew),
-            "freshness": stale,
-        }
-        outside = None if self._train is None else quality.outside(raw, self._train, contract)
+    def _data(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Quality, skew and freshness of a window, and a sentence for each violation."""
+        window, model, limits = self.windows[index], self._model, self._model.monitor.limits
+        columns, outside = quality.columns(
+            quality.raw(window.sample),
+            self._train,
+            self._learned,
+            model.contract,
+            model.monitor.level,
+        )
+        clauses = {"quality": quality.faults(columns, limits.quality)}
+        if index:
+            clauses["quality"] += quality.volume(window, self.windows[index - 1], limits.volume)
+        skew = quality.skew(window.sample, self._features, model.contract)
+        clauses["skew"] = quality.differences(skew, limits.skew)
+        known = self._rows["target"].notna() & (self._rows["at"] < window.end)
+        ages, clauses["freshness"] = quality.freshness(
+            min(window.end, self._newest), self.until, _newest(self._rows, known), limits
+        )
         data = {"outside": outside, "quality": columns, "skew": skew, "freshness": ages}
-        return data, {name: "; ".join(each) for name, each in clauses.items() if each}
+        return data, {name: "; ".join(faults) for name, faults in clauses.items() if faults}
 
-    def drift(self, place: int) -> dict[str, Any]:
+    def drift(self, index: int) -> dict[str, Any]:
         """How far a window is from the training table, and from the window before."""
-        settings, contract = self._promise.monitor, self._promise.contract
-        now = quality.raw(self.windows[place].sample)
-        before = quality.raw(self.windows[place - 1].sample) if place else None
+        settings, contract = self._model.monitor, self._model.contract
+        table = quality.raw(self.windows[index].sample)
+        previous = quality.raw(self.windows[index - 1].sample) if index else None
         return {
-            name: table
-            if table is None
-            else drift.drift(table, now, contract, settings.level, settings.seed)
-            for name, table in (("training", self._train), ("window before", before))
+            name: reference
+            if reference is None
+            else drift.drift(reference, table, contract, settings.level, settings.seed)
+            for name, reference in (("training", self._train), ("window before", previous))
         }
 
-    def models(self, place: int) -> dict[str, Any] | None:
-        """The two models that answered most rows of a window, side by side."""
-        import pandas as pd
+    def models(self, index: int) -> dict[str, Any] | None:
+        """The two models that answered most rows of a window, compared."""
+        first = self._rows.groupby("model_version")["at"].min()
+        rows = self.windows[index].rows
+        labelled = rows[rows["target"].notna()]
+        return models.compare(labelled, first, self._model, sections.load(Report))
 
-        every = pd.concat([each.rows[["model_version", "at"]] for each in self.windows])
-        rows = self.windows[place].rows
-        labelled, first = rows[rows["target"].notna()], every.groupby("model_version")["at"].min()
-        return models.compare(labelled, first, self._promise, sections.load(Report))
+
+def _newest(rows: "pd.DataFrame", chosen: "pd.Series[bool]") -> datetime | None:
+    times = rows.loc[chosen, "at"]
+    return None if times.empty else times.max()

@@ -1,15 +1,16 @@
-"""replay: rows of the source and a running service in; its answers and their outcomes in its log.
+"""Replay rows of the source through a running service, and deliver their outcomes.
 
 Rows are sent in the order of their time, and each true outcome some hours of data time later, so
-that predictions and outcomes come in the order in which they would have come.
+that predictions and outcomes arrive in the order in which they would have arrived.
 """
 
 import time
-from contextlib import closing
 from datetime import datetime, timedelta
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
+from itertools import pairwise
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from machinery.pipeline import params as sections
 from machinery.pipeline.data import contract as contracts
+from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import CheckError, UserError, first_line
 from machinery.pipeline.params import Ingest
 from machinery.pipeline.paths import CONTRACT, SOURCE
@@ -26,13 +28,13 @@ from machinery.pipeline.project import Project
 from machinery.pipeline.stages.ingest import ingest, read
 from machinery.serving import settings
 
-IDLE = 1.0  # seconds after which the other side may have closed the connection
 TIMEOUT = 60.0
+MAX_BATCH = 100  # rows, so that a request with many columns stays within the service's limit
 Rows = list[dict[str, Any]]
 
 
 class Event(NamedTuple):
-    """When the rows of a batch are to be predicted, or all of their outcomes are there."""
+    """When to send the rows of a batch, or all of their outcomes."""
 
     moment: np.datetime64
     is_outcome: bool
@@ -41,138 +43,125 @@ class Event(NamedTuple):
 
 
 class Replay:
-    """Sends rows and outcomes. `answered`, `delivered` and `refused` say which of them arrived."""
+    """Sends rows and outcomes, and counts those that were `answered` and `delivered`.
+
+    `refused` has the reason for each row or outcome that the service refused.
+    """
 
     def __init__(self, project: Project, url: str, delay: timedelta, speed: float | None) -> None:
         """Outcomes come `delay` after their rows; `speed` is in seconds of data time a second."""
-        self._project, self._delay, self._speed = project, delay, speed
-        self._url = url.rstrip("/")
+        if not url.startswith(("http://", "https://")):
+            raise UserError(f"--url {url} is not a URL such as http://127.0.0.1:8000")
+        self._project, self._url, self._delay, self._speed = project, url.rstrip("/"), delay, speed
         self.answered = self.delivered = 0
-        self.refused: dict[str, list[str]] = {"/predict": [], "/feedback": []}
+        self.refused: list[str] = []
         self.settings = settings.load(project, demo=True)
-        self._max_rows = self.settings.max_rows
         self._headers = {"Content-Type": "application/json"}
         for key in self.settings.api_keys[:1]:
             self._headers["Authorization"] = f"Bearer {key.get_secret_value()}"
-        try:
-            parts = urlsplit(self._url)
-            kind = {"http": HTTPConnection, "https": HTTPSConnection}[parts.scheme]
-            self._connection = kind(parts.netloc, timeout=TIMEOUT)
-        except (KeyError, ValueError, HTTPException):
-            raise UserError(f"--url {url} is not a URL such as http://127.0.0.1:8000") from None
-        self._base = parts.path
 
     def run(self, start: datetime | None, end: datetime | None) -> None:
-        """Replay the rows of the source from `start` on (the model's data window's end).
+        """Replay the rows of the source from `start` (by default the end of the data window) on.
 
         Raises:
-            UserError: when there are none, or the service is not there or refuses all requests.
-            CheckError: when it refuses each of the rows.
+            UserError: when there are no rows, or the service does not answer or refuses a request.
+            CheckError: when it refuses every row.
         """
-        contract, times, rows = rows_of(self._project, start, end)
-        known = rows.select([name for name in contract.known_before() if name in rows.schema.names])
-        outcomes = rows[contract.target]
-        waiting: dict[int, Rows] = {}  # feedback, by the first row of its batch
-        events = timeline(times, np.timedelta64(self._delay))
+        contract = contracts.load()
+        rows = source_rows(self._project, contract, start, end)
+        times, outcomes = rows[contract.time].to_numpy(), rows[contract.target]
+        inputs = rows.select(
+            [name for name in contract.known_before() if name in rows.schema.names]
+        )
+        feedback: dict[int, Rows] = {}  # by the first row of its batch
+        batch_rows = min(MAX_BATCH, self.settings.max_rows)
+        events = timeline(times, np.timedelta64(self._delay), batch_rows)
         begin = time.monotonic()
-        with closing(self._connection):
-            for event in track(events, f"replay to {self._url}", len(events)):
-                if self._speed:
-                    passed = (event.moment - times[0]) / np.timedelta64(1, "s")
-                    self._sleep(begin + passed / self._speed - time.monotonic())
-                batch = slice(event.start, event.stop)
-                if not event.is_outcome:
-                    waiting[event.start] = self._predict(known[batch], outcomes[batch].to_pylist())
-                elif feedback := waiting.pop(event.start):
-                    answers = self._post("/feedback", feedback)
-                    self.delivered += sum(len(places) for places, _ in answers)
+        for event in track(events, f"replay to {self._url}", len(events)):
+            if self._speed:
+                passed = (event.moment - times[0]) / np.timedelta64(1, "s")
+                time.sleep(max(0, begin + passed / self._speed - time.monotonic()))
+            batch = slice(event.start, event.stop)
+            if event.is_outcome:
+                delivered, _ = self._post("/feedback", feedback.pop(event.start))
+                self.delivered += len(delivered)
+            else:
+                answered, reply = self._post("/predict", inputs[batch].to_pylist())
+                self.answered += len(answered)
+                values = outcomes[batch].to_pylist()
+                feedback[event.start] = [
+                    {"request_id": reply["request_id"], "row": row, "outcome": values[position]}
+                    for row, position in enumerate(answered)
+                ]
         if not self.answered:
-            raise CheckError(f"{self._url} refused every row: {self.refused['/predict'][0]}")
+            raise CheckError(f"{self._url} refused every row: {self.refused[0]}")
 
-    def _sleep(self, seconds: float) -> None:
-        if seconds > IDLE:
-            self._connection.close()  # the next request opens it again
-        time.sleep(max(seconds, 0))
-
-    def _predict(self, rows: pa.Table, outcomes: list[Any]) -> Rows:
-        """The feedback to give on the rows that were answered."""
-        feedback: Rows = []
-        for places, reply in self._post("/predict", rows.to_pylist()):
-            self.answered += len(places)
-            about = ((row, outcomes[place]) for row, place in enumerate(places))
-            of = {"request_id": reply["request_id"]}
-            feedback += [{**of, "row": row, "outcome": outcome} for row, outcome in about]
-        return feedback
-
-    def _post(self, path: str, rows: Rows) -> list[tuple[list[int], dict[str, Any]]]:
-        """Each answer, and the places of its rows in `rows`: without those that are refused."""
-        waiting, answers = [[*range(len(rows))]], []
-        while waiting:
-            places, most = waiting.pop(), self._max_rows
-            if len(places) > most:
-                waiting += [places[most:], places[:most]]
-                continue
-            status, reply = self._ask(path, [rows[place] for place in places])
+    def _post(self, path: str, rows: Rows) -> tuple[list[int], dict[str, Any]]:
+        """Send the rows; the positions of those that were not refused, and the reply to them."""
+        positions = [*range(len(rows))]
+        while positions:
+            status, reply = self._ask(path, [rows[position] for position in positions])
             row, error = reply.get("row"), reply.get("error", "it is not this project's service")
             if status == 200 and "request_id" in reply:
-                answers.append((places, reply))
-            elif status == 413 and len(places) > 1:
-                self._max_rows = len(places) // 2
-                waiting.append(places)
-            elif status == 422 and row is not None:
-                self.refused[path].append(error.removeprefix(f"Row {row}: "))
-                del places[row]
-                waiting += [places] if places else []
-            else:
-                keys = f"; set {settings.prefix(self._project)}API_KEYS as the service has it"
-                refused = f"{self._url}{path} answered with status {status}: {error}"
-                raise UserError(refused + keys * (status == 401))
-        return answers
+                return positions, reply
+            if status != 422 or row is None:
+                prefix = settings.prefix(self._project)
+                hints = {
+                    401: f"; set {prefix}API_KEYS to a key of the service",
+                    413: f"; lower {prefix}MAX_ROWS to send fewer rows at a time",
+                }
+                fault = f"{self._url}{path} answered with status {status}: {error}"
+                raise UserError(fault + hints.get(status, ""))
+            self.refused.append(error.removeprefix(f"Row {row}: "))
+            del positions[row]
+        return [], {}
 
     def _ask(self, path: str, rows: Rows) -> tuple[int, dict[str, Any]]:
+        request = Request(f"{self._url}{path}", msgspec.json.encode(rows), self._headers)
         try:
-            body = msgspec.json.encode(rows)
-            self._connection.request("POST", f"{self._base}{path}", body, self._headers)
-            answer = self._connection.getresponse()
-            text = answer.read()
+            with urlopen(request, timeout=TIMEOUT) as response:
+                status, body = response.status, response.read()
+        except HTTPError as error:
+            status, body = error.code, error.read()
         except (OSError, HTTPException) as error:
             remedy = f"start a service with '{self._project.command} serve --demo'"
             fault = f"{self._url} does not answer ({first_line(error)})"
             raise UserError(f"{fault}; {remedy}") from None
         try:
-            return answer.status, msgspec.json.decode(text, type=dict[str, Any])
+            return status, msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return answer.status, {}
+            return status, {}
 
 
-def timeline(times: np.ndarray, delay: np.timedelta64) -> list[Event]:
-    """What happens when: the rows of an hour are predicted at once, and so are their outcomes."""
+def timeline(times: np.ndarray, delay: np.timedelta64, batch_rows: int) -> list[Event]:
+    """Events in order: batches of rows of one hour, and the outcomes of each batch."""
     hours = times.astype("datetime64[h]")
-    cuts = (np.flatnonzero(hours[1:] != hours[:-1]) + 1).tolist()
-    batches = [*zip([0, *cuts], [*cuts, len(times)], strict=True)]
-    asked = [Event(times[start], False, start, stop) for start, stop in batches]
-    return sorted(asked + [Event(times[each.stop - 1] + delay, True, *each[2:]) for each in asked])
+    edges = [0, *(np.flatnonzero(hours[1:] != hours[:-1]) + 1).tolist(), len(times)]
+    events = []
+    for first, last in pairwise(edges):
+        for start in range(first, last, batch_rows):
+            stop = min(start + batch_rows, last)
+            events.append(Event(times[start], False, start, stop))
+            events.append(Event(times[stop - 1] + delay, True, start, stop))
+    return sorted(events)
 
 
-def rows_of(
-    project: Project, start: datetime | None, end: datetime | None
-) -> tuple[contracts.Contract, np.ndarray, pa.Table]:
-    """The contract, and the times and rows of the source in the span, sorted by time.
+def source_rows(
+    project: Project, contract: Contract, start: datetime | None, end: datetime | None
+) -> pa.Table:
+    """The rows of the source in the span, sorted by time.
 
     Raises:
-        UserError: when there are none, or rows have no time.
+        UserError: when there are none, or the contract has no time column.
     """
-    contract, params = contracts.load(), sections.load(Ingest)
     if contract.time is None:
         raise UserError(f"{CONTRACT} names no time column; replay needs one to order the rows")
+    params = sections.load(Ingest)
     start = start or params.until or datetime.min
-    span = f"from {start} on" + f" and before {end}" * (end is not None)
-    none = UserError(f"{SOURCE} has no row {span}; choose --from and --to, or add its months")
-    if end is not None and end <= start:
-        raise none
     source = read(project.source(), params.model_copy(update={"until": end}))
     rows = ingest(source, end, contract)
     rows = rows.filter(pc.greater_equal(rows[contract.time], start))
     if not len(rows):
-        raise none
-    return contract, rows[contract.time].to_numpy(), rows
+        span = f"from {start} on" + f" and before {end}" * (end is not None)
+        raise UserError(f"{SOURCE} has no row {span}; choose --from and --to, or add its months")
+    return rows

@@ -1,65 +1,57 @@
-"""rule: the windows in; whether to retrain, and why, out."""
+"""The rule for retraining: entries of windows in; whether to retrain, and why, out.
+
+Entries are those of `windows` in monitoring.json, oldest first.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from machinery.pipeline.params import Retrain
 
-
-@dataclass(frozen=True)
-class Judged:
-    """A window that is over, its model, and the limits that it violates; None if unknown."""
-
-    name: str
-    end: datetime
-    version: str
-    violations: frozenset[str] | None
+Entry = Mapping[str, Any]
 
 
-def newest_verdict(windows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The newest window of monitoring.json that is over and has enough outcomes."""
-    return next((each for each in reversed(windows) if each["over"] and each["enough"]), None)
+def newest_verdict(windows: Sequence[Entry]) -> Entry | None:
+    """The newest window that is over and has enough outcomes."""
+    return next((window for window in reversed(windows) if has_verdict(window)), None)
 
 
-def judged(window: Mapping[str, Any]) -> Judged:
-    """The window of monitoring.json."""
-    violations = frozenset(window["violations"]) if window["enough"] else None
-    end = datetime.fromisoformat(window["to"])
-    return Judged(window["name"], end, window["model_version"], violations)
+def has_verdict(window: Entry) -> bool:
+    """Whether the window is over and has enough outcomes."""
+    return bool(window["over"] and window["enough"])
 
 
 def decide(
-    windows: Sequence[Judged], settings: Retrain, trained_until: datetime | None
+    windows: Sequence[Entry], settings: Retrain, trained_until: datetime | None
 ) -> dict[str, Any]:
-    """Retrain when `violated` of the last windows violate what counts, the latest among them.
+    """Retrain if `violated` of the last windows violate a limit that counts, the latest included.
 
-    Windows, oldest first, count when they have a verdict, and the model of the latest of these
-    answered them. For the days of the cool-down after the newest row that the model learned from,
-    the answer is no.
+    Only windows with a verdict count, and only those answered by the model of the latest one. The
+    answer is no until the cool-down has passed since the newest row that the model learned from.
     """
-    needed, last = settings.violated, settings.windows
-    rule = f"{needed} of the last {last} windows, the latest among them, by"
-    answer: dict[str, Any] = {"answer": False, "rule": f"{rule} {', '.join(settings.counts)}"}
-    known = [each for each in windows if each.violations is not None]
-    if not known:
-        return {**answer, "why": "no window that is over has enough rows with outcomes"}
-    latest = known[-1]
-    some_of = [each for each in known if each.version == latest.version][-last:]
-    violated = [each for each in some_of if each.violations & {*settings.counts}]  # type: ignore[operator]
-    figures = f"{len(violated)} of the last {len(some_of)} windows violate"
-    if violated:
-        told = (f"{each.name}: {', '.join(sorted(each.violations or ()))}" for each in violated)
-        figures += f" ({'; '.join(told)})"
+    needed, limits = settings.violated, ", ".join(settings.counts)
+    rule = f"{needed} of the last {settings.windows} windows, the latest among them, by {limits}"
+
+    def answer(why: str, retrain: bool = False) -> dict[str, Any]:
+        return {"answer": retrain, "rule": rule, "why": why}
+
+    latest = newest_verdict(windows)
+    if latest is None:
+        return answer("no window that is over has enough rows with outcomes")
+    version = latest["model_version"]
+    judged = [w for w in windows if has_verdict(w) and w["model_version"] == version]
+    judged = judged[-settings.windows :]
+    violated = [window for window in judged if {*window["violations"]} & {*settings.counts}]
     if not violated:
-        none = f"none of the last {len(some_of)} windows violates"
-        return {**answer, "why": f"{none} {', '.join(settings.counts)}"}
-    if latest not in violated:
-        return {**answer, "why": f"{figures}, but not the latest, {latest.name}"}
+        return answer(f"none of the last {len(judged)} windows violates {limits}")
+    names = (f"{window['name']}: {', '.join(sorted(window['violations']))}" for window in violated)
+    count = f"{len(violated)} of the last {len(judged)} windows violate ({'; '.join(names)})"
+    if latest is not violated[-1]:
+        return answer(f"{count}, but not the latest, {latest['name']}")
     if len(violated) < needed:
-        return {**answer, "why": f"{figures}; {needed} are needed"}
+        return answer(f"{count}; {needed} are needed")
     ready = (trained_until or datetime.min) + timedelta(days=settings.cooldown_days)
-    if latest.end < ready:
-        return {**answer, "why": f"{figures}, but the cool-down lasts until {ready:%Y-%m-%d}"}
-    return {**answer, "answer": True, "why": figures}
+    if datetime.fromisoformat(latest["to"]) < ready:
+        return answer(f"{count}, but the cool-down lasts until {ready:%Y-%m-%d}")
+    return answer(count, retrain=True)
