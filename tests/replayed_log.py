@@ -1,6 +1,6 @@
-"""A program for a project's own Python: a folder and two dates in; a prediction log of these days.
+"""Write a prediction log of the days between two dates; run by the Python of a project.
 
-It answers every flight of the sample in that span as the service would, and logs what came of it.
+It answers every flight of the sample in that span as the service would, and logs the outcomes.
 """
 
 import sys

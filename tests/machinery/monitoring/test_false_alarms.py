@@ -1,4 +1,4 @@
-"""Simulated years: a model that does as it did rings seldom, one that does not rings soon."""
+"""Simulated years: false alarms are rare, and a model that ages is noticed soon."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""monitor: a log and outcomes in; verdicts that are right about a world that the test knows."""
+"""`monitor` judges simulated logs, whose truth the test knows, correctly."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def report_of(model: EvaluatedModel, **span: Any) -> dict[str, Any]:
 
 
 def violations(report: dict[str, Any]) -> dict[str, list[str]]:
-    return {each["name"]: sorted(each["violations"]) for each in report["windows"]}
+    return {window["name"]: sorted(window["violations"]) for window in report["windows"]}
 
 
 REFERENCE = rows(START - 60 * DAY, 60, 50, seed=9)
@@ -58,7 +58,7 @@ def model() -> EvaluatedModel:
     return evaluated(contract_of(), REFERENCE)
 
 
-def test_a_model_that_does_as_promised_has_no_alarm(model: EvaluatedModel) -> None:
+def test_a_model_that_performs_as_evaluated_has_no_alarm(model: EvaluatedModel) -> None:
     log(rows(START, 90, 40), model.contract)
     report = report_of(model)
     assert violations(report) == {"2026-01": [], "2026-02": [], "2026-03": []}
@@ -70,9 +70,7 @@ def test_a_model_that_does_as_promised_has_no_alarm(model: EvaluatedModel) -> No
     assert first["estimated"] == pytest.approx(first["figures"]["roc_auc"]["value"], abs=0.03)
 
 
-def test_predictions_that_are_too_high_violate_calibration_and_nothing_else(
-    model: EvaluatedModel,
-) -> None:
+def test_predictions_that_are_too_high_violate_calibration_alone(model: EvaluatedModel) -> None:
     log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 28, 40, 2, off=0.8)]), model.contract)
     report = report_of(model)
     assert violations(report) == {"2026-01": [], "2026-02": ["calibration"]}
@@ -82,20 +80,18 @@ def test_predictions_that_are_too_high_violate_calibration_and_nothing_else(
     assert "2 are needed" in report["retrain"]["why"]
 
 
-def test_predictions_that_no_longer_rank_violate_the_headline_and_the_estimate_says_so(
+def test_predictions_that_no_longer_rank_violate_headline_and_estimate(
     model: EvaluatedModel,
 ) -> None:
     log(rows(START, 31, 60, noise=4.0), model.contract)
     report = report_of(model)
-    found = report["windows"][0]
-    assert {"headline", "estimate"} <= {*found["violations"]}
-    assert found["estimated"] > found["figures"]["roc_auc"]["value"] + 0.05
-    assert found["figures"]["gap"]["high"] < 0
+    window = report["windows"][0]
+    assert {"headline", "estimate"} <= {*window["violations"]}
+    assert window["estimated"] > window["figures"]["roc_auc"]["value"] + 0.05
+    assert window["figures"]["gap"]["high"] < 0
 
 
-def test_two_bad_windows_of_three_call_for_retraining_and_a_good_latest_one_does_not(
-    model: EvaluatedModel,
-) -> None:
+def test_two_bad_windows_of_three_retrain_unless_the_latest_is_good(model: EvaluatedModel) -> None:
     good, bad = rows(START, 31, 40), rows(FEBRUARY, 59, 40, 2, off=1.0)
     log(pd.concat([good, bad]), model.contract)
     assert report_of(model)["retrain"]["answer"]
@@ -105,34 +101,33 @@ def test_two_bad_windows_of_three_call_for_retraining_and_a_good_latest_one_does
     assert "not the latest, 2026-04" in report["retrain"]["why"]
 
 
-def test_inputs_that_move_while_outcomes_stay_as_good_are_drift_and_no_alarm(
-    model: EvaluatedModel,
-) -> None:
+def test_inputs_that_move_are_drift_and_no_alarm(model: EvaluatedModel) -> None:
     table = rows(START, 59, 120)
     later = table["at"] >= FEBRUARY
     heavy = table[later & (table["weight"] > 10)]
     log(pd.concat([table[~later], heavy]), model.contract)
     report = report_of(model)
-    assert [each["name"] for each in report["alarms"]] in ([], ["headline"])
-    moved = {each["column"]: each for each in report["drift"]["training"]["columns"]}
-    assert moved["weight"]["drifted"] and not moved["colour"]["drifted"]
-    assert report["drift"]["training"]["apart"]["roc_auc"] > 0.6
-    assert list(report["drift"]["training"]["apart"]["columns"])[0] == "weight"
+    assert [alarm["name"] for alarm in report["alarms"]] in ([], ["headline"])
+    drift = report["drift"]["training"]
+    drifted = {column["column"]: column["drifted"] for column in drift["columns"]}
+    assert drifted["weight"] and not drifted["colour"]
+    assert drift["apart"]["roc_auc"] > 0.6
+    assert list(drift["apart"]["columns"])[0] == "weight"
     assert not report["retrain"]["answer"]
     assert "calibration" not in report["windows"][1]["violations"]
 
 
-def test_a_regression_is_held_to_its_bias_and_its_estimated_error() -> None:
+def test_a_regression_is_judged_by_its_bias_and_its_estimated_error() -> None:
     contract = contract_of("regression")
     model = evaluated(contract, REFERENCE)
     log(pd.concat([rows(START, 31, 40), rows(FEBRUARY, 28, 40, 2, off=0.9)]), contract)
     report = report_of(model)
     assert violations(report)["2026-01"] == []
-    found = report["windows"][1]
-    assert {"calibration", "headline", "estimate"} <= {*found["violations"]}
-    assert found["figures"]["bias"]["value"] == pytest.approx(0.9, abs=0.1)
-    assert found["estimated"] == pytest.approx(0.8, abs=0.1)  # E|N(0, 1)|: it cannot see the bias
-    assert found["figures"]["gap"]["low"] > 0.1
+    window = report["windows"][1]
+    assert {"calibration", "headline", "estimate"} <= {*window["violations"]}
+    assert window["figures"]["bias"]["value"] == pytest.approx(0.9, abs=0.1)
+    assert window["estimated"] == pytest.approx(0.8, abs=0.1)  # E|N(0, 1)|: it cannot see the bias
+    assert window["figures"]["gap"]["low"] > 0.1
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -161,7 +156,7 @@ def test_a_window_that_is_not_over_has_figures_but_no_verdict(model: EvaluatedMo
     assert not running["over"] and running["figures"]["calibration"]["value"] > 0.2
 
 
-def test_data_quality_names_what_is_missing_new_or_scarce(model: EvaluatedModel) -> None:
+def test_data_quality_names_missing_new_and_few_values(model: EvaluatedModel) -> None:
     bad = rows(FEBRUARY, 28, 10, 2)
     bad.loc[bad.index[::2], "weight"] = np.nan
     bad.loc[bad.index[::3], "town"] = "Atlantis"
@@ -184,15 +179,14 @@ def test_a_seasonal_column_may_leave_its_range_and_stands_apart_in_drift() -> No
     assert drift["apart_with_seasonal"]["roc_auc"] > 0.8 > drift["apart"]["roc_auc"]
 
 
-def test_features_that_the_service_made_otherwise_are_skew(model: EvaluatedModel) -> None:
-
-    def spoil(made: pd.DataFrame) -> pd.DataFrame:
-        return made.assign(mass=np.where(made.index == made.index[0], 1.0, made["mass"]))
+def test_features_that_the_service_computed_differently_are_skew(model: EvaluatedModel) -> None:
+    def spoil(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(mass=np.where(table.index == table.index[0], 1.0, table["mass"]))
 
     log(rows(START, 31, 40), model.contract, change=spoil)
-    found = report_of(model)["windows"][0]
-    assert found["skew"] == {"rows": 1240, "differ": 31, "features": {"mass": 31}}
-    assert "31 of 1240 rows" in found["violations"]["skew"]
+    window = report_of(model)["windows"][0]
+    assert window["skew"] == {"rows": 1240, "differ": 31, "features": {"mass": 31}}
+    assert "31 of 1240 rows" in window["violations"]["skew"]
 
 
 def test_features_of_personal_columns_are_not_compared_since_the_log_hides_them() -> None:
@@ -202,36 +196,34 @@ def test_features_of_personal_columns_are_not_compared_since_the_log_hides_them(
     assert report_of(model)["windows"][0]["skew"]["differ"] == 0
 
 
-def test_a_canary_that_is_worse_on_its_outcomes_is_told_from_one_that_is_not(
-    model: EvaluatedModel,
-) -> None:
+def test_a_canary_is_compared_on_its_outcomes(model: EvaluatedModel) -> None:
     log(rows(START, 31, 60, 1), model.contract, version="v1")
     log(rows(START + DAY, 30, 30, 2, noise=4.0), model.contract, version="v2")
     report = report_of(model)
-    both = report["models"]
-    assert (both["older"], both["newer"], both["verdict"]) == ("v1", "v2", "worse")
+    canary = report["models"]
+    assert (canary["older"], canary["newer"], canary["verdict"]) == ("v1", "v2", "worse")
     assert report["model_version"] == "v1" and report["windows"][0]["others"] == {"v2": 900}
     assert "monitoring_canary_worse 1" in prometheus(report)
     log(rows(START + DAY, 30, 60, 3), model.contract, version="v3")
-    assert report_of(model)["models"]["newer"] == "v3"
-    assert report_of(model)["models"]["verdict"] == "no significant difference"
+    canary = report_of(model)["models"]
+    assert (canary["newer"], canary["verdict"]) == ("v3", "no significant difference")
 
 
-def test_what_cannot_be_used_is_counted_and_nothing_crashes(model: EvaluatedModel) -> None:
+def test_unusable_lines_and_outcomes_are_counted(model: EvaluatedModel) -> None:
     log(rows(START, 31, 40), model.contract)
     other = contract_of(pieces={"type": "string", "allowed": None})
     log(rows(START, 1, 5, 4).assign(pieces="many"), other, version="old")
-    (path, *_) = sorted(LOG.glob("*.jsonl"), key=lambda each: -each.stat().st_size)
+    (path, *_) = sorted(LOG.glob("*.jsonl"), key=lambda path: -path.stat().st_size)
     now = datetime.now().astimezone()
+    early = (now - 9 * DAY).isoformat()
     feedback = [
         {"request_id": "nobody", "row": 0, "outcome": True},
         {"request_id": _a_request(path), "row": 0, "outcome": "perhaps"},
-        {"request_id": _a_request(path), "row": 1, "outcome": True, "time": (now - 9 * DAY)},
+        {"request_id": _a_request(path), "row": 1, "outcome": True, "time": early},
     ]
     with path.open("a") as file:
-        for each in feedback:
-            moment = each.get("time") or now
-            file.write(json.dumps({"line": "outcome", **each, "time": moment.isoformat()}) + "\n")
+        for outcome in feedback:
+            file.write(json.dumps({"line": "outcome", "time": now.isoformat(), **outcome}) + "\n")
         file.write('{"line": "answers", "torn')
     report = report_of(model)
     faults = report["faults"]
@@ -247,7 +239,7 @@ def test_what_cannot_be_used_is_counted_and_nothing_crashes(model: EvaluatedMode
 def _a_request(path: Path) -> str:
     with path.open() as file:
         return next(
-            str(each["request_id"]) for each in map(json.loads, file) if each["line"] == "answers"
+            str(line["request_id"]) for line in map(json.loads, file) if line["line"] == "answers"
         )
 
 
@@ -260,9 +252,7 @@ def test_an_outcome_from_before_its_answer_is_counted(model: EvaluatedModel) -> 
     assert report_of(model)["faults"] == {"outcomes are dated before their answer": 1}
 
 
-def test_a_span_without_rows_is_refused_and_names_what_could_not_be_used(
-    model: EvaluatedModel,
-) -> None:
+def test_a_span_without_rows_is_refused(model: EvaluatedModel) -> None:
     log(rows(START, 3, 5), model.contract)
     with pytest.raises(UserError, match=r"no answers .* in the span of its 2026-01-01 .* --from"):
         report_of(model, start=APRIL)
@@ -270,12 +260,10 @@ def test_a_span_without_rows_is_refused_and_names_what_could_not_be_used(
     assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
 
 
-def test_the_span_cuts_windows_and_a_contract_without_a_time_has_those_of_the_log(
-    model: EvaluatedModel,
-) -> None:
+def test_the_span_cuts_windows(model: EvaluatedModel) -> None:
     log(rows(START, 59, 10), model.contract)
     report = report_of(model, start=START + 10 * DAY, end=START + 20 * DAY)
-    assert [(each["name"], each["rows"]) for each in report["windows"]] == [("2026-01", 100)]
+    assert [(w["name"], w["rows"]) for w in report["windows"]] == [("2026-01", 100)]
     timeless = model.contract.model_copy(update={"time": None})
     log(rows(START, 1, 5), timeless, Path("other"))
     (window,) = monitor(features, replace(model, contract=timeless), Path("other"))["windows"]
@@ -295,8 +283,8 @@ def test_windows_are_days_weeks_from_monday_or_months(window: str, names: list[s
     model = evaluated(contract, REFERENCE, window=window)
     log(rows(START, 70, 5), contract)
     report = report_of(model, end=START + (3 if window == "day" else 70) * DAY)
-    assert [each["name"] for each in report["windows"]][:3] == names
-    assert sum(each["rows"] for each in report["windows"]) == (15 if window == "day" else 350)
+    assert [w["name"] for w in report["windows"]][:3] == names
+    assert sum(w["rows"] for w in report["windows"]) == (15 if window == "day" else 350)
 
 
 def test_the_sample_is_bounded_and_the_same_when_lines_have_become_parquet() -> None:
@@ -311,9 +299,7 @@ def test_the_sample_is_bounded_and_the_same_when_lines_have_become_parquet() -> 
     assert report_of(model) == before
 
 
-def test_the_command_writes_every_file_prints_the_rule_and_fails_when_asked_to_check(
-    model: EvaluatedModel,
-) -> None:
+def test_the_command_writes_every_file_and_fails_with_check(model: EvaluatedModel) -> None:
     log(rows(START, 59, 40, off=1.0), model.contract)
     result = run()
     assert result.exit_code == 0, result.output
@@ -361,7 +347,7 @@ def test_of_several_classes_calibration_is_that_of_the_most_probable_one() -> No
     model = replace(evaluated(contract_of(), REFERENCE), contract=contract)
     random = np.random.default_rng(1)
     probability = random.dirichlet([1, 1, 2], 3000)
-    target = np.array([random.choice(3, p=each) for each in probability], dtype=float)
+    target = np.array([random.choice(3, p=row) for row in probability], dtype=float)
     at = pd.Series(START + np.arange(3000) % 30 * DAY).astype("datetime64[us]")
     table = pd.DataFrame(contract.spread(probability)).assign(at=at, target=target)
     right = measure(table, model)
@@ -377,14 +363,12 @@ def _as_measured(measured: Metrics) -> dict[str, Any]:
     return {name: interval.as_dict() for name, interval in measured.items()}
 
 
-def test_outcomes_that_are_yet_to_come_leave_the_verdict_to_the_window_before(
-    model: EvaluatedModel,
-) -> None:
+def test_without_new_outcomes_the_window_before_keeps_its_verdict(model: EvaluatedModel) -> None:
     log(rows(START, 59, 40, off=1.0), model.contract)
     log(rows(MARCH, 31, 40, 3), model.contract, labelled=False)
     report = report_of(model)
     assert (report["latest"], report["retrain"]["answer"]) == ("2026-03", True)
-    assert {(each["name"], each["window"]) for each in report["alarms"]} == {
+    assert {(alarm["name"], alarm["window"]) for alarm in report["alarms"]} == {
         ("calibration", "2026-02"),
         ("freshness", "2026-03"),
     }
@@ -395,25 +379,18 @@ def test_outcomes_that_are_yet_to_come_leave_the_verdict_to_the_window_before(
     assert 'monitoring_value{figure="calibration"}' in gauges
 
 
-def test_rows_dated_ahead_are_no_window_that_is_over_and_none_is_dated_years_ahead(
-    model: EvaluatedModel,
-) -> None:
-    log(pd.concat([rows(START, 31, 40), rows(datetime(2027, 3, 1), 1, 3)]), model.contract)
+def test_a_row_dated_ahead_does_not_end_the_windows_before_it(model: EvaluatedModel) -> None:
+    log(pd.concat([rows(START, 12, 40), rows(datetime(2027, 3, 1), 1, 3)]), model.contract)
+    assert [w["over"] for w in report_of(model)["windows"]] == [False, False]
+    log(rows(START + 12 * DAY, 19, 40), model.contract)
     log(rows(datetime(9999, 12, 1), 1, 3), model.contract)
     report = report_of(model)
     assert report["latest"] == "2026-01"
-    assert [each["over"] for each in report["windows"]] == [True, False]
+    assert [w["over"] for w in report["windows"]] == [True, False]
     assert report["faults"] == {"rows are dated more than a year ahead": 3}
-    running = report_of(model, end=START + 12 * DAY)["windows"][0]
-    assert not running["over"]
 
 
-def test_a_row_dated_ahead_does_not_end_the_windows_before_it(model: EvaluatedModel) -> None:
-    log(pd.concat([rows(START, 12, 40), rows(datetime(2027, 3, 1), 1, 3)]), model.contract)
-    assert [each["over"] for each in report_of(model)["windows"]] == [False, False]
-
-
-def test_predictions_that_are_none_are_counted_and_left_out(model: EvaluatedModel) -> None:
+def test_predictions_that_are_not_finite_are_counted(model: EvaluatedModel) -> None:
     log(rows(START, 31, 40), model.contract)
     (path,) = LOG.glob("*.jsonl")
     lines = path.read_text().splitlines()
@@ -428,7 +405,7 @@ def test_predictions_that_are_none_are_counted_and_left_out(model: EvaluatedMode
 
 
 @pytest.mark.parametrize("part", ["raw", "features", "answers"])
-def test_a_line_that_is_json_and_no_answer_is_counted_like_a_torn_one(part: str) -> None:
+def test_json_that_is_not_an_answer_is_counted_like_a_torn_line(part: str) -> None:
     contract = contract_of()
     model = evaluated(contract, REFERENCE)
     log(rows(START, 31, 40), contract)
@@ -445,7 +422,7 @@ def test_a_line_that_is_json_and_no_answer_is_counted_like_a_torn_one(part: str)
     assert faults == {"lines cannot be read": 6}
 
 
-def test_a_regression_s_outcomes_that_cannot_be_are_counted_and_its_page_is_written() -> None:
+def test_impossible_outcomes_of_a_regression_are_counted() -> None:
     contract = contract_of("regression", days={"allowed": {"min": -20, "max": 20}})
     model = evaluated(contract, REFERENCE)
     table = rows(START, 31, 40)
@@ -462,10 +439,10 @@ def test_a_day_has_an_interval_over_its_hours() -> None:
     model = evaluated(contract, REFERENCE, window="day", min_rows=50)
     log(rows(START, 3, 200), contract)
     report = report_of(model)
-    assert all(each["enough"] for each in report["windows"])
+    assert all(w["enough"] for w in report["windows"])
 
 
-def test_a_part_of_the_log_leaves_what_retrain_and_prometheus_go_by(model: EvaluatedModel) -> None:
+def test_a_span_of_the_log_leaves_monitoring_json_and_the_gauges(model: EvaluatedModel) -> None:
     log(rows(START, 59, 40, off=1.0), model.contract)
     assert run().exit_code == 0
     acted_on = [Path("reports/monitoring/monitoring.json"), LOG / "monitoring.prom"]
@@ -474,14 +451,12 @@ def test_a_part_of_the_log_leaves_what_retrain_and_prometheus_go_by(model: Evalu
     assert [path.read_bytes() for path in acted_on] == before
 
 
-def test_what_has_brackets_is_printed_as_it_is(model: EvaluatedModel) -> None:
+def test_brackets_are_printed_literally(model: EvaluatedModel) -> None:
     log(rows(START, 31, 40), model.contract, version="v1 [/red] [beta]")
     assert "Model v1 [/red] [beta] in 2026-01" in run().stdout
 
 
-def test_a_training_table_of_another_contract_and_a_folder_in_the_way_are_told(
-    model: EvaluatedModel,
-) -> None:
+def test_a_training_table_of_another_contract_is_not_used(model: EvaluatedModel) -> None:
     log(rows(START, 31, 40), model.contract)
     table = pd.read_parquet("data/train.parquet").drop(columns="town").assign(weight="heavy")
     table.to_parquet("data/train.parquet")
@@ -494,7 +469,7 @@ def test_a_training_table_of_another_contract_and_a_folder_in_the_way_are_told(
     assert "metrics.json lacks log_loss, roc_auc; run 'dvc repro'" in run().stderr
 
 
-def test_a_log_of_shadows_alone_and_a_folder_that_is_no_project_are_refused(
+def test_a_log_of_shadows_alone_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     contract = contract_of()
@@ -516,7 +491,7 @@ def test_a_column_to_slice_by_may_have_any_name(name: str) -> None:
     sliced = model.evaluate.model_copy(update={"slices": [name]})
     log(table, contract)
     (window,) = report_of(replace(model, evaluate=sliced))["windows"]
-    assert {(each["column"], each["slice"]) for each in window["slices"]} == {
+    assert {(part["column"], part["slice"]) for part in window["slices"]} == {
         (name, "red"),
         (name, "blue"),
     }

@@ -32,7 +32,7 @@ def settings(cooldown: int = 0) -> Retrain:
 
 
 @pytest.mark.parametrize(
-    ("marks", "answer", "why"),
+    ("marks", "answer", "reason"),
     [
         ("xx", True, "2 of the last 2 windows violate (w0: calibration; w1: calibration)"),
         (".x.x", True, "2 of the last 3 windows violate (w1: calibration; w3: calibration)"),
@@ -48,10 +48,10 @@ def settings(cooldown: int = 0) -> Retrain:
         ("", False, "no window that is over has enough rows with outcomes"),
     ],
 )
-def test_so_many_of_the_last_windows_and_the_latest(marks: str, answer: bool, why: str) -> None:
+def test_k_of_the_last_n_windows_and_the_latest(marks: str, answer: bool, reason: str) -> None:
     decided = decide(windows(marks), settings(), START)
     assert decided["answer"] is answer
-    assert why in decided["why"]
+    assert reason in decided["why"]
     assert decided["rule"] == "2 of the last 3 windows, the latest among them, by calibration"
 
 

@@ -1,4 +1,4 @@
-"""A shop whose service has answered for months: its log, its outcomes, and what was evaluatedd."""
+"""A shop whose service has answered for months: its log, its outcomes, and its model."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -102,31 +102,31 @@ def log(
     version: str = "v1",
     role: str = "champion",
     labelled: bool = True,
-    change: Change = lambda made: made,
+    change: Change = lambda features: features,
 ) -> None:
     """Answer a request a day, and hear the outcomes; `change` spoils the logged features."""
     catalogue = Catalogue(contract, features)
-    known = contract.known_before()
+    names = contract.known_before()
     written = PredictionLog(folder, contract, lambda *_: None)
     for number, (_, part) in enumerate(table.groupby(table["at"].dt.date)):
-        plain = part[known].astype(object).where(part[known].notna(), None)
-        raw = {name: plain[name].tolist() for name in known}
+        plain = part[names].astype(object).where(part[names].notna(), None)
+        raw = {name: plain[name].tolist() for name in names}
         for name in ("at", "seen"):
-            raw[name] = [each and pd.Timestamp(each).to_pydatetime() for each in raw[name]]
-        made = change(pd.DataFrame(catalogue(from_pandas(part, catalogue.inputs, contract))))
+            raw[name] = [time and pd.Timestamp(time).to_pydatetime() for time in raw[name]]
+        computed = change(pd.DataFrame(catalogue(from_pandas(part, catalogue.inputs, contract))))
         answers = answer(predicted(part, contract.task), rule(info(contract.task)))
         of = f"{version}-{role}-{part['id'].iloc[0]}-{number}"
-        arrays = {name: made[name].to_numpy() for name in made}
+        arrays = {name: computed[name].to_numpy() for name in computed}
         about = {"model_version": version, "personal": catalogue.personal, "role": role}
         assert written.answers(of, raw, arrays, answers, **about)
         if labelled:
             outcomes = part[contract.target].tolist()
-            assert written.feedback([(of, row, each) for row, each in enumerate(outcomes)])
+            assert written.feedback([(of, row, outcome) for row, outcome in enumerate(outcomes)])
     written.close()
 
 
 def evaluated(contract: Contract, reference: pd.DataFrame, **changes: Any) -> EvaluatedModel:
-    """What evaluate says of the reference rows; `changes` are to `monitor` in params.yaml."""
+    """The model as measured on the reference rows; `changes` are to `monitor` in params.yaml."""
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     params["monitor"].update({"min_rows": 100, **changes})
     params["evaluate"].update({"slices": ["colour"], "slice_min_rows": 50})
@@ -146,8 +146,8 @@ def evaluated(contract: Contract, reference: pd.DataFrame, **changes: Any) -> Ev
     described = json.loads(contract.model_dump_json())
     paths.CONTRACT.write_text(yaml.safe_dump(described), encoding="utf-8")
     contracts.load.cache_clear()
-    known = reference[list(contract.columns)].astype({"gift": "boolean"})
-    write_table(known, paths.TRAIN)
+    table = reference[list(contract.columns)].astype({"gift": "boolean"})
+    write_table(table, paths.TRAIN)
     return EvaluatedModel(
         contract,
         info(contract.task),

@@ -16,6 +16,6 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
     """A project with a cluster of three workers that run in its folder."""
-    made = make(tmp_path_factory.mktemp("three") / "project")
-    with scheduler() as (address, _), workers(address, made.path, count=3):
-        yield made, address
+    project = make(tmp_path_factory.mktemp("three") / "project")
+    with scheduler() as (address, _), workers(address, project.path, count=3):
+        yield project, address

@@ -25,11 +25,11 @@ class Project(NamedTuple):
 
     def python(self, code: str, address: str = "", **settings: str) -> "Done":
         """Run code in the environment of the stages: here, or on a cluster."""
-        given = {"SHOP_COMPUTE": "dask", "SHOP_COMPUTE_ADDRESS": address} if address else {}
+        cluster = {"SHOP_COMPUTE": "dask", "SHOP_COMPUTE_ADDRESS": address} if address else {}
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=self.path,
-            env=os.environ | ENVIRONMENT | given | settings,
+            env=os.environ | ENVIRONMENT | cluster | settings,
             capture_output=True,
             text=True,
             timeout=600,
@@ -73,9 +73,9 @@ def scheduler() -> Iterator[tuple[str, int]]:
 def workers(
     address: str, folder: Path, *words: str, command: tuple[str, ...] = WORKER, count: int = 1
 ) -> Iterator[None]:
-    """Workers of a scheduler that begin in a folder; they end with it at the latest."""
-    given = ["--host", "127.0.0.1", "--nworkers", str(count), "--no-dashboard", *words]
-    with running([*command, address, *given, "--death-timeout", "20"], folder):
+    """Workers of a scheduler, started in a folder; they end when it ends."""
+    options = ["--host", "127.0.0.1", "--nworkers", str(count), "--no-dashboard", *words]
+    with running([*command, address, *options, "--death-timeout", "20"], folder):
         yield
 
 

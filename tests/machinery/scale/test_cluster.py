@@ -1,4 +1,4 @@
-"""Work on a Dask cluster: the same bytes as here, whatever happens to a worker; or one sentence.
+"""Work on a Dask cluster gives the same bytes as local work, or fails with one sentence.
 
 Every scheduler and every worker is a process of its own on this machine.
 """
@@ -68,8 +68,8 @@ with parallel_map(Shop()) as spread:
 """
 
 
-def made(folder: Path) -> dict[str, str]:
-    """The hash of every file that a run makes."""
+def hashes(folder: Path) -> dict[str, str]:
+    """The hash of every file that a run writes."""
     names = ("data", "models", "reports", "metrics.json", "out")
     files = [path for name in names for path in [folder / name, *(folder / name).rglob("*")]]
     return {
@@ -80,11 +80,11 @@ def made(folder: Path) -> dict[str, str]:
 
 
 def sentence(done: Done) -> str:
-    """The one that a refused run prints."""
+    """The sentence that a refused run prints."""
     assert done.code
-    *_, said = done.err.splitlines()
+    *_, message = done.err.splitlines()
     assert "Traceback" not in done.err
-    return said
+    return message
 
 
 def test_a_whole_run_is_the_same_byte_for_byte_on_three_workers(
@@ -94,8 +94,8 @@ def test_a_whole_run_is_the_same_byte_for_byte_on_three_workers(
     near = make(tmp_path / "near")
     there = far.python(RUN, address)
     assert (near.python(RUN).code, there.code) == (0, 0), there.err
-    assert made(near.path) == made(far.path)
-    assert len(made(far.path)) > 20
+    assert hashes(near.path) == hashes(far.path)
+    assert len(hashes(far.path)) > 20
     assert re.search(rf"3 workers at {address}; dashboard: http://\S+/status", there.err)
     assert {"featurize_group", "fit", "score"} <= tasks(far, address)
 
@@ -108,7 +108,7 @@ def test_predictions_are_the_same_byte_for_byte(
     near, code = make(tmp_path / "near"), PREDICT.replace("KIND", kind)
     there = far.python(code, address)
     assert (near.python(code).code, there.code) == (0, 0), there.err
-    assert made(near.path).items() <= made(far.path).items()
+    assert hashes(near.path).items() <= hashes(far.path).items()
     assert "scored" in tasks(far, address)
 
 
@@ -151,7 +151,7 @@ def test_a_log_is_read_the_same(three: tuple[Project, str], tmp_path: Path) -> N
 
 
 def tasks(project: Project, address: str) -> set[str]:
-    """The names of what a cluster has worked on."""
+    """The names of the tasks that a cluster has run."""
     code = f"""
 from distributed import Client
 with Client({address!r}) as client:
@@ -187,9 +187,9 @@ def deadly(_, number):
 
 run(deadly, [1])
 """
-    said = sentence(project.python(code, address))
-    assert "every worker that took deadly died of it" in said
-    assert "--memory-limit" in said
+    message = sentence(project.python(code, address))
+    assert "every worker that ran deadly died" in message
+    assert "--memory-limit" in message
 
 
 def test_a_lost_scheduler_is_one_sentence(project: Project) -> None:
@@ -202,9 +202,9 @@ def slow(_, number):
 
 run(slow, range(100))
 """
-        said = sentence(project.python(code, address))
-    assert f"the scheduler {address} is lost" in said
-    assert "run the same command" in said
+        message = sentence(project.python(code, address))
+    assert f"lost the scheduler {address}" in message
+    assert "run the same command" in message
 
 
 def test_a_mistake_on_a_worker_is_the_sentence_that_it_is_here(
@@ -221,37 +221,37 @@ run(refuse, [7])
     assert sentence(project.python(code, address)) == "CheckError: 7 is too many"
 
 
-def test_no_more_items_are_taken_than_are_worked_on(three: tuple[Project, str]) -> None:
+def test_only_a_few_items_are_taken_ahead(three: tuple[Project, str]) -> None:
     project, address = three
     code = f"""{USE}
-taken = []
+sent = []
 with parallel_map(Shop()) as spread:
-    items = (taken.append(number) or number for number in range(100))
+    items = (sent.append(number) or number for number in range(100))
     results = spread(lambda _, number: number, None, items)
-    print(next(results), len(taken))
+    print(next(results), len(sent))
 """
     assert project.python(code, address).out == "0 6\n"  # three workers of a thread
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1, where no Dask scheduler answers"),
         ("tcp://nowhere.invalid:8786", "nowhere.invalid:8786, where no Dask scheduler answers"),
         ("127.0.0.1", "'127.0.0.1'; set it to the scheduler's address, tcp://HOST:8786"),
     ],
 )
-def test_a_wrong_address_is_one_sentence(project: Project, address: str, said: str) -> None:
+def test_a_wrong_address_is_one_sentence(project: Project, address: str, message: str) -> None:
     refused = sentence(project.python(SQUARES, address))
     assert refused.startswith("UserError: SHOP_COMPUTE_ADDRESS is ")
-    assert said in refused
+    assert message in refused
 
 
 def test_a_setting_that_is_wrong_or_lacking_is_one_sentence(project: Project) -> None:
-    said = sentence(project.python(SQUARES, SHOP_COMPUTE="spark"))
-    assert said.startswith("UserError: SHOP_COMPUTE is 'spark'; set it to dask")
-    said = sentence(project.python(SQUARES, SHOP_COMPUTE="dask"))
-    assert said.startswith("UserError: SHOP_COMPUTE_ADDRESS is not set")
+    message = sentence(project.python(SQUARES, SHOP_COMPUTE="spark"))
+    assert message.startswith("UserError: SHOP_COMPUTE is 'spark'; set it to dask")
+    message = sentence(project.python(SQUARES, SHOP_COMPUTE="dask"))
+    assert message.startswith("UserError: SHOP_COMPUTE_ADDRESS is not set")
 
 
 def test_without_the_room_the_setting_is_refused_and_all_else_runs(project: Project) -> None:
@@ -263,8 +263,8 @@ def test_without_the_room_the_setting_is_refused_and_all_else_runs(project: Proj
         if room.name != "scale":
             (machinery / room.name).symlink_to(room)
     assert project.python(SQUARES).out.split() == ["0", "1", "4", "9", "16"]
-    said = sentence(project.python(SQUARES, "tcp://127.0.0.1:1"))
-    assert said.startswith("UserError: SHOP_COMPUTE is dask, but machinery.scale is not here; ")
+    message = sentence(project.python(SQUARES, "tcp://127.0.0.1:1"))
+    assert message.startswith("UserError: SHOP_COMPUTE is dask, but machinery.scale is not here; ")
 
 
 def test_nothing_of_dask_is_imported_where_no_setting_names_it(project: Project) -> None:
@@ -275,8 +275,8 @@ def test_nothing_of_dask_is_imported_where_no_setting_names_it(project: Project)
 def test_a_cluster_without_workers_is_one_sentence(project: Project) -> None:
     with scheduler() as (address, _):
         code = f"from machinery.scale import cluster\ncluster.SECONDS = 1\n{SQUARES}"
-        said = sentence(project.python(code, address))
-    assert f"{address} has no worker; run 'python -m machinery.scale {address}'" in said
+        message = sentence(project.python(code, address))
+    assert f"{address} has no worker; run 'python -m machinery.scale {address}'" in message
 
 
 def edited(project: Project) -> None:
@@ -299,7 +299,7 @@ def other_data(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "said"),
+    ("difference", "message"),
     [
         (edited, "has another src/shop/features.py than this checkout"),
         (another_version, "has scipy: 0.1, not "),
@@ -308,7 +308,7 @@ def other_data(project: Project) -> None:
     ],
 )
 def test_a_worker_that_differs_is_named_before_any_work(
-    project: Project, tmp_path: Path, difference: object, said: str
+    project: Project, tmp_path: Path, difference: object, message: str
 ) -> None:
     other = make(tmp_path / "other")
     assert callable(difference)
@@ -317,7 +317,7 @@ def test_a_worker_that_differs_is_named_before_any_work(
     code = f"{USE}\nrun(lambda _, n: Path('{tmp_path}/run').touch(), [1], reads=[Path('table')])"
     with scheduler() as (address, _), workers(address, other.path):
         refused = sentence(project.python(code, address))
-    assert re.search(rf"UserError: worker tcp://127\.0\.0\.1:\d+ {said}", refused), refused
+    assert re.search(rf"UserError: worker tcp://127\.0\.0\.1:\d+ {message}", refused), refused
     assert not (tmp_path / "run").exists()
 
 
@@ -328,8 +328,10 @@ def test_a_worker_in_another_environment_is_named(project: Project) -> None:
 
 def test_a_worker_that_has_none_of_the_code_is_named(project: Project, tmp_path: Path) -> None:
     with scheduler() as (address, _), workers(address, tmp_path, command=PLAIN):
-        said = sentence(project.python(SQUARES, address))
-    assert re.search(r"worker tcp://\S+ cannot run this project's code \(.*No module named", said)
+        message = sentence(project.python(SQUARES, address))
+    assert re.search(
+        r"worker tcp://\S+ cannot run this project's code \(.*No module named", message
+    )
 
 
 def test_workers_that_imported_code_which_has_changed_are_restarted(project: Project) -> None:

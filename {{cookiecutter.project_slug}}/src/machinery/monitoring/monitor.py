@@ -17,7 +17,7 @@ from machinery.pipeline.data.agreement import require
 from machinery.pipeline.files import UserError, read_json, read_table, read_yaml
 from machinery.pipeline.params import Evaluate, Monitor, Report, Select
 
-from . import drift, estimate, models, outcomes, quality, rule
+from . import drift, estimate, outcomes, quality, rule
 from .outcomes import EvaluatedModel, Metrics
 from .rows import CHAMPION, Reader, Window
 
@@ -54,13 +54,7 @@ def monitor(
 ) -> dict[str, Any]:
     """The report on the log in `folder`, as reports/monitoring/monitoring.json has it.
 
-    Args:
-        features: the module that makes the features.
-        model: to compare the log with.
-        folder: of the prediction log.
-        start: of the span of data time; None for all that the log has.
-        end: of the span, not included.
-        spread: where the files of the log are read.
+    `start` and `end` (not included) limit the data time; `spread` reads the files of the log.
 
     Raises:
         UserError: when the log has no row of the span.
@@ -133,7 +127,10 @@ class Review:
         known = bool(measured) and isfinite(measured[model.bias].low)
         enough = over and known and len(labelled) >= model.monitor.min_rows
         violations = outcomes.violations(measured, model) if enough else {}
-        data, faults = self._data(index)
+        data = self._data(window)
+        if over:
+            previous = self.windows[index - 1] if index else None
+            violations |= quality.violations(data, window, previous, model.monitor.limits)
         return {
             "name": window.name,
             "from": window.start.isoformat(),
@@ -148,7 +145,7 @@ class Review:
             "estimated": estimated,
             "slices": outcomes.slices(labelled, model) if len(labelled) else [],
             **data,
-            "violations": violations | (faults if over else {}),
+            "violations": violations,
         }
 
     def _metrics(
@@ -170,46 +167,43 @@ class Review:
         estimated, measured["gap"] = errors
         return measured, estimated
 
-    def _data(self, index: int) -> tuple[dict[str, Any], dict[str, str]]:
-        """Quality, skew and freshness of a window, and a sentence for each violation."""
-        window, model, limits = self.windows[index], self._model, self._model.monitor.limits
-        columns, outside = quality.columns(
-            quality.raw(window.sample),
-            self._train,
-            self._learned,
-            model.contract,
-            model.monitor.level,
-        )
-        clauses = {"quality": quality.faults(columns, limits.quality)}
-        if index:
-            clauses["quality"] += quality.volume(window, self.windows[index - 1], limits.volume)
-        skew = quality.skew(window.sample, self._features, model.contract)
-        clauses["skew"] = quality.differences(skew, limits.skew)
-        known = self._rows["target"].notna() & (self._rows["at"] < window.end)
-        ages, clauses["freshness"] = quality.freshness(
-            min(window.end, self._newest), self.until, _newest(self._rows, known), limits
-        )
-        data = {"outside": outside, "quality": columns, "skew": skew, "freshness": ages}
-        return data, {name: "; ".join(faults) for name, faults in clauses.items() if faults}
+    def _data(self, window: Window) -> dict[str, Any]:
+        """The quality of a window's data, skew, and the ages of the model and of its outcomes."""
+        contract, level = self._model.contract, self._model.monitor.level
+        table = quality.raw(window.sample)
+        columns, outside = quality.columns(table, self._train, self._learned, contract, level)
+        labelled = self._rows["target"].notna() & (self._rows["at"] < window.end)
+        ends = {"model": self.until, "data": _newest(self._rows, labelled)}
+        today = min(window.end, self._newest)
+        return {
+            "outside": outside,
+            "quality": columns,
+            "skew": quality.skew(window.sample, self._features, contract),
+            "freshness": {
+                f"{name}_age_days": None if end is None else (today - end) / DAY
+                for name, end in ends.items()
+            },
+        }
 
     def drift(self, index: int) -> dict[str, Any]:
         """How far a window is from the training table, and from the window before."""
         settings, contract = self._model.monitor, self._model.contract
         table = quality.raw(self.windows[index].sample)
+
+        def drift_from(reference: "pd.DataFrame | None") -> dict[str, Any] | None:
+            if reference is None:
+                return None
+            return drift.drift(reference, table, contract, settings.level, settings.seed)
+
         previous = quality.raw(self.windows[index - 1].sample) if index else None
-        return {
-            name: reference
-            if reference is None
-            else drift.drift(reference, table, contract, settings.level, settings.seed)
-            for name, reference in (("training", self._train), ("window before", previous))
-        }
+        return {"training": drift_from(self._train), "window before": drift_from(previous)}
 
     def models(self, index: int) -> dict[str, Any] | None:
         """The two models that answered most rows of a window, compared."""
         first = self._rows.groupby("model_version")["at"].min()
         rows = self.windows[index].rows
         labelled = rows[rows["target"].notna()]
-        return models.compare(labelled, first, self._model, sections.load(Report))
+        return outcomes.compare(labelled, first, self._model, sections.load(Report))
 
 
 def _newest(rows: "pd.DataFrame", chosen: "pd.Series[bool]") -> datetime | None:

@@ -1,21 +1,24 @@
 """Write the report of `monitor` to the files that people, DVC and Prometheus read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from machinery.pipeline.files import UserError, replace, write_json, write_text
+from machinery.pipeline.page import figures, words
+from machinery.pipeline.page.figures import MOST, Estimate, Figure
+from machinery.pipeline.page.render import render
 from machinery.pipeline.paths import GAUGES
 
 from . import outcomes
 from .outcomes import EvaluatedModel
-from .page import page
-from .rule import newest_verdict
+from .rule import Entry, newest_verdict
 
 VIOLATIONS = (*outcomes.NAMES, "quality", "skew", "freshness")
 FOLDER = Path("reports/monitoring")
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write(report: dict[str, Any], model: EvaluatedModel, command: str, log: Path | None) -> None:
@@ -90,3 +93,70 @@ def prometheus(report: dict[str, Any], time: datetime | None = None) -> str:
     }
     gauge("faults", "Lines and rows of the log that could not be used.", faults)
     return "".join(lines)
+
+
+def page(report: Entry, model: EvaluatedModel, command: str) -> str:
+    """The page. Of 500 columns it shows the 20 worst; monitoring.json has all."""
+    latest = next(window for window in report["windows"] if window["name"] == report["latest"])
+    return render(
+        "monitoring.html.jinja",
+        TEMPLATES,
+        report=report,
+        latest=latest,
+        command=command,
+        headline=model.headline,
+        bias=model.bias,
+        contract=model.contract,
+        settings=model.monitor,
+        most=MOST,
+        words=words,
+        by_window=_by_window(report, model),
+        slices=_worst_slices(latest["slices"], model),
+        quality=_worst_columns(latest["quality"]),
+    )
+
+
+def _by_window(report: Entry, model: EvaluatedModel) -> list[Figure]:
+    """A figure for each of the main metrics, with a line for each window."""
+    evaluated, windows = report["promised"], report["windows"][-MOST:]
+    references = {
+        model.bias: (0.0, "Predicted minus observed; dotted: none"),
+        model.headline: (evaluated[model.headline]["value"], "Dotted: measured by evaluate"),
+        model.loss: (evaluated[model.loss]["value"], "Dotted: measured by evaluate"),
+        "coverage": (model.select.coverage, "Dotted: nominal"),
+    }
+    drawn = [
+        figures.estimates(_lines(windows, name), f"by-{name}", words.title(name), note, reference)
+        for name, (reference, note) in references.items()
+    ]
+    return [figure for figure in drawn if figure]
+
+
+def _lines(windows: Sequence[Entry], name: str) -> list[Estimate]:
+    """An interval for each window that has one."""
+    intervals = [(window["name"], window["figures"].get(name)) for window in windows]
+    return [
+        Estimate(window, **interval)
+        for window, interval in intervals
+        if interval and None not in interval.values()
+    ]
+
+
+def _worst_slices(slices: Sequence[Entry], model: EvaluatedModel) -> list[Entry]:
+    """The worst slices by the headline metric, which must be defined."""
+
+    def score(part: Entry) -> Any:
+        return part["figures"][model.headline]["value"]
+
+    defined = [part for part in slices if score(part) is not None]
+    return sorted(defined, key=lambda part: model.sign * score(part))[:MOST]
+
+
+def _worst_columns(columns: Mapping[str, Entry]) -> list[tuple[str, Entry]]:
+    """Columns with missing or new values, those with most first."""
+
+    def share(column: Entry) -> float:
+        return max(column["missing"]["value"] or 0, (column["new"] or {}).get("value") or 0)
+
+    flawed = [(name, column) for name, column in columns.items() if share(column)]
+    return sorted(flawed, key=lambda item: -share(item[1]))[:MOST]

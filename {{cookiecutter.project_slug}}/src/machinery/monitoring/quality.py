@@ -1,7 +1,7 @@
 """Data quality: a window's sample, and the training table, in; what is wrong with the data, out."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -32,16 +32,9 @@ def columns(
 ) -> tuple[dict[str, dict[str, Any]], float | None]:
     """For each column the shares of missing values and of values that are not in training.
 
-    Args:
-        table: the raw columns of a sample of the window.
-        train: the training table; None where it is not here.
-        learned: `columns` of data_quality.json, for the missing values that validate measured.
-        contract: the contract of the data.
-        level: of the intervals.
-
-    Returns:
-        The columns, and the share of rows outside of the training region: with a value that is not
-        in training; None without the training table.
+    The window's `table` and the training table `train` (None where it is not here) have the raw
+    columns; `learned` is `columns` of data_quality.json. Returned with the columns is the share of
+    rows outside of the training region, with a value that is not in training.
     """
     entries, outside = {}, np.zeros(len(table), dtype=np.bool_)
     for name in compared(contract):
@@ -89,27 +82,6 @@ def unknown(values: "pd.Series[Any]", known: "pd.Series[Any]") -> np.ndarray | N
     return np.asarray(values.notna() & ~values.isin(distinct), dtype=np.bool_)
 
 
-def faults(entries: Mapping[str, Mapping[str, Any]], limit: float) -> list[str]:
-    """A clause for each column beyond the limit; seasonal ones may leave the training range."""
-    clauses = []
-    for name, entry in entries.items():
-        learned = (entry["learned"] or {}).get("high") or 0.0
-        if entry["missing"]["low"] > learned + limit:
-            share = f"{entry['missing']['value']:.1%} of {name} is missing"
-            clauses.append(f"{share}, at most {learned:.1%} in training")
-        if entry["new"] and entry["new"]["low"] > limit and not entry["seasonal"]:
-            clauses.append(f"{entry['new']['value']:.1%} of {name} is not in training")
-    return clauses
-
-
-def volume(window: Window, previous: Window, limit: float) -> list[str]:
-    """A clause if a window has too few rows a day compared with the previous one."""
-    rate, usual = (len(w.rows) / ((w.end - w.start) / DAY) for w in (window, previous))
-    if rate >= limit * usual:
-        return []
-    return [f"{rate:.3g} rows a day, {usual:.3g} in the window before"]
-
-
 def skew(sample: "pd.DataFrame", features: ModuleType, contract: Contract) -> dict[str, Any] | None:
     """How many rows have features other than those that features.py makes of their raw columns.
 
@@ -131,33 +103,43 @@ def skew(sample: "pd.DataFrame", features: ModuleType, contract: Contract) -> di
     }
 
 
-def differences(skew: Mapping[str, Any] | None, limit: float) -> list[str]:
-    """A clause if the share of rows with other features is beyond the limit."""
-    if skew is None or skew["differ"] <= limit * skew["rows"]:
-        return []
-    rows = f"{skew['differ']} of {skew['rows']} rows"
-    names = ", ".join(skew["features"])
-    return [f"features.py makes other features of {rows} than the service logged: {names}"]
-
-
 def raw(sample: "pd.DataFrame") -> "pd.DataFrame":
     """The raw columns of a sample, by their names in the contract."""
     return sample.filter(regex="^raw_").rename(columns=lambda name: name.removeprefix("raw_"))
 
 
-def freshness(
-    end: datetime, trained_until: datetime | None, labelled: datetime | None, limits: Limits
-) -> tuple[dict[str, float | None], list[str]]:
-    """The ages of the model and of the newest outcome, in days, and a clause for each too old."""
-    model_age = None if trained_until is None else (end - trained_until) / DAY
-    data_age = None if labelled is None else (end - labelled) / DAY
-    clauses = []
-    if (model_age or 0) > limits.model_age_days:
-        clauses.append(f"the model learned from no row of the last {model_age:.0f} days")
-    if labelled is None or (data_age or 0) > limits.data_age_days:
-        since = "" if labelled is None else f" since {labelled:%Y-%m-%d}"
-        clauses.append(f"no outcome came in{since}")
-    return {"model_age_days": model_age, "data_age_days": data_age}, clauses
+def violations(
+    data: Mapping[str, Any], window: Window, previous: Window | None, limits: Limits
+) -> dict[str, str]:
+    """A sentence for each limit that the `data` of a window's entry violates, by name."""
+    skew, (model_age, data_age) = data["skew"], data["freshness"].values()
+    clauses = {"quality": [*_flaws(data["quality"], limits.quality)], "skew": [], "freshness": []}
+    if previous is not None:
+        rate, usual = (len(w.rows) / ((w.end - w.start) / DAY) for w in (window, previous))
+        if rate < limits.volume * usual:
+            clauses["quality"].append(f"{rate:.3g} rows a day, {usual:.3g} in the window before")
+    if skew is not None and skew["differ"] > limits.skew * skew["rows"]:
+        rows, names = f"{skew['differ']} of {skew['rows']} rows", ", ".join(skew["features"])
+        fault = f"recomputed features differ from the logged ones in {rows}: {names}"
+        clauses["skew"].append(fault)
+    if model_age is not None and model_age > limits.model_age_days:
+        clauses["freshness"].append(f"the newest training row is {model_age:.0f} days old")
+    if data_age is None:
+        clauses["freshness"].append("no row has an outcome")
+    elif data_age > limits.data_age_days:
+        clauses["freshness"].append(f"the newest row with an outcome is {data_age:.0f} days old")
+    return {name: "; ".join(faults) for name, faults in clauses.items() if faults}
+
+
+def _flaws(columns: Mapping[str, Mapping[str, Any]], limit: float) -> Iterator[str]:
+    """A clause for each column beyond the limit; seasonal ones may leave the training range."""
+    for name, column in columns.items():
+        learned = (column["learned"] or {}).get("high") or 0.0
+        if column["missing"]["low"] > learned + limit:
+            share = f"{column['missing']['value']:.1%} of {name} is missing"
+            yield f"{share}, at most {learned:.1%} in training"
+        if column["new"] and column["new"]["low"] > limit and not column["seasonal"]:
+            yield f"{column['new']['value']:.1%} of {name} is not in training"
 
 
 def _differ(logged: "pd.Series[Any]", expected: np.ndarray) -> np.ndarray:

@@ -39,16 +39,11 @@ class Window:
     group by. `sample` has a sample of the champion's, with all their `raw_*` and `feature_*`.
     """
 
+    name: str  # its first day, or its month
     start: datetime
     end: datetime
     rows: "pd.DataFrame"
     sample: "pd.DataFrame"
-
-    @property
-    def name(self) -> str:
-        """Its first day, or its month."""
-        month = self.start.day == 1 and (self.end - self.start).days >= 28
-        return f"{self.start:%Y-%m}" if month else f"{self.start:%Y-%m-%d}"
 
     @property
     def version(self) -> str:
@@ -110,10 +105,11 @@ class Reader:
                 f"{folder} holds no answers of a champion in the span{span}; check the folder's "
                 f"name, --from and --to{faults}"
             )
-        firsts = sorted(self._samples)
+        firsts, form = sorted(self._samples), "%Y-%m" if self._window == "month" else "%Y-%m-%d"
         ends = _window_starts(np.array(firsts, "datetime64[us]"), self._window, later=1)
         return [
             Window(
+                first.strftime(form),
                 first.to_pydatetime(),
                 following,
                 pd.concat(self._rows.pop(first), ignore_index=True),

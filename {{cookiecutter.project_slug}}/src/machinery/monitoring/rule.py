@@ -14,12 +14,7 @@ Entry = Mapping[str, Any]
 
 def newest_verdict(windows: Sequence[Entry]) -> Entry | None:
     """The newest window that is over and has enough outcomes."""
-    return next((window for window in reversed(windows) if has_verdict(window)), None)
-
-
-def has_verdict(window: Entry) -> bool:
-    """Whether the window is over and has enough outcomes."""
-    return bool(window["over"] and window["enough"])
+    return next((w for w in reversed(windows) if w["over"] and w["enough"]), None)
 
 
 def decide(
@@ -39,9 +34,13 @@ def decide(
     latest = newest_verdict(windows)
     if latest is None:
         return answer("no window that is over has enough rows with outcomes")
-    version = latest["model_version"]
-    judged = [w for w in windows if has_verdict(w) and w["model_version"] == version]
-    judged = judged[-settings.windows :]
+    judged = [
+        window
+        for window in windows
+        if window["over"]
+        and window["enough"]
+        and window["model_version"] == latest["model_version"]
+    ][-settings.windows :]
     violated = [window for window in judged if {*window["violations"]} & {*settings.counts}]
     if not violated:
         return answer(f"none of the last {len(judged)} windows violates {limits}")

@@ -1,1 +1,1 @@
-"""scale: the work of stages and commands on a Dask cluster, where a setting names one."""
+"""Run the work of stages and commands on a Dask cluster, if a setting names one."""

@@ -1,7 +1,7 @@
 """Start workers of a Dask cluster in the environment of the stages, one thread each.
 
-Type `python -m machinery.scale tcp://ADDRESS` in the folder of the project, with what else
-`dask worker` takes: `--nworkers 4`, `--memory-limit 4GB`.
+Run `python -m machinery.scale tcp://ADDRESS` in the folder of the project. Options are passed on to
+`dask worker`, such as `--nworkers 4` or `--memory-limit 4GB`.
 """
 
 import os
@@ -9,10 +9,9 @@ import sys
 
 from machinery.pipeline.run import ENVIRONMENT
 
-# Dask puts a hash seed of its own in the place of 0, which 00 is to Python, too.
-SEED = {"PYTHONHASHSEED": "00"}
-# Dask judges a worker by the memory that the system sees: what Arrow frees must go back to it. But
-# by Dask's own settings all arrays would, and NumPy's sums take three times as long.
+SEED = {"PYTHONHASHSEED": "00"}  # Dask replaces 0 by a hash seed of its own; Python reads 00 as 0
+# Dask measures a worker by the memory that the system reports, so that Arrow must return what it
+# frees. Dask's own settings return all arrays, which makes NumPy's sums three times slower.
 MEMORY = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
@@ -29,6 +28,6 @@ if __name__ == "__main__":
     from distributed.cli.dask_worker import main
 
     spawned = {f"distributed.nanny.pre-spawn-environ.{name}": seed for name, seed in SEED.items()}
-    # One that is near its limit would pause, and for good where it has nothing to free.
+    # A worker near its memory limit would pause, and never resume if it has nothing to free.
     with dask.config.set({**spawned, "distributed.worker.memory.pause": False}):
         main(["--nthreads", "1", *sys.argv[1:]])

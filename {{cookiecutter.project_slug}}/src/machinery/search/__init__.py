@@ -1,1 +1,1 @@
-"""search: hyperparameters that score better in cross-validation, found by Optuna over DVC."""
+"""Search hyperparameters with Optuna; each trial is a DVC experiment."""

@@ -1,8 +1,8 @@
-"""search: ranges of hyperparameters in; trials as experiments of DVC, the best as a branch, out.
+"""Search the hyperparameters of a candidate, and put the best ones on a branch.
 
-A trial is an experiment that runs one candidate's `train` stage, scored on its held-out folds: the
-test table is never read. Experiments of the same commit are all that a search remembers, so one
-that was interrupted goes on where it stopped.
+A trial is a DVC experiment that runs the candidate's `train` stage, scored on its held-out folds;
+the test table is never read. The search keeps no other state than the experiments of the commit, so
+that an interrupted one continues where it stopped.
 """
 
 import json
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +31,7 @@ DIGITS = 6  # significant, as params.yaml shows them
 
 
 class Trial(NamedTuple):
-    """One experiment: its name, its hyperparameters that are searched, and the folds' scores."""
+    """One experiment: its searched hyperparameters, and the score of each fold."""
 
     name: str
     commit: str
@@ -56,22 +57,21 @@ class Search:
     """
 
     def __init__(self, model: str, feature_set: str) -> None:
-        """Read the ranges and what was tried so far."""
+        """Read the ranges and the trials of this commit."""
         train = sections.load(Train)
-        if model not in train.models or feature_set not in train.feature_sets:
-            known = ", ".join(train.candidates())
-            raise UserError(f"{feature_set}-{model} is not a candidate; {PARAMS} has {known}")
-        space = sections.load(sections.Search).root.get(model)
-        if not space:
+        self.candidate = f"{feature_set}-{model}"
+        if self.candidate not in train.candidates():
+            names = ", ".join(train.candidates())
+            raise UserError(f"{self.candidate} is not a candidate; {PARAMS} has {names}")
+        self._space = sections.load(sections.Search).root.get(model, {})
+        if not self._space:
             raise UserError(f"{PARAMS}: search.{model} is missing; give it ranges to search")
         if changed := git.changes(untracked=False):
             raise UserError(f"{changed[0]} is not committed; commit, since trials start from there")
-        self.stage, self.candidate = f"train@{feature_set}-{model}", f"{feature_set}-{model}"
         self.headline = sections.load(Select).headline
         self.sign = 1 if metrics.greater_is_better(self.headline) else -1
-        self._key, self._seed = f"train.hyperparameters.{model}", train.seed
-        self._now = train.hyperparameters[model]
-        self._space = space
+        self._model, self._seed = model, train.seed
+        self._current = train.hyperparameters[model]
         commit = git.resolve("HEAD")
         self._refs = f"refs/exps/{commit[:2]}/{commit[2:]}/"
         self.trials = [self._read(name) for name in self._names()]
@@ -82,7 +82,7 @@ class Search:
         return max(self.trials, key=lambda trial: self.sign * trial.mean)
 
     def run(self, minutes: float) -> Iterator[Trial]:
-        """Try hyperparameters until the time is over: first those of params.yaml."""
+        """Run trials until the time is over, starting with the values in params.yaml."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -96,16 +96,16 @@ class Search:
         while time.monotonic() < end:
             if self.trials:
                 suggested = study.ask(self._distributions).params
-                chosen = {name: _rounded(value) for name, value in suggested.items()}
+                values = {name: _rounded(value) for name, value in suggested.items()}
             else:
-                chosen = {name: self._now[name] for name in self._space if name in self._now}
-            trial = self._try(chosen)
+                values = {n: self._current[n] for n in self._space if n in self._current}
+            trial = self._try(values)
             self._tell(study, trial)
             self.trials.append(trial)
             yield trial
 
     def branch(self) -> str:
-        """The branch of the best trial's commit, for a person to review; made where it is not."""
+        """The branch of the best trial, for a person to review; created if it does not exist."""
         name = f"search/{self.candidate}-{self.best.commit[:7]}"
         if not git.run("branch", "--list", name):
             _dvc("exp", "branch", self.best.name, name)
@@ -113,27 +113,25 @@ class Search:
 
     @cached_property
     def _distributions(self) -> "dict[str, BaseDistribution]":
-        from optuna.distributions import CategoricalDistribution as Choice
-        from optuna.distributions import FloatDistribution as Float
-        from optuna.distributions import IntDistribution as Whole
+        from optuna import distributions as optuna
 
-        found: dict[str, BaseDistribution] = {}
-        for name, given in self._space.items():
-            if isinstance(given, list):
-                found[name] = Choice(given)
-            elif isinstance(given.low, int) and isinstance(given.high, int):
-                found[name] = Whole(given.low, given.high, log=given.log)
-            else:
-                found[name] = Float(given.low, given.high, log=given.log)
-        return found
+        distributions: dict[str, BaseDistribution] = {}
+        for name, values in self._space.items():
+            if isinstance(values, list):
+                distributions[name] = optuna.CategoricalDistribution(values)
+                continue
+            integers = isinstance(values.low, int) and isinstance(values.high, int)
+            kind = optuna.IntDistribution if integers else optuna.FloatDistribution
+            distributions[name] = kind(values.low, values.high, log=values.log)
+        return distributions
 
     def _tell(self, study: Any, trial: Trial) -> None:
-        """Let the sampler learn of a trial, where it is within the ranges."""
+        """Tell the sampler of a trial, unless it is outside the ranges."""
         import optuna
 
         if trial.hyperparameters.keys() != self._space.keys():
             return
-        try:
+        with suppress(ValueError):  # outside the ranges
             study.add_trial(
                 optuna.trial.create_trial(
                     params=trial.hyperparameters,
@@ -141,34 +139,33 @@ class Search:
                     value=trial.mean,
                 )
             )
-        except ValueError:  # outside of the ranges
-            return
 
-    def _try(self, chosen: Mapping[str, Any]) -> Trial:
-        numbers = [int(trial.name.rpartition("-")[2]) for trial in self.trials]
-        name = f"search-{self.candidate}-{max(numbers, default=0) + 1}"
-        values = [f"++{self._key}.{each}={json.dumps(value)}" for each, value in chosen.items()]
-        options = [word for value in values for word in ("-S", value)]
-        _dvc("exp", "run", "--temp", "--name", name, *options, self.stage)
+    def _try(self, values: Mapping[str, Any]) -> Trial:
+        """Run the experiment of the next trial."""
+        newest = int(self.trials[-1].name.rpartition("-")[2]) if self.trials else 0
+        name = f"search-{self.candidate}-{newest + 1}"
+        key = f"train.hyperparameters.{self._model}"
+        options = [f"--set-param=++{key}.{n}={json.dumps(value)}" for n, value in values.items()]
+        _dvc("exp", "run", "--temp", "--name", name, *options, f"train@{self.candidate}")
         return self._read(name)
 
     def _names(self) -> list[str]:
-        listed = git.run("for-each-ref", "--format=%(refname:lstrip=4)", self._refs).split()
-        mine = re.compile(rf"search-{re.escape(self.candidate)}-(\d+)")
-        numbered = {int(match[1]): name for name in listed if (match := mine.fullmatch(name))}
-        return [numbered[number] for number in sorted(numbered)]
+        """The names of the candidate's trials, the first one first."""
+        order, form = "--sort=version:refname", "--format=%(refname:lstrip=4)"
+        refs = git.run("for-each-ref", order, form, self._refs)
+        return re.findall(rf"(?m)^search-{re.escape(self.candidate)}-\d+$", refs)
 
     def _read(self, name: str) -> Trial:
         revision = self._refs + name
         document = parse_yaml(git.file(revision, str(PARAMS)) or b"", f"{name}:{PARAMS}")
-        given = document["train"]["hyperparameters"][self.candidate.rpartition("-")[2]]
+        values = document["train"]["hyperparameters"][self._model]
         path = str(CANDIDATES / f"{self.candidate}.json")
         report = read_json(storage.cache_path(read(revision).graph.outs[path].hash))
         scores = [fold[self.headline] for fold in report["folds"]]
         if None in scores:
             raise UserError(f"{name} has a fold without {self.headline}; use fewer train.folds")
-        chosen = {each: given[each] for each in self._space if each in given}
-        return Trial(name, git.resolve(revision), chosen, scores)
+        searched = {key: values[key] for key in self._space if key in values}
+        return Trial(name, git.resolve(revision), searched, scores)
 
 
 def _rounded(value: Any) -> Any:
@@ -176,10 +173,9 @@ def _rounded(value: Any) -> Any:
 
 
 def _dvc(*words: str) -> None:
-    """Run DVC. Raises UserError with the last sentence that it, or the stage, printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False
-    )
+    """Run DVC. Raises UserError with the last lines that it, or the stage, printed."""
+    command = [sys.executable, "-m", "dvc", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise UserError(f"dvc {words[0]} {words[1]} fails: {' '.join(lines[-4:])}")
