@@ -1,7 +1,7 @@
-"""_load: requests to a server as fast as so many clients can send them; figures out.
+"""Send requests to a server as fast as a number of clients can, and measure rate and latency.
 
-By `wrk` (Debian's package of this name) where it is installed, on the last core. Else by a client
-of our own, a process on that core, too: it reads no more of an answer than its length, but may be
+The load generator is `wrk` (the Debian package) if it is installed, on the last core. Otherwise it
+is a Python client in a process on that core, which parses only the length of an answer, but may be
 the bottleneck above some 5,000 requests a second.
 """
 
@@ -34,7 +34,7 @@ end
 
 
 class Load(NamedTuple):
-    """Requests answered, how many a second, and milliseconds of an answer."""
+    """Requests answered, requests per second, and percentiles of latency in milliseconds."""
 
     requests: int
     rate: float
@@ -43,20 +43,20 @@ class Load(NamedTuple):
 
 
 def cores() -> list[int]:
-    """Those of the machine; clients run on the last."""
+    """The cores of the machine; clients run on the last."""
     return sorted(os.sched_getaffinity(0))
 
 
 def load(
     port: int, path: str, body: bytes, headers: Mapping[str, str], clients: int, seconds: float
 ) -> Load:
-    """Send the same request again and again."""
-    measure = _by_wrk if WRK else _by_own
-    found = json.loads(measure(port, path, body, headers, clients, seconds))
-    if found["failed"] or not found["requests"]:
-        sys.exit(f"port {port}, {clients} clients: {found}")
-    rate = found["requests"] / found["seconds"]
-    return Load(found["requests"], rate, found["p50"], found["p99"])
+    """Send the same request repeatedly."""
+    measure = _by_wrk if WRK else _by_python
+    summary = json.loads(measure(port, path, body, headers, clients, seconds))
+    if summary["failed"] or not summary["requests"]:
+        sys.exit(f"port {port}, {clients} clients: {summary}")
+    rate = summary["requests"] / summary["seconds"]
+    return Load(summary["requests"], rate, summary["p50"], summary["p99"])
 
 
 def _by_wrk(
@@ -71,52 +71,52 @@ def _by_wrk(
         return _run([str(WRK), *words, f"http://127.0.0.1:{port}"]).stderr
 
 
-def _by_own(
+def _by_python(
     port: int, path: str, body: bytes, headers: Mapping[str, str], clients: int, seconds: float
 ) -> str:
-    given = {"port": port, "path": path, "headers": {**headers}, "body": body.decode()}
+    request = {"port": port, "path": path, "headers": {**headers}, "body": body.decode()}
     words = [sys.executable, __file__, "--clients", str(clients), "--seconds", str(seconds)]
-    return _run(words, json.dumps(given)).stdout
+    return _run(words, json.dumps(request)).stdout
 
 
 def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-    ours = cores()[-1]
+    core = cores()[-1]
     return subprocess.run(
         command,
         input=text,
         check=True,
         capture_output=True,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {ours}),
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
 
 
-async def _client(port: int, request: bytes, until: float, taken: list[float]) -> int:
+async def _client(port: int, request: bytes, until: float, latencies: list[float]) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     failed = 0
     while (start := time.perf_counter()) < until:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         await reader.readexactly(int(head.split(b"content-length:", 1)[1].split(b"\r\n")[0]))
-        taken.append(time.perf_counter() - start)
+        latencies.append(time.perf_counter() - start)
         failed += not head.startswith(b"http/1.1 200")
     writer.close()
     return failed
 
 
-async def _all(given: dict[str, Any], clients: int, seconds: float) -> dict[str, float]:
-    body = given["body"].encode()
-    headers = given["headers"] | {"Host": "127.0.0.1", "Content-Length": len(body)}
+async def _all(target: dict[str, Any], clients: int, seconds: float) -> dict[str, float]:
+    body = target["body"].encode()
+    headers = target["headers"] | {"Host": "127.0.0.1", "Content-Length": len(body)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    request = f"POST {given['path']} HTTP/1.1\r\n{lines}\r\n".encode() + body
-    taken: list[float] = []
+    request = f"POST {target['path']} HTTP/1.1\r\n{lines}\r\n".encode() + body
+    latencies: list[float] = []
     start = time.perf_counter()
-    every = [_client(given["port"], request, start + seconds, taken) for _ in range(clients)]
-    failed = sum(await asyncio.gather(*every))
+    senders = [_client(target["port"], request, start + seconds, latencies) for _ in range(clients)]
+    failed = sum(await asyncio.gather(*senders))
     spent = time.perf_counter() - start
-    taken.sort()
-    p50, p99 = (1000 * taken[int(len(taken) * share)] for share in (0.5, 0.99))
-    return {"requests": len(taken), "seconds": spent, "failed": failed, "p50": p50, "p99": p99}
+    latencies.sort()
+    p50, p99 = (1000 * latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
+    return {"requests": len(latencies), "seconds": spent, "failed": failed, "p50": p50, "p99": p99}
 
 
 if __name__ == "__main__":

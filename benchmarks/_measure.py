@@ -1,4 +1,4 @@
-"""_measure: commands in; their wall clock, processor time and peak memory out."""
+"""Measure wall clock, processor time and peak memory of commands."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-# Nobody is called home to, nothing is left uncompiled, and all have one thread a library.
+# No telemetry, compiled modules, and one thread per library.
 CLEAN = {
     "CI": "true",
     "DO_NOT_TRACK": "1",
@@ -39,13 +39,13 @@ class Run(NamedTuple):
 
 
 def run(command: Sequence[object], folder: Path, **environment: object) -> Run:
-    """Run a command to its end; if it fails, show what it said and stop the benchmark.
+    """Run a command; if it fails, show its output and stop the benchmark.
 
-    What it leaves running counts, but for the wall clock, and has ended when this returns.
+    Processes that it leaves running are waited for, and count except for the wall clock.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    others = _children()
+    earlier = _children()
     inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
     start = time.perf_counter()
     child = subprocess.Popen(
@@ -58,35 +58,35 @@ def run(command: Sequence[object], folder: Path, **environment: object) -> Run:
         text=True,
     )
     assert child.stdout is not None
-    said = child.stdout.read()
+    output = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        sys.exit(f"{' '.join(map(str, command))} in {folder} failed:\n{said}")
-    usages = [usage, *_orphans(others)]
-    kilobytes = max(each.ru_maxrss for each in usages) / (1024 if sys.platform == "darwin" else 1)
-    return Run(wall, sum(each.ru_utime + each.ru_stime for each in usages), kilobytes / 1e6)
+        sys.exit(f"{' '.join(map(str, command))} in {folder} failed:\n{output}")
+    usages = [usage, *_orphans(earlier)]
+    kilobytes = max(one.ru_maxrss for one in usages) / (1024 if sys.platform == "darwin" else 1)
+    return Run(wall, sum(one.ru_utime + one.ru_stime for one in usages), kilobytes / 1e6)
 
 
 def _children() -> set[int]:
-    """The processes whose parent is this one; none where there is no /proc."""
-    found = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for each in found for pid in each.read_text().split()}
+    """The child processes of this one; none without /proc."""
+    paths = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for path in paths for pid in path.read_text().split()}
 
 
-def _orphans(others: set[int]) -> Iterator[resource.struct_rusage]:
-    """What the processes used that a command has left behind, each when it has ended."""
-    while left := _children() - others:
+def _orphans(earlier: set[int]) -> Iterator[resource.struct_rusage]:
+    """Wait for the processes that a command has left running, and return their resource usage."""
+    while left := _children() - earlier:
         yield os.wait4(left.pop(), 0)[2]
 
 
 def alternate(work: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, list[Run]]:
-    """Do all in turn, so many times (A B A B, not A A B B): what drifts meets them alike."""
+    """Run all in turn, `repeats` times (A B A B, not A A B B), so that drift affects all alike."""
     runs: dict[str, list[Run]] = {name: [] for name in work}
     for _ in range(repeats):
-        for name, each in work.items():
-            runs[name].append(each())
+        for name, measure in work.items():
+            runs[name].append(measure())
     return runs
 
 
@@ -97,7 +97,7 @@ def ratio(a: list[Run], b: list[Run], figure: str = "wall") -> float:
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None:
-    """Print a table; numbers with two decimals, to the right."""
+    """Print a table, with numbers right-aligned and rounded to two decimals."""
     texts = [[f"{x:.2f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
     print(f"\n{title}")
@@ -107,5 +107,5 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str | float]
 
 
 def medians(name: str, runs: list[Run]) -> list[str | float]:
-    """A line of a table: wall clock, processor time, memory."""
+    """A row of a table: wall clock, processor time, memory."""
     return [name, *(median(column) for column in zip(*runs, strict=True))]

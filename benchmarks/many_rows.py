@@ -1,4 +1,4 @@
-"""many_rows: valid rows of the reproduced project in; as many as wanted, with own keys, out."""
+"""Repeat the valid rows of a reproduced project, with unique keys."""
 
 import sys
 

@@ -1,10 +1,10 @@
-"""monitoring: `monitor` over a month of logged requests, beside Evidently and NannyML.
+"""`monitor` over a month of logged requests, compared with Evidently and NannyML.
 
     .venv/bin/python benchmarks/monitoring.py --quick   a minute: 100,000 rows, 20 simulated worlds
     .venv/bin/python benchmarks/monitoring.py           1 million rows, 60 simulated worlds
 
-Evidently and NannyML get an environment each: neither works with the packages of the project.
-README.md tells what is measured and what the figures mean.
+Evidently and NannyML have their own environments: neither works with the project's packages.
+README.md describes what is measured and what the results mean.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PYTHON = TEMPLATE / ".venv/bin/python"
 MACHINERY = next(TEMPLATE.glob("*cookiecutter*/src"))
 NEEDED = {
     "evidently": ["evidently==0.7.23", "pandas==2.3.3"],
-    "nannyml": ["nannyml==0.13.1", "statsmodels"],  # which it needs and does not ask for
+    "nannyml": ["nannyml==0.13.1", "statsmodels"],  # which it needs but does not declare
 }
 
 
@@ -33,28 +33,28 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keeps environments and logs for the next run")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = (given.folder or Path(scratch)).resolve()
+        folder = (options.folder or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for peer, packages in NEEDED.items():
             environment(folder / peer, packages)
-        rows = 100_000 if given.quick else 1_000_000
-        month(folder, rows, given.rounds)
+        rows = 100_000 if options.quick else 1_000_000
+        month(folder, rows, options.rounds)
         estimates(folder, rows)
-        worlds(folder, 20 if given.quick else 60)
+        worlds(folder, 20 if options.quick else 60)
 
 
 def environment(folder: Path, packages: list[str]) -> None:
-    """A virtual environment with the packages of a peer."""
+    """Create a virtual environment with the packages of a peer."""
     uv = TEMPLATE / ".venv/bin/uv"
     if not (folder / "bin/python").exists():
         run([uv, "venv", "--python", sys.executable, folder], HERE)
         run([uv, "pip", "install", "--python", folder, *packages], HERE)
 
 
-def ours(script: str, *arguments: object, folder: Path) -> Run:
-    """A script of ours, with the machinery of the template."""
+def run_script(script: str, *arguments: object, folder: Path) -> Run:
+    """Run a script of this folder with the template's machinery."""
     return run([PYTHON, HERE / script, *arguments], folder, PYTHONPATH=MACHINERY)
 
 
@@ -63,12 +63,12 @@ def month(folder: Path, rows: int, rounds: int) -> None:
     for count in (rows // 4, rows):
         if not (folder / f"month-{count}/contract.yaml").exists():
             (folder / f"month-{count}").mkdir(exist_ok=True)
-            ours("_month.py", "make", count, folder=folder / f"month-{count}")
+            run_script("_month.py", "make", count, folder=folder / f"month-{count}")
     work = {
-        "monitor, a quarter": lambda: ours(
+        "monitor, a quarter": lambda: run_script(
             "_month.py", "monitor", folder=folder / f"month-{rows // 4}"
         ),
-        "monitor": lambda: ours("_month.py", "monitor", folder=folder / f"month-{rows}"),
+        "monitor": lambda: run_script("_month.py", "monitor", folder=folder / f"month-{rows}"),
         "evidently": lambda: run(
             [folder / "evidently/bin/python", HERE / "peers/evidently_report.py"],
             folder / f"month-{rows}",
@@ -76,7 +76,11 @@ def month(folder: Path, rows: int, rounds: int) -> None:
     }
     runs = alternate(work, rounds)
     header = [f"{rows:,} rows × 20 columns", "wall s", "processor s", "GB"]
-    show("A month of logged requests", header, [medians(name, each) for name, each in runs.items()])
+    show(
+        "A month of logged requests",
+        header,
+        [medians(name, results) for name, results in runs.items()],
+    )
     print(
         f"monitor / evidently: {ratio(runs['monitor'], runs['evidently']):.2f} (goal: at most 0.2)"
     )
@@ -85,28 +89,28 @@ def month(folder: Path, rows: int, rounds: int) -> None:
 
 
 def estimates(folder: Path, rows: int) -> None:
-    """ROC AUC estimated without outcomes, by us and by NannyML, of the same month."""
+    """ROC AUC estimated without outcomes, ours and NannyML's, for the same month."""
     place = folder / f"month-{rows}"
     run([folder / "nannyml/bin/python", HERE / "peers/nannyml_estimate.py"], place)
-    mine = json.loads((place / "reports/monitoring/monitoring.json").read_text())["windows"][0]
-    theirs = json.loads((place / "nannyml.json").read_text())
-    both = [["ours", mine["estimated"]], ["NannyML", theirs["estimated"]]]
+    own = json.loads((place / "reports/monitoring/monitoring.json").read_text())["windows"][0]
+    nannyml = json.loads((place / "nannyml.json").read_text())
+    both = [["ours", own["estimated"]], ["NannyML", nannyml["estimated"]]]
     print("\nEstimated ROC AUC:", ", ".join(f"{name} {value:.4f}" for name, value in both))
-    print(f"realised: {mine['figures']['roc_auc']['value']:.4f}")
+    print(f"realised: {own['figures']['roc_auc']['value']:.4f}")
 
 
 def worlds(folder: Path, count: int) -> None:
-    """How often each method alarms, in worlds where the model is as good, and where not."""
+    """How often each method raises an alarm, in worlds with and without a worse model."""
     place = folder / f"worlds-{count}"
     place.mkdir(exist_ok=True)
-    ours("_worlds.py", count, folder=place)
+    run_script("_worlds.py", count, folder=place)
     run([folder / "nannyml/bin/python", HERE / "peers/nannyml_worlds.py"], place)
-    found = {
+    shares = {
         **json.loads((place / "ours.json").read_text()),
         **json.loads((place / "nannyml.json").read_text()),
     }
-    kinds = list(next(iter(found.values())))
-    rows = [[name, *(f"{share[kind]:.0%}" for kind in kinds)] for name, share in found.items()]
+    kinds = list(next(iter(shares.values())))
+    rows = [[name, *(f"{share[kind]:.0%}" for kind in kinds)] for name, share in shares.items()]
     show(f"Share of {count} simulated months with an alarm", ["method", *kinds], rows)
 
 

@@ -1,6 +1,6 @@
-"""more_years: monthly source files in, the same months in several years out.
+"""Repeat monthly source files over several years.
 
-Keys stay unique and time goes on, since they hold the date. Run with a generated project's Python.
+Keys stay unique, since they contain the date. Run with a generated project's Python.
 """
 
 import sys
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def main(source: Path, out: Path, years: int) -> None:
-    """Write 2013-01.parquet again as 2014-01.parquet and so on; weather alike."""
+    """Write 2013-01.parquet also as 2014-01.parquet and so on, and the weather likewise."""
     for path in sorted(source.rglob("*.parquet")):
         table = pd.read_parquet(path)
         folder = out / path.relative_to(source).parent

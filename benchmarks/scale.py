@@ -1,11 +1,11 @@
-"""scale: stages and bulk predictions here, and on a Dask cluster of one and of two workers.
+"""Stages and bulk predictions without a cluster, and on Dask clusters of one and two workers.
 
-Run with the template's Python on a reproduced project whose .venv has requirements-scale.lock, too:
-`.venv/bin/python benchmarks/scale.py --rows 3400000`. Workers are processes of this machine, of a
-thread each; the process that reads and writes is one more, so that two workers want three cores.
-For more workers the measured parts are put together: what the client does is done once, what
-workers do is shared evenly, at best beside the client's work and at worst after it.
-Plain Dask makes the same features by the same functions, as a user of dask.dataframe writes it.
+Run with the template's Python on a reproduced project whose .venv also has requirements-scale.lock:
+`.venv/bin/python benchmarks/scale.py --rows 3400000`. Workers are processes of this machine with
+one thread each; the process that reads and writes is another one, so two workers need three cores.
+The results for more workers are estimates: the client's work is done once, the workers' is shared
+evenly, in parallel with the client's at best and after it at worst. Plain Dask computes the same
+features with the same functions in dask.dataframe.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from _measure import Run, alternate, medians, ratio, run, show
 TEMPLATE = Path(__file__).resolve().parents[1]
 PORT = 18786
 ADDRESS = f"tcp://127.0.0.1:{PORT}"
-PAPER = 4, 8, 16
+ESTIMATED = 4, 8, 16
 LOCAL = ["--host", "127.0.0.1"]
 ROWS = """
 import sys
@@ -67,7 +67,7 @@ if __name__ == "__main__":
 
 @contextmanager
 def cluster(python: Path, folder: Path, workers: int) -> Iterator[list[int]]:
-    """A scheduler and so many workers; their processes."""
+    """Run a scheduler and workers; yields their process ids."""
     scheduler = ["-m", "dask", "scheduler", *LOCAL, "--port", str(PORT), "--no-dashboard"]
     worker = ["-m", "machinery.scale", ADDRESS, *LOCAL, "--nworkers", str(workers)]
     settings = os.environ | {"PYTHONPATH": "src"}
@@ -86,32 +86,32 @@ def cluster(python: Path, folder: Path, workers: int) -> Iterator[list[int]]:
 
 
 def spent(processes: list[int]) -> float:
-    """The processor time of these and what they have started."""
-    every = [psutil.Process(each) for each in processes]
-    every += [child for each in every for child in each.children(recursive=True)]
-    return sum(sum(each.cpu_times()[:2]) for each in every)
+    """Processor seconds of the processes and their descendants."""
+    running = [psutil.Process(process) for process in processes]
+    running += [child for process in running for child in process.children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in running)
 
 
-def measured(
+def measure(
     python: Path, folder: Path, words: list[str], workers: int, parts: list[tuple[float, float]]
 ) -> Run:
-    """A command here (no workers), or on a cluster, whose processor time counts, too.
+    """Run a command without a cluster (no workers), or on one, whose processor time also counts.
 
-    `parts` gets the processor time of the command, and that of the cluster.
+    Appends the processor time of the command, and that of the cluster, to `parts`.
     """
     command = [str(python), *words]
     if not workers:
         return run(command, folder, PYTHONPATH="src")
-    given = {"FLIGHT_DELAYS_COMPUTE": "dask", "FLIGHT_DELAYS_COMPUTE_ADDRESS": ADDRESS}
+    settings = {"FLIGHT_DELAYS_COMPUTE": "dask", "FLIGHT_DELAYS_COMPUTE_ADDRESS": ADDRESS}
     with cluster(python, folder, workers) as processes:
         before = spent(processes)
-        once = run(command, folder, PYTHONPATH="src", **given)
+        once = run(command, folder, PYTHONPATH="src", **settings)
         parts.append((once.processor, spent(processes) - before))
         return once._replace(processor=sum(parts[-1]))
 
 
 def main() -> None:
-    """Measure all, round by round."""
+    """Measure everything, round by round."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--project", type=Path, default=TEMPLATE / "build/demo/flight_delays")
     parser.add_argument("--rows", type=int, default=340_000)
@@ -136,38 +136,38 @@ def main() -> None:
                 *("data/train.parquet", "out.parquet", "--force", "--threads", "1"),
             ],
         }
-        if "featurize" not in options.only:  # of which the others take the rows
+        if "featurize" not in options.only:  # whose output the other stages need
             run([python, *everything["featurize"]], folder, PYTHONPATH="src")
-        rows, on_paper = [], []
+        rows, estimates = [], []
         for name in options.only:
             parts: dict[int, list[tuple[float, float]]] = {n: [] for n in (0, 1, 2)}
             work = {
-                f"{n} workers": partial(measured, python, folder, everything[name], n, parts[n])
+                f"{n} workers": partial(measure, python, folder, everything[name], n, parts[n])
                 for n in parts
             }
             if name == "featurize":
                 work |= {
                     f"plain Dask, {n} workers": partial(
-                        measured, python, folder, ["plain.py", ADDRESS], n, []
+                        measure, python, folder, ["plain.py", ADDRESS], n, []
                     )
                     for n in (1, 2)
                 }
             runs = alternate(work, options.rounds)
             here = runs["0 workers"]
-            for label, each in runs.items():
-                ratios = ratio(here, each), ratio(each, here, "processor")
-                rows.append([*medians(f"{name}: {label}", each), *ratios])
+            for label, results in runs.items():
+                ratios = ratio(here, results), ratio(results, here, "processor")
+                rows.append([*medians(f"{name}: {label}", results), *ratios])
             client, workers = (median(column) for column in zip(*parts[1], strict=True))
-            once = median(each.wall for each in here)
-            best = [once / max(client, workers / n) for n in PAPER]
-            worst = [once / (client + workers / n) for n in PAPER]
+            once = median(result.wall for result in here)
+            best = [once / max(client, workers / n) for n in ESTIMATED]
+            worst = [once / (client + workers / n) for n in ESTIMATED]
             spans = [f"{low:.1f} to {high:.1f}" for low, high in zip(worst, best, strict=True)]
-            on_paper.append([name, client, workers, *spans])
+            estimates.append([name, client, workers, *spans])
         header = ["", "wall", "processor", "memory", "speed-up", "processor / here"]
         show(f"{options.rows:,} rows", header, rows)
-        many = [f"{n} workers" for n in PAPER]
+        many = [f"{n} workers" for n in ESTIMATED]
         title = "Speed-up with a core for each process, from the parts at one worker"
-        show(title, ["", "client, s", "worker, s", *many], on_paper)
+        show(title, ["", "client, s", "worker, s", *many], estimates)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""serving: what `flight-delays serve` answers a second, beside MLflow, BentoML and plain FastAPI.
+"""The throughput of `flight-delays serve`, compared with MLflow, BentoML and plain FastAPI.
 
-    .venv/bin/python benchmarks/serving.py --quick          minutes, most of them the project's run
+    .venv/bin/python benchmarks/serving.py --quick          minutes, mostly the project's run
     .venv/bin/python benchmarks/serving.py                  a quarter of an hour
     .venv/bin/python benchmarks/serving.py --only ours mlflow
-    .venv/bin/python benchmarks/serving.py --model boosting   that one, not the one selected
+    .venv/bin/python benchmarks/serving.py --model boosting   this candidate, not the selected one
 
-README.md tells what is measured and what the figures mean.
+README.md describes what is measured and what the results mean.
 """
 
 import argparse
@@ -30,7 +30,7 @@ KEY = "a-key-for-the-benchmark-only"
 MANY = 1000
 WARM = 3.0  # seconds of load before anything is measured
 READY_MADE = "mlflow, features ready made"
-NEEDED = {  # an environment each: MLflow and BentoML do not agree on their dependencies
+NEEDED = {  # separate environments, since the dependencies of MLflow and BentoML conflict
     "mlflow": ["mlflow>=3", "pandas"],
     "bentoml": ["bentoml>=1.4", "pandas"],
     "plain": ["fastapi", "uvicorn[standard]", "pandas", "pyarrow", "pyyaml"],
@@ -52,7 +52,7 @@ for name, table in (("raw", rows), ("features", features)):
 """
 
 
-WANTED = [
+RATIOS = [
     ("mlflow", "rate", ">= 80"),
     (READY_MADE, "rate", ""),
     ("bentoml", "rate", ""),
@@ -68,10 +68,10 @@ WANTED = [
 
 
 class Contender(NamedTuple):
-    """How a server is started and asked, and what it says: probabilities, or nothing.
+    """A server: its command, its request format, and how to read probabilities from its answer.
 
-    `cores` is how many it may use; None for all. The peers are faster on one, where the threads of
-    their libraries do not wait for each other.
+    `cores` is the number that it may use; None for all. The peers are faster on one, where the
+    threads of their libraries do not wait for each other.
     """
 
     command: Callable[[int], Sequence[object]]
@@ -84,7 +84,7 @@ class Contender(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What is measured of a server in one round; `busy` counts its seconds of processor."""
+    """The measurements of a server in one round; `busy` is per processor second."""
 
     rate: float
     busy_rate: float
@@ -97,7 +97,7 @@ class Figures(NamedTuple):
 
 
 def contenders(bench: Bench) -> dict[str, Contender]:
-    """All of them: one worker each."""
+    """All servers, with one worker each."""
     folder, here = bench.folder, ["--host", "127.0.0.1"]
 
     def mlflow(rows: str) -> Contender:
@@ -118,7 +118,7 @@ def contenders(bench: Bench) -> dict[str, Contender]:
     def serve(port: int) -> list[object]:
         return [tool(bench, "ours", "flight-delays"), "serve", "--port", port]
 
-    def ours(**settings: str) -> Contender:
+    def service(**settings: str) -> Contender:
         names = {f"FLIGHT_DELAYS_{name.upper()}": value for name, value in settings.items()}
         environment = names | {"FLIGHT_DELAYS_API_KEYS": KEY}
         return Contender(
@@ -129,9 +129,9 @@ def contenders(bench: Bench) -> dict[str, Contender]:
     framework = tool(bench, "ours", "python")
     plain = uvicorn(tool(bench, "plain", "python"), "plain_fastapi:app")
     return {
-        "ours": ours(),
-        "ours, no prediction log": ours(prediction_log=""),
-        "ours, no log at all": ours(prediction_log="", access_log="false"),
+        "ours": service(),
+        "ours, no prediction log": service(prediction_log=""),
+        "ours, no log at all": service(prediction_log="", access_log="false"),
         "mlflow": mlflow("raw"),
         READY_MADE: mlflow("features"),
         "bentoml": Contender(
@@ -139,7 +139,7 @@ def contenders(bench: Bench) -> dict[str, Contender]:
             environment={"BENTOML_HOME": str(folder / "bento-store"), **_quiet("BENTOML")},
         ),
         "plain fastapi": Contender(
-            plain, "/predict", lambda rows: rows, lambda found: found["probabilities"],
+            plain, "/predict", lambda rows: rows, lambda answer: answer["probabilities"],
             environment={"PIPELINE": str(folder / "pipeline.pkl")},
         ),
         "echo": Contender(
@@ -173,24 +173,24 @@ def _second(pairs: list[list[float]]) -> list[float]:
     return [pair[1] for pair in pairs]
 
 
-def _of_mlflow(found: Any) -> list[float]:
-    return _second(found["predictions"])
+def _of_mlflow(answer: Any) -> list[float]:
+    return _second(answer["predictions"])
 
 
-def _of_ours(found: Any) -> list[float]:
-    return [each["probability"]["true"] for each in found["predictions"]]
+def _of_ours(answer: Any) -> list[float]:
+    return [prediction["probability"]["true"] for prediction in answer["predictions"]]
 
 
 def tool(bench: Bench, peer: str, name: str) -> Path:
-    """A command of a peer's environment."""
+    """A command in a peer's environment."""
     return bench.folder / f"{peer}-venv/bin" / name
 
 
 def prepare(bench: Bench, model: str | None) -> None:
-    """Bake, install and reproduce the project; make the environments and the peers' pipeline."""
+    """Bake, install and reproduce the project; create the environments and the peers' pipeline."""
     bench.install()
     if not (bench.baked / "models/model.onnx").exists():
-        if model:  # as the only candidate it is selected, whatever the gate says of it
+        if model:  # the only candidate is selected, even if it fails the gate
             params = bench.baked / "params.yaml"
             document = yaml.safe_load(params.read_text())
             document["train"] |= {"models": [model], "feature_sets": ["schedule_weather"]}
@@ -198,8 +198,8 @@ def prepare(bench: Bench, model: str | None) -> None:
         bench.run(bench.baked, "dvc", "repro")
     bench.run(bench.baked, "python", "-c", ROWS, bench.folder)
     script = "import sklearn; print(sklearn.__version__)"
-    asked = [str(bench.python), "-c", script]
-    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    command = [str(bench.python), "-c", script]
+    version = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     for peer, packages in NEEDED.items():
         python = tool(bench, peer, "python")
         if not python.exists():
@@ -221,52 +221,54 @@ def prepare(bench: Bench, model: str | None) -> None:
 
 
 def make_environment(bench: Bench, peer: str) -> None:
-    """An empty one, of the project's Python."""
+    """Create an empty environment with the project's Python."""
     environment = bench.folder / f"{peer}-venv"
     run([TOOLS / "uv", "venv", "--python", bench.python, environment], bench.folder)
 
 
-def measure(bench: Bench, name: str, each: Contender, seconds: float) -> Figures:
-    """Start a server, compare its answers, and load it."""
-    rows = json.loads((bench.folder / f"{each.rows}.json").read_text())
-    one, many = (json.dumps(each.body(some)).encode() for some in (rows[:1], rows))
+def measure(bench: Bench, name: str, contender: Contender, seconds: float) -> Figures:
+    """Start a server, compare its answers, and put it under load."""
+    rows = json.loads((bench.folder / f"{contender.rows}.json").read_text())
+    one, many = (json.dumps(contender.body(part)).encode() for part in (rows[:1], rows))
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
     port = free_port()
     folder = bench.baked if name.startswith("ours") else PEERS
-    said = bench.folder / f"{name.replace(', ', '-').replace(' ', '-')}.log"
-    request, command = (each.path, one, headers), each.command(port)
-    with started(command, folder, said, port, request, each.environment, each.cores) as server:
-        if each.read is not None:
-            same_answers(bench, name, each.read(ask(port, each.path, many, headers)))
-        load(port, each.path, one, headers, 16, WARM)
+    log = bench.folder / f"{name.replace(', ', '-').replace(' ', '-')}.log"
+    request, command = (contender.path, one, headers), contender.command(port)
+    with started(
+        command, folder, log, port, request, contender.environment, contender.cores
+    ) as server:
+        if contender.read is not None:
+            same_answers(bench, name, contender.read(ask(port, contender.path, many, headers)))
+        load(port, contender.path, one, headers, 16, WARM)
         start = server.processor()
-        at_16 = load(port, each.path, one, headers, 16, seconds)
+        at_16 = load(port, contender.path, one, headers, 16, seconds)
         busy = at_16.requests / (server.processor() - start)
-        at_1 = load(port, each.path, one, headers, 1, seconds)
+        at_1 = load(port, contender.path, one, headers, 1, seconds)
         start = server.processor()
-        bulk = load(port, each.path, many, headers, 4, seconds)
+        bulk = load(port, contender.path, many, headers, 4, seconds)
         busy_rows = MANY * bulk.requests / (server.processor() - start)
         memory = server.megabytes()
     rows = MANY * bulk.rate
     return Figures(at_16.rate, busy, at_1.p50, at_1.p99, rows, busy_rows, server.seconds, memory)
 
 
-def same_answers(bench: Bench, name: str, found: list[float]) -> None:
-    """Hold the answers against the first server's: else they do not do the same work."""
+def same_answers(bench: Bench, name: str, answers: list[float]) -> None:
+    """Compare the answers with the first server's, to check that all do the same work."""
     path = bench.folder / "answers.json"
     if not path.exists():
-        path.write_text(json.dumps(found))
-    wanted = json.loads(path.read_text())
-    pairs = zip(found, wanted, strict=True)
+        path.write_text(json.dumps(answers))
+    expected = json.loads(path.read_text())
+    pairs = zip(answers, expected, strict=True)
     furthest = max(abs(one - other) for one, other in pairs)
     if furthest > 1e-5:
-        print(f"{name} ANSWERS OTHERWISE, by {furthest:.2g}", flush=True)
+        print(f"{name} ANSWERS DIFFER by {furthest:.2g}", flush=True)
 
 
-def table(found: dict[str, list[Figures]]) -> None:
+def table(results: dict[str, list[Figures]]) -> None:
     """Print medians over the rounds."""
     lines: list[list[str | float]] = []
-    for name, rounds in found.items():
+    for name, rounds in results.items():
         of = Figures(*(median(column) for column in zip(*rounds, strict=True)))
         rates = [f"{of.rate:,.0f}", f"{of.busy_rate:,.0f}", of.p50, of.p99]
         lines.append([name, *rates, f"{of.rows:,.0f}", f"{of.busy_rows:,.0f}", of.ready, of.memory])
@@ -275,23 +277,25 @@ def table(found: dict[str, list[Figures]]) -> None:
     show(title, ["", *rates, "ready s", "MB"], lines)
 
 
-def compare(found: dict[str, list[Figures]]) -> None:
-    """Print the ratios that were measured, medians over the rounds."""
+def compare(results: dict[str, list[Figures]]) -> None:
+    """Print the ratios, medians over the rounds."""
     words = {"rate": "requests/s", "rows": "rows/s"}
     lines: list[list[str | float]] = []
-    for other, figure, goal in WANTED:
-        if {"ours", other} <= found.keys():
-            ratios = [over(found, other, each) for each in (figure, f"busy_{figure}")]
+    for other, figure, goal in RATIOS:
+        if {"ours", other} <= results.keys():
+            ratios = [over(results, other, column) for column in (figure, f"busy_{figure}")]
             lines.append([f"ours / {other}, {words[figure]}", *ratios, goal])
     if lines:
         show("Ratios", ["", "wall", "processor", "goal"], lines)
     print("Goals of ours: p50 < 1.5 ms, p99 < 10 ms, ready in 2 s, < 200 MB a worker.")
 
 
-def over(found: dict[str, list[Figures]], other: str, figure: str) -> float:
-    """Ours over another's: the median of the rounds."""
-    pairs = zip(found["ours"], found[other], strict=True)
-    return float(median(getattr(ours, figure) / getattr(theirs, figure) for ours, theirs in pairs))
+def over(results: dict[str, list[Figures]], other: str, figure: str) -> float:
+    """The median ratio of ours to another server's."""
+    pairs = zip(results["ours"], results[other], strict=True)
+    return float(
+        median(getattr(first, figure) / getattr(second, figure) for first, second in pairs)
+    )
 
 
 def main() -> None:
@@ -312,19 +316,21 @@ def main() -> None:
         bench.folder.mkdir(parents=True, exist_ok=True)
         prepare(bench, options.model)
         (bench.folder / "answers.json").unlink(missing_ok=True)
-        every = contenders(bench)
-        if unknown := {*(options.only or [])} - {*every}:
-            parser.error(f"{unknown} is none of {[*every]}")
-        chosen = {name: every[name] for name in options.only or every}
+        candidates = contenders(bench)
+        if unknown := {*(options.only or [])} - {*candidates}:
+            parser.error(f"{unknown} is none of {[*candidates]}")
+        chosen = {name: candidates[name] for name in options.only or candidates}
         if options.cores:
-            chosen = {name: each._replace(cores=options.cores) for name, each in chosen.items()}
+            chosen = {
+                name: contender._replace(cores=options.cores) for name, contender in chosen.items()
+            }
         print("Load by", WRK or "the client in _load.py: wrk is not installed", flush=True)
-        found: dict[str, list[Figures]] = {name: [] for name in chosen}
+        results: dict[str, list[Figures]] = {name: [] for name in chosen}
         for _ in range(rounds):
-            for name, each in chosen.items():
-                found[name].append(measure(bench, name, each, seconds))
-        table(found)
-        compare(found)
+            for name, contender in chosen.items():
+                results[name].append(measure(bench, name, contender, seconds))
+        table(results)
+        compare(results)
 
 
 if __name__ == "__main__":

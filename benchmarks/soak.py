@@ -1,9 +1,9 @@
-"""soak: the service under load while its model is swapped and its workers are killed; what held.
+"""Load on the service while its model is swapped and its workers are killed.
 
-    .venv/bin/python benchmarks/soak.py              ten minutes, half of them to make two models
+    .venv/bin/python benchmarks/soak.py              ten minutes, half of them to train two models
     .venv/bin/python benchmarks/soak.py --seconds 20 --project DIR --other DIR
 
-README.md tells what is done and what must hold; the exit code is 1 when it does not.
+README.md describes the faults and the guarantees; the exit code is 1 if one is violated.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from _servers import free_port
-from _soak_load import KEY, WORKERS, Client, Record, Trouble
+from _soak_load import KEY, WORKERS, Client, FaultInjector, Record
 from _soak_verdict import verdict
 
-PATIENCE = 60.0
-# The rows of the test table as requests have them, and what each model's own Scorer says of them.
+TIMEOUT = 60.0
+# The rows of the test table as in requests, and each model's predictions by its own Scorer.
 EXPECTED = """
 import json, sys
 from pathlib import Path
@@ -63,19 +63,19 @@ Path(sys.argv[2]).write_text(json.dumps([columns, outcomes]))
 
 @dataclass
 class Project:
-    """A checkout with a model, and how its commands are run."""
+    """A checkout with a model, and the environment of its commands."""
 
     folder: Path
     environment: dict[str, str]
 
     def run(self, script: str, *words: object) -> None:
-        """Run Python in it."""
+        """Run a Python script in it."""
         command = ["python", "-c", script.format(package=self.folder.name), *map(str, words)]
         subprocess.run(command, cwd=self.folder, env=self.environment, check=True)
 
 
 def soak(project: Project, other: Path, seconds: float, clients: int, folder: Path) -> list[str]:
-    """Do it all in a folder; what did not hold."""
+    """Run the soak in a folder and return the violations."""
     models = [folder / "first", folder / "second"]
     for path, source in zip(models, (project.folder, other), strict=True):
         shutil.copytree(source / "models", path, ignore=shutil.ignore_patterns("candidates"))
@@ -83,17 +83,17 @@ def soak(project: Project, other: Path, seconds: float, clients: int, folder: Pa
     shutil.copytree(models[0], served / "models")
     shutil.copy(project.folder / "contract.yaml", served)
     project.run(EXPECTED, folder / "expected.json", project.folder, other)
-    rows, wanted = json.loads((folder / "expected.json").read_text())
-    if len(wanted) != len(models):
+    rows, expected = json.loads((folder / "expected.json").read_text())
+    if len(expected) != len(models):
         sys.exit("both projects have the same model; give --other one that was trained otherwise")
     record, port = Record(), free_port()
     process = start(project, served, port, folder / "serve.log")
     try:
-        trouble = Trouble(process.pid, served, models, record)
-        every = [Client(port, f"c{each}", record, rows, wanted) for each in range(clients)]
-        page = under_load(trouble, every, port, seconds)
+        injector = FaultInjector(process.pid, served, models, record)
+        posting = [Client(port, f"c{number}", record, rows, expected) for number in range(clients)]
+        page = under_load(injector, posting, port, seconds)
         process.send_signal(signal.SIGTERM)
-        code = process.wait(PATIENCE)
+        code = process.wait(TIMEOUT)
     finally:
         process.kill()
     project.run(READ, served / "logs", folder / "log.json")
@@ -102,8 +102,8 @@ def soak(project: Project, other: Path, seconds: float, clients: int, folder: Pa
     return faults + verdict(record, answers, outcomes, page)
 
 
-def start(project: Project, served: Path, port: int, said: Path) -> "subprocess.Popen[bytes]":
-    """Start the service on a folder of its own, and wait until all workers answer."""
+def start(project: Project, served: Path, port: int, log: Path) -> "subprocess.Popen[bytes]":
+    """Start the service on a folder, and wait until all workers are ready."""
     prefix = project.folder.name.upper()
     settings = {
         "API_KEYS": KEY,
@@ -113,7 +113,7 @@ def start(project: Project, served: Path, port: int, said: Path) -> "subprocess.
     }
     names = {f"{prefix}_{name}": str(value) for name, value in settings.items()}
     command = [project.folder.name.replace("_", "-"), "serve", "--port", str(port)]
-    with said.open("wb") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--workers", str(WORKERS)],
             cwd=project.folder,
@@ -122,41 +122,41 @@ def start(project: Project, served: Path, port: int, said: Path) -> "subprocess.
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    deadline = time.monotonic() + PATIENCE
-    while said.read_text().count("Application startup complete") < WORKERS:
+    deadline = time.monotonic() + TIMEOUT
+    while log.read_text().count("Application startup complete") < WORKERS:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            sys.exit(f"the service does not start:\n{said.read_text()[-3000:]}")
+            sys.exit(f"the service does not start:\n{log.read_text()[-3000:]}")
         time.sleep(0.1)
     return process
 
 
-def under_load(trouble: Trouble, clients: list[Client], port: int, seconds: float) -> str:
-    """Let clients and trouble at the service for so long; its metrics after that."""
-    for each in (trouble, *clients):
-        each.start()
+def under_load(injector: FaultInjector, clients: list[Client], port: int, seconds: float) -> str:
+    """Run clients and faults for some seconds; return the service's metrics afterwards."""
+    for thread in (injector, *clients):
+        thread.start()
     for left in range(int(seconds), 0, -1):
         if sys.stderr.isatty():
             print(f"\r{left:4} s left ", end="", file=sys.stderr)
         time.sleep(1)
-    trouble.stop.set()
-    trouble.join()
-    trouble.place(0)  # so that a worker killed last finds a good one
-    for each in clients:
-        each.stop.set()
-        each.join()
+    injector.stop.set()
+    injector.join()
+    injector.install(0)  # so that the successor of the last killed worker finds a good one
+    for thread in clients:
+        thread.stop.set()
+        thread.join()
     return metrics(port)
 
 
 def metrics(port: int) -> str:
     """The service's counters."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     connection.request("GET", "/metrics")
     return connection.getresponse().read().decode()
 
 
 def two_projects(folder: Path) -> tuple[Path, Path, Path]:
-    """Bake and install the default project, and run it twice: both, and the folder of programs."""
+    """Bake and run the default project twice; return both and the folder of programs."""
     from pipeline import Bench
 
     bench = Bench(folder, 1)
@@ -175,7 +175,7 @@ def two_projects(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def command_line() -> argparse.Namespace:
-    """The choices."""
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seconds", type=float, help="instead of minutes")
@@ -187,7 +187,7 @@ def command_line() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Soak, and say what did not hold."""
+    """Run the soak and print the violations."""
     options = command_line()
     seconds = options.seconds or 60 * options.minutes
     with tempfile.TemporaryDirectory() as temporary:
@@ -202,7 +202,7 @@ def main() -> None:
         environment["PYTHONPATH"] = str(first / "src")
         work = Path(tempfile.mkdtemp(dir=folder, prefix="soak-"))
         faults = soak(Project(first, environment), other, seconds, options.clients, work)
-    print("\n".join(["", *(f"NO  {each}" for each in faults)]) if faults else "\nok")
+    print("\n".join(["", *(f"NO  {fault}" for fault in faults)]) if faults else "\nok")
     sys.exit(bool(faults))
 
 

@@ -1,10 +1,10 @@
-"""versioning: what the generated project's versions cost, beside plain tools on the same bytes.
+"""The cost of the generated project's versions, compared with plain tools on the same bytes.
 
     .venv/bin/python benchmarks/versioning.py --quick          two minutes: one round
     .venv/bin/python benchmarks/versioning.py                  three rounds
     .venv/bin/python benchmarks/versioning.py --only rollback
 
-The S3 server is rclone's, on 127.0.0.1. README.md tells what is measured and what the figures mean.
+The S3 server is rclone's, on 127.0.0.1. README.md describes what is measured.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PERSON = {
 
 
 def copy_of(bench: Bench, name: str) -> Path:
-    """A fresh copy of the baked project, which shares its environment."""
+    """A fresh copy of the baked project with the same environment."""
     path = bench.folder / name / "flight_delays"
     shutil.rmtree(path.parent, ignore_errors=True)
     shutil.copytree(bench.baked, path, ignore=shutil.ignore_patterns(".venv"))
@@ -42,14 +42,14 @@ def copy_of(bench: Bench, name: str) -> Path:
 
 
 def commit(bench: Bench, project: Path) -> None:
-    """Commit all there is, without the hooks."""
+    """Commit everything, without the hooks."""
     bench.run(project, "git", "add", ".")
     words = ["commit", "--quiet", "--no-verify", "--allow-empty", "--message", "A change"]
     bench.run(project, "git", *words, **PERSON)
 
 
 def fill(folder: Path, files: int, size: int) -> None:
-    """Write that many random files of that many bytes; a large one is a megabyte, numbered."""
+    """Write random files; a large one repeats a megabyte, with numbers in it."""
     folder.mkdir()
     for number in range(files):
         block = os.urandom(min(size, MEGABYTE) - 8)
@@ -59,14 +59,14 @@ def fill(folder: Path, files: int, size: int) -> None:
 
 
 def remotes(bench: Bench) -> None:
-    """`dvc push` and `dvc pull`, beside the same files copied by s3fs to and from a bucket."""
+    """`dvc push` and `dvc pull`, compared with s3fs copying the same files to and from a bucket."""
     with s3.start("rclone", fresh(bench.folder / "server")) as server:
         for title, (files, size) in SETS.items():
             transfer(bench, server, title, files, size)
 
 
 def transfer(bench: Bench, server: s3.Server, title: str, files: int, size: int) -> None:
-    """One set of files, pushed and pulled in turn by both; every round has buckets of its own."""
+    """Push and pull one set of files with both in turn; every round has its own buckets."""
     project, rounds = copy_of(bench, "transfer"), iter(range(10_000))
     fill(project / "set", files, size)
     bench.run(project, "dvc", "add", "--quiet", "set")
@@ -110,13 +110,13 @@ def transfer(bench: Bench, server: s3.Server, title: str, files: int, size: int)
         "s3fs download": plain_pull,
     }
     runs = alternate(work, bench.repeats)
-    show(title, FIGURES, [medians(name, each) for name, each in runs.items()])
-    ours, theirs, pulled, loaded = runs.values()
-    compare([("push / upload", ours, theirs, ""), ("pull / download", pulled, loaded, "")])
+    show(title, FIGURES, [medians(name, results) for name, results in runs.items()])
+    pushed, uploaded, pulled, downloaded = runs.values()
+    compare([("push / upload", pushed, uploaded, ""), ("pull / download", pulled, downloaded, "")])
 
 
 def rollback(bench: Bench) -> None:
-    """`flight-delays rollback v1.1.0`, beside bare `git checkout v1.1.0 && dvc checkout`."""
+    """`flight-delays rollback v1.1.0`, compared with `git checkout v1.1.0 && dvc checkout`."""
     project = copy_of(bench, "rollback")
     params = project / "params.yaml"
     for version, regularisation in {"v1.1.0": "1.0", "v1.2.0": "0.5"}.items():
@@ -132,7 +132,7 @@ def rollback(bench: Bench) -> None:
         bench.run(project, "git", "branch", "-D", branch)
         return done
 
-    def ours() -> Run:
+    def restore() -> Run:
         done = bench.run(project, "flight-delays", "rollback", "v1.1.0", **PERSON)
         return back("rollback/v1.1.0", done)
 
@@ -140,8 +140,8 @@ def rollback(bench: Bench) -> None:
         words = [*GIT, "checkout", "--quiet", "-b", "bare", "v1.1.0"]
         return back("bare", bench.run(project, "sh", "-c", f"{' '.join(words)} && dvc checkout"))
 
-    runs = alternate({"rollback": ours, "git and dvc checkout": bare}, max(5, bench.repeats))
-    show("Rollback", FIGURES, [medians(name, each) for name, each in runs.items()])
+    runs = alternate({"rollback": restore, "git and dvc checkout": bare}, max(5, bench.repeats))
+    show("Rollback", FIGURES, [medians(name, results) for name, results in runs.items()])
     compare([("rollback / git and dvc checkout", *runs.values(), "<= 1.3")])
 
 

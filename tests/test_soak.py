@@ -1,4 +1,4 @@
-"""What benchmarks/soak.py says of a service that loses, changes or keeps too much."""
+"""What benchmarks/soak.py reports of a service that loses or changes data, or leaks memory."""
 
 import importlib
 from math import exp
@@ -30,14 +30,14 @@ def faults(
     heard: bool = True,
     outcomes: int = 1,
 ) -> list[str]:
-    """The faults of a soak of two answers, the second of which was logged so many times."""
+    """The faults of a soak of two answers, the second of which is logged `logged` times."""
     load, verdict = modules
     record = load.Record(kills=[KILL], broken={"c0-3": broken}, swaps=1, bad=1)
     record.answers["c0-1"] = load.Answer("v1", [0.5])
     record.answers["c0-2"] = load.Answer("v2", [0.5])
     record.outcomes.add("c0-1")
     record.statuses[status] += 2
-    record.memory[1] = [(float(each), warm(each) + leak * each) for each in range(300)]
+    record.memory[1] = [(float(second), warm(second) + leak * second) for second in range(300)]
     rows = [["c0-1", 0, "v1", value, heard], [cut_off, 0, "v1", 0.5, None]]
     rows += [["c0-2", 0, "v2", 0.5, None]] * logged
     columns = [list(column) for column in zip(*rows, strict=True)]
@@ -45,11 +45,11 @@ def faults(
 
 
 def warm(second: int) -> float:
-    """The megabytes of a worker that needs some time until it has what it needs."""
+    """The megabytes of a worker that is warming up."""
     return 185.0 - 25.0 * exp(-second / 40)
 
 
-def test_a_soak_in_which_all_holds_has_no_fault(modules: tuple[Any, Any]) -> None:
+def test_a_soak_without_violations_has_no_faults(modules: tuple[Any, Any]) -> None:
     assert faults(modules) == []
 
 
@@ -57,10 +57,10 @@ def test_a_soak_in_which_all_holds_has_no_fault(modules: tuple[Any, Any]) -> Non
     ("changes", "words"),
     [
         ({"logged": 0}, "1 answers are lost"),
-        ({"value": 0.6}, "1 answers stand otherwise in the log"),
-        ({"logged": 2}, "1 rows stand in the log twice"),
+        ({"value": 0.6}, "1 answers differ in the log"),
+        ({"logged": 2}, "1 rows are in the log twice"),
         ({"heard": False}, "1 outcomes are lost"),
-        ({"outcomes": 2}, "1 outcomes stand in the log twice"),
+        ({"outcomes": 2}, "1 outcomes are in the log twice"),
         ({"cut_off": "c9-1"}, "the log has requests that had no answer"),
         ({"leak": 0.06}, "a worker grew by 4."),
         ({"refused": ""}, "no bad model was refused"),
@@ -68,8 +68,8 @@ def test_a_soak_in_which_all_holds_has_no_fault(modules: tuple[Any, Any]) -> Non
         ({"broken": KILL - 60}, "1 requests were cut off without a kill"),
     ],
 )
-def test_a_soak_says_what_did_not_hold(
+def test_a_soak_reports_what_is_violated(
     modules: tuple[Any, Any], changes: dict[str, Any], words: str
 ) -> None:
-    (found,) = faults(modules, **changes)
-    assert found.startswith(words)
+    (fault,) = faults(modules, **changes)
+    assert fault.startswith(words)

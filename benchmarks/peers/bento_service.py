@@ -1,6 +1,6 @@
-"""bento_service: a service as BentoML's documentation shows it: one API, a table in, an array out.
+"""A service as in BentoML's documentation: one API, from a table to an array.
 
-`python bento_service.py PIPELINE.pkl` puts the pipeline into BentoML's store of models.
+`python bento_service.py PIPELINE.pkl` saves the pipeline to BentoML's model store.
 """
 
 import pickle
@@ -14,7 +14,7 @@ import pandas as pd
 
 @bentoml.service(workers=1, traffic={"timeout": 30})
 class Delays:
-    """The pipeline, out of the store of models."""
+    """The pipeline from the model store."""
 
     model = bentoml.models.BentoModel("delays:latest")
 
@@ -23,7 +23,7 @@ class Delays:
 
     @bentoml.api
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        """Give the probability of each class."""
+        """Return the probability of each class."""
         return self.pipeline.predict_proba(rows)
 
 

@@ -1,6 +1,6 @@
-"""echo: our own framework with nothing behind it: the bytes of a request are its answer.
+"""An echo server in our own framework: it answers with the bytes of the request.
 
-`app` goes through Starlette's routing; `bare` is what is left without: uvicorn and ASGI.
+`app` uses Starlette's routing; `bare` only uvicorn and ASGI.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 
 async def predict(request: Request) -> Response:
-    """Answer the body."""
+    """Return the request's body."""
     return Response(await request.body(), media_type="application/json")
 
 
@@ -20,7 +20,7 @@ app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
-    """The same without FastAPI."""
+    """The same without Starlette."""
     if scope["type"] != "http":
         return
     body, more = b"", True

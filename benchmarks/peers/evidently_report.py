@@ -1,4 +1,4 @@
-"""Evidently's report of the month beside the reference: drift, summary, a classifier's quality."""
+"""Evidently's report on the month and the reference: drift, summary, classification quality."""
 
 import pandas as pd
 from evidently import BinaryClassification, DataDefinition, Dataset, Report
@@ -13,6 +13,6 @@ definition = DataDefinition(
 )
 for table in TABLES:
     table["y"] = table["y"].astype(int)
-now, reference = (Dataset.from_pandas(each, data_definition=definition) for each in TABLES)
+current, reference = (Dataset.from_pandas(table, data_definition=definition) for table in TABLES)
 report = Report([DataDriftPreset(), DataSummaryPreset(), ClassificationPreset()])
-report.run(now, reference).save_html("evidently.html")
+report.run(current, reference).save_html("evidently.html")

@@ -1,6 +1,6 @@
-"""features: raw rows in, the features of the model out, in pandas, as people write it.
+"""The features of the model in pandas, as people write them.
 
-The same as the project's own features.py makes, of which it imports nothing.
+They equal those of the project's features.py, which this module does not import.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ NUMBERS += ["precipitation", "pressure", "visibility"]
 
 
 def make_features(rows: pd.DataFrame) -> pd.DataFrame:
-    """Make them, float32 as the model was trained; times may be texts, and what is missing None."""
+    """Compute features from raw rows; times may be strings, and missing values None."""
     departure = pd.to_datetime(rows["scheduled_departure"])
     numbers = rows[NUMBERS].astype("float32")
     hour = departure.dt.hour + departure.dt.minute / 60

@@ -1,10 +1,10 @@
-"""mlflow_model: the pickled pipeline in; folders for `mlflow models serve` out.
+"""Save the pickled pipeline in folders for `mlflow models serve`.
 
     python mlflow_model.py
 
-Of pipeline.pkl, raw.json and features.json in the working directory it makes mlflow-raw, which
-takes raw rows, and mlflow-features, which takes features ready made. The signature and the call are
-those of MLflow's documentation. Where a signature has times, its server makes them of JSON's texts.
+From pipeline.pkl, raw.json and features.json in the working directory it makes mlflow-raw, which
+takes raw rows, and mlflow-features, which takes ready-made features. The signature and the call
+follow MLflow's documentation; its server parses times if the signature has them.
 """
 
 import json
@@ -21,12 +21,12 @@ TIMES = ["scheduled_departure", "weather_observed_at"]
 
 
 def read(path: str) -> pd.DataFrame:
-    """Read rows as a request has them."""
+    """Read rows as in a request."""
     return pd.DataFrame(json.loads(Path(path).read_text()))
 
 
 def save(pipeline: Any, rows: pd.DataFrame, folder: str) -> None:
-    """Save a pipeline that takes such rows."""
+    """Save a pipeline that takes rows like these."""
     mlflow.sklearn.save_model(
         pipeline,
         folder,

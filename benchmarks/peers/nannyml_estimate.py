@@ -1,4 +1,4 @@
-"""NannyML's CBPE of the month as one chunk."""
+"""NannyML's CBPE for the month as one chunk."""
 
 import json
 import os
@@ -9,8 +9,8 @@ os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 import nannyml  # noqa: E402
 import pandas as pd  # noqa: E402
 
-reference, now = (pd.read_parquet(f"{name}.parquet") for name in ("reference", "now"))
-for table in (reference, now):
+reference, current = (pd.read_parquet(f"{name}.parquet") for name in ("reference", "now"))
+for table in (reference, current):
     table["y"] = table["y"].astype(int)
     table["decision"] = (table["p"] >= 0.5).astype(int)
 estimator = nannyml.CBPE(
@@ -19,8 +19,8 @@ estimator = nannyml.CBPE(
     y_pred="decision",
     y_true="y",
     metrics=["roc_auc"],
-    chunk_size=len(now),
+    chunk_size=len(current),
 )
-found = estimator.fit(reference).estimate(now).filter(period="analysis").to_df()
-value = float(found[("roc_auc", "value")].iloc[0])
+estimates = estimator.fit(reference).estimate(current).filter(period="analysis").to_df()
+value = float(estimates[("roc_auc", "value")].iloc[0])
 Path("nannyml.json").write_text(json.dumps({"estimated": value}))

@@ -1,7 +1,7 @@
-"""NannyML with its default thresholds on the same worlds: does the month of each have an alert?
+"""NannyML with its default thresholds on the same worlds: how often does a month raise an alert?
 
-Six months of reference, a chunk each. `CBPE` has no outcomes, `realised` has; `univariate` is an
-alert of Jensen-Shannon distance on any column.
+The reference is six months, one chunk each. `CBPE` uses no outcomes, `realised` does; `univariate`
+is an alert on the Jensen-Shannon distance of any column.
 """
 
 import json
@@ -32,18 +32,18 @@ about = {
 kinds = list(table["kind"].unique())
 alarms = {f"NannyML, {name}": Counter() for name in ("CBPE", "realised", "univariate")}
 for (_, kind), world in table.groupby(["world", "kind"], sort=False):
-    reference, now = world[~world["now"]], world[world["now"]]
-    estimated = nannyml.CBPE(**about).fit(reference).estimate(now).to_df()
-    realised = nannyml.PerformanceCalculator(**about).fit(reference).calculate(now).to_df()
+    reference, current = world[~world["now"]], world[world["now"]]
+    estimated = nannyml.CBPE(**about).fit(reference).estimate(current).to_df()
+    realised = nannyml.PerformanceCalculator(**about).fit(reference).calculate(current).to_df()
     drift = nannyml.UnivariateDriftCalculator(
         names, continuous_methods=["jensen_shannon"], chunk_size=ROWS
     )
-    moved = drift.fit(reference).calculate(now).to_df()
-    for name, found in (("CBPE", estimated), ("realised", realised), ("univariate", moved)):
-        period = next(column for column in found if column[-1] == "period")
-        last = found[found[period] == "analysis"].iloc[-1]
-        alerts = [bool(last[column]) for column in found if column[-1] == "alert"]
+    moved = drift.fit(reference).calculate(current).to_df()
+    for name, frame in (("CBPE", estimated), ("realised", realised), ("univariate", moved)):
+        period = next(column for column in frame if column[-1] == "period")
+        last = frame[frame[period] == "analysis"].iloc[-1]
+        alerts = [bool(last[column]) for column in frame if column[-1] == "alert"]
         alarms[f"NannyML, {name}"][kind] += any(alerts)
 count = table["world"].nunique()
-shares = {name: {kind: found[kind] / count for kind in kinds} for name, found in alarms.items()}
+shares = {name: {kind: counts[kind] / count for kind in kinds} for name, counts in alarms.items()}
 Path("nannyml.json").write_text(json.dumps(shares))

@@ -1,4 +1,4 @@
-"""plain_fastapi: a service as people write it: pydantic, a DataFrame, the pickled pipeline."""
+"""A service as people write it: pydantic, a DataFrame, the pickled pipeline."""
 
 import os
 import pickle

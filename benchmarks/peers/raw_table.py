@@ -42,15 +42,15 @@ def main() -> None:
     peers["flaml"] = flaml(x_train, y_train, names, FLAML_METRIC[headline], seconds)
     predictions = {name: predicted(model, x_test, names) for name, model in peers.items()}
     rows = pd.read_parquet(folder / "data/predictions.parquet").set_index(contract["key"])
-    mine = rows.loc[test[contract["key"]]]
+    own = rows.loc[test[contract["key"]]]
     columns = [f"probability_{name}" for name in names] or ["prediction"]
-    predictions["ours"] = mine[columns].to_numpy().squeeze()
+    predictions["ours"] = own[columns].to_numpy().squeeze()
     groups = test[contract["group"]] if contract["group"] else None
     print(json.dumps(compared(y_test, predictions, headline, groups)))
 
 
 def coded(target: pd.Series, names: list[str]) -> np.ndarray:
-    """Codes of the classes, or numbers."""
+    """The target as class codes, or numbers."""
     if not names:
         return target.to_numpy(dtype=float)
     texts = target.astype(str).str.lower() if target.dtype == bool else target.astype(str)
@@ -58,32 +58,32 @@ def coded(target: pd.Series, names: list[str]) -> np.ndarray:
 
 
 def prepared(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What scikit-learn recommends: categories by dtype, the rarest as one; all else as numbers."""
+    """Categories by dtype, as scikit-learn recommends, rare ones merged; the rest as numbers."""
     both = []
     for table in (train, test):
-        made = {}
+        columns = {}
         for name in table:
             values = table[name]
             if pd.api.types.is_datetime64_any_dtype(values):
-                made[name] = values.astype("int64").astype(float).where(values.notna())
+                columns[name] = values.astype("int64").astype(float).where(values.notna())
             elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
-                made[name] = values.astype("Float64").astype(float)
+                columns[name] = values.astype("Float64").astype(float)
             else:
                 common = train[name].value_counts().index[: MOST_CATEGORIES - 1]
                 texts = values.where(values.isin(common) | values.isna(), "(other)")
-                made[name] = pd.Categorical(texts, categories=[*common, "(other)"])
-        both.append(pd.DataFrame(made, index=table.index))
+                columns[name] = pd.Categorical(texts, categories=[*common, "(other)"])
+        both.append(pd.DataFrame(columns, index=table.index))
     return both[0], both[1]
 
 
 def boosting(x: pd.DataFrame, y: np.ndarray, names: list[str]) -> Any:
-    """HistGradientBoosting as it comes."""
+    """HistGradientBoosting with its defaults."""
     kind = HistGradientBoostingClassifier if names else HistGradientBoostingRegressor
     return kind(categorical_features="from_dtype", random_state=1).fit(x, y)
 
 
 def flaml(x: pd.DataFrame, y: np.ndarray, names: list[str], metric: str, seconds: float) -> Any:
-    """FLAML's best within the seconds."""
+    """FLAML's best model within the time budget."""
     from flaml import AutoML
 
     model = AutoML()
@@ -94,14 +94,14 @@ def flaml(x: pd.DataFrame, y: np.ndarray, names: list[str], metric: str, seconds
 
 
 def predicted(model: Any, x: pd.DataFrame, names: list[str]) -> np.ndarray:
-    """Probabilities of each class, of two (n, 2); or values."""
+    """Probabilities of each class, also for two (n, 2); or values."""
     return np.asarray(model.predict_proba(x) if names else model.predict(x))
 
 
 def compared(
     y: np.ndarray, predictions: dict[str, np.ndarray], headline: str, groups: pd.Series | None
 ) -> dict[str, Any]:
-    """Each metric, and the paired differences, positive where ours is better."""
+    """The metric of each model, and paired differences, positive if ours is better."""
 
     def score(rows: np.ndarray, prediction: np.ndarray) -> float:
         if headline == "roc_auc" and prediction.shape[1] == 2:
@@ -113,30 +113,31 @@ def compared(
             return -float(sk.log_loss(y[rows], prediction[rows], labels=labels))
         return -float(sk.root_mean_squared_error(y[rows], prediction[rows]))
 
-    every, random = np.arange(len(y)), np.random.default_rng(1)
-    drawn = resamples(every, groups, random)
-    draws = [rows for rows in drawn if headline in ERRORS or set(y[rows]) == set(y)]
+    all_rows, random = np.arange(len(y)), np.random.default_rng(1)
+    samples = resamples(all_rows, groups, random)
+    draws = [rows for rows in samples if headline in ERRORS or set(y[rows]) == set(y)]
     scores = {
-        name: np.array([score(rows, each) for rows in draws]) for name, each in predictions.items()
+        name: np.array([score(rows, prediction) for rows in draws])
+        for name, prediction in predictions.items()
     }
-    found: dict[str, Any] = {"metric": headline, "rows": len(y)}
+    result: dict[str, Any] = {"metric": headline, "rows": len(y)}
     for name, prediction in predictions.items():
-        found[name] = abs(score(every, prediction))
+        result[name] = abs(score(all_rows, prediction))
         if name != "ours":
             low, high = np.quantile(scores["ours"] - scores[name], [0.025, 0.975])
-            found[f"ours minus {name}"] = [float(low), float(high)]
-    return found
+            result[f"ours minus {name}"] = [float(low), float(high)]
+    return result
 
 
 def resamples(
-    every: np.ndarray, groups: pd.Series | None, random: np.random.Generator
+    rows: np.ndarray, groups: pd.Series | None, random: np.random.Generator
 ) -> list[np.ndarray]:
     """Bootstrap resamples of the rows, or of whole groups."""
     if groups is None:
-        return [random.choice(every, len(every)) for _ in range(RESAMPLES)]
-    of_group = list(pd.Series(every).groupby(groups.to_numpy()).indices.values())
+        return [random.choice(rows, len(rows)) for _ in range(RESAMPLES)]
+    of_group = list(pd.Series(rows).groupby(groups.to_numpy()).indices.values())
     return [
-        np.concatenate([of_group[each] for each in random.choice(len(of_group), len(of_group))])
+        np.concatenate([of_group[group] for group in random.choice(len(of_group), len(of_group))])
         for _ in range(RESAMPLES)
     ]
 

@@ -1,10 +1,10 @@
-"""train: the project's training features in; its candidate, fitted and pickled, for the peers, out.
+"""Fit the project's candidate on its training features, and pickle it for the peers.
 
     python train.py PROJECT PIPELINE.pkl
 
-Runs in the peers' environment, with the project's src on PYTHONPATH. The same candidate, seed and
-hyperparameters as the served model, and the decision columns as texts and float32, as it has them.
-Its first step makes them of raw rows by the peers' own features.py.
+Runs in the peers' environment, with the project's src on PYTHONPATH. Candidate, seed,
+hyperparameters and the types of the features are those of the served model. The first step computes
+the features from raw rows with the peers' own features.py.
 """
 
 import json

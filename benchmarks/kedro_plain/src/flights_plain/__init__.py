@@ -1,1 +1,1 @@
-"""The work of the generated project as people write it in Kedro: a peer in pipeline.py."""
+"""The generated project's work as people write it in Kedro, for benchmarks/pipeline.py."""

@@ -1,4 +1,4 @@
-"""data_processing: monthly flights and weather in; training and test table of features out."""
+"""Turn monthly flights and weather into feature tables for training and test."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-Dials = dict[str, Any]
+Settings = dict[str, Any]
 Table = pd.DataFrame
 Months = dict[str, Callable[[], Table]]
 
@@ -62,7 +62,7 @@ SCHEMA = pa.DataFrameSchema(
 )
 
 
-def preprocess_flights(flights: Months, ingest: Dials) -> Table:
+def preprocess_flights(flights: Months, ingest: Settings) -> Table:
     """The completed flights, and `moment`, when the prediction is made (UTC)."""
     table = pd.concat([load() for _, load in sorted(flights.items())], ignore_index=True)
     table = table[table["arr_delay"].notna()]
@@ -96,21 +96,21 @@ def preprocess_flights(flights: Months, ingest: Dials) -> Table:
     return preprocessed[preprocessed["scheduled_departure"] < ingest["until"]]
 
 
-def preprocess_weather(weather: Months, ingest: Dials) -> Table:
-    """The weather reports, and `available`, when each can be read (UTC)."""
+def preprocess_weather(weather: Months, ingest: Settings) -> Table:
+    """The weather reports, and `available`, the time from which each is available (UTC)."""
     table = pd.concat([load() for _, load in sorted(weather.items())], ignore_index=True)
-    taken = table["time_hour"].astype("datetime64[us, UTC]")
+    label = table["time_hour"].astype("datetime64[us, UTC]")
     delay = pd.Timedelta(minutes=ingest["source"]["weather_delay_minutes"])
-    measured = table[list(WEATHER)].astype("float64").rename(columns=WEATHER)
-    return measured.assign(
+    measurements = table[list(WEATHER)].astype("float64").rename(columns=WEATHER)
+    return measurements.assign(
         origin=table["origin"],
-        available=taken + delay,
-        weather_observed_at=taken.dt.tz_convert(TIME_ZONE).dt.tz_localize(None),
+        available=label + delay,
+        weather_observed_at=label.dt.tz_convert(TIME_ZONE).dt.tz_localize(None),
     )
 
 
-def join_weather(flights: Table, weather: Table, ingest: Dials) -> Table:
-    """Each flight with the newest weather report that could be read at its moment."""
+def join_weather(flights: Table, weather: Table, ingest: Settings) -> Table:
+    """Each flight with the newest weather report that is available at its moment."""
     joined = pd.merge_asof(
         flights.sort_values("moment"),
         weather.sort_values("available"),
@@ -123,14 +123,14 @@ def join_weather(flights: Table, weather: Table, ingest: Dials) -> Table:
     return joined.sort_values(["scheduled_departure", "flight_id"], ignore_index=True)
 
 
-def validate(joined: Table) -> tuple[Table, Dials]:
+def validate(joined: Table) -> tuple[Table, Settings]:
     """The rows that fit the schema, and how many did not."""
     valid = SCHEMA.validate(joined, lazy=True).reset_index(drop=True)
     return valid, {"rows": len(joined), "valid": len(valid), "dropped": len(joined) - len(valid)}
 
 
 def make_features(flights: Table) -> Table:
-    """The features of each flight, beside its key, time and target."""
+    """Key, time, target and features of each flight."""
     departure = flights["scheduled_departure"]
     speed, direction = flights["wind_speed"], np.deg2rad(flights["wind_direction"])
     calm = speed == 0
@@ -157,7 +157,7 @@ def make_features(flights: Table) -> Table:
     )
 
 
-def split(features: Table, split: Dials) -> tuple[Table, Table]:
+def split(features: Table, split: Settings) -> tuple[Table, Table]:
     """All but the last days for training, the last days for the test."""
     time = features["scheduled_departure"]
     is_test = time >= time.max() - pd.Timedelta(days=split["test_days"])

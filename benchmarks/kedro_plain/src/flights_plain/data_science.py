@@ -1,4 +1,4 @@
-"""data_science: training table in; the candidates, their scores, and the selected one out."""
+"""Train and score the candidates, and select one."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from sklearn.model_selection import TimeSeriesSplit, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-Dials = dict[str, Any]
+Settings = dict[str, Any]
 Table = pd.DataFrame
 
 NUMBERS, TEXTS = (
@@ -30,7 +30,7 @@ MODELS = {
 }
 
 
-def build(model: str, hyperparameters: Dials, seed: int) -> Pipeline:
+def build(model: str, hyperparameters: Settings, seed: int) -> Pipeline:
     """The unfitted pipeline of one candidate."""
     steps = {
         "passthrough": "passthrough",
@@ -62,19 +62,19 @@ SCORING = {
 }
 
 
-def train(features: str, model: str, table: Table, train: Dials) -> tuple[Pipeline, Dials]:
+def train(features: str, model: str, table: Table, train: Settings) -> tuple[Pipeline, Settings]:
     """One candidate fitted on all rows, and the scores of its folds."""
     rows, target = table[train["features"][features]], table["late"]
     pipeline = build(model, train["hyperparameters"][model], train["seed"])
     folds = TimeSeriesSplit(train["folds"])
     scores = cross_validate(pipeline, rows, target, cv=folds, scoring=SCORING)
-    found = {name: scores[f"test_{name}"].tolist() for name in SCORING}
-    return pipeline.fit(rows, target), found
+    fold_scores = {name: scores[f"test_{name}"].tolist() for name in SCORING}
+    return pipeline.fit(rows, target), fold_scores
 
 
-def select(candidates: list[str], select: Dials, *parts: Any) -> tuple[Dials, Pipeline]:
+def select(candidates: list[str], select: Settings, *parts: Any) -> tuple[Settings, Pipeline]:
     """The simplest candidate within one standard error of the best; scores come before models."""
-    scores = np.array([each[select["headline"]] for each in parts[: len(candidates)]])
+    scores = np.array([part[select["headline"]] for part in parts[: len(candidates)]])
     mean, error = scores.mean(axis=1), scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
     best = mean.argmax()
     chosen = int(np.argmax(mean >= mean[best] - error[best]))

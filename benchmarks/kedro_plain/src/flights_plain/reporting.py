@@ -1,4 +1,4 @@
-"""reporting: model and test table in; metrics with intervals, slices, curves and verdict out."""
+"""Metrics with intervals, slices, curves and the gate, on the test table."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from .data_science import calibration_error
 
-Dials = dict[str, Any]
+Settings = dict[str, Any]
 Table = pd.DataFrame
 Metrics = dict[str, Callable[[Any, Any], float]]
 
@@ -34,7 +34,7 @@ def predict(model: Pipeline, test: Table) -> Table:
     return test[columns].assign(probability=model.predict_proba(rows)[:, 1])
 
 
-def bootstrap(predictions: Table, metrics: Metrics, evaluate: Dials) -> Dials:
+def bootstrap(predictions: Table, metrics: Metrics, evaluate: Settings) -> Settings:
     """Each metric with its percentile interval."""
     late, probability = predictions["late"].to_numpy(), predictions["probability"].to_numpy()
     random = np.random.default_rng(evaluate["seed"])
@@ -44,19 +44,19 @@ def bootstrap(predictions: Table, metrics: Metrics, evaluate: Dials) -> Dials:
         for name, metric in metrics.items():
             samples[name].append(metric(late[rows], probability[rows]))
     ends = [(1 - evaluate["level"]) / 2, (1 + evaluate["level"]) / 2]
-    found = {}
+    intervals = {}
     for name, metric in metrics.items():
         low, high = np.nanquantile(samples[name], ends)
-        found[name] = {"value": float(metric(late, probability)), "low": low, "high": high}
-    return found
+        intervals[name] = {"value": float(metric(late, probability)), "low": low, "high": high}
+    return intervals
 
 
-def evaluate(predictions: Table, evaluate: Dials) -> Dials:
+def evaluate(predictions: Table, evaluate: Settings) -> Settings:
     """All metrics on the test table."""
     return bootstrap(predictions, METRICS, evaluate)
 
 
-def slices(predictions: Table, evaluate: Dials) -> list[Dials]:
+def slices(predictions: Table, evaluate: Settings) -> list[Settings]:
     """ROC AUC of each origin and carrier."""
     headline = {"roc_auc": METRICS["roc_auc"]}
     return [
@@ -68,7 +68,7 @@ def slices(predictions: Table, evaluate: Dials) -> list[Dials]:
     ]
 
 
-def calibration(predictions: Table, evaluate: Dials) -> Dials:
+def calibration(predictions: Table, evaluate: Settings) -> Settings:
     """The points of the calibration curve."""
     observed, predicted = calibration_curve(
         predictions["late"],
@@ -79,28 +79,28 @@ def calibration(predictions: Table, evaluate: Dials) -> Dials:
     return {"predicted": predicted.tolist(), "observed": observed.tolist()}
 
 
-def importance(model: Pipeline, test: Table, evaluate: Dials) -> Dials:
-    """By how much ROC AUC falls when one feature is shuffled."""
-    dials, seed = evaluate["importance"], evaluate["seed"]
-    sample = test.sample(min(dials["rows"], len(test)), random_state=seed)
+def importance(model: Pipeline, test: Table, evaluate: Settings) -> Settings:
+    """The decrease of ROC AUC when one feature is shuffled."""
+    options, seed = evaluate["importance"], evaluate["seed"]
+    sample = test.sample(min(options["rows"], len(test)), random_state=seed)
     rows = sample[list(model.feature_names_in_)]
-    found = permutation_importance(
+    result = permutation_importance(
         model,
         rows,
         sample["late"],
         scoring="roc_auc",
-        n_repeats=dials["repeats"],
+        n_repeats=options["repeats"],
         random_state=seed,
     )
-    return dict(zip(rows.columns, found.importances_mean.tolist(), strict=True))
+    return dict(zip(rows.columns, result.importances_mean.tolist(), strict=True))
 
 
-def gate(metrics: Dials, slices: list[Dials], quality: Dials, gate: Dials) -> Dials:
-    """The verdict: passed when every check did."""
+def gate(metrics: Settings, slices: list[Settings], quality: Settings, gate: Settings) -> Settings:
+    """The gate: passed if every check passed."""
     checks = {
         "better_than_baseline": metrics["roc_auc"]["low"] > 0.5,
         "floor": metrics["roc_auc"]["value"] >= gate["floor"],
-        "worst_slice": min(each["high"] for each in slices) >= gate["worst_slice"],
+        "worst_slice": min(interval["high"] for interval in slices) >= gate["worst_slice"],
         "calibration": metrics["calibration_error"]["value"] <= gate["calibration"],
         "quarantined": quality["dropped"] <= gate["quarantined"] * quality["rows"],
     }

@@ -1,1 +1,1 @@
-"""The work of the generated project as a Kedro project: its peer in benchmarks/pipeline.py."""
+"""The generated project's work as a Kedro project, for benchmarks/pipeline.py."""

@@ -1,7 +1,7 @@
-"""nodes: the pure functions of the generated project's stages, tables and documents in and out.
+"""The pure functions of the generated project's stages as Kedro nodes.
 
-Kedro calls them with what its catalog loads and saves; benchmarks/one_process.py calls the same
-ones in a row, with everything in memory. `parameters` is the whole of params.yaml.
+Kedro calls them with the tables and documents of its catalog; benchmarks/one_process.py calls them
+one after another, with everything in memory. `parameters` is the content of params.yaml.
 """
 
 import shutil
@@ -38,7 +38,7 @@ Table = pd.DataFrame
 
 
 def pandas(table: pa.Table) -> Table:
-    """The table as the stages that follow read it from Parquet."""
+    """The table as later stages read it from Parquet."""
     return table.to_pandas()
 
 
@@ -50,7 +50,7 @@ def ingest(parameters: Parameters) -> pa.Table:
 
 
 def validate(raw: pa.Table, parameters: Parameters) -> tuple[Table, Table, Report]:
-    """The valid rows, the others, and the report on both."""
+    """The valid rows, the quarantined ones, and the report."""
     until = params.parse(Ingest, parameters).until
     section = params.parse(Validate, parameters)
     done = validate_stage.validate(raw, until, contract.load(), section)
@@ -62,11 +62,11 @@ def split(valid: Table, parameters: Parameters) -> tuple[Table, Table, list[Repo
     section, data = params.parse(Split, parameters), contract.load()
     parts = split_stage.split(valid, params.parse(Ingest, parameters).until, data, section)
     probes = split_stage.probe(parts, Catalogue(data, features), section.leakage, section.seed)
-    return *parts, [vars(each) | {"passed": each.passed} for each in probes]
+    return *parts, [vars(probe) | {"passed": probe.passed} for probe in probes]
 
 
 def featurize(train: Table, test: Table) -> tuple[Table, Table]:
-    """The features of both; the catalogue page is written beside."""
+    """The features of both tables; also writes the catalogue page."""
     catalogue = Catalogue(contract.load(), features)
     write_text(page(catalogue), CATALOGUE)
     parts = (pa.Table.from_pandas(part, preserve_index=False) for part in (train, test))
@@ -77,7 +77,7 @@ def featurize(train: Table, test: Table) -> tuple[Table, Table]:
 def train(
     table: Table, parameters: Parameters, feature_set: str, name: str
 ) -> tuple[Report, Table]:
-    """The scores of one candidate and its held-out predictions; its model file is written."""
+    """The scores of one candidate and its held-out predictions; also writes its model file."""
     section, data = params.parse(Train, parameters), contract.load()
     chosen = table[section.features[feature_set]]
     numbers = chosen.dtypes == np.float32
@@ -105,7 +105,7 @@ def train(
 
 
 def select(parameters: Parameters, *reports: Report) -> tuple[Report, Report]:
-    """The model's description and the selection; of the held-out tables only one is read."""
+    """The model's description and the selection; reads only one of the held-out tables."""
     headline = params.parse(Select, parameters).headline
     selection = select_stage.select(list(reports), headline)
     held_out = read_table(Path("data") / f"{selection['candidate']}_held_out.parquet")
@@ -115,9 +115,9 @@ def select(parameters: Parameters, *reports: Report) -> tuple[Report, Report]:
 def describe(
     selection: Report, reports: tuple[Report, ...], held_out: Table, parameters: Parameters
 ) -> Report:
-    """The selected model file, put in its place, and what its use needs."""
+    """Copy the selected model file to its place, and describe it."""
     data = contract.load()
-    chosen = next(each for each in reports if each["candidate"] == selection["candidate"])
+    chosen = next(report for report in reports if report["candidate"] == selection["candidate"])
     shutil.copyfile(CANDIDATES / f"{selection['candidate']}.onnx", MODEL)
     window = {"until": str(held_out[data.time].max())}
     return (
@@ -135,7 +135,7 @@ def evaluate(
     headline = params.parse(Select, parameters).headline
     target = data.encode(table[data.target])
     models = [model.Model(path) for path in (MODEL, CANDIDATES / f"{selection['baseline']}.onnx")]
-    scored, simplest = (each.predict(table[list(each.features)]) for each in models)
+    scored, simplest = (one.predict(table[list(one.features)]) for one in models)
 
     metrics = evaluate_stage.evaluate(target, scored, simplest, info, headline, section)
     slices = evaluate_stage.slices(test[section.slices], target, scored, info, headline, section)
@@ -143,8 +143,8 @@ def evaluate(
     plots["importance"] = evaluate_stage.importance(
         models[0], table, target, info, headline, section
     )
-    found = evaluate_stage.predictions(table, scored, info, data)
-    return metrics, slices, plots, found.assign(**{each: test[each] for each in section.slices})
+    predictions = evaluate_stage.predictions(table, scored, info, data)
+    return metrics, slices, plots, predictions.assign(**test[section.slices])
 
 
 def gate(
@@ -156,7 +156,7 @@ def gate(
     quality: Report,
     parameters: Parameters,
 ) -> Report:
-    """The verdict."""
+    """The gate's report."""
     sliced = params.parse(Evaluate, parameters).slices
     evidence = gate_stage.Evidence(metrics, slices, sliced, selection, info, leakage, quality)
     headline = params.parse(Select, parameters).headline
@@ -174,7 +174,7 @@ def card(
     leakage: list[Report],
     quality: Report,
 ) -> None:
-    """The model card, written."""
+    """Write the model card."""
     data = contract.load()
     reports = {
         "model": info,
@@ -184,7 +184,7 @@ def card(
         "gate": gate,
         "leakage": leakage,
         "quality": quality,
-        "features": [vars(each) for each in Catalogue(data, features).features.values()],
+        "features": [vars(feature) for feature in Catalogue(data, features).features.values()],
         "tested": card_stage.span(test, data.time),
     }
     section, until = params.parse(Card, parameters), params.parse(Ingest, parameters).until

@@ -1,4 +1,4 @@
-"""pipeline_registry: the nodes wired by the names of their tables and documents."""
+"""The pipeline: nodes connected by the names of their tables and documents."""
 
 from functools import partial, update_wrapper
 

@@ -1,1 +1,1 @@
-"""settings: Kedro's defaults."""
+"""Kedro's default settings."""
