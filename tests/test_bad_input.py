@@ -123,7 +123,7 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
         "ingest",
         source_table("table = table.head(0)"),
         2,
-        "data/source/2013-01.parquet holds no rows",
+        "data/source/2013-01.parquet has no rows",
     ),
     "a source without a column": (
         "ingest",

@@ -67,9 +67,9 @@ def test_a_missing_file_says_how_to_get_it(tmp_path: Path, read: Any, remedy: st
     ("text", "sentence"),
     [
         ("a: [1", "did not find expected"),
-        ("just words", "holds no 'name: value' lines"),
+        ("just words", "has no 'name: value' lines"),
         ("\tb: 1", "cannot start any token (line 1, column 1)"),
-        ("a: 1\nb: {c: 2, c: 3}", "c is there twice; keep one of them (line 2, column 4)"),
+        ("a: 1\nb: {c: 2, c: 3}", "c is a duplicate key; keep one of them (line 2, column 4)"),
         ("until: 2013-07-15", "2013-07-15 differs between versions of YAML; put it in quotes"),
         ("until: 2013-07-15T10:00:00", "2013-07-15T10:00:00 differs"),
         ("a: [no]", "no differs between versions of YAML"),

@@ -47,7 +47,7 @@ def test_a_fault_is_told_in_one_sentence(document: dict[str, Any], sentence: str
 
 def test_a_data_window_with_a_time_zone_is_refused() -> None:
     section = {"until": "2013-08-01T00:00+02:00", "source": {}}
-    with pytest.raises(UserError, match="ingest.until is 2013-08-01T00:00.02:00; take the time zo"):
+    with pytest.raises(UserError, match="ingest.until is 2013-08-01T00:00.02:00; remove the time "):
         params.parse(params.Ingest, {"ingest": section})
 
 
@@ -103,8 +103,8 @@ def test_sections_of_the_users_own_are_welcome() -> None:
 @pytest.mark.parametrize(
     ("threshold", "sentence"),
     [
-        ({"rule": "recall", "value": None}, "value is None; give one for cost_ratio and recall"),
-        ({"rule": "balanced_accuracy", "value": 2}, "value is 2.0; give one for cost_ratio and"),
+        ({"rule": "recall", "value": None}, "value is None; set it for cost_ratio and recall"),
+        ({"rule": "balanced_accuracy", "value": 2}, "value is 2.0; set it for cost_ratio and"),
         ({"rule": "recall", "value": 1.5}, "value is 1.5; a recall is at most 1"),
         ({"rule": "luck", "value": 1}, "select.threshold.rule is 'luck'"),
     ],

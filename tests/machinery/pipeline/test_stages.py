@@ -82,10 +82,10 @@ def main(project, *words):
         (["explore"], "town", "shop town\n"),
         (["explore", "again"], "town", "shop town again\n"),
         (["explore"], 7, "explore: params.yaml: explore.by is 7; input should be a valid string\n"),
-        (["explor"], "town", "explor: no stage has this name; a stage of your own is a function "),
-        (["features"], "town", "features: no stage has this name; a stage of your own is"),
-        (["../explore"], "town", "../explore: no stage has this name; a stage of your own is"),
-        ([], "town", ": no stage has this name; a stage of your own is"),
+        (["explor"], "town", "explor: no stage has this name; write your own as a function "),
+        (["features"], "town", "features: no stage has this name; write your own as a"),
+        (["../explore"], "town", "../explore: no stage has this name; write your own as a"),
+        ([], "town", ": no stage has this name; write your own as a"),
     ],
 )
 def test_a_module_of_the_project_is_a_stage_like_those_of_the_machinery(

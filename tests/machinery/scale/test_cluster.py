@@ -264,7 +264,8 @@ def test_without_the_room_the_setting_is_refused_and_all_else_runs(project: Proj
             (machinery / room.name).symlink_to(room)
     assert project.python(SQUARES).out.split() == ["0", "1", "4", "9", "16"]
     message = sentence(project.python(SQUARES, "tcp://127.0.0.1:1"))
-    assert message.startswith("UserError: SHOP_COMPUTE is dask, but machinery.scale is not here; ")
+    missing = "SHOP_COMPUTE is dask, but machinery.scale is not installed; "
+    assert message.startswith(f"UserError: {missing}")
 
 
 def test_nothing_of_dask_is_imported_where_no_setting_names_it(project: Project) -> None:

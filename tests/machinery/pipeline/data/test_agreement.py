@@ -77,5 +77,5 @@ def constrained(signs: dict[str, Any]) -> dict[str, Any]:
 
 def test_slices_by_a_personal_column_are_refused(document: dict[str, Any]) -> None:
     document["columns"]["colour"]["personal"] = True
-    with pytest.raises(UserError, match="evaluate.slices names colour, which contract.yaml calls"):
+    with pytest.raises(UserError, match="evaluate.slices names colour, a personal column"):
         agreement.require(params(), contracts.parse(document))

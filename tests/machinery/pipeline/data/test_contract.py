@@ -19,10 +19,10 @@ from machinery.pipeline.files import UserError
         (("colour", "allowed"), None, "columns.colour: a category needs its values in 'allowed'"),
         (("colour", "allowed"), [], "columns.colour: 'allowed' is an empty list; name the values"),
         (("colour", "allowed"), ["red", "red"], "columns.colour: 'allowed' names red twice"),
-        (("colour", "allowed"), ["NO", False], "a category holds False, which is no text; quote"),
+        (("colour", "allowed"), ["NO", False], "a category has False, not a string; quote it"),
         (("late", "allowed"), [True], "the target late needs two classes or more in 'allowed'"),
-        (("id", "nullable"), True, "id tells rows apart, so it must be nullable: false"),
-        (("at", "nullable"), True, "at tells rows apart, so it must be nullable: false"),
+        (("id", "nullable"), True, "id identifies rows, so it must be nullable: false"),
+        (("at", "nullable"), True, "at identifies rows, so it must be nullable: false"),
         (("colour", "known"), "sometimes", "columns.colour.known is 'sometimes'"),
         (("size", "allowed"), {"min": "low"}, "columns.size.allowed.min is 'low'"),
         (("size", "nullabel"), True, "columns.size.nullabel is not a known key"),
@@ -30,7 +30,7 @@ from machinery.pipeline.files import UserError
         (("at", "type"), "string", "the time column at must be a datetime"),
         (("size", "allowed"), {"min": 9, "max": 0}, "columns.size.allowed: min 9 is above max 0"),
         (("size", "allowed"), {"min": float("nan")}, "columns.size.allowed.min is nan"),
-        (("key",), None, "key: is null; name a column that no two rows share, or number the rows"),
+        (("key",), None, "key: is null; name a column with unique values, or number the rows"),
         (("size", "owner"), "", "columns.size.owner is ''"),
         (("size", "seasonal"), "winter", "columns.size.seasonal is 'winter'"),
         (("late", "personal"), True, "late is personal, but reports show the target and the time"),
@@ -54,7 +54,7 @@ def test_classes_have_codes_in_the_order_of_the_contract(contract: Contract) -> 
 
 
 def test_a_group_that_may_be_missing_is_refused(document: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="size tells rows apart, so it must be nullable: false"):
+    with pytest.raises(UserError, match="size identifies rows, so it must be nullable: false"):
         contracts.parse(document | {"group": "size"})
 
 
@@ -139,9 +139,9 @@ def test_the_positive_class_is_the_one_that_the_contract_names(
 @pytest.mark.parametrize(
     ("allowed", "positive", "sentence"),
     [
-        (["yes", "no"], None, "positive is missing; name the class to look for, yes or no"),
+        (["yes", "no"], None, "positive is missing; name the class of interest, yes or no"),
         (["yes", "no"], "Yes", "positive is 'Yes', which is not yes or no"),
-        (["a", "b", "c"], "a", "positive is for a target of two classes; take it out"),
+        (["a", "b", "c"], "a", "positive is for a target of two classes; remove it"),
     ],
 )
 def test_a_positive_class_that_is_missing_or_wrong_is_named(

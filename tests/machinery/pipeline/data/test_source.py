@@ -68,7 +68,7 @@ def test_the_named_columns_are_read_and_no_others(tmp_path: Path) -> None:
 
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     write_table(pd.DataFrame([PARCEL]).iloc[:0], tmp_path / "a.parquet")
-    with pytest.raises(UserError, match="a.parquet holds no rows"):
+    with pytest.raises(UserError, match="a.parquet has no rows"):
         read_columns(tmp_path / "a.parquet", COLUMNS)
 
 

@@ -1,1 +1,1 @@
-"""All that `dvc repro` runs: the one folder of the machinery that stages depend on."""
+"""The code that `dvc repro` runs, and the only folder of the machinery that stages depend on."""

@@ -1,7 +1,7 @@
-"""compute: a function and items in; the results, in the order of the items, out.
+"""Map a function over items, in this process or on a cluster, in the order of the items.
 
-They are computed here, or on the cluster that the environment names: <PACKAGE>_COMPUTE=dask, and
-its scheduler in <PACKAGE>_COMPUTE_ADDRESS. These are settings, not params: results are the same.
+<PACKAGE>_COMPUTE=dask and <PACKAGE>_COMPUTE_ADDRESS, its scheduler, select a cluster. They are
+settings, not params, because the results are the same.
 """
 
 import os
@@ -24,11 +24,11 @@ Result = TypeVar("Result")
 
 
 class ParallelMap(Protocol):
-    """Calls `function(shared, item)` for each item, somewhere, and yields what it returns in order.
+    """Yields `function(shared, item)` for each item, in order.
 
-    The function is one of a module's, since a cluster imports it. Of what `items` yields only so
-    much is taken as is worked on. `threads` is how many items are worked on at a time where that
-    is here, 0 for none beside the caller; `reads` are the files that the function reads.
+    The function must be defined at the top of a module, since a cluster imports it. Items are
+    consumed no faster than they are processed. `threads` is the number of local threads, 0 for
+    none but the caller's; `reads` are the files that the function reads.
     """
 
     def __call__(
@@ -50,38 +50,39 @@ def local_map(
     threads: int = 0,
     reads: Iterable[Path] = (),
 ) -> Iterator[Result]:
-    """In this process."""
+    """Compute in this process."""
     if not threads:
         yield from (function(shared, item) for item in items)
         return
-    waiting: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for item in items:
-            waiting.append(pool.submit(function, shared, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(function, shared, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 @contextmanager
 def parallel_map(project: Project) -> Iterator[ParallelMap]:
-    """Where the project's settings want the work done.
+    """The map that the project's settings select.
 
     Raises:
-        UserError: for a setting that is wrong, and where no cluster answers or a worker differs.
+        UserError: for a wrong setting, an unreachable cluster, or a worker that differs.
     """
     setting = f"{project.package.upper()}_COMPUTE"
-    kind, address = (os.environ.get(name, "") for name in (setting, f"{setting}_ADDRESS"))
-    if not kind:
+    backend = os.environ.get(setting)
+    if not backend:
         yield local_map
         return
-    if kind != "dask":
-        raise UserError(f"{setting} is {kind!r}; set it to dask, or unset it to compute here")
+    if backend != "dask":
+        raise UserError(f"{setting} is {backend!r}; set it to dask, or unset it to compute locally")
     try:
         cluster: Any = import_module("machinery.scale.cluster")
     except ModuleNotFoundError as error:
-        lacks = f"{error.name} is not here; run '{INSTALL}', or unset it"
-        raise UserError(f"{setting} is dask, but {lacks}") from None
-    with cluster.connected(project.package, address, f"{setting}_ADDRESS") as spread:
-        yield spread
+        fault = f"{setting} is dask, but {error.name} is not installed"
+        raise UserError(f"{fault}; run '{INSTALL}', or unset it") from None
+    address = os.environ.get(f"{setting}_ADDRESS", "")
+    with cluster.connected(project.package, address, f"{setting}_ADDRESS") as cluster_map:
+        yield cluster_map

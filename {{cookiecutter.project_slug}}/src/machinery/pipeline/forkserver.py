@@ -1,10 +1,10 @@
-"""forkserver: runs stages as forks of a process that has the libraries imported.
+"""Run stages as forks of a server process that has the libraries imported.
 
-A short stage spends most of its time importing scikit-learn and pandas: without this, `dvc repro`
-of the sample takes three times as long. The first stage starts a server, which imports them on
-another core and forks for every later stage. The server never imports a project's module: each fork
-imports the project's code as it lies there at that moment. It ends when nobody has asked for a
-while. Without a server a stage imports for itself, and writes the same bytes.
+A short stage spends most of its time importing scikit-learn and pandas: without the server,
+`dvc repro` of the sample takes three times as long. The first stage starts the server, which
+imports the libraries on another core and forks for every later stage. It never imports a project's
+module: each fork imports the project's current code. It exits when idle. Without a server a stage
+imports the libraries itself and writes the same bytes.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 IDLE_SECONDS = 3.0
-# None of them may start a thread that holds a lock: a fork has the locks, and not the threads.
+# None may start a thread that holds a lock: a fork inherits locks, but not the threads.
 LIBRARIES = """
     pandas pyarrow.parquet rich.progress skl2onnx sklearn.compose sklearn.ensemble sklearn.impute
     sklearn.linear_model sklearn.model_selection sklearn.pipeline sklearn.preprocessing sklearn.tree
@@ -32,14 +32,14 @@ LIBRARIES = """
 
 
 def ask(package: str, words: list[str]) -> int | None:
-    """The exit code of `python -m PACKAGE WORDS` as a fork; None where no server answers."""
+    """Run `python -m PACKAGE WORDS` as a fork; return its exit code, or None without a server."""
     request = {
         "package": package,
         "words": words,
         "group": os.getpgrp(),
         "environment": dict(os.environ),
     }
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the fork is in this group, gets it
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the fork, in this group, gets it
     with socket.socket(socket.AF_UNIX) as line, contextlib.suppress(OSError):
         line.connect(_address())
         if peer(line)[1] == os.getuid():
@@ -52,32 +52,29 @@ def ask(package: str, words: list[str]) -> int | None:
 
 
 def start(libraries: Sequence[str] = LIBRARIES, idle_seconds: float = IDLE_SECONDS) -> None:
-    """Start a server for the stages to come; it ends at once where there is one."""
+    """Start a server for later stages; it exits at once if another one is listening."""
     subprocess.Popen(
         [sys.executable, "-m", __name__, str(idle_seconds), *libraries],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,  # who reads the output of a run must not wait for the server
+        stdout=subprocess.DEVNULL,  # a reader of the run's output must not wait for the server
         stderr=subprocess.DEVNULL,
-        process_group=0,  # a Ctrl-C at the terminal is for stages
+        process_group=0,  # a Ctrl-C at the terminal is for the stages
     )
 
 
-def peer(line: socket.socket) -> tuple[int, int, int]:
-    """Process, user and group of the other end."""
-    form = struct.Struct("3i")
-    process, user, group = form.unpack(
-        line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size)
-    )
-    return process, user, group
+def peer(line: socket.socket) -> tuple[int, ...]:
+    """Process, user and group of the other end (see `man 7 unix`, SO_PEERCRED)."""
+    credentials = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return struct.unpack("3i", credentials)
 
 
 def _address() -> bytes:
-    """An abstract socket: no file, and the kernel forgets it with its server.
+    """An abstract socket, which leaves no file and vanishes with its server.
 
-    One for each session, since a process can join groups of its own session only.
+    One for each session, since a process can only join process groups of its own session.
     """
-    of = f"{sys.executable} {Path.cwd()} {os.getuid()} {os.getsid(0)}"
-    return b"\0stages-" + sha256(of.encode()).hexdigest().encode()
+    key = f"{sys.executable} {Path.cwd()} {os.getuid()} {os.getsid(0)}"
+    return b"\0stages-" + sha256(key.encode()).hexdigest().encode()
 
 
 def _serve(idle_seconds: float, libraries: Sequence[str]) -> None:
@@ -89,7 +86,7 @@ def _serve(idle_seconds: float, libraries: Sequence[str]) -> None:
         listener.settimeout(idle_seconds)
         while True:
             line, _ = listener.accept()
-            with line, contextlib.suppress(OSError, ValueError):  # who asked was killed
+            with line, contextlib.suppress(OSError, ValueError):  # the client was killed
                 if peer(line)[1] == os.getuid():
                     line.setblocking(True)
                     _answer(line, listener)
@@ -101,15 +98,15 @@ def _answer(line: socket.socket, listener: socket.socket) -> None:
     child = os.fork()
     if child == 0:
         listener.close()
-        _become(line, streams, request)
+        _run_stage(line, streams, request)
     for stream in streams:
         os.close(stream)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     line.send(bytes([code if code >= 0 else 128 - code]))
 
 
-def _become(line: socket.socket, streams: list[int], request: dict[str, Any]) -> None:
-    """Be the stage of who asked: in that group and environment, with those streams."""
+def _run_stage(line: socket.socket, streams: list[int], request: dict[str, Any]) -> None:
+    """Run the stage in the client's process group and environment, with its streams."""
     code: Any = 1
     try:
         os.setpgid(0, request["group"])
@@ -117,13 +114,13 @@ def _become(line: socket.socket, streams: list[int], request: dict[str, Any]) ->
         os.environ.update(request["environment"])
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
-        threading.Thread(target=_end_with, args=[line], daemon=True).start()
+        threading.Thread(target=_interrupt_after, args=[line], daemon=True).start()
         importlib.invalidate_caches()
         sys.argv = [request["package"], *request["words"]]
         runpy.run_module(request["package"], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code or 0
-        if not isinstance(code, int):  # a sentence, which Python would print
+        if not isinstance(code, int):  # a message, which Python would print
             print(code, file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
@@ -135,8 +132,8 @@ def _become(line: socket.socket, streams: list[int], request: dict[str, Any]) ->
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _end_with(line: socket.socket) -> None:
-    """Interrupt the stage when who asked is gone."""
+def _interrupt_after(line: socket.socket) -> None:
+    """Interrupt the stage when the client is gone."""
     line.recv(1)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""params: params.yaml in; one checked section for each stage out. Nothing has a hidden default."""
+"""The sections of params.yaml, one for each stage. No parameter has a hidden default."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
     NaiveDatetime,
     RootModel,
@@ -19,10 +18,11 @@ from pydantic import (
 
 from .files import UserError, read_yaml
 from .paths import PARAMS
-from .validation import sentences
+from .validation import LIST_OR_RANGE, sentences
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Samples = Annotated[int, Field(ge=100, le=1_000_000)]
 Few = Annotated[int, Field(ge=2, le=1_000)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -40,14 +40,14 @@ class Section(BaseModel):
 
 
 class Ingest(Section):
-    """`until` ends the data window (rows strictly before it); `source` goes to source.read."""
+    """`until` ends the data window, exclusively; `source` is passed to `source.read`."""
 
     until: Moment | None
     source: dict[str, Any]
 
 
 class Validate(Section):
-    """`window_days` is the newest window, compared with the reference window before it."""
+    """The newest `window_days` are compared with the reference window before them."""
 
     quarantine_limit: Annotated[float, Field(ge=0, lt=1)]
     window_days: Days
@@ -55,7 +55,7 @@ class Validate(Section):
 
 
 class Leakage(Section):
-    """`limit` is for the score of one feature alone; `allow` is probe → column → reason."""
+    """`limit` is the highest score of a single feature; `allow` is probe → column → reason."""
 
     limit: Annotated[float, Field(gt=0.5, le=1)]
     rows: Annotated[int, Field(ge=100)]
@@ -63,7 +63,7 @@ class Leakage(Section):
 
 
 class Split(Section):
-    """By time the last `test_days` are the test table; else `test_share` of the groups or rows."""
+    """The test table: the last `test_days`, or else `test_share` of the groups or rows."""
 
     by: Literal["time", "group", "stratified"]
     test_days: Days
@@ -73,20 +73,20 @@ class Split(Section):
 
 
 class Featurize(Section):
-    """`batch_rows` at a time are turned into features, which bounds the memory."""
+    """Features are computed for `batch_rows` at a time, which bounds the memory."""
 
     batch_rows: Count
 
 
 class Parity(Section):
-    """How many rows compare model file and pipeline, and the largest difference allowed."""
+    """How many rows compare model file and pipeline, and the largest allowed difference."""
 
     rows: Count
     limit: Annotated[float, Field(gt=0)]
 
 
 class Train(Section):
-    """The candidates are all of `feature_sets` × `models`, both listed simplest first."""
+    """The candidates are `feature_sets` × `models`, both listed simplest first."""
 
     feature_sets: Annotated[list[str], Field(min_length=1)]
     models: Annotated[list[str], Field(min_length=1)]
@@ -99,14 +99,10 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _every_name_is_described(self) -> Self:
-        for key, names, described in (
-            ("feature_sets", self.feature_sets, self.features),
-            ("models", self.models, self.hyperparameters),
-        ):
-            absent = [name for name in names if name not in described]
-            where = "features" if key == "feature_sets" else "hyperparameters"
-            if absent:
-                raise ValueError(f"{key} names {absent[0]}, which train.{where} does not describe")
+        for key, section in (("feature_sets", "features"), ("models", "hyperparameters")):
+            for name in getattr(self, key):
+                if name not in getattr(self, section):
+                    raise ValueError(f"{key} names {name}, which train.{section} does not describe")
         return self
 
     def candidates(self) -> list[str]:
@@ -115,7 +111,7 @@ class Train(Section):
 
 
 class Threshold(Section):
-    """How the threshold of two classes is found; `value` is a ratio of costs, or a recall."""
+    """How the threshold of two classes is chosen; `value` is a ratio of costs, or a recall."""
 
     rule: Literal["balanced_accuracy", "cost_ratio", "recall"]
     value: Annotated[float, Field(gt=0, le=1_000_000)] | None
@@ -123,8 +119,8 @@ class Threshold(Section):
     @model_validator(mode="after")
     def _value_fits_the_rule(self) -> Self:
         if (self.value is None) != (self.rule == "balanced_accuracy"):
-            raise ValueError(f"value is {self.value}; give one for cost_ratio and recall alone")
-        if self.rule == "recall" and self.value is not None and self.value > 1:
+            raise ValueError(f"value is {self.value}; set it for cost_ratio and recall, else null")
+        if self.rule == "recall" and self.value and self.value > 1:
             raise ValueError(f"value is {self.value:g}; a recall is at most 1")
         return self
 
@@ -138,7 +134,7 @@ class Threshold(Section):
 
 
 class Select(Section):
-    """The headline metric decides; `coverage` is nominal, of prediction sets or intervals."""
+    """`headline` is the deciding metric; `coverage` is that of prediction sets or intervals."""
 
     headline: str
     threshold: Threshold
@@ -146,17 +142,17 @@ class Select(Section):
 
 
 class Importance(Section):
-    """Permutation importance: on `rows` test rows, each feature shuffled `repeats` times."""
+    """Permutation importance: each feature is shuffled `repeats` times in `rows` test rows."""
 
     rows: Count
     repeats: Count
 
 
 class Evaluate(Section):
-    """Bootstrap intervals of `level` over `samples`; slices below `slice_min_rows` are left out."""
+    """Bootstrap intervals of `level` over `samples`; slices need `slice_min_rows`."""
 
     level: Share
-    samples: Annotated[int, Field(ge=100, le=1_000_000)]
+    samples: Samples
     seed: Seed
     slices: list[str]
     slice_min_rows: Count
@@ -181,7 +177,7 @@ class Gate(Section):
 
 
 class Card(Section):
-    """What only people can say of the model; the rest of the card comes from the run."""
+    """What only people know about the model; everything else on the card comes from the run."""
 
     intended_use: str
     out_of_scope: str
@@ -191,13 +187,12 @@ class Card(Section):
 class Report(Section):
     """Paired bootstrap intervals of `level` over `samples`, of challenger minus champion.
 
-    A difference of the headline metric below `relevant` does not matter, significant or not.
+    A difference in the headline metric below `relevant` is ignored, even if significant.
     """
 
     relevant: NotNegative
-
     level: Share
-    samples: Annotated[int, Field(ge=100, le=1_000_000)]
+    samples: Samples
     seed: Seed
 
 
@@ -207,7 +202,7 @@ Violation = Literal[
 
 
 class Limits(Section):
-    """Beyond which a window violates; of what has an interval, by the end that is nearer."""
+    """Limits for a window; an interval violates one only if it lies beyond it entirely."""
 
     calibration: NotNegative
     headline: NotNegative
@@ -221,7 +216,7 @@ class Limits(Section):
 
 
 class Retrain(Section):
-    """`violated` of the last `windows`, the latest among them, by what `counts`."""
+    """Retrain if `violated` of the last `windows`, including the latest, violate what `counts`."""
 
     counts: Annotated[list[Violation], Field(min_length=1)]
     windows: Annotated[int, Field(ge=1, le=1_000)]
@@ -229,32 +224,32 @@ class Retrain(Section):
     cooldown_days: Annotated[int, Field(ge=0, le=36_500)]
 
     @model_validator(mode="after")
-    def _so_many_can_be_violated(self) -> Self:
+    def _enough_windows(self) -> Self:
         if self.violated > self.windows:
             raise ValueError(f"violated is {self.violated}, more than windows ({self.windows})")
         return self
 
 
 class Monitor(Section):
-    """What `monitor` says of the prediction log, window by window, and when to retrain."""
+    """How `monitor` reads the prediction log, window by window, and when to retrain."""
 
     window: Literal["day", "week", "month"]
     min_rows: Count
     level: Share
-    sample_rows: Annotated[int, Field(ge=100, le=1_000_000)]
+    sample_rows: Samples
     seed: Seed
     limits: Limits
     retrain: Retrain
 
 
-def _number(given: Any) -> Any:
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise ValueError(f"{given!r} is not a number")
-    return given
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is not a number")
+    return value
 
 
 class Numbers(Section):
-    """A range to search, both ends included; of whole numbers where both ends are."""
+    """A range to search, both ends included; of integers if both ends are."""
 
     low: Annotated[Any, AfterValidator(_number)]
     high: Annotated[Any, AfterValidator(_number)]
@@ -263,19 +258,19 @@ class Numbers(Section):
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
         if not self.low < self.high or (self.log and self.low <= 0):
-            of = " of logarithms" if self.log else ""
-            raise ValueError(f"{self.low} to {self.high} is not a range{of}")
+            kind = " of logarithms" if self.log else ""
+            raise ValueError(f"{self.low} to {self.high} is not a range{kind}")
         return self
 
 
 Values = Annotated[
     Annotated[list[Any], Field(min_length=2), Tag("list")] | Annotated[Numbers, Tag("Range")],
-    Discriminator(lambda given: "list" if isinstance(given, list) else "Range"),
+    LIST_OR_RANGE,
 ]
 
 
 class Search(RootModel[dict[str, dict[str, Values]]]):
-    """Of a model the hyperparameters to search: a range of each, or a list of values."""
+    """The search space: model → hyperparameter → a range, or a list of values."""
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -296,15 +291,15 @@ SECTIONS: tuple[type[BaseModel], ...] = (
 
 
 def load(section: type[S]) -> S:
-    """The section of params.yaml that bears the class's name in lower case."""
+    """Read the section of params.yaml that has the class's name in lower case."""
     return parse(section, read_yaml(PARAMS))
 
 
 def parse(section: type[S], document: Mapping[str, Any]) -> S:
-    """Check one section of a params document.
+    """Validate one section of a params document.
 
     Raises:
-        UserError: naming every wrong place.
+        UserError: naming every invalid parameter.
     """
     name = section.__name__.lower()
     if name not in document:

@@ -1,4 +1,4 @@
-"""paths: where the files of a project lie, relative to its folder."""
+"""The paths of a project's files, relative to its folder."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ PARAMS = Path("params.yaml")
 CONTRACT = Path("contract.yaml")
 
 SOURCE = Path("data/source")
-LOGGED = Path("data/source/logged")  # what `retrain` takes in of the prediction log
+LOGGED = Path("data/source/logged")  # rows from the prediction log, written by `retrain`
 RAW = Path("data/raw.parquet")
 VALID = Path("data/valid.parquet")
 QUARANTINE = Path("data/quarantine.parquet")

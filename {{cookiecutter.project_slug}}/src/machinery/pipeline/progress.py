@@ -1,4 +1,4 @@
-"""progress: shows what is going on at a terminal, and nothing elsewhere."""
+"""Show progress on standard error when it is a terminal, and nothing elsewhere."""
 
 import os
 import sys
@@ -13,53 +13,43 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def watched() -> bool:
-    """Whether standard error is a terminal, and not that of a CI job."""
-    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    return sys.stderr.isatty() and not in_ci
-
-
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, when that is a terminal: call what is given with what is done."""
-    if not watched():
-        yield lambda done: None
-        return
+def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar; call the yielded function with the number of items done."""
     from rich.progress import Progress
 
-    with Progress(console=_console(), transient=True) as progress:
-        task = progress.add_task(what, total=total)
+    with Progress(console=_console(), transient=True, disable=_is_quiet()) as progress:
+        task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done, refresh=True)
 
 
-def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """The items, with a bar of how many are done."""
-    with bar(what, total) as advance:
+def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
+    """Yield the items and show how many are done."""
+    with bar(label, total) as advance:
         for done, item in enumerate(items, start=1):
             yield item
             advance(done)
 
 
 @contextmanager
-def spinner(what: str) -> Iterator[None]:
-    """Count the seconds of the work within on standard error, when that is a terminal.
-
-    Progress bars stand below that line.
-    """
-    if not watched():
-        yield
-        return
+def spinner(label: str) -> Iterator[None]:
+    """Show the elapsed time of the work inside; progress bars appear below it."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=_console(), transient=True) as line:
-        line.add_task(what, total=None)
+    with Progress(*columns, console=_console(), transient=True, disable=_is_quiet()) as progress:
+        progress.add_task(label, total=None)
         yield
+
+
+def _is_quiet() -> bool:
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return in_ci or not sys.stderr.isatty()
 
 
 @cache
 def _console() -> "Console":
-    """One for all: lines and bars on two consoles would overwrite each other."""
+    """One console for all: bars on two consoles would overwrite each other."""
     from rich.console import Console
 
     return Console(stderr=True)

@@ -1,4 +1,4 @@
-"""project: what a project hands to the machinery."""
+"""The interface between a project and the machinery."""
 
 from abc import ABC, abstractmethod
 from types import ModuleType
@@ -7,7 +7,8 @@ from types import ModuleType
 class Project(ABC):
     """The parts that differ from project to project.
 
-    A part is a module, imported when it is asked for: stages and the service pay for what they use.
+    Each part is a module that is imported only when it is used, which keeps stages and the service
+    fast to start.
     """
 
     @property

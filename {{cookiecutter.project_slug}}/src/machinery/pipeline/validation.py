@@ -1,26 +1,30 @@
-"""validation: what pydantic refuses in a file of the user's in; where, and what to do, out."""
+"""Turn the errors of a pydantic ValidationError into sentences with the place and the fix."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import Discriminator
 
-def sentences(faults: Iterable[Mapping[str, Any]], section: str = "", what: str = "key") -> str:
-    """The errors of a ValidationError, each with its place below the section of the file."""
-    return "; ".join(_sentence(fault, section, what) for fault in faults)
+# Of a field that is a list or a model with the tag Range: pydantic reports the errors of one alone.
+LIST_OR_RANGE = Discriminator(lambda value: "list" if isinstance(value, list) else "Range")
 
 
-def _sentence(fault: Mapping[str, Any], section: str, what: str) -> str:
-    steps = (str(step) for step in fault["loc"])
-    # Pydantic names the branch of a union, too.
-    place = ".".join(step for step in (section, *steps) if step not in ("", "Range", "list"))
-    match fault["type"]:
+def sentences(errors: Iterable[Mapping[str, Any]], section: str = "", kind: str = "key") -> str:
+    """Join the errors, each with its path below the section of the file."""
+    return "; ".join(_sentence(error, section, kind) for error in errors)
+
+
+def _sentence(error: Mapping[str, Any], section: str, kind: str) -> str:
+    steps = [section, *map(str, error["loc"])]
+    path = ".".join(step for step in steps if step not in ("", "list", "Range"))  # tags of unions
+    match error["type"]:
         case "missing":
-            return f"{place} is missing; add it"
+            return f"{path} is missing; add it"
         case "extra_forbidden":
-            return f"{place} is not a known {what}; remove it or fix its name"
+            return f"{path} is not a known {kind}; remove it or fix its name"
         case "timezone_naive":
-            return f"{place} is {fault['input']}; take the time zone off, as the data has none"
+            return f"{path} is {error['input']}; remove the time zone, as the data has none"
         case "value_error":
-            return f"{place}: {fault['ctx']['error']}".removeprefix(": ")
+            return f"{path}: {error['ctx']['error']}".removeprefix(": ")
         case _:
-            return f"{place} is {fault['input']!r}; {fault['msg'].lower()}"
+            return f"{path} is {error['input']!r}; {error['msg'].lower()}"

@@ -1,1 +1,1 @@
-"""The contract, and what holds tables and features to it."""
+"""The contract, and the checks of tables and features against it."""

@@ -1,4 +1,4 @@
-"""agreement: params.yaml and the contract in; every place that is wrong out, all at once."""
+"""Check that params.yaml is valid and fits the contract."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,22 +23,22 @@ from .contract import Contract
 
 
 def require(document: Mapping[str, Any], contract: Contract) -> None:
-    """Refuse params that are wrong, or that do not fit the contract, before hours of training.
+    """Check all sections at once, before hours of training.
 
     Raises:
-        UserError: naming every wrong place.
+        UserError: naming every invalid parameter, and every one that does not fit the contract.
     """
     faults: list[str] = []
     for kind in SECTIONS:
         if kind in (Monitor, Search) and kind.__name__.lower() not in document:
-            continue  # a project may do without, and the pipeline does not read them
+            continue  # optional, and not read by the pipeline
         try:
             faults += _misfits(parse(kind, document), document, contract)
         except UserError as error:
             faults.append(str(error).removeprefix(f"{PARAMS}: "))
     if faults:
-        once = dict.fromkeys(faults)  # search reads train, and finds its faults again
-        raise UserError(f"{PARAMS}: {'; '.join(once)}")
+        distinct = dict.fromkeys(faults)  # search parses train again
+        raise UserError(f"{PARAMS}: {'; '.join(distinct)}")
 
 
 def _misfits(section: BaseModel, document: Mapping[str, Any], contract: Contract) -> Iterator[str]:
@@ -47,24 +47,29 @@ def _misfits(section: BaseModel, document: Mapping[str, Any], contract: Contract
             yield f"split.by is {by}, but contract.yaml names no {by} column"
         case Select(headline=name) if name not in metrics.names(contract.task):
             yield metrics.unknown(name, contract.task)
-        case Train(hyperparameters=models, features=sets):
-            every = {name for names in sets.values() for name in names}
-            for model, dials in models.items():
-                signs = dials.get("monotonic_cst")
-                for name, sign in signs.items() if isinstance(signs, dict) else ():
-                    where = f"train.hyperparameters.{model}.monotonic_cst"
-                    if name not in every:
-                        yield f"{where} names {name}, which is in no feature set"
-                    if sign not in (-1, 0, 1):
-                        yield f"{where}.{name} is {sign}; 1 is for rising, -1 for falling"
+        case Train():
+            yield from _wrong_constraints(section)
         case Search(root=spaces):
-            known = parse(Train, document).hyperparameters
-            for name in spaces.keys() - known.keys():
+            for name in spaces.keys() - parse(Train, document).hyperparameters.keys():
                 yield f"search names {name}, which train.hyperparameters does not describe"
         case Evaluate(slices=columns):
             for name in columns:
                 if name not in contract.columns:
                     yield f"evaluate.slices names {name}, which contract.yaml does not describe"
                 elif contract.columns[name].personal:
-                    why = "which contract.yaml calls personal, so reports do not show its values"
-                    yield f"evaluate.slices names {name}, {why}; slice by a coarser column"
+                    yield (
+                        f"evaluate.slices names {name}, a personal column (contract.yaml), whose "
+                        "values reports do not show; slice by a coarser column"
+                    )
+
+
+def _wrong_constraints(train: Train) -> Iterator[str]:
+    features = {name for names in train.features.values() for name in names}
+    for model, hyperparameters in train.hyperparameters.items():
+        signs = hyperparameters.get("monotonic_cst")
+        path = f"train.hyperparameters.{model}.monotonic_cst"
+        for name, sign in signs.items() if isinstance(signs, dict) else ():
+            if name not in features:
+                yield f"{path} names {name}, which is in no feature set"
+            if sign not in (-1, 0, 1):
+                yield f"{path}.{name} is {sign}; 1 is for rising, -1 for falling"

@@ -1,6 +1,6 @@
-"""catalogue: features.py and the contract in; what each feature is, and its values, out."""
+"""The features that a project's features.py defines: what they are, and their values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from inspect import Parameter, isfunction, signature
@@ -24,11 +24,10 @@ Function = Callable[..., np.ndarray]
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: its docstring, its owner, and the raw columns that it is made from.
+    """A feature and its lineage.
 
-    `unit` is empty where there is none, which its tag has to say; `encode` is empty of numbers and
-    of plain categories. `parents` are the features and columns that its function takes, `columns`
-    the columns behind them.
+    `unit` is empty if there is none; `encode` is empty for numbers and plain categories. `parents`
+    are the features and columns that its function takes, `columns` all columns behind them.
     """
 
     name: str
@@ -42,71 +41,67 @@ class Feature:
 
 
 class Catalogue:
-    """The functions of features.py in the order in which they can be computed.
+    """The functions of features.py in an order in which they can be computed.
 
-    `features` are those asked for and those that they are made from; `inputs` names the columns of
-    the contract behind them; `personal` the features that are made from a personal column, whose
-    values no error shows.
+    `features` are the requested ones and all that they depend on, `inputs` the columns of the
+    contract behind them, and `personal` the features that depend on a personal column; errors do
+    not show their values.
 
     Raises:
-        UserError: when a feature has the name of a column, lacks an owner, unit or docstring, is
-            of no known type, is made from itself, or uses a column that is unknown at the moment of
-            prediction; and for a name that features.py does not make.
+        UserError: if a feature has the name of a column, lacks an owner, unit or docstring, has
+            another type than float32 or string, depends on itself, or uses a column that is
+            unknown at prediction time; or if a requested feature does not exist.
     """
 
     def __init__(
         self, contract: Contract, module: ModuleType, names: Sequence[str] | None = None
     ) -> None:
-        """Read the functions of `module`; of all features, or those behind the named ones."""
+        """Read the functions of `module`: all features, or those needed for the named ones."""
         self.contract = contract
         functions = _functions(module)
-        self._refuse_names_of_columns(functions)
+        if shadowed := sorted(functions.keys() & contract.columns.keys()):
+            fault = f"{shadowed[0]} has the name of a column (contract.yaml)"
+            raise UserError(f"features.py: {fault}; give it another name")
         self.names = sorted(functions) if names is None else list(names)
-        parents = {name: self._parents(each, functions) for name, each in functions.items()}
-        ordered = [name for name in _ordered(self.names, parents) if name in functions]
+        known = functions.keys() | contract.columns.keys()
+        parents = {name: _parents(function, known) for name, function in functions.items()}
+        ordered = _ordered(self.names, parents)
         self._steps = [(name, functions[name], parents[name]) for name in ordered]
-        columns: dict[str, frozenset[str]] = {}
+        columns: dict[str, set[str]] = {}
         for name in ordered:
-            behind = (columns.get(each, frozenset([each])) for each in parents[name])
-            columns[name] = frozenset[str]().union(*behind)
-        self.inputs = sorted(frozenset[str]().union(*columns.values()))
-        self._refuse_unknown_columns(columns)
+            columns[name] = set().union(*(columns.get(p, {p}) for p in parents[name]))
+        self.inputs = sorted(set().union(*columns.values()))
+        self._check_columns(columns)
         personal = {name for name in self.inputs if contract.columns[name].personal}
         self.personal = frozenset(name for name in ordered if columns[name] & personal)
         self._types: dict[str, Type] = {}
         with np.errstate(all="ignore"):
             row = self._run(example(contract, self.inputs))
-        self._refuse_what_is_no_string({name: row[name] for name in ordered})
+        self._check_strings({name: row[name] for name in ordered})
         self.features = {
-            name: Feature(
-                name,
-                **_description(name, functions[name]),
-                type=self._types[name],
-                encode=_encoding(name, functions[name], self._types[name]),
-                parents=tuple(sorted(parents[name])),
-                columns=tuple(sorted(columns[name])),
-            )
+            name: _feature(name, functions[name], self._types[name], parents[name], columns[name])
             for name in sorted(ordered)
         }
 
     def __call__(self, columns: Mapping[str, np.ndarray]) -> Arrays:
-        """The features asked for of each row, float32 or strings, from arrays as `columns` has.
+        """The requested features, float32 or strings, from arrays as `columns` makes them.
 
         Raises:
-            UserError: naming the feature that fails, or has not one value for each row, or values
-                of another type than in the example that was tried first.
+            UserError: naming a feature that fails, has not one value for each row, or has another
+                type than for the example row.
         """
         values = self._run(columns)
         return {name: values[name] for name in self.names}
 
     def compute(self, columns: Mapping[str, np.ndarray]) -> Arrays:
-        """As a call does.
+        """The requested features, with their values checked as well.
 
         Raises:
-            UserError: naming a feature with an infinite value, or without a string, too.
+            UserError: naming a feature that also has an infinite value, or a non-string among
+                strings.
         """
         values = self(columns)
-        self._refuse_what_is_no_string(values)
+        self._check_strings(values)
         for name, column in values.items():
             if column.dtype.kind == "f" and (count := np.count_nonzero(np.isinf(column))):
                 fault = f"{name} is infinite in {count} of {len(column)} rows"
@@ -117,126 +112,108 @@ class Catalogue:
         values, shape = dict(columns), (len(next(iter(columns.values()), ())),)
         for name, function, parents in self._steps:
             try:
-                made = function(**{each: values[each] for each in parents})
+                array = function(**{parent: values[parent] for parent in parents})
             except Exception as error:
-                why, cause = f"{type(error).__name__}{_line(function, error)}", None
+                details, cause = "", None
                 if name not in self.personal:
-                    why, cause = f"{why}: {first_line(error)}", error
-                raise UserError(f"features.py: {name} fails: {why}") from cause
-            kind = _type(name, made)
-            if np.shape(made) != shape:
-                fault = f"{name} gives an array of shape {np.shape(made)}"
-                raise UserError(
-                    f"features.py: {fault} for {shape[0]} rows; give one value for each row"
-                )
+                    details, cause = f": {first_line(error)}", error
+                place = f"{type(error).__name__}{_line(function, error)}"
+                raise UserError(f"features.py: {name} fails: {place}{details}") from cause
+            kind = _type(name, array)
+            if np.shape(array) != shape:
+                fault = f"{name} gives an array of shape {np.shape(array)} for {shape[0]} rows"
+                raise UserError(f"features.py: {fault}; give one value for each row")
             if self._types.setdefault(name, kind) != kind:
                 fault = f"{name} gives {kind} values here and {self._types[name]} for another row"
                 raise UserError(f"features.py: {fault}; give one type always")
-            values[name] = np.asarray(made)
+            values[name] = np.asarray(array)
         return values
 
-    def _parents(self, function: Function, functions: Mapping[str, Function]) -> tuple[str, ...]:
-        """What the function takes; a parameter with a default may be a constant."""
-        known = functions.keys() | self.contract.columns.keys()
-        parameters = signature(function).parameters
-        return tuple(
-            name
-            for name, each in parameters.items()
-            if each.default is Parameter.empty or name in known
-        )
-
-    def _refuse_what_is_no_string(self, values: Arrays) -> None:
+    def _check_strings(self, values: Arrays) -> None:
         for name, column in values.items():
-            if column.dtype.kind == "O":
-                for value in column:
-                    if not isinstance(value, str):
-                        given = type(value).__name__ if name in self.personal else repr(value)
-                        fault = f"{name} gives {given} among its strings"
-                        raise UserError(f"features.py: {fault}; give strings, such as 'missing'")
+            for value in column if column.dtype.kind == "O" else ():
+                if not isinstance(value, str):
+                    shown = type(value).__name__ if name in self.personal else repr(value)
+                    fault = f"{name} gives {shown} among its strings"
+                    raise UserError(f"features.py: {fault}; give strings, such as 'missing'")
 
-    def _refuse_names_of_columns(self, functions: Mapping[str, Function]) -> None:
-        """A feature would take the column's place in the feature table."""
-        if taken := sorted(functions.keys() & self.contract.columns.keys()):
-            reason = "which is the name of a column (contract.yaml)"
-            raise UserError(f"features.py makes {taken[0]}, {reason}; give it another name")
-
-    def _refuse_unknown_columns(self, columns: Mapping[str, frozenset[str]]) -> None:
+    def _check_columns(self, columns: Mapping[str, set[str]]) -> None:
         if constant := [name for name, behind in columns.items() if not behind]:
-            raise UserError(f"features.py: {constant[0]} takes no column; take it out")
+            raise UserError(f"features.py: {constant[0]} takes no column; remove it")
         for name in self.inputs:
-            users = ", ".join(sorted(feature for feature in columns if name in columns[feature]))
             column = self.contract.columns.get(name)
             if column is None:
-                why = "which contract.yaml does not describe"
+                fault = "which contract.yaml does not describe"
             elif name == self.contract.target:
-                why = "the target itself; leave it out"
+                fault = "the target itself; leave it out"
             elif column.known == "after":
-                why = (
-                    "which is known only after the prediction is made (contract.yaml); leave it out"
-                )
+                fault = "which is known only after the prediction (contract.yaml); leave it out"
             else:
                 continue
-            raise UserError(f"features.py: {users} uses {name}, {why}")
+            users = ", ".join(sorted(feature for feature in columns if name in columns[feature]))
+            raise UserError(f"features.py: {users} uses {name}, {fault}")
 
 
 def _functions(module: ModuleType) -> dict[str, Function]:
-    """The public functions that the module defines, and those with a tag that it imports.
-
-    And those in its FEATURES, by their names: a short form for many columns of one kind.
-    """
+    """The module's own public functions, the tagged ones that it imports, and its FEATURES."""
     functions = {
-        name: each
-        for name, each in vars(module).items()
-        if isfunction(each)
+        name: function
+        for name, function in vars(module).items()
+        if isfunction(function)
         and not name.startswith("_")
-        and (tags_of(each) or each.__module__ == module.__name__)
+        and (tags_of(function) or function.__module__ == module.__name__)
     }
     return {**functions, **getattr(module, "FEATURES", {})}
 
 
+def _parents(function: Function, known: Container[str]) -> tuple[str, ...]:
+    """The function's parameters; one with a default may be a constant."""
+    return tuple(
+        name
+        for name, parameter in signature(function).parameters.items()
+        if parameter.default is Parameter.empty or name in known
+    )
+
+
 def _ordered(names: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[str]:
-    """The features and all that they are made from, in an order in which they can be made."""
-    for name in names:
-        if name not in parents:
-            known = ", ".join(sorted(parents))
-            raise UserError(f"features.py makes no feature {name!r}; it makes {known}")
-    graph: dict[str, Sequence[str]] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in graph:
-            graph[name] = parents.get(name, ())
-            waiting += graph[name]
+    """The named features and those that they depend on, parents first."""
+    if absent := [name for name in names if name not in parents]:
+        known = ", ".join(sorted(parents))
+        raise UserError(f"features.py has no feature {absent[0]!r}; it has {known}")
     try:
-        return list(TopologicalSorter(graph).static_order())
+        order = [name for name in TopologicalSorter(parents).static_order() if name in parents]
     except CycleError as error:
-        circle = " from ".join(reversed(error.args[1]))
-        raise UserError(f"features.py makes {circle}; no feature can be made from itself") from None
+        cycle = " → ".join(error.args[1])
+        raise UserError(f"features.py has a cycle of features, {cycle}; break it") from None
+    needed = set(names)
+    for name in reversed(order):
+        if name in needed:
+            needed.update(parents[name])
+    return [name for name in order if name in needed]
 
 
-def _description(name: str, function: Function) -> dict[str, str]:
+def _feature(
+    name: str, function: Function, kind: Type, parents: Iterable[str], columns: Iterable[str]
+) -> Feature:
+    """Describe the feature by its docstring and tag."""
     tags = tags_of(function)
-    owner, unit = tags.get("owner"), tags.get("unit")
+    owner, unit, encode = tags.get("owner"), tags.get("unit"), tags.get("encode")
     meaning = " ".join((function.__doc__ or "").split())
     if not owner or unit is None or not meaning:
-        needed = 'a docstring and @tag(owner=..., unit=...), unit="" where there is none'
+        needed = 'a docstring and @tag(owner=..., unit=...), unit="" if there is none'
         raise UserError(f"features.py: {name} needs {needed} (the tag of tags.py)")
-    return {"meaning": meaning, "owner": owner, "unit": unit}
-
-
-def _encoding(name: str, function: Function, kind: Type) -> str:
-    encode = tags_of(function).get("encode")
     if encode is not None and (kind != "string" or encode not in ENCODINGS):
-        which = f"encode={encode!r}" if kind == "string" else "encode, but is a number"
+        fault = f"encode={encode!r}" if kind == "string" else "encode, but is a number"
         remedy = 'write encode="text" or encode="target" for strings, and none otherwise'
-        raise UserError(f"features.py: the tag of {name} has {which}; {remedy}")
-    return encode or ""
+        raise UserError(f"features.py: the tag of {name} has {fault}; {remedy}")
+    lineage = tuple(sorted(parents)), tuple(sorted(columns))
+    return Feature(name, meaning, unit, kind, encode or "", owner, *lineage)
 
 
 def _line(function: Function, error: Exception) -> str:
-    """Where in the function's own file it happened."""
-    steps = extract_tb(error.__traceback__)
-    lines = [step.lineno for step in steps if step.filename == function.__code__.co_filename]
+    """The line of the function's own file in which the error occurred."""
+    frames = extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == function.__code__.co_filename]
     return f" in line {lines[-1]}" if lines else ""
 
 
@@ -250,45 +227,35 @@ def _type(name: str, values: np.ndarray) -> Type:
 
 
 def page(catalogue: Catalogue) -> str:
-    """The catalogue as Markdown: one line a feature, and the lineage as a Mermaid graph."""
+    """The catalogue as Markdown: a table of the features, and their lineage as a Mermaid graph."""
     header = ["feature", "meaning", "unit", "type", "made from", "known", "owner"]
-    rows = (
-        [
-            each.name,
-            each.meaning,
-            each.unit or "none",
-            f"{each.type} ({each.encode})" if each.encode else each.type,
-            ", ".join(each.columns),
-            "before",
-            each.owner,
-        ]
-        for each in catalogue.features.values()
-    )
-    version = catalogue.contract.version
+    rows = []
+    for feature in catalogue.features.values():
+        kind = f"{feature.type} ({feature.encode})" if feature.encode else feature.type
+        about = [feature.name, feature.meaning, feature.unit or "none", kind]
+        rows.append([*about, ", ".join(feature.columns), "before", feature.owner])
     return f"""# Features
 
-Made by `features.py` from the columns of `contract.yaml` (version {version}) that are known before
-the prediction is made; it refuses all others.
+Made by `features.py` from columns of `contract.yaml` (version {catalogue.contract.version}) that
+are known before the prediction; all other columns are refused.
 
 {table(header, rows)}
 
 ## Lineage
 
 ```mermaid
-{chr(10).join(_graph(catalogue))}
+{_graph(catalogue)}
 ```
 """
 
 
-def _graph(catalogue: Catalogue) -> list[str]:
+def _graph(catalogue: Catalogue) -> str:
     """Columns on the left, features on the right."""
-    edges = [
-        f"  {parent} --> feature_{feature.name}"
-        if parent in catalogue.inputs
-        else f"  feature_{parent} --> feature_{feature.name}"
-        for feature in catalogue.features.values()
-        for parent in feature.parents
-    ]
-    columns = [f'  {name}["{name}"]' for name in catalogue.inputs]
-    features = [f'  feature_{name}(["{name}"])' for name in catalogue.features]
-    return ["flowchart LR", *columns, *features, *edges]
+    lines = ["flowchart LR"]
+    lines += [f'  {name}["{name}"]' for name in catalogue.inputs]
+    lines += [f'  feature_{name}(["{name}"])' for name in catalogue.features]
+    for feature in catalogue.features.values():
+        for parent in feature.parents:
+            prefix = "" if parent in catalogue.inputs else "feature_"
+            lines.append(f"  {prefix}{parent} --> feature_{feature.name}")
+    return "\n".join(lines)

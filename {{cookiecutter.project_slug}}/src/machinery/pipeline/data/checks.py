@@ -1,11 +1,12 @@
-"""checks: columns and the contract in; the columns in its types, and what is wrong where, out.
+"""Check columns against the contract, and convert them to its types.
 
-The one checker: of the raw table before training, and of files to predict, a batch at a time.
+The only checker: of the raw table before training, and of files to predict, batch by batch.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,8 @@ from .contract import Column, Contract, Range
 if TYPE_CHECKING:
     import pandas as pd
 
-POINT_ZERO = r"\.0*$"  # pandas writes whole numbers so where one is missing
-TRUE, FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]
-EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]  # of what is no text, in CSV
+POINT_ZERO = r"\.0*$"  # pandas writes integers so if any is missing
+EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]  # missing values in CSV
 EXAMPLES = 3
 EXAMPLE_LENGTH = 40
 Mask = np.ndarray
@@ -29,7 +29,7 @@ Mask = np.ndarray
 
 @dataclass(frozen=True)
 class Violation:
-    """A column that breaks the contract: how, and in which rows (a mask)."""
+    """How a column breaks the contract, and a mask of the rows in which it does."""
 
     column: str
     problem: str
@@ -37,7 +37,7 @@ class Violation:
 
     @property
     def count(self) -> int:
-        """In how many rows."""
+        """The number of rows."""
         return int(np.count_nonzero(self.rows))
 
     def __str__(self) -> str:
@@ -48,28 +48,28 @@ class Violation:
 class Checked(NamedTuple):
     """Columns in the types of the contract, and its violations.
 
-    A value that has not the type is a violation, and null from then on.
+    Values of the wrong type are violations and become null.
     """
 
     columns: dict[str, pa.Array]
     violations: list[Violation]
 
     def bad(self, rows: int) -> Mask:
-        """Which rows have any violation."""
+        """A mask of the rows with any violation."""
         bad = np.zeros(rows, dtype=np.bool_)
         for violation in self.violations:
             bad |= violation.rows
         return bad
 
     def reasons(self, bad: Mask) -> list[str]:
-        """What is wrong with each bad row, all of it."""
-        masks = [(str(each), each.rows[bad]) for each in self.violations]
+        """All violations of each bad row."""
+        masks = [(str(violation), violation.rows[bad]) for violation in self.violations]
         count = int(np.count_nonzero(bad))
-        return ["; ".join(why for why, mask in masks if mask[row]) for row in range(count)]
+        return ["; ".join(text for text, mask in masks if mask[row]) for row in range(count)]
 
 
 def faults(schema: pa.Schema, contract: Contract) -> list[str]:
-    """What is wrong with a table's columns whatever its rows: those missing, unknown, mistyped."""
+    """A sentence for each missing, unknown or mistyped column of a table."""
     missing = "is missing from the table; add it in source.py or take it out of the contract"
     unknown = "is not in the contract; describe it there or leave it out in source.py"
     return [
@@ -81,33 +81,33 @@ def faults(schema: pa.Schema, contract: Contract) -> list[str]:
 
 def mistyped(schema: pa.Schema, contract: Contract) -> list[tuple[str, Column]]:
     """The columns whose type in the table cannot hold what the contract describes."""
-    described = [(field, contract.columns.get(field.name)) for field in schema]
+    columns = [(field, contract.columns.get(field.name)) for field in schema]
     return [
         (field.name, column)
-        for field, column in described
-        if column is not None and not castable(field.type, column)
+        for field, column in columns
+        if column and not castable(field.type, column)
     ]
 
 
 def check(columns: Mapping[str, pa.Array], contract: Contract, *, unique: bool = False) -> Checked:
-    """Type and check columns of the contract, texts that are numbers included.
+    """Convert and check columns of the contract, numbers in strings included.
 
-    `unique` is for columns of a whole table, in which no two rows have the same key.
+    `unique` is for columns of a whole table, in which keys must not repeat.
     """
     typed: dict[str, pa.Array] = {}
     violations: list[Violation] = []
     for name, values in columns.items():
         column = contract.columns[name]
-        typed[name], lost = cast(values, column)
-        masks = _violations(typed[name], column, lost)
+        typed[name], invalid = cast(values, column)
+        masks = _violations(typed[name], column, invalid)
         if unique and name == contract.key:
             masks["is not unique"] = _repeated(typed[name])
-        violations += [Violation(name, why, mask) for why, mask in masks.items() if mask.any()]
+        violations += [Violation(name, text, mask) for text, mask in masks.items() if mask.any()]
     return Checked(typed, violations)
 
 
 def examples(values: pa.Array, violation: Violation, contract: Contract) -> list[str]:
-    """A few different values that break the contract, each on one line; none that is personal."""
+    """A few distinct violating values, each on one line; none of a personal column."""
     if contract.columns[violation.column].personal:
         return []
     distinct = values.filter(pa.array(violation.rows)).unique().drop_null()[:EXAMPLES].to_pylist()
@@ -116,29 +116,31 @@ def examples(values: pa.Array, violation: Violation, contract: Contract) -> list
 
 
 def conform(table: "pd.DataFrame", contract: Contract) -> pa.Table:
-    """A table of pandas, each column in the type of the contract where no value is lost by that.
+    """Convert a pandas table, with each column in the contract's type if that loses no value.
 
     Raises:
-        UserError: naming a column that holds values of several types.
+        UserError: naming a column that has values of several types.
     """
     columns = {}
     for name in map(str, table.columns):
         column = contract.columns.get(name)
         try:
-            columns[name] = combine_chunks(pa.array(table[name], from_pandas=True))
+            values = combine_chunks(pa.array(table[name], from_pandas=True))
         except pa.ArrowException as error:
-            why = "" if column and column.personal else f" ({first_line(error)})"
-            fault = f"source.py: {name} holds values of several types{why}"
+            details = "" if column and column.personal else f" ({first_line(error)})"
+            fault = f"source.py: {name} has values of several types{details}"
             raise UserError(f"{fault}; give it one") from None
-        kind = columns[name].type
-        if column and (castable(kind, column) or column.type == "datetime" and _is_text(kind)):
-            typed, lost = cast(columns[name], column)
-            columns[name] = columns[name] if lost is not None else typed
+        if column and (
+            castable(values.type, column) or column.type == "datetime" and _is_text(values.type)
+        ):
+            typed, invalid = cast(values, column)
+            values = values if invalid.any() else typed
+        columns[name] = values
     return pa.table(columns)
 
 
 def for_pandas(table: pa.Table, contract: Contract) -> pa.Table:
-    """The table, marked with the dtypes in which pandas will read it: those of the contract."""
+    """The table with metadata that makes pandas read it in the contract's dtypes."""
     import pandas as pd
 
     names = table.column_names
@@ -147,7 +149,7 @@ def for_pandas(table: pa.Table, contract: Contract) -> pa.Table:
 
 
 def castable(kind: pa.DataType, column: Column) -> bool:
-    """Whether a column of a table of this type may hold what the contract describes."""
+    """Whether a table's column of this type may hold what the contract describes."""
     types = pa.types
     if types.is_dictionary(kind):
         kind = kind.value_type
@@ -164,100 +166,72 @@ def castable(kind: pa.DataType, column: Column) -> bool:
             return bool(types.is_date(kind) or (types.is_timestamp(kind) and not kind.tz))
 
 
-def cast(values: pa.Array, column: Column) -> tuple[pa.Array, Mask | None]:
-    """The values in the type of the contract, and which have it not, if there are any."""
+def cast(values: pa.Array, column: Column) -> tuple[pa.Array, Mask]:
+    """Convert to the contract's type; invalid values become null, and are true in the mask."""
     kind = arrow_type(column.type)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    if pa.types.is_string_view(values.type):  # for which few functions are
+    if pa.types.is_string_view(values.type):  # which few functions support
         values = values.cast(pa.large_string())
-    if values.type == kind or _is_text(values.type) and _is_text(kind):
-        return _without_nan(values), None
-    one: Callable[[pa.Array, pa.DataType], pa.Array] = _cast
-    if _is_text(values.type):
-        empty = pc.is_in(values, pa.array(EMPTY, values.type))
-        values = pc.if_else(empty, pa.scalar(None, values.type), values)
-        one = _read_booleans if column.type == "boolean" else _read
+    invalid = np.zeros(len(values), dtype=np.bool_)
+    if not (_is_text(values.type) and _is_text(kind)):
+        if _is_text(values.type):
+            empty = pc.is_in(values, pa.array(EMPTY, values.type))
+            values = pc.if_else(empty, pa.scalar(None, values.type), values)
+        values = _convert_valid(values, kind, invalid)
+    return _without_nan(values), invalid
+
+
+def _convert_valid(values: pa.Array, kind: pa.DataType, invalid: Mask) -> pa.Array:
+    """Convert all at once, or else the halves, down to the values that are invalid."""
     try:
-        return _without_nan(one(values, kind)), None
-    except pa.ArrowInvalid:
-        lost = np.zeros(len(values), dtype=np.bool_)
-        parts = _cast_each(values, kind, one, lost, 0)
-        return _without_nan(pa.concat_arrays(parts)), lost
-
-
-def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Of a time what is finer than microseconds is cut off; 2^53 + 1 as a float is 2^53.
-
-    A decimal becomes the nearest float by way of its digits, as in CSV.
-    """
-    if pa.types.is_decimal(values.type) and pa.types.is_floating(kind):
-        values = values.cast(pa.string())
-    rounded = pa.types.is_timestamp(kind) or (
-        pa.types.is_floating(kind) and pa.types.is_integer(values.type)
-    )
-    return values.cast(kind, safe=not rounded)
-
-
-def _read(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    if not pa.types.is_timestamp(kind):
-        values = pc.utf8_trim_whitespace(values)
-    if pa.types.is_integer(kind):
-        values = pc.replace_substring_regex(values, POINT_ZERO, "")
-    return values.cast(kind)
-
-
-def _read_booleans(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    true = pc.is_in(values, pa.array(TRUE, values.type))
-    known = pc.or_(true, pc.is_in(values, pa.array(FALSE, values.type)))
-    if pc.any(pc.invert(pc.or_(known, values.is_null()))).as_py():
-        raise pa.ArrowInvalid("no boolean")
-    return pc.if_else(values.is_null(), pa.scalar(None, kind), true)
-
-
-def _cast_each(values: pa.Array, kind: pa.DataType, one: Any, lost: Mask, at: int) -> list[Any]:
-    """Cast halves, and halves of the halves that do not cast, down to the values that do not."""
-    try:
-        return [one(values, kind)]
+        return _convert(values, kind)
     except pa.ArrowInvalid:
         if len(values) == 1:
-            lost[at] = True
-            return [pa.nulls(1, kind)]
+            invalid[0] = True
+            return pa.nulls(1, kind)
     half = len(values) // 2
-    first = _cast_each(values[:half], kind, one, lost, at)
-    return first + _cast_each(values[half:], kind, one, lost, at + half)
+    first = _convert_valid(values[:half], kind, invalid[:half])
+    return pa.concat_arrays([first, _convert_valid(values[half:], kind, invalid[half:])])
 
 
-def _violations(values: pa.Array, column: Column, lost: Mask | None) -> dict[str, Mask]:
-    masks: dict[str, Mask] = {}
-    if lost is not None:
-        masks[f"is not of type {column.type}"] = lost
+def _convert(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Convert without loss, but truncate times to microseconds and round 2^53 + 1 to 2^53."""
+    types = pa.types
+    if types.is_decimal(values.type) and types.is_floating(kind):
+        values = values.cast(pa.string())  # to the nearest float, as in CSV
+    if _is_text(values.type) and not types.is_timestamp(kind):
+        values = pc.utf8_trim_whitespace(values)
+    if _is_text(values.type) and types.is_integer(kind):
+        values = pc.replace_substring_regex(values, POINT_ZERO, "")
+    lossy = types.is_timestamp(kind) or types.is_integer(values.type) and types.is_floating(kind)
+    return values.cast(kind, safe=not lossy)
+
+
+def _violations(values: pa.Array, column: Column, invalid: Mask) -> dict[str, Mask]:
+    masks = {f"is not of type {column.type}": invalid}
     if values.null_count and not column.nullable:
-        empty = _mask(values.is_null())
-        masks["is empty where the contract says nullable: false"] = (
-            empty if lost is None else empty & ~lost
-        )
-    if pa.types.is_floating(values.type) and column.allowed is None:
-        masks["is infinite"] = _mask(pc.is_inf(values))
+        empty = _mask(values.is_null()) & ~invalid
+        masks["is empty where the contract says nullable: false"] = empty
     if isinstance(column.allowed, Range):
         masks[f"is outside {column.allowed}"] = _outside(values, column.allowed)
     elif column.allowed is not None:
-        known = pc.is_in(values, pa.array(column.allowed).cast(values.type))
-        masks["is not among the allowed values"] = ~_mask(pc.or_(known, values.is_null()))
+        allowed = pa.array([*column.allowed, None]).cast(values.type)
+        masks["is not among the allowed values"] = ~_mask(pc.is_in(values, allowed))
+    elif pa.types.is_floating(values.type):
+        masks["is infinite"] = _mask(pc.is_inf(values))
     return masks
 
 
 def _outside(values: pa.Array, allowed: Range) -> Mask:
-    outside = np.zeros(len(values), dtype=np.bool_)
-    if allowed.min is not None:
-        outside |= _mask(pc.less(values, allowed.min))
-    if allowed.max is not None:
-        outside |= _mask(pc.greater(values, allowed.max))
-    return outside
+    numbers = values.cast(pa.float64(), safe=False)
+    low = -math.inf if allowed.min is None else allowed.min
+    high = math.inf if allowed.max is None else allowed.max
+    return _mask(pc.or_(pc.less(numbers, low), pc.greater(numbers, high)))
 
 
 def _repeated(values: pa.Array) -> Mask:
-    """Rows whose value a row before them has."""
+    """A mask of the rows whose value occurs in an earlier row."""
     codes = values.dictionary_encode().indices.fill_null(-1).to_numpy()
     repeated = np.ones(len(codes), dtype=np.bool_)
     repeated[np.unique(codes, return_index=True)[1]] = False
@@ -269,13 +243,11 @@ def _mask(values: pa.Array) -> Mask:
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
-    """NaN is a missing value, as it is in pandas."""
+    """Make NaN null, as in pandas."""
     if not pa.types.is_floating(values.type):
         return values
-    number = pc.is_nan(values)
-    if not pc.any(number).as_py():
-        return values
-    return pc.if_else(number, pa.scalar(None, values.type), values)
+    nan = pc.is_nan(values)
+    return pc.if_else(nan, pa.scalar(None, values.type), values) if pc.any(nan).as_py() else values
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,4 +1,4 @@
-"""contract: contract.yaml in; the task, and what each column is, out."""
+"""The contract: the task, and the columns of the raw table, as contract.yaml describes them."""
 
 from functools import cache
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
     Tag,
     ValidationError,
@@ -17,7 +16,7 @@ from pydantic import (
 
 from machinery.pipeline.files import UserError, read_yaml
 from machinery.pipeline.paths import CONTRACT
-from machinery.pipeline.validation import sentences
+from machinery.pipeline.validation import LIST_OR_RANGE, sentences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,20 +29,20 @@ ADDED = ("prediction", "low", "high", "fold", "model_version", "bad_file", "bad_
 
 
 class Range(BaseModel):
-    """The smallest and the largest value allowed, both included; null leaves an end open."""
+    """The smallest and largest allowed value, both included; null leaves an end open."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     min: float | None = None
     max: float | None = None
 
     @model_validator(mode="after")
-    def _some_value_is_allowed(self) -> Self:
+    def _is_not_empty(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         return self
 
     def __str__(self) -> str:
-        """Both ends in words."""
+        """The range in words."""
         low = "any" if self.min is None else f"{self.min:g}"
         high = "any" if self.max is None else f"{self.max:g}"
         return f"{low} to {high}"
@@ -51,22 +50,12 @@ class Range(BaseModel):
 
 Allowed = Annotated[
     Annotated[list[Value], Tag("list")] | Annotated[Range, Tag("Range")],
-    Discriminator(lambda given: "list" if isinstance(given, list) else "Range"),
+    LIST_OR_RANGE,
 ]
 
 
-def _refuse_wrong_values(allowed: list[Value], kind: str) -> None:
-    if not allowed:
-        raise ValueError("'allowed' is an empty list; name the values, or write null for any")
-    if repeated := [value for value in allowed if allowed.count(value) > 1]:
-        raise ValueError(f"'allowed' names {repeated[0]} twice")
-    texts = [value for value in allowed if not isinstance(value, str)]
-    if kind in ("string", "category") and texts:
-        raise ValueError(f"'allowed' of a {kind} holds {texts[0]}, which is no text; quote it")
-
-
 class Column(BaseModel):
-    """One line of the catalogue: what the column is, who owns it, when it is known."""
+    """What a column is, who owns it, and when its value is known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     type: Literal["string", "category", "integer", "number", "boolean", "datetime"]
@@ -84,30 +73,31 @@ class Column(BaseModel):
     def _allowed_fits_the_type(self) -> Self:
         if self.type == "category" and not isinstance(self.allowed, list):
             raise ValueError("a category needs its values in 'allowed', as a list")
-        if isinstance(self.allowed, list):
-            _refuse_wrong_values(self.allowed, self.type)
         if isinstance(self.allowed, Range) and self.type not in ("integer", "number"):
             raise ValueError("'allowed' with min and max is for an integer or a number")
+        if self.allowed == []:
+            raise ValueError("'allowed' is an empty list; name the values, or write null for any")
+        values = self.allowed if isinstance(self.allowed, list) else []
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"'allowed' names {value} twice")
+            if self.type in ("string", "category") and not isinstance(value, str):
+                raise ValueError(f"'allowed' of a {self.type} has {value}, not a string; quote it")
         return self
 
     @property
     def dtype(self) -> Any:
         """The pandas dtype of the column in the pipeline's tables."""
-        import numpy as np
-        import pandas as pd
+        from pandas.api.types import pandas_dtype
 
-        return {
-            "string": pd.StringDtype(na_value=np.nan),
-            "category": pd.StringDtype(na_value=np.nan),
-            "integer": pd.Int64Dtype() if self.nullable else np.dtype("int64"),
-            "number": np.dtype("float64"),
-            "boolean": pd.BooleanDtype() if self.nullable else np.dtype("bool"),
-            "datetime": np.dtype("datetime64[us]"),
-        }[self.type]
+        integer, boolean = ("Int64", "boolean") if self.nullable else ("int64", "bool")
+        names = {"number": "float64", "datetime": "datetime64[us]"}
+        names |= {"integer": integer, "boolean": boolean}
+        return pandas_dtype(names.get(self.type, "str"))
 
 
 class Contract(BaseModel):
-    """The task and its columns, as contract.yaml tells them."""
+    """The task, the roles of columns, and the columns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     version: int
@@ -124,7 +114,7 @@ class Contract(BaseModel):
     @classmethod
     def _rows_have_a_key(cls, key: Any) -> Any:
         if key is None:
-            remedy = "name a column that no two rows share, or number the rows in source.py"
+            remedy = "name a column with unique values, or number the rows in source.py"
             raise ValueError(f"is null; {remedy}")
         return key
 
@@ -153,65 +143,63 @@ class Contract(BaseModel):
                 raise ValueError(f"{name} is personal, but reports show the target and the time")
         for name in self.row_columns:
             if self.columns[name].nullable:
-                raise ValueError(f"{name} tells rows apart, so it must be nullable: false")
+                raise ValueError(f"{name} identifies rows, so it must be nullable: false")
         return self
 
     def _require_weight(self, column: Column) -> None:
-        """A weight may be known after the prediction: only fits use it."""
-        least = column.allowed.min if isinstance(column.allowed, Range) else None
-        if self.weight == self.target or column.nullable or least is None or least < 0:
+        """A weight may be known only after the prediction, since only fits use it."""
+        low = column.allowed.min if isinstance(column.allowed, Range) else None
+        if self.weight == self.target or column.nullable or low is None or low < 0:
             fitting = "a number or integer, nullable: false, with 0 or more as min in 'allowed'"
             raise ValueError(f"the weight {self.weight} must be {fitting}, and not the target")
 
     def _require_positive(self, target: Column) -> None:
-        """Recall is of one class of two: whoever knows the table says of which."""
+        """Two categories need a positive class, which recall and precision are about."""
         names = " or ".join(self.class_names)
         if len(self.classes) != 2:
             if self.positive is not None:
-                raise ValueError("positive is for a target of two classes; take it out")
+                raise ValueError("positive is for a target of two classes; remove it")
         elif self.positive is None and target.type == "category":
-            raise ValueError(f"positive is missing; name the class to look for, {names}")
+            raise ValueError(f"positive is missing; name the class of interest, {names}")
         elif self.positive is not None and self.positive not in self.classes:
             raise ValueError(f"positive is {self.positive!r}, which is not {names}")
 
     @property
     def classes(self) -> list[Value]:
-        """The classes in the order of their codes; the last of two is positive."""
-        target = self.columns[self.target]
+        """The classes in the order of their codes; the second of two is the positive one."""
         if self.task == "regression":
             return []
-        classes: list[Value] = [False, True]
-        if isinstance(target.allowed, list):
-            classes = list(target.allowed)
+        allowed = self.columns[self.target].allowed
+        classes: list[Value] = [*allowed] if isinstance(allowed, list) else [False, True]
         if len(classes) == 2 and self.positive is not None and classes[0] == self.positive:
             classes.reverse()
         return classes
 
     @property
     def positive_name(self) -> str | None:
-        """Of two classes the one that recall, precision and the threshold are about, as text."""
+        """The positive one of two classes, as text; None for any other target."""
         return self.class_names[1] if len(self.classes) == 2 else None
 
     @property
     def class_names(self) -> list[str]:
-        """The classes as text, as YAML writes them."""
+        """The classes as YAML writes them."""
         return [
             str(value).lower() if isinstance(value, bool) else str(value) for value in self.classes
         ]
 
     @property
     def row_columns(self) -> list[str]:
-        """The columns that tell which row it is: the key, and the time and group if there are."""
+        """The columns that identify a row: the key, and the time and group if any."""
         return [name for name in (self.key, self.time, self.group) if name is not None]
 
     @property
     def carried(self) -> list[str]:
-        """The columns that stand beside the features: those, the target, and the weight if any."""
+        """The columns stored beside the features: those, the target, and the weight if any."""
         return [*self.row_columns, self.target, *([self.weight] if self.weight else [])]
 
     @property
     def order(self) -> list[str]:
-        """The columns that every table is sorted by."""
+        """The columns by which every table is sorted."""
         return [self.key] if self.time is None else [self.time, self.key]
 
     def known_before(self) -> list[str]:
@@ -219,7 +207,7 @@ class Contract(BaseModel):
         return [name for name, column in self.columns.items() if column.known == "before"]
 
     def encode(self, target: "pd.Series[Any]") -> "np.ndarray":
-        """The target as class codes (int64), or as float64 values for a regression."""
+        """Encode the target as class codes (int64), or as float64 values for a regression."""
         import numpy as np
 
         if self.task == "regression":
@@ -228,24 +216,25 @@ class Contract(BaseModel):
         return target.map(codes).to_numpy(dtype=np.int64)
 
     def added(self, name: str) -> str:
-        """The name of a column that is added to those of the contract.
+        """The name of a column that the pipeline adds to those of the contract.
 
-        Underscores follow it, the same number on all of them, until the contract has none of them.
+        All added names have the same number of trailing underscores, enough to be new.
         """
-        by_class = (f"{of}_{each}" for each in self.class_names for of in ("probability", "in_set"))
-        names, end = [*ADDED, *by_class], ""
-        while any(each + end in self.columns for each in names):
-            end += "_"
-        return name + end
+        names, suffix = [*ADDED], ""
+        for class_name in self.class_names:
+            names += [f"probability_{class_name}", f"in_set_{class_name}"]
+        while any(added + suffix in self.columns for added in names):
+            suffix += "_"
+        return name + suffix
 
     def spread(self, prediction: "np.ndarray") -> "dict[str, np.ndarray]":
-        """Predictions as named columns: a probability for each class, or the value."""
+        """Split predictions into named columns: a probability for each class, or the value."""
         if self.task == "regression":
             return {self.added("prediction"): prediction}
         return dict(zip(self._probabilities(), prediction.T, strict=True))
 
     def gather(self, table: "pd.DataFrame") -> "np.ndarray":
-        """The predictions that `spread` put into the table: (n, classes), or (n,) values."""
+        """Collect the predictions from the columns of `spread`: (n, classes), or (n,) values."""
         if self.task == "regression":
             return table[self.added("prediction")].to_numpy()
         return table[self._probabilities()].to_numpy()
@@ -254,37 +243,35 @@ class Contract(BaseModel):
         return [self.added(f"probability_{name}") for name in self.class_names]
 
     def require_classes(self, target: "pd.Series[Any]") -> None:
-        """Refuse to learn from rows in which a class never occurs, or a number never changes.
+        """Check that training rows have every class, or more than one number.
 
         Raises:
             UserError: naming the target and its absent class, or its only value.
         """
         present = set(target.unique())
-        if self.task == "regression" and len(present) < 2:
-            only = ", ".join(map(str, present))
-            raise UserError(
-                f"{self.target} is always {only} in {len(target)} training rows; "
-                "widen the data window (ingest.until) or name another target in contract.yaml"
-            )
-        absent = [value for value in self.classes if value not in present]
-        if absent:
-            raise UserError(
-                f"{self.target} is never {absent[0]} in {len(target)} training rows; "
-                "widen the data window (ingest.until) or take the class out of contract.yaml"
-            )
+        if absent := [value for value in self.classes if value not in present]:
+            fault, remedy = f"never {absent[0]}", "take the class out of contract.yaml"
+        elif self.task == "regression" and len(present) < 2:
+            fault, remedy = f"always {target.iloc[0]}", "name another target in contract.yaml"
+        else:
+            return
+        raise UserError(
+            f"{self.target} is {fault} in {len(target)} training rows; "
+            f"widen the data window (ingest.until) or {remedy}"
+        )
 
 
 @cache
 def load(path: Path = CONTRACT) -> Contract:
-    """The contract in the file; every fault in it is told in one sentence."""
+    """Read and validate the contract of a file, once."""
     return parse(read_yaml(path), path)
 
 
 def parse(document: dict[str, Any], path: Path = CONTRACT) -> Contract:
-    """Check a contract document.
+    """Validate a contract document.
 
     Raises:
-        UserError: naming each wrong place in the file.
+        UserError: naming every invalid key of the file.
     """
     try:
         return Contract.model_validate(document)
