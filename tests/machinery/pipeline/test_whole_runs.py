@@ -205,7 +205,7 @@ def test_a_weight_goes_through_the_pipeline_and_the_card_and_the_page_say_so() -
     shares = pd.read_parquet(paths.PREDICTIONS)["probability_true"]
     assert shares.iloc[0] == pytest.approx(np.average(table["late"], weights=table["worth"]))
     for path in (paths.PAGE, paths.MODEL_CARD):
-        assert "Fits weigh each row by worth; all figures" in path.read_text(encoding="utf-8")
+        assert "Fits weight each row by worth; metrics count" in path.read_text(encoding="utf-8")
 
 
 def test_columns_of_any_name_go_through_the_pipeline_the_service_and_bulk() -> None:

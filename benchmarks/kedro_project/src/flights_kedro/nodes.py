@@ -20,6 +20,8 @@ from machinery.pipeline.data import contract
 from machinery.pipeline.data.catalogue import Catalogue, page
 from machinery.pipeline.files import read_table, write_text
 from machinery.pipeline.model import model_file as model
+from machinery.pipeline.model.parity import check_parity, parity_rows
+from machinery.pipeline.page import document
 from machinery.pipeline.params import Card, Evaluate, Gate, Ingest, Select, Split, Train, Validate
 from machinery.pipeline.paths import CANDIDATES, CATALOGUE, MODEL, MODEL_CARD, SOURCE
 from machinery.pipeline.stages import card as card_stage
@@ -85,18 +87,20 @@ def train(
         feature: "number" if numbers[feature] else "string" for feature in chosen
     }
     by = params.parse(Split, parameters).by
-    trained = train_stage.train(table, kinds, data, candidates.CANDIDATES, name, by, section)
+    work = train_stage.Fitting(table, kinds, data, candidates.CANDIDATES, name, section, {})
+    trained = train_stage.train(work, by)
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     model.save(trained.pipeline, kinds, path)
-    target = table[data.target]
-    parity = train_stage.checked_parity(trained.pipeline, path, chosen, target, section)
+    rows = parity_rows(chosen, section.parity.rows, section.seed)
+    parity = check_parity(trained.pipeline, model.Model(path), rows, limit=section.parity.limit)
     report = {
         "candidate": path.stem,
         "feature_set": feature_set,
         "model": name,
         "features": kinds,
         "rows": len(table),
+        "of": len(table),
         "folds": trained.scores,
         "parity": parity,
         "bytes": path.stat().st_size,
@@ -122,7 +126,7 @@ def describe(
     window = {"until": str(held_out[data.time].max())}
     return (
         select_stage.describe(chosen, data, window)
-        | select_stage.calibrate(held_out, data, params.parse(Select, parameters).coverage)
+        | select_stage.calibrate(held_out, data, params.parse(Select, parameters))
         | {"sha256": sha256(MODEL.read_bytes()).hexdigest()}
     )
 
@@ -137,12 +141,11 @@ def evaluate(
     models = [model.Model(path) for path in (MODEL, CANDIDATES / f"{selection['baseline']}.onnx")]
     scored, simplest = (one.predict(table[list(one.features)]) for one in models)
 
-    metrics = evaluate_stage.evaluate(target, scored, simplest, info, headline, section)
-    slices = evaluate_stage.slices(test[section.slices], target, scored, info, headline, section)
+    run = evaluate_stage.Evaluation(info, headline, section)
+    metrics = run.metrics(target, scored, simplest)
+    slices = run.slices(test[section.slices], target, scored)
     plots: Report = dict(evaluate_stage.plots(target, scored, info, section))
-    plots["importance"] = evaluate_stage.importance(
-        models[0], table, target, info, headline, section
-    )
+    plots["importance"] = run.importance(models[0], table, target)
     predictions = evaluate_stage.predictions(table, scored, info, data)
     return metrics, slices, plots, predictions.assign(**test[section.slices])
 
@@ -188,4 +191,4 @@ def card(
         "tested": card_stage.span(test, data.time),
     }
     section, until = params.parse(Card, parameters), params.parse(Ingest, parameters).until
-    write_text(card_stage.card(reports, data, until, section), MODEL_CARD)
+    write_text(document.card(reports, data, until, section), MODEL_CARD)

@@ -1,4 +1,4 @@
-"""Candidates: each fits, meets missing and unknown values, and wrong dials are one sentence."""
+"""Candidates: each takes missing and unknown values; wrong hyperparameters are one sentence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -94,7 +94,7 @@ def test_a_candidate_without_an_encoder_for_a_feature_is_refused() -> None:
     def plain(task: Task) -> Parts:
         return "passthrough", "drop", LogisticRegression()
 
-    with pytest.raises(UserError, match=r"plain has no encoder for note, .* 'text'; .*take"):
+    with pytest.raises(UserError, match=r"plain has no encoder for note, .* 'text'; .*drop"):
         built("plain", encode={"note": "text"}, candidates={"plain": plain})
 
 

@@ -100,7 +100,7 @@ def test_columns_are_arrays_as_in_training(shop: Path) -> None:
     ("values", "words"),
     [
         ({"sha256": "of another file"}, "is not the file that model.json describes"),
-        ({"contract_version": 2}, "keeps version 2 of the contract"),
+        ({"contract_version": 2}, "was trained on version 2 of the contract"),
         ({"sha256": ..., "threshold": ...}, "model.json lacks sha256, threshold; run 'dvc repro'"),
     ],
 )
@@ -121,6 +121,6 @@ def test_skew_between_the_pipeline_and_the_scorer_stops_evaluate(shop: Path) -> 
     prediction = np.array(stored["predictions"][: len(rows)])
     scorer = Scorer(features, shop)
     assert examples.make(table, prediction, scorer)["rows"][0] == rows[0]
-    with pytest.raises(UserError, match=r"test.parquet: example 3 is answered .* do not belong"):
+    with pytest.raises(UserError, match=r"the prediction of example 3 .* do not belong"):
         prediction[3] += 1e-3
         examples.make(table, prediction, scorer)

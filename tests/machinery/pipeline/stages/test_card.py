@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.page.document import card
 from machinery.pipeline.params import Card
-from machinery.pipeline.stages.card import card
 
 INTERVAL = {"value": 0.7, "low": 0.65, "high": 0.75}
 

@@ -1,4 +1,4 @@
-"""evaluate: figures with intervals, slices, curves, and every prediction row by row."""
+"""evaluate: metrics with intervals, slices, curves, and predictions row by row."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.params import Evaluate, parse
-from machinery.pipeline.stages import evaluate as stage
+from machinery.pipeline.stages.evaluate import Evaluation, plots, predictions
 
 ROWS = 400
 TARGET = np.arange(ROWS) % 2
@@ -41,15 +41,18 @@ def probabilities(skill: float | np.ndarray, seed: int = 1) -> np.ndarray:
     return np.column_stack([1 - positive, positive])
 
 
+def evaluation(headline: str = "roc_auc", **info: Any) -> Evaluation:
+    return Evaluation(INFO | info, headline, settings())
+
+
 def evaluate(prediction: np.ndarray, headline: str = "roc_auc") -> dict[str, dict[str, float]]:
-    baseline = np.full((ROWS, 2), 0.5)
-    return stage.evaluate(TARGET, prediction, baseline, INFO, headline, settings())
+    return evaluation(headline).metrics(TARGET, prediction, np.full((ROWS, 2), 0.5))
 
 
 def test_each_metric_lies_within_its_interval() -> None:
-    figures = evaluate(probabilities(skill=1.0))
+    estimates = evaluate(probabilities(skill=1.0))
     for name in ("roc_auc", "average_precision", "log_loss", "balanced_accuracy", "coverage"):
-        assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
+        assert estimates[name]["low"] < estimates[name]["value"] < estimates[name]["high"]
 
 
 @pytest.mark.parametrize("headline", ["roc_auc", "log_loss"])
@@ -65,7 +68,7 @@ def test_a_slice_that_is_worse_shows_it_and_small_ones_are_counted_and_named() -
     colours = np.repeat(["blue", "red", "tiny", "wee"], [200, 190, 6, 4])
     prediction = np.vstack([probabilities(2.0)[:200], probabilities(0.0)[200:]])
     table = pd.DataFrame({"colour": colours})
-    blue, red, small = stage.slices(table, TARGET, prediction, INFO, "roc_auc", settings())
+    blue, red, small = evaluation().slices(table, TARGET, prediction)
     assert (blue["slice"], red["slice"]) == ("blue", "red")
     assert red["high"] < blue["low"]
     assert (small["slice"], small["rows"], small["value"]) == ("2 too small: tiny, wee", 10, None)
@@ -75,8 +78,7 @@ def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:
     table, groups = pd.DataFrame({"colour": ["red"] * ROWS}), np.arange(ROWS) // 40
     prediction = probabilities(np.where(groups % 2, 3.0, 0.0))
     (rows,), (whole,) = (
-        stage.slices(table, TARGET, prediction, INFO, "roc_auc", settings(), within)
-        for within in (None, groups)
+        evaluation().slices(table, TARGET, prediction, within) for within in (None, groups)
     )
     assert whole["value"] == rows["value"]
     assert whole["high"] - whole["low"] > 1.5 * (rows["high"] - rows["low"])
@@ -85,36 +87,38 @@ def test_the_interval_of_a_slice_resamples_its_groups_not_its_rows() -> None:
 def test_a_slice_within_a_few_groups_has_no_interval() -> None:
     table = pd.DataFrame({"colour": np.where(np.arange(ROWS) < 200, "blue", "red")})
     groups = np.where(np.arange(ROWS) < 200, np.arange(ROWS) // 4, 50 + np.arange(ROWS) % 2)
-    blue, red = stage.slices(table, TARGET, probabilities(1.0), INFO, "roc_auc", settings(), groups)
+    blue, red = evaluation().slices(table, TARGET, probabilities(1.0), groups)
     assert blue["low"] < blue["value"] < blue["high"]
     assert red["value"] is not None
     assert red["low"] is red["high"] is None
 
 
 def test_curves_stand_ready_for_the_plots() -> None:
-    plots = stage.plots(TARGET, probabilities(1.0), INFO, settings())
-    assert {"fpr", "tpr"} < plots["roc"][0].keys()
-    assert sum(cell["rows"] for cell in plots["confusion"]) == ROWS
-    assert plots["confusion"][1]["outcome"] == "false predicted as true"
+    points = plots(TARGET, probabilities(1.0), INFO, settings())
+    assert {"fpr", "tpr"} < points["roc"][0].keys()
+    assert sum(cell["rows"] for cell in points["confusion"]) == ROWS
+    assert points["confusion"][1]["outcome"] == "false predicted as true"
 
 
 def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:
     values = np.arange(ROWS, dtype=np.float64)
-    plots = stage.plots(values, values + 1, {"task": "regression"}, settings())
-    assert plots["roc"] == plots["confusion"] == []
-    assert len(plots["actual"]) == 5
-    assert sum(part["rows"] for part in plots["residuals"]) == ROWS
+    points = plots(values, values + 1, {"task": "regression"}, settings())
+    assert points["roc"] == points["confusion"] == []
+    assert len(points["actual"]) == 5
+    assert sum(part["rows"] for part in points["residuals"]) == ROWS
 
 
 def test_the_pinball_loss_is_that_of_the_ends_of_the_interval() -> None:
     values = np.arange(ROWS, dtype=np.float64)
-    info = {"task": "regression", "threshold": None, "coverage": 0.8, "conformal_quantile": 2.0}
-    found = stage.evaluate(values, values + 1, values, info, "mean_absolute_error", settings())
+    finite, infinite = (
+        evaluation(
+            "mean_absolute_error", task="regression", coverage=0.8, conformal_quantile=quantile
+        ).metrics(values, values + 1, values)
+        for quantile in (2.0, None)
+    )
     below, above = 0.1 * 1.0, 0.1 * 3.0  # the truth is 1 above the low end, 3 below the high one
-    assert found["mean_pinball_loss"]["value"] == pytest.approx((below + above) / 2)
-    boundless = info | {"conformal_quantile": None}
-    found = stage.evaluate(values, values + 1, values, boundless, "mean_absolute_error", settings())
-    assert "mean_pinball_loss" not in found
+    assert finite["mean_pinball_loss"]["value"] == pytest.approx((below + above) / 2)
+    assert "mean_pinball_loss" not in infinite
 
 
 class Steep:
@@ -132,8 +136,8 @@ def test_importance_is_that_of_the_features_used_at_the_threshold_of_the_model(
     headline: str,
 ) -> None:
     table = pd.DataFrame({"used": TARGET * 0.2 + 0.1, "ignored": 1.0})
-    info = INFO | {"threshold": 0.2}
-    used, ignored = stage.importance(Steep(), table, TARGET, info, headline, settings())  # type: ignore[arg-type]
+    run = evaluation(headline, threshold=0.2)
+    used, ignored = run.importance(Steep(), table, TARGET)  # type: ignore[arg-type]
     assert (used["feature"], ignored["importance"]) == ("used", 0.0)
     assert used["importance"] > 0.3
 
@@ -141,20 +145,20 @@ def test_importance_is_that_of_the_features_used_at_the_threshold_of_the_model(
 def test_every_prediction_is_written_with_its_set(contract: Contract) -> None:
     table = pd.DataFrame({"id": ["a", "b"], "at": pd.NaT, "late": [True, False]})
     prediction = np.array([[0.2, 0.8], [0.55, 0.45]])
-    found = stage.predictions(table, prediction, INFO, contract)
-    assert found["prediction"].tolist() == ["true", "false"]
-    assert found["probability_true"].tolist() == [0.8, 0.45]
-    assert found["in_set_false"].tolist() == [False, True]
-    assert found["in_set_true"].tolist() == [True, True]
+    rows = predictions(table, prediction, INFO, contract)
+    assert rows["prediction"].tolist() == ["true", "false"]
+    assert rows["probability_true"].tolist() == [0.8, 0.45]
+    assert rows["in_set_false"].tolist() == [False, True]
+    assert rows["in_set_true"].tolist() == [True, True]
 
 
 def test_too_few_rows_held_out_make_every_set_whole(contract: Contract) -> None:
     """The quantile is infinite then, which is null in model.json."""
-    boundless = INFO | {"conformal_quantile": None}
-    prediction, table = probabilities(1.0), pd.DataFrame({"id": range(ROWS), "late": TARGET})
-    found = stage.evaluate(TARGET, prediction, prediction, boundless, "roc_auc", settings())
-    assert found["coverage"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    rows = stage.predictions(table.assign(at=pd.NaT), prediction, boundless, contract)
+    run, prediction = evaluation(conformal_quantile=None), probabilities(1.0)
+    values = run.metrics(TARGET, prediction, prediction)
+    assert values["coverage"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    table = pd.DataFrame({"id": range(ROWS), "late": TARGET, "at": pd.NaT})
+    rows = predictions(table, prediction, run.info, contract)
     assert rows[["in_set_false", "in_set_true"]].to_numpy().all()
 
 
@@ -165,5 +169,5 @@ def test_a_target_called_as_the_end_of_an_interval_keeps_its_values(
     contract = contracts.parse(document | {"task": "regression", "target": "high"})
     info = INFO | {"task": "regression", "threshold": None, "conformal_quantile": 2.0}
     table = pd.DataFrame({"id": ["a"], "at": pd.NaT, "high": [10.0]})
-    (found,) = stage.predictions(table, np.array([3.0]), info, contract).to_dict("records")
-    assert (found["high"], found["prediction_"], found["low_"], found["high_"]) == (10, 3, 1, 5)
+    (row,) = predictions(table, np.array([3.0]), info, contract).to_dict("records")
+    assert (row["high"], row["prediction_"], row["low_"], row["high_"]) == (10, 3, 1, 5)

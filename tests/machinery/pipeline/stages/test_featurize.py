@@ -14,7 +14,7 @@ from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.data.tags import tag
 from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.stages.featurize import featurize, featurize_file
-from machinery.pipeline.stages.train import encodings
+from machinery.pipeline.stages.train import kinds_of
 
 
 class Features:
@@ -67,9 +67,10 @@ def test_the_column_of_a_feature_says_how_it_is_encoded_where_its_tag_does(
     vars(module).update(wording=wording, paint=Features.paint)
     features = featurize(pa.Table.from_pandas(table()), Catalogue(contract, module))
     write_table(features, tmp_path / "x")
-    said = {field.name: field.metadata for field in pq.read_schema(tmp_path / "x")}
-    assert (said["wording"], said["paint"]) == ({b"encode": b"text"}, None)
-    assert encodings(tmp_path / "x") == {"wording": "text"}
+    metadata = {field.name: field.metadata for field in pq.read_schema(tmp_path / "x")}
+    assert (metadata["wording"], metadata["paint"]) == ({b"encode": b"text"}, None)
+    kinds = {"wording": "string", "paint": "string"}
+    assert kinds_of([*kinds], tmp_path / "x", "") == (kinds, {"wording": "text"})
 
 
 def test_batches_give_the_same_as_one_piece(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -18,7 +18,15 @@ from machinery.pipeline.files import UserError, write_table
 from machinery.pipeline.model.building import Candidates
 from machinery.pipeline.model.model_file import Kind
 from machinery.pipeline.params import Train, parse
-from machinery.pipeline.stages.train import Trained, folds, kinds_of, read_rows, score, train
+from machinery.pipeline.stages.train import (
+    Fitting,
+    Trained,
+    folds,
+    kinds_of,
+    read_rows,
+    score,
+    train,
+)
 from shop.candidates import CANDIDATES
 
 
@@ -57,12 +65,13 @@ def fit(
     candidates: Candidates = CANDIDATES,
     **changes: Any,
 ) -> Trained:
-    kinds: dict[str, Kind] = {"length": "number"}
-    return train(table, kinds, contract, candidates, name, by, params(**changes))
+    kinds: dict[str, Kind] = {"length": "number"} | ({"tint": "string"} if "tint" in table else {})
+    work = Fitting(table, kinds, contract, candidates, name, params(**changes), {})
+    return train(work, by)
 
 
-def hyper(name: str, **dials: Any) -> dict[str, Any]:
-    return {"models": [name], "hyperparameters": {name: dials}}
+def hyper(name: str, **hyperparameters: Any) -> dict[str, Any]:
+    return {"models": [name], "hyperparameters": {name: hyperparameters}}
 
 
 def test_by_time_a_fold_is_held_out_after_all_it_is_predicted_from(contract: Contract) -> None:
@@ -92,11 +101,11 @@ def test_scores_and_predictions_are_of_rows_not_trained_on(contract: Contract) -
 
 
 def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract) -> None:
-    """All probabilities are below a half; at 0.5 nothing would be told from nothing."""
+    """All probabilities are below a half: at 0.5 every row would be predicted negative."""
     low = np.array([0.1, 0.2, 0.1, 0.2])
     predictions = [np.column_stack([1 - low, low])] * 3
     scores = score([np.array([0, 1, 0, 1])] * 3, predictions, contract)
-    assert [each["balanced_accuracy"] for each in scores] == [1.0] * 3
+    assert [fold["balanced_accuracy"] for fold in scores] == [1.0] * 3
     odd = np.array([0.3, 0.4, 0.3, 0.4])  # its own threshold would be 0.35
     predictions[0] = np.column_stack([1 - odd, odd])
     scores = score([np.array([0, 1, 0, 1])] * 3, predictions, contract)
@@ -106,10 +115,10 @@ def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract)
 @pytest.mark.parametrize("name", ["linear", "forest", "boosting"])
 def test_class_weights_raise_the_rarer_class(name: str, contract: Contract) -> None:
     means = [
-        fit(features(), contract, name, "stratified", **hyper(name, **dials))
+        fit(features(), contract, name, "stratified", **hyper(name, **weights))
         .out_of_fold["probability_true"]
         .mean()
-        for dials in ({}, {"class_weight": "balanced"}, {"class_weight": {0: 1, 1: 9}})
+        for weights in ({}, {"class_weight": "balanced"}, {"class_weight": {0: 1, 1: 9}})
     ]
     assert means[0] < means[1] < means[2]
 
@@ -153,8 +162,8 @@ def test_predictions_rise_and_fall_as_the_constraints_say(
     table["delay"] = table["length"] + np.random.default_rng(2).normal(size=200)
     signs = {"monotonic_cst": {"length": 1, "elsewhere": -1}}
     steps = []
-    for dials in ({}, signs):
-        changes = hyper(name, **dials)
+    for constraints in ({}, signs):
+        changes = hyper(name, **constraints)
         trained = fit(table, contract, name, "stratified", CONSTRAINED, **changes)
         steps.append(np.diff(trained.pipeline.predict(pd.DataFrame({"length": rising}))).min())
     assert steps[0] < 0 <= steps[1]
@@ -162,15 +171,14 @@ def test_predictions_rise_and_fall_as_the_constraints_say(
 
 @pytest.mark.parametrize(
     ("name", "feature", "fault"),
-    [("linear", "length", "Regression takes no mono"), ("boosting", "tint", "tint, which is no")],
+    [("linear", "length", "Regression takes no mono"), ("boosting", "tint", "tint, which is not")],
 )
 def test_constraints_that_cannot_be_are_refused(
     name: str, feature: str, fault: str, contract: Contract
 ) -> None:
-    table, kinds = features().assign(tint="red"), {"length": "number", "tint": "string"}
-    section = params(**hyper(name, monotonic_cst={feature: 1}))
+    changes = hyper(name, monotonic_cst={feature: 1})
     with pytest.raises(UserError, match=rf"^{name} does not fit \(.*{fault}"):
-        train(table, kinds, contract, CANDIDATES, name, "time", section)  # type: ignore[arg-type]
+        fit(features().assign(tint="red"), contract, name, "time", **changes)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +207,8 @@ def test_more_folds_than_can_be_made_are_refused(
 def test_kinds_are_read_from_the_feature_table(tmp_path: Any) -> None:
     path = tmp_path / "train.parquet"
     write_table(features().assign(tint="red"), path)
-    assert kinds_of(["length", "tint"], path, "params") == {"length": "number", "tint": "string"}
+    kinds = {"length": "number", "tint": "string"}
+    assert kinds_of([*kinds], path, "params") == (kinds, {})
 
 
 @pytest.mark.parametrize(
@@ -220,19 +229,19 @@ def test_of_a_longer_table_so_many_rows_are_drawn_in_their_order(
 ) -> None:
     monkeypatch.setattr(files, "ROW_GROUP", 7)
     write_table(features(80), tmp_path / "x")
-    drawn, total = read_rows(tmp_path / "x", ["id", "length"], 20, seed=1)
-    assert (len(drawn), total) == (20, 80)
-    assert drawn["id"].is_monotonic_increasing
-    assert drawn["id"].is_unique
-    assert drawn["id"].max() > "row 60" > "row 20" > drawn["id"].min()
-    again, _ = read_rows(tmp_path / "x", ["id", "length"], 20, seed=1)
-    pd.testing.assert_frame_equal(drawn, again)
-    other, _ = read_rows(tmp_path / "x", ["id", "length"], 20, seed=2)
-    assert other["id"].tolist() != drawn["id"].tolist()
+    (sample, total), (again, _), (other, _) = (
+        read_rows(tmp_path / "x", ["id", "length"], 20, seed) for seed in (1, 1, 2)
+    )
+    assert (len(sample), total) == (20, 80)
+    assert sample["id"].is_monotonic_increasing
+    assert sample["id"].is_unique
+    assert sample["id"].max() > "row 60" > "row 20" > sample["id"].min()
+    pd.testing.assert_frame_equal(sample, again)
+    assert other["id"].tolist() != sample["id"].tolist()
 
 
-@pytest.mark.parametrize("most", [None, 80, 1000])
-def test_a_table_that_is_short_enough_is_taken_whole(tmp_path: Path, most: int | None) -> None:
+@pytest.mark.parametrize("limit", [None, 80, 1000])
+def test_a_table_that_is_short_enough_is_read_whole(tmp_path: Path, limit: int | None) -> None:
     write_table(features(80), tmp_path / "x")
-    table, total = read_rows(tmp_path / "x", ["id"], most, seed=1)
+    table, total = read_rows(tmp_path / "x", ["id"], limit, seed=1)
     assert (len(table), total) == (80, 80)

@@ -2,12 +2,15 @@
 
 import json
 from math import isnan, nan
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.special import expit
 
+from machinery.pipeline.model.evaluation import units
 from machinery.pipeline.statistics import intervals, metrics
 from machinery.pipeline.statistics.intervals import (
     Codes,
@@ -19,7 +22,6 @@ from machinery.pipeline.statistics.intervals import (
     jackknife,
     mean_interval,
     resamples,
-    units,
     wilson,
 )
 from machinery.pipeline.statistics.metrics import calibration_error, mean, roc_auc
@@ -179,11 +181,12 @@ def test_few_groups_have_a_value_but_no_interval() -> None:
 def test_rows_of_a_group_or_else_of_a_day_are_drawn_together(
     by: str, grouped: bool, days: int, unit: str
 ) -> None:
-    hours = np.arange(2 * days) * np.timedelta64(12, "h")
-    groups = np.repeat(["blue", "red"], days) if grouped else None
-    found, codes = units(by, groups, np.datetime64("2013-07-01T08:00") + hours)
+    at = np.datetime64("2013-07-01T08:00") + np.arange(2 * days) * np.timedelta64(12, "h")
+    table = pd.DataFrame({"at": at, "shop": np.repeat(["blue", "red"], days)})
+    contract = SimpleNamespace(time="at", group="shop" if grouped else None)
+    actual, codes = units(table, contract, by)  # type: ignore[arg-type]
     expected = {"days": [day // 2 for day in range(2 * days)], "groups": [0] * days + [1] * days}
-    assert found == unit
+    assert actual == unit
     assert (None if codes is None else codes.tolist()) == expected.get(unit)
 
 

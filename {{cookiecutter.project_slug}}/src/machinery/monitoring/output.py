@@ -8,7 +8,7 @@ from typing import Any
 
 from machinery.pipeline.files import UserError, replace, write_json, write_text
 from machinery.pipeline.page import figures, words
-from machinery.pipeline.page.figures import MOST, Estimate, Figure
+from machinery.pipeline.page.figures import MAX_LINES, Estimate, Figure
 from machinery.pipeline.page.render import render
 from machinery.pipeline.paths import GAUGES
 
@@ -108,7 +108,7 @@ def page(report: Entry, model: EvaluatedModel, command: str) -> str:
         bias=model.bias,
         contract=model.contract,
         settings=model.monitor,
-        most=MOST,
+        most=MAX_LINES,
         words=words,
         by_window=_by_window(report, model),
         slices=_worst_slices(latest["slices"], model),
@@ -118,7 +118,7 @@ def page(report: Entry, model: EvaluatedModel, command: str) -> str:
 
 def _by_window(report: Entry, model: EvaluatedModel) -> list[Figure]:
     """A figure for each of the main metrics, with a line for each window."""
-    evaluated, windows = report["promised"], report["windows"][-MOST:]
+    evaluated, windows = report["promised"], report["windows"][-MAX_LINES:]
     references = {
         model.bias: (0.0, "Predicted minus observed; dotted: none"),
         model.headline: (evaluated[model.headline]["value"], "Dotted: measured by evaluate"),
@@ -149,7 +149,7 @@ def _worst_slices(slices: Sequence[Entry], model: EvaluatedModel) -> list[Entry]
         return part["figures"][model.headline]["value"]
 
     defined = [part for part in slices if score(part) is not None]
-    return sorted(defined, key=lambda part: model.sign * score(part))[:MOST]
+    return sorted(defined, key=lambda part: model.sign * score(part))[:MAX_LINES]
 
 
 def _worst_columns(columns: Mapping[str, Entry]) -> list[tuple[str, Entry]]:
@@ -159,4 +159,4 @@ def _worst_columns(columns: Mapping[str, Entry]) -> list[tuple[str, Entry]]:
         return max(column["missing"]["value"] or 0, (column["new"] or {}).get("value") or 0)
 
     flawed = [(name, column) for name, column in columns.items() if share(column)]
-    return sorted(flawed, key=lambda item: -share(item[1]))[:MOST]
+    return sorted(flawed, key=lambda item: -share(item[1]))[:MAX_LINES]

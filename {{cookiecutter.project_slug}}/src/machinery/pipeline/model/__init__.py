@@ -1,7 +1,6 @@
-"""The model file: how it is built, converted, scored, calibrated and checked."""
+"""The model file: built, converted to ONNX, scored, calibrated and checked here."""
 
 import os
 
-# ONNX Runtime reports home from its import on, whoever imports it: a command, a test, a notebook.
-# No call to it stops that.
+# ONNX Runtime sends telemetry from its import on; only this variable, set before, stops it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

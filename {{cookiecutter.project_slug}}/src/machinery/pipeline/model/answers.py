@@ -1,4 +1,4 @@
-"""answers: what a model says of rows, as arrays, and as the columns of a table."""
+"""Answers: predictions in; decisions, prediction sets and intervals out, also as columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ if TYPE_CHECKING:  # the service does without it
 
 @dataclass(frozen=True)
 class Answers:
-    """What the model says of n rows; what does not go with its task is None.
+    """A model's answers for n rows; fields of the other task are None.
 
-    `prediction` holds probabilities (n, classes), or values (n,). Of a classification, `decision`
-    are the codes of the classes decided for (n,), and `members` says which classes are in each
-    prediction set (n, classes). Of a regression, `low` and `high` (n,) end the intervals.
+    `prediction` holds probabilities (n, classes), or values (n,). A classification has `decision`,
+    the class codes (n,), and `members`, the membership in prediction sets (n, classes). A
+    regression has `low` and `high` (n,), the ends of its intervals.
     """
 
     prediction: np.ndarray
@@ -30,14 +30,9 @@ class Answers:
     low: np.ndarray | None = None
     high: np.ndarray | None = None
 
-    def part(self, rows: slice) -> "Answers":
-        """Those of some rows."""
-        columns = (self.prediction, self.decision, self.members, self.low, self.high)
-        return Answers(*(each if each is None else each[rows] for each in columns))  # type: ignore[arg-type]
-
 
 def answer(prediction: np.ndarray, rule: Rule) -> Answers:
-    """Probabilities (n, classes) or values (n,), with what the rule makes of them."""
+    """Apply the rule to probabilities (n, classes) or values (n,)."""
     if prediction.ndim == 1:
         low, high = conformal.interval(prediction, rule.quantile)
         return Answers(prediction, low=low, high=high)
@@ -51,24 +46,22 @@ def answer(prediction: np.ndarray, rule: Rule) -> Answers:
 def answer_columns(answers: Answers, classes: Sequence[str]) -> "dict[str, pa.Array]":
     """Answers as columns, named as in data/predictions.parquet.
 
-    Of a classification `probability_*` of each class, `prediction` and `in_set_*`; of a regression
-    `prediction`, `low` and `high`.
+    A classification has `probability_*` for each class, `prediction` and `in_set_*`; a regression
+    has `prediction`, `low` and `high`.
     """
     import pyarrow as pa
 
     if answers.decision is None or answers.members is None:
         ends = {"low": pa.array(answers.low), "high": pa.array(answers.high)}
         return {"prediction": pa.array(answers.prediction), **ends}
+
+    def by_class(prefix: str, values: np.ndarray) -> dict[str, pa.Array]:
+        columns = zip(classes, values.T, strict=True)
+        return {f"{prefix}_{name}": pa.array(np.ascontiguousarray(part)) for name, part in columns}
+
     codes = pa.array(answers.decision.astype(np.int32))
     return {
-        **_by_class("probability", answers.prediction, classes),
+        **by_class("probability", answers.prediction),
         "prediction": pa.array(classes, pa.string()).take(codes),
-        **_by_class("in_set", answers.members, classes),
+        **by_class("in_set", answers.members),
     }
-
-
-def _by_class(name: str, values: np.ndarray, classes: Sequence[str]) -> "dict[str, pa.Array]":
-    import pyarrow as pa
-
-    columns = zip(classes, values.T, strict=True)
-    return {f"{name}_{of}": pa.array(np.ascontiguousarray(part)) for of, part in columns}

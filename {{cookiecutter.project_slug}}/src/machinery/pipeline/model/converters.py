@@ -1,15 +1,15 @@
-"""converters: estimators that skl2onnx cannot convert, or not in every case; told how."""
+"""Converters for estimators that skl2onnx cannot convert, or not always correctly."""
 
 import sys
 from typing import Any
 
 import numpy as np
 
-OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}  # which skl2onnx sets of classifiers
+OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}  # that skl2onnx sets for classifiers
 
 
 def register() -> None:
-    """Tell skl2onnx, of LightGBM and XGBoost where a candidate has imported them."""
+    """Register them with skl2onnx; LightGBM's and XGBoost's only if a candidate imported these."""
     from skl2onnx import update_registered_converter as update
     from skl2onnx.common import shape_calculator
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -30,14 +30,14 @@ def register() -> None:
 
 
 class _Trees:
-    """A container of nodes whose trees split float32 as they would split float64.
+    """An ONNX node container that makes trees split float32 as they would split float64.
 
-    `x <= threshold` is `x <= threshold rounded down` of any x in float32; rounded to the nearest,
-    it is not where a threshold stands between neighbours, as differences and ratios often are.
+    For any float32 x, `x <= threshold` equals `x <= threshold rounded down`. Rounding to nearest is
+    wrong where a threshold is between neighbouring float32, which is common for differences.
     """
 
     def __init__(self, container: Any, link: str | None = None) -> None:
-        """`link` is the function from the sum of the trees to the prediction."""
+        """`link` is the ONNX operator from the sum of the trees to the prediction."""
         self._container, self._link = container, link
 
     def __getattr__(self, name: str) -> Any:
@@ -57,7 +57,7 @@ class _Trees:
 
 
 def _histograms(scope: Any, operator: Any, container: Any) -> None:
-    """With the logarithmic link of counts and amounts, which skl2onnx forgets."""
+    """Add the log link of the Poisson and gamma losses, which skl2onnx omits."""
     from skl2onnx.operator_converters import random_forest
 
     link = "Exp" if operator.raw_operator.loss in ("poisson", "gamma") else None
@@ -78,9 +78,9 @@ def _widths(operator: Any) -> None:
 
 
 def _target_means(scope: Any, operator: Any, container: Any) -> None:
-    """A category's place in a table of means, the last line of which is for an unknown category.
+    """Look a category up in a table of target means, whose last row is for unknown categories.
 
-    skl2onnx's own converter has no means of several classes.
+    skl2onnx's own converter does not support several classes.
     """
     from skl2onnx.algebra.onnx_ops import (
         OnnxArrayFeatureExtractor_1,
@@ -93,16 +93,15 @@ def _target_means(scope: Any, operator: Any, container: Any) -> None:
     encoder, opset = operator.raw_operator, {"op_version": container.target_opset}
     overall = np.atleast_1d(encoder.target_mean_)
     shape = np.array([-1, len(overall)], dtype=np.int64)
-    given, parts = OnnxConcat(*operator.inputs, axis=1, **opset), []
+    columns, parts = OnnxConcat(*operator.inputs, axis=1, **opset), []
     for number, categories in enumerate(encoder.categories_):
         means = encoder.encodings_[number * len(overall) : (number + 1) * len(overall)]
-        lines = np.vstack([np.column_stack(means), overall]).astype(np.float32)
-        column = OnnxArrayFeatureExtractor_1(given, np.array([number], dtype=np.int64))
-        line = OnnxLabelEncoder_2(
-            column,
+        table = np.vstack([np.column_stack(means), overall]).astype(np.float32)
+        index = OnnxLabelEncoder_2(
+            OnnxArrayFeatureExtractor_1(columns, np.array([number], dtype=np.int64)),
             keys_strings=[str(category) for category in categories],
             values_int64s=list(range(len(categories))),
             default_int64=len(categories),
         )
-        parts.append(OnnxReshape(OnnxGather(lines, line, axis=0, **opset), shape, **opset))
+        parts.append(OnnxReshape(OnnxGather(table, index, axis=0, **opset), shape, **opset))
     OnnxConcat(*parts, axis=1, output_names=operator.outputs, **opset).add_to(scope, container)

@@ -1,4 +1,4 @@
-"""decision: model.json in; what turns its model's predictions into decisions and sets, out."""
+"""Decision rule: model.json in, its threshold and conformal quantile out."""
 
 from collections.abc import Mapping
 from math import inf
@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 
 class Rule(NamedTuple):
-    """From which probability on the last of two classes is decided for, and how wide the sets are.
+    """The decision threshold of two classes, and the conformal quantile of prediction sets.
 
-    `quantile` is the conformal one; infinite, where too few rows were held out to promise anything
-    less than every class or every number.
+    The quantile is infinite if too few rows were held out: sets and intervals then hold everything.
     """
 
     threshold: float
@@ -17,7 +16,7 @@ class Rule(NamedTuple):
 
 
 def rule(info: Mapping[str, Any]) -> Rule:
-    """The rule in model.json, where JSON has null for what is infinite, or of another task."""
+    """The rule in model.json, in which an infinite quantile and an unused threshold are null."""
     threshold, quantile = info["threshold"], info["conformal_quantile"]
     return Rule(
         threshold=0.5 if threshold is None else float(threshold),

@@ -1,7 +1,7 @@
-"""encoders: what turns texts, and categories of which there are many, into numbers.
+"""Encoders of texts and of categories with many values, in a form that converts to ONNX exactly.
 
-In the one form that converts to ONNX faithfully: words are what stands between spaces, so a text is
-lower-cased and split by its feature, and what trees compare is exact in float32.
+Words are separated by spaces alone, so features.py lower-cases and splits texts; numbers that trees
+compare are exact in float32.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
     from .building import Task
 
-# ONNX has no lower case everywhere, and to Python more is blank than to ONNX.
+# ONNX Runtime cannot lower-case on every platform, and Python knows more blanks than ONNX.
 WORDS: dict[str, Any] = {"lowercase": False, "token_pattern": "[^ ]+", "dtype": np.float32}
 
 
 def word_weights(most: int) -> Any:
-    """TF-IDF of the `most` frequent words, for models that add up. It rounds: not for trees."""
+    """TF-IDF of the `most` frequent words, for linear models. It rounds: do not use with trees."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(**WORDS, max_features=most)
 
 
 def word_counts(most: int) -> Any:
-    """How often each of the `most` frequent words occurs, for trees."""
+    """Counts of the `most` frequent words, for trees."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     return CountVectorizer(**WORDS, max_features=most)
 
 
 def target_means(task: "Task") -> "Pipeline":
-    """The mean target of each category, or its share of each class; of an unknown one that of all.
+    """The mean target (or class shares) of each category; of all rows for an unknown category.
 
-    What it gives to learn from is cross-fitted: no row sees its own target (scikit-learn).
+    Training rows are cross-fitted by scikit-learn: no row's encoding uses its own target.
     """
     from skl2onnx.sklapi import CastTransformer
     from sklearn.model_selection import KFold

@@ -1,13 +1,14 @@
-"""evaluation: target and predictions in; scorers of all that a model promises out."""
+"""Evaluation: target and predictions in, scorers of all reported metrics out."""
 
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from machinery.pipeline.data.contract import Contract
-from machinery.pipeline.statistics import intervals, metrics
-from machinery.pipeline.statistics.intervals import Scorer
+from machinery.pipeline.statistics import metrics
+from machinery.pipeline.statistics.intervals import MIN_GROUPS, Codes, Scorer, Unit, codes
 
 from . import conformal
 from .decision import Rule
@@ -24,10 +25,10 @@ def scorers(
     coverage: float,
     bins: int,
 ) -> dict[str, Scorer]:
-    """Every metric of the task, those of decisions, and those of prediction sets or intervals.
+    """Scorers of the task's metrics, of decisions, and of prediction sets or intervals.
 
-    `coverage` is the share of rows whose set or interval contains the true value; of intervals that
-    are finite there is the pinball loss, too, whose quantiles are those of the nominal `coverage`.
+    "coverage" is empirical, the argument nominal: it sets the quantiles of the pinball loss, which
+    only finite intervals have.
     """
     bound = metrics.scorers(task, target, prediction, threshold=rule.threshold, bins=bins)
     if prediction.ndim == 2 and prediction.shape[1] == 2:
@@ -39,11 +40,15 @@ def scorers(
     return bound
 
 
-def units(
-    table: "pd.DataFrame", contract: Contract, by: str
-) -> tuple[intervals.Unit, intervals.Codes | None]:
-    """What of a table is resampled whole, and a code of it for each row."""
-    names = (contract.group, contract.time)
-    return intervals.units(
-        by, *(None if name is None else table[name].to_numpy() for name in names)
-    )
+def units(table: "pd.DataFrame", contract: Contract, by: str) -> tuple[Unit, Codes | None]:
+    """The unit to resample, for rows that are not independent, and its code for each row.
+
+    Groups if the contract names one; else days for a split by time with at least MIN_GROUPS days.
+    """
+    if contract.group:
+        return "groups", codes(table[contract.group].to_numpy())
+    if by == "time" and contract.time:
+        days = codes(table[contract.time].to_numpy().astype("datetime64[D]"))
+        if len(np.unique(days)) >= MIN_GROUPS:
+            return "days", days
+    return "rows", None

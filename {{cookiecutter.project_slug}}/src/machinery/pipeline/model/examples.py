@@ -1,7 +1,7 @@
-"""examples: test rows in; the rows stored with a model, and what it must answer to them, out.
+"""Examples: rows stored with a model, and the predictions that they must get.
 
-Whoever opens the model checks these answers first: a model file and a features.py that do not
-belong together, or a library that computes otherwise, are found before they answer a request.
+Whoever opens the model checks them first, so that a model file and a features.py that do not belong
+together, or a library that computes differently, are noticed before they answer a request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REAL_ROWS = 16
-RELATIVE, ABSOLUTE = 1e-5, 1e-6  # how far an answer may be from one stored with six digits
+RELATIVE, ABSOLUTE = 1e-5, 1e-6  # tolerances for predictions stored with six digits
 
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows stored with a model, the first `real` of them from the table, and their predictions.
+    """Rows stored with a model, the first `real` of them from the test table, and predictions.
 
-    A stand-in that the contract allows takes the place of each personal value.
+    Personal values are replaced by a stand-in that the contract allows.
     """
 
     rows: Rows
@@ -42,29 +42,31 @@ class Examples:
 
 
 def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[str, Any]:
-    """Rows from all over the test table, one that lacks what it may lack, one of unknown texts.
+    """Rows spread over the test table, one with missing values and one with unknown strings.
 
     Args:
         table: the raw columns of the test rows.
-        prediction: what the pipeline predicted from the features that `featurize` wrote.
-        scorer: what will answer requests.
+        prediction: the pipeline's predictions from the features that `featurize` wrote.
+        scorer: the scorer that answers requests.
 
     Returns:
-        `rows`, with the columns known before the prediction; `predictions`, probabilities or
-        values; `real`, how many rows are those of the table (the first ones). What is personal is
-        not stored: a stand-in takes its place, and the predictions are of that.
+        `rows`, with the columns known before the prediction and stand-ins for personal values;
+        `predictions`, probabilities or values; `real`, how many rows come from the table (the
+        first ones).
 
     Raises:
-        UserError: when the scorer does not answer as the pipeline did.
+        UserError: when the scorer does not predict what the pipeline did.
     """
     at = np.unique(np.linspace(0, len(table) - 1, REAL_ROWS).astype(int))
-    known = scorer.contract.known_before()
-    real = [_plain(row) for row in table[known].iloc[at].astype(object).to_dict("records")]
+    columns = {name: scorer.contract.columns[name] for name in scorer.contract.known_before()}
+    real = [_plain(row) for row in table[[*columns]].iloc[at].astype(object).to_dict("records")]
     _check(_predictions(scorer, real), prediction[at], "data/test.parquet")
-    columns = {name: scorer.contract.columns[name] for name in known}
-    hidden = _plain({name: placeholder(of) for name, of in columns.items() if of.personal})
+    personal = {name: column for name, column in columns.items() if column.personal}
+    hidden = _plain({name: placeholder(column) for name, column in personal.items()})
     real = [row | hidden for row in real]
-    rows = rounded([*real, *_unusual(real[0], scorer)])
+    nullable = {name: None for name in real[0] if columns[name].nullable}
+    strings = [name for name in scorer.columns if columns[name].type == "string"]
+    rows = rounded([*real, real[0] | nullable, real[0] | dict.fromkeys(strings, UNSEEN)])
     return {"rows": rows, "predictions": _predictions(scorer, rows).tolist(), "real": len(real)}
 
 
@@ -72,7 +74,7 @@ def read(folder: Path) -> Examples:
     """The examples stored in the folder.
 
     Raises:
-        UserError: when they are missing, or are none.
+        UserError: when they are missing or malformed.
     """
     path = folder / EXAMPLES
     stored = read_json(path)
@@ -86,10 +88,10 @@ def read(folder: Path) -> Examples:
 
 
 def check(scorer: Scorer, stored: Examples) -> None:
-    """Answer the examples.
+    """Predict the examples.
 
     Raises:
-        UserError: naming the first row whose answer is not the stored one.
+        UserError: naming the first row whose prediction differs from the stored one.
     """
     _check(_predictions(scorer, stored.rows), stored.predictions, stored.where)
 
@@ -99,29 +101,20 @@ def _predictions(scorer: Scorer, rows: Sequence[Mapping[str, Any]]) -> np.ndarra
     return scorer.answers(scorer.arrays(columns)).prediction
 
 
-def _check(given: np.ndarray, wanted: np.ndarray, where: str) -> None:
-    close = np.isclose(given, wanted, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+def _check(actual: np.ndarray, expected: np.ndarray, where: str) -> None:
+    close = np.isclose(actual, expected, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
     wrong = np.flatnonzero(~close.reshape(len(close), -1).all(axis=1))
     if len(wrong):
         row = int(wrong[0])
         raise UserError(
-            f"{where}: example {row} is answered {given[row].tolist()}, but the pipeline said "
-            f"{wanted[row].tolist()}; model.onnx and features.py do not belong together: run "
-            "'dvc repro', or take both from one version"
+            f"{where}: the prediction of example {row} is {actual[row].tolist()}, but the "
+            f"pipeline's was {expected[row].tolist()}; model.onnx and features.py do not belong "
+            "together: run 'dvc repro', or take both from one version"
         )
 
 
-def _unusual(row: dict[str, Any], scorer: Scorer) -> Rows:
-    columns = scorer.contract.columns
-    free = [name for name in scorer.columns if columns[name].type == "string"]
-    return [
-        row | {name: None for name in row if columns[name].nullable},
-        row | dict.fromkeys(free, UNSEEN),
-    ]
-
-
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row of a table as JSON has it: what is missing is null, times are ISO 8601."""
+    """A row of a table as JSON values: missing ones are null, times ISO 8601."""
     import pandas as pd
 
     values = {name: None if pd.isna(value) else value for name, value in row.items()}

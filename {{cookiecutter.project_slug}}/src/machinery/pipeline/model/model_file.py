@@ -1,4 +1,4 @@
-"""model: a fitted pipeline in, an ONNX file out; and the scorer that reads it.
+"""The model file: convert a fitted pipeline to ONNX, and open it for scoring.
 
 The file holds the whole pipeline, from named features of shape (rows, 1) to one output: class
 probabilities or predicted values. Loading it runs no code and needs no scikit-learn.
@@ -31,14 +31,15 @@ UNSEEN = "(never seen)"  # a category that no training table has
 
 
 def save(pipeline: "Pipeline", features: Mapping[str, Kind], path: Path) -> None:
-    """Convert the fitted pipeline and write it, with bytes that depend on the pipeline alone.
+    """Convert the fitted pipeline to ONNX and write it; the bytes depend on the pipeline alone.
 
-    Raises UserError when a part of the pipeline has no converter.
+    Raises:
+        UserError: when a part of the pipeline has no converter.
     """
     file = _convert(pipeline, features, path.stem)
     if hasattr(pipeline, "predict_proba"):
-        del file.graph.output[0]  # the label: it follows from the probabilities and a threshold
-    file.opset_import.sort(key=lambda opset: opset.domain)  # they came from a set, in hash order
+        del file.graph.output[0]  # the label, which follows from probabilities and threshold
+    file.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx writes them in hash order
     file.producer_version = ""
     replace(path, lambda part: part.write_bytes(file.SerializeToString(deterministic=True)))
 
@@ -51,63 +52,58 @@ def _convert(pipeline: "Pipeline", features: Mapping[str, Kind], name: str) -> A
     inputs = [(feature, types[kind]([None, 1])) for feature, kind in features.items()]
     options = {"zipmap": False} if hasattr(pipeline, "predict_proba") else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the libraries' own interfaces; parity is measured
+        warnings.simplefilter("ignore")  # internal to the libraries; parity is checked
         try:
             converters.register()
             file = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=OPSETS)
             onnxruntime.InferenceSession(file.SerializeToString())
-        except Exception as error:  # converters raise whatever they like
+        except Exception as error:  # converters raise anything
             raise UserError(
                 f"{name}: {type(pipeline[-1]).__name__} does not convert to ONNX "
                 f"({first_line(error)}); build it in candidates.py of parts that skl2onnx supports"
             ) from error
-    for feature, given in zip(features, file.graph.input, strict=True):
-        if feature != given.name:
+    for feature, tensor in zip(features, file.graph.input, strict=True):
+        if feature != tensor.name:
             raise UserError(f"{name}: '{feature}' cannot name an ONNX input; rename the feature")
     return file
 
 
 class Model:
-    """A model file, open for scoring. `features` names its inputs and their kinds, in order.
+    """A model file, open for scoring. `features` maps the names of its inputs to their kinds.
 
-    Raises UserError for a file that is missing, damaged or not made by `save`.
+    Raises:
+        UserError: for a file that is missing, damaged or not written by `save`.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        """Open the file; scoring takes `threads` threads."""
-        if not path.is_file():
+    def __init__(self, path: Path, threads: int = 1, content: bytes | None = None) -> None:
+        """Open the file, or its `content`; scoring takes `threads` threads."""
+        if content is None and not path.is_file():
             raise missing(path)
-        self._open(path, path, threads)
-
-    def _open(self, path: Path, content: Path | bytes, threads: int) -> None:
+        self.path, self._threads = path, threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # what goes wrong is raised; the log would repeat it
+        options.log_severity_level = 4  # errors are raised; the log would repeat them
         try:
-            self._session = onnxruntime.InferenceSession(content, options)
-            self.features = {each.name: KINDS[each.type] for each in self._session.get_inputs()}
-            (self._output,) = (each.name for each in self._session.get_outputs())
+            self._session = onnxruntime.InferenceSession(content or path, options)
+            self.features = {node.name: KINDS[node.type] for node in self._session.get_inputs()}
+            (self._output,) = (node.name for node in self._session.get_outputs())
         except Exception as error:  # onnxruntime's errors share no base class
-            why = first_line(error)
-            raise UserError(f"{path} is not a model file that 'train' wrote: {why}") from error
-        self.path, self._threads = path, threads
+            reason = first_line(error)
+            raise UserError(f"{path} is not a model file that 'train' wrote: {reason}") from error
 
-    def __getstate__(self) -> tuple[Path, bytes, int]:
-        """What another process opens: the file may not be there."""
-        return self.path, self.path.read_bytes(), self._threads
-
-    def __setstate__(self, state: tuple[Path, bytes, int]) -> None:
-        """Open it there."""
-        self._open(*state)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the content, since the file may not exist where this is unpickled."""
+        return Model, (self.path, self._threads, self.path.read_bytes())
 
     def predict(self, columns: "Mapping[str, Any] | pd.DataFrame") -> "NDArray[np.float32]":
         """Class probabilities of shape (rows, classes), or predicted values of shape (rows,).
 
-        `columns` holds exactly the features. Raises UserError naming those missing or unknown.
+        Raises:
+            UserError: unless the names of `columns` are exactly the features.
         """
-        self._check({*columns.keys()})
+        self._check_names({*columns.keys()})
         rows = len(columns[next(iter(self.features))])
-        if not rows:  # which a vectoriser of texts cannot take
+        if not rows:  # text vectorizers cannot take none
             row = {name: ["0"] for name in self.features}
             return self._score(row, slice(1))[:0]
         starts = range(0, rows, BATCH_ROWS)
@@ -121,11 +117,9 @@ class Model:
         output = cast("NDArray[np.float32]", self._session.run([self._output], feed)[0])
         return output if self._output == "probabilities" else output.reshape(-1)
 
-    def _check(self, given: set[str]) -> None:
-        wanted = self.features.keys()
-        if given == wanted:
-            return
-        absent, unknown = sorted(wanted - given), sorted(given - wanted)
+    def _check_names(self, names: set[str]) -> None:
+        absent, unknown = sorted(self.features.keys() - names), sorted(names - self.features.keys())
         faults = [f"lack {', '.join(absent)}"] * bool(absent)
         faults += [f"have {', '.join(unknown)}, which it does not know"] * bool(unknown)
-        raise UserError(f"the features for {self.path} {' and '.join(faults)}")
+        if faults:
+            raise UserError(f"the features for {self.path} {' and '.join(faults)}")

@@ -1,7 +1,7 @@
-"""scoring: raw columns in; features, predictions, sets or intervals, and decisions out.
+"""Scoring: raw columns in; features, predictions, sets or intervals, and decisions out.
 
-What answers a request, scores a file in bulk and checks a model's stored examples: the functions of
-features.py and the model file, as in training. Of the pipeline it needs the model's files alone.
+It answers requests, scores files in bulk and checks a model's stored examples, with the functions
+of features.py and the model file as in training. Of the pipeline it needs the model's files alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ from .answers import Answers, answer
 from .decision import rule
 from .model_file import Model
 
-TOLD = frozenset(  # by model.json, of every model
+INFO_KEYS = frozenset(
     ("candidate", "features", "trained_on", "sha256", "contract_version", "task", "target")
     + ("classes", "threshold", "coverage", "conformal_quantile")
 )
-AGAIN = "type 'dvc pull' in a checkout, or copy both again"
-SHORT = 8  # characters of a hash
+REMEDY = "run 'dvc pull' in a checkout, or copy both again"
+SHORT_HASH = 8
 
 
 class Scorer:
@@ -54,7 +54,7 @@ class Scorer:
         self._rule = rule(self.info)
 
     def arrays(self, columns: Mapping[str, Sequence[Any]]) -> Arrays:
-        """Plain Python values, None where missing, as arrays that the features take."""
+        """Convert plain Python values, None where missing, to the arrays that features take."""
         described = self.contract.columns
         return {name: from_python(values, described[name]) for name, values in columns.items()}
 
@@ -63,38 +63,35 @@ class Scorer:
         return self._catalogue(columns)
 
     def answers(self, columns: Mapping[str, np.ndarray]) -> Answers:
-        """What the model says of each row of raw columns."""
+        """The answers for rows of raw columns."""
         return self.score(self.features(columns))
 
     def score(self, features: Mapping[str, np.ndarray]) -> Answers:
-        """What the model says of each row of features."""
+        """The answers for rows of features."""
         return answer(self.model.predict(features), self._rule)
 
     def _check_kinds(self) -> None:
-        for name, kind in self.model.features.items():
-            made = "string" if self._catalogue.features[name].type == "string" else "number"
-            if made != kind:
+        for name, trained in self.model.features.items():
+            kind = "string" if self._catalogue.features[name].type == "string" else "number"
+            if kind != trained:
                 raise UserError(
-                    f"features.py makes {name} a {made}, but {self.model.path} was trained "
-                    f"on a {kind}; run 'dvc repro', or take the features.py of that model"
+                    f"features.py makes {name} a {kind}, but {self.model.path} was trained "
+                    f"on a {trained}; run 'dvc repro', or take the features.py of that model"
                 )
 
 
 def version_of(folder: Path, info: Mapping[str, Any], otherwise: str = "unreleased") -> str:
-    """What version.json calls the folder's model; without one, `otherwise` and of what hash it is.
-
-    So that two models are never called the same.
-    """
+    """The version in the folder's version.json; without one, `otherwise` and the model's hash."""
     path = folder / VERSION
-    named = read_json(path).get("version") if path.is_file() else None
-    return str(named or f"{otherwise}-{info['sha256'][:SHORT]}")
+    version = read_json(path).get("version") if path.is_file() else None
+    return str(version or f"{otherwise}-{info['sha256'][:SHORT_HASH]}")
 
 
 def _read_info(path: Path) -> dict[str, Any]:
     info = read_json(path)
-    if lacking := sorted(TOLD - info.keys() if isinstance(info, dict) else TOLD):
+    if absent := sorted(INFO_KEYS - info.keys() if isinstance(info, dict) else INFO_KEYS):
         raise UserError(
-            f"{path} lacks {', '.join(lacking)}; run 'dvc repro', or fetch it again with its model"
+            f"{path} lacks {', '.join(absent)}; run 'dvc repro', or fetch it again with its model"
         )
     return dict(info)
 
@@ -103,9 +100,9 @@ def _check_info(info: Mapping[str, Any], path: Path, version: int) -> None:
     with path.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     if info["sha256"] != digest:
-        raise UserError(f"{path} is not the file that model.json describes; {AGAIN}")
+        raise UserError(f"{path} is not the file that model.json describes; {REMEDY}")
     if info["contract_version"] != version:
         raise UserError(
-            f"{path} keeps version {info['contract_version']} of the contract, but contract.yaml "
-            f"is version {version}; {AGAIN}, or run 'dvc repro'"
+            f"{path} was trained on version {info['contract_version']} of the contract, but "
+            f"contract.yaml is version {version}; {REMEDY}, or run 'dvc repro'"
         )

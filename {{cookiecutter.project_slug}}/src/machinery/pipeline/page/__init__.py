@@ -1,1 +1,1 @@
-"""The page reports/index.html."""
+"""The model card and the page reports/index.html."""

@@ -1,5 +1,9 @@
-"""document: every report in; reports/index.html out, one file that needs no other."""
+"""The model card and reports/index.html: every report in, Markdown and one self-contained page out.
 
+Both depend on their arguments alone. `reports` are the documents of stages/card.py.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,73 +13,85 @@ from machinery.pipeline.params import Card
 from machinery.pipeline.statistics import metrics
 
 from . import figures, words
-from .figures import MOST, Estimate, Figure
+from .figures import MAX_LINES, Estimate, Figure
 from .render import precise, render
 
 Reports = Mapping[str, Any]
 
 
-def page(
-    reports: Reports, contract: Contract, until: datetime | None, card: Card, level: float
-) -> str:
-    """The page. Deterministic: it depends on its arguments alone.
+def card(reports: Reports, contract: Contract, until: datetime | None, spoken: Card) -> str:
+    """The model card as Markdown.
 
     Args:
-        reports: the documents of the card (see stages/card.py), and `plots` and `features`.
+        reports: the documents that the stages wrote.
         contract: the contract of the data.
         until: the end of the data window, None for no cut-off.
-        card: what only people can say.
-        level: of the confidence intervals.
+        spoken: the section `card` of params.yaml.
     """
-    headline, columns = reports["selection"]["headline"], reports["quality"]["columns"]
-    overall, target = reports["metrics"][headline]["value"], contract.columns[contract.target]
+    return render("model_card.md.jinja", **_context(reports, contract, until, spoken))
+
+
+def page(
+    reports: Reports, contract: Contract, until: datetime | None, spoken: Card, level: float
+) -> str:
+    """The page; arguments as for `card`, and the level of the confidence intervals."""
+    headline, target = reports["selection"]["headline"], contract.columns[contract.target]
+    overall, columns = reports["metrics"][headline]["value"], reports["quality"]["columns"]
     unit = f" {target.unit}" if target.unit and contract.task == "regression" else ""
-    used = [each for each in reports["features"] if each["name"] in reports["model"]["features"]]
-    return render(
-        "report.html.jinja",
+    plots = defaultdict(list, reports["plots"])
+    context = _context(reports, contract, until, spoken) | {
+        "plots": plots,
+        "headline": headline,
+        "description": target.description,
+        "level": level,
+        "unit": unit,
+        "greater_is_better": metrics.greater_is_better,
+        "curves": _curves(plots, reports["metrics"], unit),
+        "slice_figures": _slices(reports["slices"], headline, overall),
+        "worse": _worse(reports["slices"], headline, overall),
+        "ranking": _importance(plots["importance"], headline),
+        "comparison": _candidates(reports["selection"]),
+        "drift": _drift(columns),
+        "missing": _missing(columns),
+    }
+    return render("report.html.jinja", **context)
+
+
+def _context(
+    reports: Reports, contract: Contract, until: datetime | None, spoken: Card
+) -> dict[str, Any]:
+    used = [line for line in reports["features"] if line["name"] in reports["model"]["features"]]
+    sources = {column for feature in used for column in feature["columns"]}
+    return {
         **reports,
-        headline=headline,
-        contract=contract,
-        described=target.description,
-        spoken=card,
-        level=level,
-        unit=unit,
-        words=words,
-        window=words.window(until),
-        greater_is_better=metrics.greater_is_better,
-        curves=_curves(reports["plots"], reports["metrics"], unit),
-        sliced=_slices(reports["slices"], headline, overall),
-        worse=_worse(reports["slices"], headline, overall),
-        ranked=_importance(reports["plots"].get("importance", ()), headline),
-        compared=_candidates(reports["selection"]),
-        weights=words.weights(contract),
-        drift=_drift(columns),
-        missing=_missing(columns),
-        column_owners=words.column_owners(used, contract),
-    )
+        "contract": contract,
+        "spoken": spoken,
+        "words": words,
+        "window": words.window(until),
+        "weights": words.weights(contract),
+        "used": used,
+        "column_owners": ", ".join(sorted({contract.columns[name].owner for name in sources})),
+    }
 
 
-def _curves(plots: Reports, measured: Reports, unit: str) -> list[Figure]:
-    points = {name: plots.get(name, ()) for name in ("roc", "precision_recall", "calibration")}
-    mean = " (mean over classes)" if len({each["class"] for each in points["roc"]}) > 1 else ""
+def _curves(plots: Reports, estimates: Reports, unit: str) -> list[Figure]:
+    mean = " (mean over classes)" if len({point["class"] for point in plots["roc"]}) > 1 else ""
 
     def area(metric: str) -> str:
-        """That of metrics.json: the curve that is drawn is thinned, and its area differs a bit."""
-        value = measured.get(metric, {}).get("value")
-        return f"{words.title(metric)} {precise(value)}{mean}."
+        """The area in metrics.json; that of the plotted points, which are fewer, differs a bit."""
+        return f"{words.title(metric)} {precise(estimates.get(metric, {}).get('value'))}{mean}"
 
     rates = ("fpr", "tpr", "false positive rate", "true positive rate")
     both = ("recall", "precision", "recall", "precision")
-    pr, title = points["precision_recall"], "Precision-recall curve"
-    bins, middle = "in bins of equal count", "Mean and middle 80 % of the actual values"
+    pr, title = plots["precision_recall"], "Precision-recall curve"
+    intervals = "With intervals, in bins of equal count"
+    middle = "Mean and middle 80 % of the actual values, in bins of equal count"
     drawn = (
-        figures.curves(points["roc"], "roc", "ROC curve", rates, area("roc_auc")),
+        figures.curves(plots["roc"], "roc", "ROC curve", rates, area("roc_auc")),
         figures.curves(pr, "recall", title, both, area("average_precision")),
-        figures.agreement(points["calibration"], "bins", "Calibration", f"With intervals, {bins}"),
-        figures.agreement(
-            plots.get("actual", ()), "actual", "Actual vs predicted", f"{middle}, {bins}", unit
-        ),
-        figures.residuals(plots.get("residuals", ()), unit),
+        figures.agreement(plots["calibration"], "observed", "Calibration", intervals),
+        figures.agreement(plots["actual"], "actual", "Actual vs predicted", middle, unit),
+        figures.residuals(plots["residuals"], unit),
     )
     return [figure for figure in drawn if figure]
 
@@ -83,93 +99,87 @@ def _curves(plots: Reports, measured: Reports, unit: str) -> list[Figure]:
 def _slices(slices: Sequence[Reports], headline: str, overall: float | None) -> list[Figure]:
     """A figure for each column, all on one scale."""
     sign = 1 if metrics.greater_is_better(headline) else -1
-    known = {
-        column: _estimates(
-            (str(each["slice"]), each) for each in slices if each["column"] == column
-        )
-        for column in dict.fromkeys(each["column"] for each in slices)
-    }
-    points = [end for lines in known.values() for line in lines for end in (line.low, line.high)]
+    by_column = defaultdict(list)
+    for line in slices:
+        by_column[line["column"]].append((str(line["slice"]), line))
+    drawn, lines = [], {column: _estimates(part) for column, part in by_column.items()}
+    points = [end for part in lines.values() for line in part for end in (line.low, line.high)]
     edge = 0.04 * (max(points) - min(points)) if points else 0
     ends = (min(points) - edge, max(points) + edge) if points else None
-    drawn = []
-    for place, (column, lines) in enumerate(known.items()):
-        worst = sorted(lines, key=lambda line: sign * line.value)[:MOST]
-        some = f" (worst {MOST} of {len(lines)})" if len(worst) < len(lines) else ""
-        shown, title = [line for line in lines if line in worst], f"By {column}{some}"
-        name, note = f"slice-{place}", words.title(headline)
+    for number, (column, part) in enumerate(lines.items()):
+        worst = sorted(part, key=lambda line: sign * line.value)[:MAX_LINES]
+        cut = f" (worst {MAX_LINES} of {len(part)})" if len(worst) < len(part) else ""
+        shown, title = [line for line in part if line in worst], f"By {column}{cut}"
+        name, note = f"slice-{number}", words.title(headline)
         drawn.append(figures.estimates(shown, name, title, note, overall, ends))
     return [figure for figure in drawn if figure]
 
 
 def _worse(slices: Sequence[Reports], headline: str, overall: float | None) -> str:
-    """Which slices are worse than the overall value beyond their interval."""
+    """The slices that are worse than the overall value beyond their interval."""
     sign, end = (1, "high") if metrics.greater_is_better(headline) else (-1, "low")
-    best = {f"{each['column']} {each['slice']}": each[end] for each in slices}
-    known = {name: value for name, value in best.items() if None not in (value, overall)}
-    worse = [name for name, value in known.items() if sign * value < sign * (overall or 0)]
+    best = {f"{line['column']} {line['slice']}": line[end] for line in slices}
+    unknown = [name for name, value in best.items() if value is None]
+    worse = [
+        name
+        for name, value in best.items()
+        if None not in (value, overall) and sign * value < sign * (overall or 0)
+    ]
     text = "No slice is worse than overall (dotted) beyond its interval."
     if worse:
         text = f"Worse than overall (dotted) beyond their interval: {', '.join(worse)}."
-    if unknown := [name for name, value in best.items() if value is None]:
+    if unknown:
         text += f" Too few rows, groups or cases for an interval: {', '.join(unknown)}."
     return text
 
 
 def _importance(ranking: Sequence[Reports], headline: str) -> Figure | None:
-    known = [each for each in ranking if each["importance"] is not None]
-    lines = [Estimate(each["feature"], each["importance"]) for each in known[:MOST]]
-    title = f"First {len(lines)} of {len(known)} features"
-    return figures.estimates(lines, "ranked", title, f"How much worse {words.title(headline)} gets")
+    defined = [line for line in ranking if line["importance"] is not None]
+    lines = [Estimate(line["feature"], line["importance"]) for line in defined[:MAX_LINES]]
+    title, note = f"First {len(lines)} of {len(defined)} features", words.title(headline)
+    return figures.estimates(lines, "ranking", title, f"How much worse {note} gets")
 
 
 def _candidates(selection: Reports) -> Figure | None:
     lines = []
-    for each in selection["candidates"]:
-        mean, error = each["mean"], each["standard_error"]
-        if mean is not None and error is not None:
-            chosen = each["candidate"] == selection["candidate"]
-            lines.append(Estimate(each["candidate"], mean, mean - error, mean + error, chosen))
+    for line in selection["candidates"]:
+        name, mean, error = line["candidate"], line["mean"], line["standard_error"]
+        if None not in (mean, error):
+            is_selected = name == selection["candidate"]
+            lines.append(Estimate(name, mean, mean - error, mean + error, is_selected))
     note = f"{words.title(selection['headline'])}, mean over folds ± standard error"
-    return figures.estimates(lines[-MOST:], "compared", "Simplest first", note)
+    return figures.estimates(lines[-MAX_LINES:], "comparison", "Simplest first", note)
 
 
-def _drift(columns: Reports) -> list[tuple[str, Reports]] | None:
-    """The statistics whose intervals in both windows are apart, the farthest first.
-
-    None where there is no newest window.
-    """
-    both = [
-        (_gap(windows), f"{column}, {name}", windows)
-        for column, values in columns.items()
-        for name, windows in values.items()
-        if "newest" in windows
+def _drift(columns: Reports) -> list[tuple[float, str, Reports]]:
+    """Statistics whose intervals in both windows do not overlap, by decreasing gap."""
+    gaps = [
+        (_gap(windows["reference"], windows["newest"]), f"{column}, {name}", windows)
+        for column, statistics in columns.items()
+        for name, windows in statistics.items()
+        if "newest" in windows and name != "missing"
     ]
-    apart = [each for each in both if each[0] > 0 and not each[1].endswith(", missing")]
-    apart.sort(key=lambda each: (-each[0], each[1]))
-    return [each[1:] for each in apart] if both else None
+    return sorted((line for line in gaps if line[0] > 0), key=lambda line: (-line[0], line[1]))
 
 
-def _gap(windows: Reports) -> float:
-    """How far the intervals of the windows lie apart, in widths of both; at most 0 if they meet."""
-    old, new = windows["reference"], windows["newest"]
+def _gap(old: Reports, new: Reports) -> float:
+    """The gap between two intervals, relative to their total width; at most 0 if they overlap."""
     if None in (*old.values(), *new.values()):
         return 0.0
-    apart = max(float(new["low"] - old["high"]), float(old["low"] - new["high"]))
-    return apart / ((old["high"] - old["low"] + new["high"] - new["low"]) or 1)
+    gap = max(float(new["low"] - old["high"]), float(old["low"] - new["high"]))
+    return gap / ((old["high"] - old["low"] + new["high"] - new["low"]) or 1)
 
 
 def _missing(columns: Reports) -> Figure | None:
-    """Missing values of the columns that have some, in the newest window if there is one."""
-    windows = ((name, values["missing"]) for name, values in columns.items())
-    lines = _estimates((name, each.get("newest", each["reference"])) for name, each in windows)
-    some = sorted((line for line in lines if line.value), key=lambda line: -line.value)
+    """Missing values by column, in the newest window if there is one."""
+    windows = ((name, statistics["missing"]) for name, statistics in columns.items())
+    lines = _estimates((name, part.get("newest", part["reference"])) for name, part in windows)
+    lines = sorted((line for line in lines if line.value), key=lambda line: -line.value)
     note = "Share of rows without a value, in the newest rows"
-    return figures.estimates(some[:MOST], "missing", "By column", note)
+    return figures.estimates(lines[:MAX_LINES], "missing", "By column", note)
 
 
 def _estimates(lines: Iterable[tuple[str, Reports]]) -> list[Any]:
-    """Those that have an interval."""
-    keys = ("value", "low", "high")
-    known = ((label, [line[key] for key in keys]) for label, line in lines)
-    return [Estimate(label, *values) for label, values in known if None not in values]
+    """The lines that have an interval."""
+    values = ((label, [line[key] for key in ("value", "low", "high")]) for label, line in lines)
+    return [Estimate(label, *ends) for label, ends in values if None not in ends]

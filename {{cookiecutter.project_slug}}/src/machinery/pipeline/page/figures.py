@@ -1,7 +1,7 @@
-"""figures: rows of the reports in; Matplotlib's SVG out, with a text alternative.
+"""Figures: points of the reports in, Matplotlib's SVG with a text alternative out.
 
 Lines and text take the page's colour (currentColor), series have colours that show on light and on
-dark. The bytes depend on the rows alone: no date, no random id, no setting of the user's.
+dark. The bytes depend on the points alone: no date, no random id, no setting of the user's.
 """
 
 import re
@@ -19,21 +19,21 @@ from .words import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Rows = Sequence[Mapping[str, Any]]
+Points = Sequence[Mapping[str, Any]]
 
 RC = Path(__file__).with_name("figures.mplstyle")
 ACCENT, *_ = SERIES = ("#4a86bd", "#c26a1b", "#3f936d", "#b65f96", "#8474c4", "#8f7d2c")
 DASHES = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)))
 FAINT: dict[str, Any] = {"color": "black", "linewidth": 1, "linestyle": (0, (2, 3))}
-MOST = 20  # lines of a figure; the table beside it has all
-LABEL = 24  # letters that fit beside a line
-LETTER = 6.4  # pixels a letter
+MAX_LINES = 20  # of a figure; the table beside it has all
+MAX_LABEL = 24  # characters
+LETTER_WIDTH = 6.4  # pixels
 NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 IDENTIFIER = re.compile(r'( id="|url\(#|href="#)')
 
 
 class Figure(NamedTuple):
-    """A figure of the page: `name` is unique there, `text` says what the picture shows."""
+    """A figure of the page: `name` is unique there, `text` is its text alternative."""
 
     name: str
     title: str
@@ -55,33 +55,43 @@ class Estimate(NamedTuple):
 
 
 def draw(
-    paint: "Callable[[Axes], object]", name: str, title: str, note: str, text: str, lines: int = 0
-) -> Figure:
-    """The figure that `paint` makes of empty axes, with room for `lines` or else nearly square."""
+    paint: "Callable[[Axes], object]",
+    name: str,
+    title: str,
+    note: str,
+    values: Sequence[str],
+    lines: int = 0,
+) -> Figure | None:
+    """The figure that `paint` draws on empty axes; None if there are no values.
+
+    `values` are its text alternative. It has room for `lines` of text, or is nearly square.
+    """
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    drawn = Figure(name, title, note, text, Markup(), 32 + 24 * lines if lines else 290)
-    file = StringIO()
+    if not values:
+        return None
+    text = f"{note}: {'; '.join(values)}."
+    figure = Figure(name, title, note, text, Markup(), 32 + 24 * lines if lines else 290)
+    file, width, height = StringIO(), figure.width, figure.height
     with matplotlib.rc_context(fname=RC), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter that DejaVu lacks: the reader's font has it
-        canvas = Canvas(figsize=(drawn.width / 72, drawn.height / 72))
+        warnings.simplefilter("ignore")  # glyphs that DejaVu lacks: the reader's font has them
+        canvas = Canvas(figsize=(width / 72, height / 72))
         axes = canvas.add_axes((0, 0, 1, 1))
         paint(axes)
         longest = max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
-        left, bottom, right = (14 + LETTER * longest, 28, 18) if lines else (48, 42, 12)
-        width, height = drawn.width, drawn.height
+        left, bottom, right = (14 + LETTER_WIDTH * longest, 28, 18) if lines else (48, 42, 12)
         size = 1 - (left + right) / width, 1 - (bottom + 8) / height
         axes.set_position((left / width, bottom / height, *size))
         canvas.savefig(file, format="svg", metadata=NO_METADATA)
     document = file.getvalue()
     body = document[document.index('<g id="figure_1">') :].rpartition("</svg>")[0]
     body = IDENTIFIER.sub(rf"\g<1>{name}-", body.replace("#000000", "currentColor"))
-    return drawn._replace(svg=Markup(body))
+    return figure._replace(svg=Markup(body))
 
 
-def curves(points: Rows, name: str, title: str, names: Sequence[str], note: str) -> Figure | None:
-    """A curve for each class, of more than six the lowest six.
+def curves(points: Points, name: str, title: str, names: Sequence[str], note: str) -> Figure | None:
+    """A curve for each class; with more than six classes, those with the smallest area.
 
     Args:
         points: with class, x and y.
@@ -102,7 +112,7 @@ def curves(points: Rows, name: str, title: str, names: Sequence[str], note: str)
 
     def paint(axes: "Axes") -> None:
         for label, colour, dash in zip(lowest, SERIES, DASHES, strict=False):
-            shown = f"\u200b{_cut(label)}"  # a label that begins with _ would be left out
+            shown = f"\u200b{_cut(label)}"  # Matplotlib leaves labels out that begin with _
             axes.plot(*lines[label], color=colour, linestyle=dash, linewidth=2, label=shown)
         if name == "roc":
             axes.plot([0, 1], [0, 1], **FAINT)
@@ -112,20 +122,17 @@ def curves(points: Rows, name: str, title: str, names: Sequence[str], note: str)
 
     if len(lowest) < len(lines):
         title += f" (lowest {len(lowest)} of {len(lines)} classes)"
-    text = f"{note} Drawn: {', '.join(map(printable, lowest))}."
-    return draw(paint, name, title, note, text) if lines else None
+    return draw(paint, name, title, note, [printable(label) for label in lowest])
 
 
-def agreement(points: Rows, name: str, title: str, note: str, unit: str = "") -> Figure | None:
+def agreement(points: Points, key: str, title: str, note: str, unit: str = "") -> Figure | None:
     """Predicted against observed (or actual) values in bins, with intervals, over the diagonal."""
     points = [point for point in points if None not in point.values()]
-    if not points:
-        return None
-    key = "actual" if "actual" in points[0] else "observed"
-    xs, ys, lows, highs = ([p[end] for p in points] for end in ("predicted", key, "low", "high"))
-    ends = [min(xs + lows), max(xs + highs)]
 
     def paint(axes: "Axes") -> None:
+        columns = ([point[end] for point in points] for end in ("predicted", key, "low", "high"))
+        xs, ys, lows, highs = columns
+        ends = [min(xs + lows), max(xs + highs)]
         axes.plot(ends, ends, **FAINT)
         axes.vlines(xs, lows, highs, color=ACCENT, linewidth=2)
         axes.plot(xs, ys, "o-", color=ACCENT, linewidth=1)
@@ -134,17 +141,15 @@ def agreement(points: Rows, name: str, title: str, note: str, unit: str = "") ->
             names = (f"predicted{unit}", f"actual{unit}")
         axes.set(xlabel=names[0], ylabel=names[1])
 
-    text = "; ".join(
+    values = [
         f"predicted {number(p['predicted'])}, {key} {number(p[key])} ({interval(p)})"
         for p in points
-    )
-    return draw(paint, name, title, note, f"{note}: {text}.")
+    ]
+    return draw(paint, key, title, note, values)
 
 
-def residuals(points: Rows, unit: str) -> Figure | None:
+def residuals(points: Points, unit: str) -> Figure | None:
     """A histogram of actual minus predicted values."""
-    if not points:
-        return None
 
     def paint(axes: "Axes") -> None:
         edges = [point["from"] for point in points]
@@ -153,11 +158,8 @@ def residuals(points: Rows, unit: str) -> Figure | None:
         axes.axvline(0, **FAINT)
         axes.set(xlabel=f"actual − predicted{unit}", ylabel="rows")
 
-    text = "; ".join(
-        f"{number(p['from'])} to {number(p['to'])}: {number(p['rows'])} rows" for p in points
-    )
-    note = "Actual minus predicted"
-    return draw(paint, "residuals", "Residuals", note, f"{note}: {text}.")
+    values = [f"{number(p['from'])} to {number(p['to'])}: {number(p['rows'])} rows" for p in points]
+    return draw(paint, "residuals", "Residuals", "Actual minus predicted", values)
 
 
 def estimates(
@@ -169,17 +171,15 @@ def estimates(
     ends: tuple[float, float] | None = None,
 ) -> Figure | None:
     """A line for each estimate, over its interval or from 0; `overall` is dotted through all."""
-    if not lines:
-        return None
 
     def paint(axes: "Axes") -> None:
         if overall is not None:
             axes.axvline(overall, **FAINT)
         for place, (_, value, low, high, chosen) in enumerate(lines):
-            look: Any = {"color": ACCENT if chosen else "black", "alpha": 1 if chosen else 0.5}
+            style: Any = {"color": ACCENT if chosen else "black", "alpha": 1 if chosen else 0.5}
             span: Any = [0, value] if low is None else [low, high]
-            axes.plot(span, [place, place], linewidth=2, **look)
-            axes.plot(value, place, marker="o", markersize=6, **look)
+            axes.plot(span, [place, place], linewidth=2, **style)
+            axes.plot(value, place, marker="o", markersize=6, **style)
         if ends is not None and ends[0] < ends[1]:
             axes.set_xlim(*ends)
         axes.set_yticks(range(len(lines)), [_cut(line.label) for line in lines])
@@ -187,14 +187,14 @@ def estimates(
         axes.grid(visible=False, axis="y")
         axes.locator_params(axis="x", nbins=5)
 
-    text = "; ".join(
+    values = [
         f"{printable(line.label)} {number(line.value)}"
         + ("" if line.low is None else f" ({interval(line._asdict())})")
         for line in lines
-    )
-    return draw(paint, name, title, note, f"{note}: {text}.", len(lines))
+    ]
+    return draw(paint, name, title, note, values, len(lines))
 
 
 def _cut(label: str) -> str:
     text = printable(label)
-    return text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"
+    return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"

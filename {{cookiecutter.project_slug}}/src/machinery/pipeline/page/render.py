@@ -1,12 +1,15 @@
-"""render: a template and what it names in; HTML out, in which all text is escaped."""
+"""Render a Jinja2 template: HTML, in which all text is escaped, or Markdown."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_eval_context
+from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
+
+from machinery.pipeline.markdown import cell, estimate
 
 from .words import meaning, plainly, printable, title
 
@@ -15,18 +18,18 @@ STYLE = Path(__file__).with_name("style.css")
 
 
 def render(template: str, folder: Path = TEMPLATES, **context: Any) -> str:
-    """The template of a folder filled in. A name that the context lacks is an error."""
+    """Fill in the template of a folder. A name that the context lacks is an error."""
     environment = Environment(
         loader=FileSystemLoader([folder, TEMPLATES]),
-        autoescape=True,
+        autoescape=lambda name: name is None or ".html" in name,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_printed,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (breakable, interval, meaning, number, plainly, precise, title)
-    environment.filters |= {each.__name__: each for each in filters}
+    filters = (breakable, cell, estimate, interval, meaning, number, plainly, precise, title)
+    environment.filters |= {function.__name__: function for function in filters}
     style = Markup(STYLE.read_text(encoding="utf-8"))
     return environment.get_template(template).render(context, style=style)
 
@@ -40,7 +43,7 @@ def number(value: float | None) -> str:
 
 
 def precise(value: float | None) -> str:
-    """A measured value: like `number`, but with zeros at the end, which are significant."""
+    """A measured value: like `number`, but with trailing zeros, which are significant."""
     if not value or isinstance(value, int) or abs(value) >= 1000:
         return number(value)
     return f"{value:#.3g}".rstrip(".").replace("-", "−")
@@ -58,7 +61,8 @@ def breakable(text: Any) -> Markup:
     return Markup(re.sub(r"([_./-])", r"\1<wbr>", str(escape(printable(text)))))
 
 
-def _shown(value: Any) -> Any:
-    if value is None:
-        return "–"
-    return value if isinstance(value, Markup) else printable(value)
+@pass_eval_context
+def _printed(context: EvalContext, value: Any) -> Any:
+    if isinstance(value, Markup) or not context.autoescape:
+        return value
+    return "–" if value is None else printable(value)

@@ -1,6 +1,6 @@
-"""words: what the model card and the page call things."""
+"""Names and sentences of the model card and the page."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -34,20 +34,20 @@ TARGET_UNIT = {"mean_absolute_error", "root_mean_squared_error", "mean_pinball_l
 
 
 def positive(model: Reports) -> str:
-    """Which of two classes the figures are about, and from which probability it is predicted."""
+    """The positive one of two classes, and its decision threshold."""
     if model.get("positive") is None:
         return ""
     return (
         f"Positive class: {model['positive']}, predicted at probability ≥ {model['threshold']:.3g} "
-        f"({model['threshold_rule']} on rows that were held out)."
+        f"({model['threshold_rule']} on held-out rows)."
     )
 
 
 def weights(contract: Contract) -> str:
-    """Whether rows are weighted."""
+    """The column of sample weights, if there is one."""
     if contract.weight is None:
         return ""
-    return f"Fits weigh each row by {contract.weight}; all figures count each row once."
+    return f"Fits weight each row by {contract.weight}; metrics count each row once."
 
 
 def printable(value: Any) -> str:
@@ -61,7 +61,7 @@ def title(metric: str) -> str:
 
 
 def meaning(metric: str) -> str:
-    """What the metric is, in a line."""
+    """A one-line definition of the metric."""
     return METRICS.get(metric, ("", ""))[1]
 
 
@@ -72,7 +72,7 @@ def plainly(name: str) -> str:
 
 
 def window(until: datetime | None) -> str:
-    """Which rows of the source the data window holds."""
+    """The data window, which ends at `until`."""
     if until is None:
         return "no cut-off"
     return f"rows before {until:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
@@ -85,17 +85,3 @@ def verdict(gate: Reports) -> str:
     if not failed:
         return f"{total} of {total} checks passed."
     return f"{len(failed)} of {total} checks failed: {', '.join(failed)}."
-
-
-def owners(features: Iterable[Reports]) -> dict[str, list[str]]:
-    """The features of each owner."""
-    names: dict[str, list[str]] = {}
-    for feature in features:
-        names.setdefault(feature["owner"], []).append(feature["name"])
-    return dict(sorted(names.items()))
-
-
-def column_owners(features: Iterable[Reports], contract: Contract) -> str:
-    """The owners of the columns that these features are made from."""
-    columns = {column for feature in features for column in feature["columns"]}
-    return ", ".join(sorted({contract.columns[name].owner for name in columns}))

@@ -1,1 +1,1 @@
-"""The stages of dvc.yaml: one module each, and they meet only in files."""
+"""The stages of dvc.yaml: one module each, which share only files."""

@@ -1,6 +1,6 @@
-"""featurize: training and test table in, their features out, and the catalogue of features."""
+"""Compute the features of the training and test table, and write the feature catalogue."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -20,18 +20,17 @@ from machinery.pipeline.project import Project
 
 
 def featurize(table: pa.Table, catalogue: Catalogue) -> pa.Table:
-    """All features of each row, beside its key, time and group, its target and its weight.
+    """The features of each row, next to its key, time, group, target and weight.
 
-    Features are float32 (NaN where a value is missing) or text (never missing). They are stateless:
-    what learns from data is inside the model. The column of a feature says how models encode it,
-    where its tag does.
+    Features are float32 (NaN where missing) or strings (never missing). They are stateless: what
+    learns from data is inside the model. The encoding in a feature's tag is in the column metadata.
     """
     contract = catalogue.contract
     features = table.select(contract.carried)
     for name, values in catalogue.compute(arrays(table, catalogue.inputs, contract)).items():
         column, encode = pa.array(values), catalogue.features[name].encode
-        said = {"encode": encode} if encode else None
-        features = features.append_column(pa.field(name, column.type, metadata=said), column)
+        field = pa.field(name, column.type, metadata={"encode": encode} if encode else None)
+        features = features.append_column(field, column)
     return features
 
 
@@ -42,21 +41,20 @@ def featurize_file(
     batch_rows: int,
     spread: ParallelMap = local_map,
 ) -> None:
-    """Featurize a Parquet file of any length, a row group at a time, in batches of so many rows."""
+    """Featurize a Parquet file of any length, one row group at a time, in batches of rows."""
     if not source.exists():
         raise missing(source)
     groups = pq.ParquetFile(source).metadata.num_row_groups
     shared = source, catalogue, batch_rows
-    made = spread(featurize_group, shared, range(groups), reads=[source])
-    tracked = track(made, f"featurize {source}", groups)
-    replace(target, lambda part: _write_all(chain.from_iterable(tracked), part))
+    results = spread(featurize_group, shared, range(groups), reads=[source])
+    tables = chain.from_iterable(track(results, f"featurize {source}", groups))
+    replace(target, lambda part: _write_all(tables, part))
 
 
 def featurize_group(shared: tuple[Path, Catalogue, int], group: int) -> list[pa.Table]:
-    """The features of a row group of the file, batch by batch."""
+    """The features of one row group of the file, batch by batch."""
     source, catalogue, batch_rows = shared
-    contract = catalogue.contract
-    columns = dict.fromkeys([*catalogue.inputs, *contract.carried])
+    columns = dict.fromkeys([*catalogue.inputs, *catalogue.contract.carried])
     with pq.ParquetFile(source) as file:
         return [
             featurize(pa.Table.from_batches([batch]).replace_schema_metadata(None), catalogue)
@@ -64,20 +62,19 @@ def featurize_group(shared: tuple[Path, Catalogue, int], group: int) -> list[pa.
         ]
 
 
-def _write_all(tables: Iterable[pa.Table], path: Path) -> None:
-    rest = iter(tables)
-    first = next(rest)
+def _write_all(tables: Iterator[pa.Table], path: Path) -> None:
+    first = next(tables)
     with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
-        for table in chain([first], rest):
+        for table in chain([first], tables):
             writer.write_table(table)
 
 
 def main(project: Project) -> None:
-    """Read, call, write."""
+    """Run the stage."""
     catalogue = Catalogue(contracts.load(), project.features())
     batch_rows = sections.load(Featurize).batch_rows
     with parallel_map(project) as spread:
         featurize_file(TRAIN, TRAIN_FEATURES, catalogue, batch_rows, spread)
         featurize_file(TEST, TEST_FEATURES, catalogue, batch_rows, spread)
     write_text(page(catalogue), CATALOGUE)
-    write_json([vars(each) for each in catalogue.features.values()], FEATURES)
+    write_json([vars(feature) for feature in catalogue.features.values()], FEATURES)

@@ -1,7 +1,7 @@
-"""gate: every report in; a list of named checks, each with its value and limit, out.
+"""Check the model: every report in, named checks with their values and limits out.
 
-The gate writes its verdict and never stops the run: the reports of a model that failed are needed
-most. A failed gate blocks the release, and CI.
+A failed gate does not stop the pipeline, since the reports of a failed model are needed most; it
+blocks the release and CI.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from machinery.pipeline.statistics import metrics
 
 @dataclass(frozen=True)
 class Check:
-    """One named check. A value that could not be computed (None) never passes."""
+    """One named check. An unknown value (None) never passes."""
 
     name: str
     value: float | None
@@ -35,13 +35,13 @@ def at_least(name: str, value: float | None, limit: float, why: str) -> Check:
 
 
 def at_most(name: str, value: float | None, limit: float, why: str) -> Check:
-    """A check that the value keeps within the limit."""
+    """A check that the value does not exceed the limit."""
     return Check(name, value, limit, value is not None and value <= limit, why)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the gate reads; `sliced` are the columns that `evaluate.slices` names."""
+    """The reports that the gate reads; `sliced` are the columns named by `evaluate.slices`."""
 
     metrics: dict[str, Any]
     slices: list[dict[str, Any]]
@@ -53,7 +53,7 @@ class Evidence:
 
 
 def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
-    """The verdict on the model: passed if every check passed."""
+    """The verdict on the model, passed if every check passed."""
     checks = [
         *_performance(evidence, headline, limits),
         *_honesty(evidence, limits),
@@ -68,11 +68,10 @@ def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
 
 def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Check]:
     gain, value = evidence.metrics["gain_over_baseline"], evidence.metrics[headline]["value"]
-    over = f"{evidence.selection['baseline']}, the first candidate"
+    low, over = gain["low"], f"{evidence.selection['baseline']}, the first candidate"
     why = f"lower end of the interval of the gain in {headline} over {over}"
-    if gain["low"] is None:
+    if low is None:
         why = f"the gain in {headline} over {over}, has no interval; test on more groups or rows"
-    low = gain["low"]
     yield Check("better_than_baseline", low, 0, low is not None and low > 0, why)
 
     more = metrics.greater_is_better(headline)
@@ -84,9 +83,9 @@ def _performance(evidence: Evidence, headline: str, limits: Gate) -> Iterator[Ch
 
 
 def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float | None, str]:
-    """The better end of the worst slice: only a slice that is bad beyond its interval fails.
+    """The better end of the worst slice, so that only a slice that is bad beyond chance fails.
 
-    Where there is no interval the value itself counts, without the benefit of the doubt.
+    A slice without an interval is judged by its value.
     """
     judged = [line for line in evidence.slices if not line.get("small")]
     few = sum(line.get("small", 0) for line in evidence.slices)
@@ -106,9 +105,10 @@ def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float |
     where = f"{line['column']} {line['slice']} ({line['rows']} rows)"
     if end(line) is None:
         return None, f"{where} has no {headline}; raise evaluate.slice_min_rows"
-    what = f"{where} is the worst of {len(judged)} slices in {headline}, {estimate(line)}"
-    held = "; its better end counts here" if line["low"] is not None else ""
-    return end(line), f"{what}{held}{f'; {few} are too small to tell' if few else ''}"
+    why = f"{where} is the worst of {len(judged)} slices in {headline}, {estimate(line)}"
+    if line["low"] is not None:
+        why += "; its better end counts here"
+    return end(line), why + (f"; {few} are too small to tell" if few else "")
 
 
 def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
@@ -143,7 +143,7 @@ def _data(evidence: Evidence, limits: Gate) -> Iterator[Check]:
 
 
 def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
-    """Columns that a probe calls leaked but that are allowed; others would have stopped `split`."""
+    """Columns that a probe calls leaked but that are allowed; any other stops `split`."""
     reasons = {probe["column"]: probe["allowed"] for probe in probes if probe["allowed"]}
     why = "columns that look leaked and that split.leakage.allow allows"
     if reasons:
@@ -152,10 +152,10 @@ def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
 
 
 def _windows(quality: dict[str, Any], limits: Gate) -> Iterator[Check]:
-    """The newest window against the reference window, if both have rows."""
+    """The newest window compared with the reference window, if both have rows."""
     windows, columns = quality.get("windows", {}), quality["columns"]
-    # Logged rows lack what is known only afterwards, and no feature reads it.
-    read = {name: each for name, each in columns.items() if name not in quality["known_after"]}
+    # Logged rows lack columns that are known only afterwards, and no feature reads these.
+    read = {name: columns[name] for name in columns if name not in quality["known_after"]}
     empty = [name for name, window in windows.items() if not window["rows"]]
     for check in (*_missing(read, limits.missing_rise), *_shares(columns, limits.share_shift)):
         if empty:
@@ -166,18 +166,19 @@ def _windows(quality: dict[str, Any], limits: Gate) -> Iterator[Check]:
 
 
 def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
-    """The column whose missing values rose most, interval against interval."""
+    """The column with the largest rise of missing values, between the ends of the intervals."""
+    missing = {name: column["missing"] for name, column in columns.items()}
     rises = {
-        f"{name} has": figures["missing"]["newest"]["low"] - figures["missing"]["reference"]["high"]
-        for name, figures in columns.items()
-        if "newest" in figures["missing"]
+        f"{name} has": windows["newest"]["low"] - windows["reference"]["high"]
+        for name, windows in missing.items()
+        if "newest" in windows
     }
     why = "the largest rise of missing values since the reference window"
     yield from _largest("missing_values", rises, limit, why)
 
 
 def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
-    """The category whose share of the rows moved most, interval against interval."""
+    """The category whose share changed most, between the ends of the intervals."""
     moves = {
         f"{name}, {statistic},": max(
             windows["newest"]["low"] - windows["reference"]["high"],
@@ -191,14 +192,14 @@ def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
 
 
 def _largest(check: str, moves: dict[str, float], limit: float, why: str) -> Iterator[Check]:
-    """A check of the largest of these, if there are any; intervals that overlap did not move."""
+    """A check of the largest move, if there are any; overlapping intervals did not move."""
     if moves:
         name = max(moves, key=moves.__getitem__)
         yield at_most(check, max(0.0, moves[name]), limit, f"{name} {why}")
 
 
 def main(_: Project) -> None:
-    """Read, call, write."""
+    """Run the stage."""
     evidence = Evidence(
         metrics=read_json(paths.METRICS),
         slices=read_json(paths.SLICES),

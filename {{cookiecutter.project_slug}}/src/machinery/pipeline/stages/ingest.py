@@ -1,4 +1,4 @@
-"""ingest: source files, logged rows and the data window in, one raw table out."""
+"""Read the source and the logged rows of the data window into one raw table."""
 
 from datetime import datetime
 from types import ModuleType
@@ -30,14 +30,14 @@ def ingest(
 ) -> pa.Table:
     """The rows of the data window, in the contract's types and order.
 
-    A row without a time is kept: `validate` quarantines it, and counts it. Of a key that the source
-    has, the row in `logged` is dropped: the source has all columns.
+    Rows without a time are kept, for `validate` to quarantine. For a key that is in both, the row
+    of the source wins over the one in `logged`, since it has all columns.
 
     Raises:
-        UserError: when the window holds no row, or the time column no times.
+        UserError: when the window has no row, or the time column no times.
     """
     rows = conform(table, contract)
-    if logged is not None and contract.key in rows.column_names:  # else `validate` says so
+    if logged is not None and contract.key in rows.column_names:  # else `validate` reports it
         rows = _appended(rows, logged, contract)
     rows = _window(rows, until, contract)
     if not len(rows):
@@ -47,11 +47,11 @@ def ingest(
 
 
 def _appended(table: pa.Table, logged: pa.Table, contract: Contract) -> pa.Table:
-    """The rows of the table and then those of other keys, with the table's columns alone."""
-    names = [name for name in logged.column_names if name in table.column_names]
-    described = [name for name in names if name in contract.columns]
+    """The rows of the table, then the logged rows with other keys; only the table's columns."""
     columns = {
-        name: cast(combine_chunks(logged[name]), contract.columns[name])[0] for name in described
+        name: cast(combine_chunks(logged[name]), contract.columns[name])[0]
+        for name in logged.column_names
+        if name in table.column_names and name in contract.columns
     }
     if contract.key not in columns:
         raise UserError(f"{LOGGED} has no column {contract.key}, the key; remove that folder")
@@ -61,7 +61,7 @@ def _appended(table: pa.Table, logged: pa.Table, contract: Contract) -> pa.Table
         return pa.concat_tables([table, new], promote_options="permissive")
     except pa.ArrowException as error:
         fault = f"source.py gives a column another type than contract.yaml ({first_line(error)})"
-        raise UserError(f"{fault}, which the rows in {LOGGED} have") from None
+        raise UserError(f"{fault}, so the rows in {LOGGED} do not fit") from None
 
 
 def _window(table: pa.Table, until: datetime | None, contract: Contract) -> pa.Table:
@@ -69,18 +69,18 @@ def _window(table: pa.Table, until: datetime | None, contract: Contract) -> pa.T
         return table
     time = table[contract.time]
     if time.type != arrow_type("datetime"):
-        wanted = "must be dates and times without a time zone; convert it in source.py"
-        raise UserError(f"{SOURCE}: the time column {contract.time} is {time.type}, but {wanted}")
+        remedy = "must be dates and times without a time zone; convert it in source.py"
+        raise UserError(f"{SOURCE}: the time column {contract.time} is {time.type}, but {remedy}")
     if until is None:
         return table
     return table.filter(pc.fill_null(pc.less(time, pa.scalar(until, time.type)), True))
 
 
 def read(source: ModuleType, params: Ingest) -> "pd.DataFrame":
-    """The source, read by the `read` of the project's source.py with the params of its own.
+    """The table returned by `read` in the project's source.py, called with `ingest.source`.
 
     Raises:
-        UserError: naming the parameter that `source.read` does not take, lacks, or cannot use.
+        UserError: naming the parameter that is unknown, missing or invalid.
     """
     try:
         table: pd.DataFrame = validate_call(source.read)(
@@ -94,13 +94,13 @@ def read(source: ModuleType, params: Ingest) -> "pd.DataFrame":
 
 
 def read_logged() -> pa.Table | None:
-    """The rows of the prediction log that a retraining has taken in; None where none has."""
+    """The rows that retraining has added from the prediction log, or None."""
     files = [read_arrow(path) for path in sorted(LOGGED.glob("*.parquet"))]
     return pa.concat_tables(files, promote_options="permissive") if files else None
 
 
 def main(project: Project) -> None:
-    """Read, call, write."""
+    """Run the stage."""
     params = sections.load(Ingest)
     table = read(project.source(), params)
     write_table(ingest(table, params.until, contracts.load(), read_logged()), RAW)

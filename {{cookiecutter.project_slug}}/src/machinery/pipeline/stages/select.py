@@ -1,7 +1,7 @@
-"""select: the candidates in; the model file, what its use needs, and why this one, out.
+"""Select a candidate, choose its threshold and calibrate its prediction sets.
 
-The test table is never seen here: the choice, the threshold and the calibration of the prediction
-sets all come from rows that the candidate was not trained on (cross-validation).
+All of it from cross-validation, on rows that the candidate was not trained on; the test table is
+never read here.
 """
 
 import shutil
@@ -27,27 +27,27 @@ def select(reports: list[dict[str, Any]], headline: str) -> dict[str, Any]:
     """The simplest candidate within one standard error of the best (Breiman et al. 1984, §3.4.3).
 
     Args:
-        reports: one a candidate, simplest first, with the scores of each fold.
-        headline: the metric that decides, in scikit-learn's name.
+        reports: one per candidate, simplest first, with the scores of each fold.
+        headline: the metric that decides.
 
     Returns:
-        The name of the candidate, that of the baseline (the first of all), why it was chosen, and
-        all candidates with mean and error.
+        The names of the candidate and of the baseline (the first candidate), the reason, and all
+        candidates with mean and standard error.
+
+    Raises:
+        UserError: for a candidate with a fold in which the metric is undefined.
     """
     sign = 1 if metrics.greater_is_better(headline) else -1
     table = [_row(report, headline) for report in reports]
     best = max(table, key=lambda row: sign * row["mean"])
     bound = best["mean"] - sign * best["standard_error"]
-    chosen = next(row for row in table if sign * row["mean"] >= sign * bound)
-    if chosen is best:
-        why = f"{chosen['candidate']} is the best, and no simpler one is within a standard error"
-    else:
-        why = (
-            f"{chosen['candidate']} is the simplest within one standard error "
-            f"({best['standard_error']:.4f}) of the best, {best['candidate']}"
-        )
+    name = next(row["candidate"] for row in table if sign * row["mean"] >= sign * bound)
+    why = f"{name} is the best, and no simpler one is within a standard error"
+    if name != best["candidate"]:
+        error = f"one standard error ({best['standard_error']:.4f})"
+        why = f"{name} is the simplest within {error} of the best, {best['candidate']}"
     return {
-        "candidate": chosen["candidate"],
+        "candidate": name,
         "baseline": table[0]["candidate"],
         "headline": headline,
         "why": why,
@@ -56,36 +56,36 @@ def select(reports: list[dict[str, Any]], headline: str) -> dict[str, Any]:
 
 
 def calibrate(out_of_fold: "pd.DataFrame", contract: Contract, params: Select) -> dict[str, Any]:
-    """The decision threshold (of two classes) and the conformal quantile."""
+    """The decision threshold of two classes, and the conformal quantile."""
     target, prediction = contract.encode(out_of_fold[contract.target]), contract.gather(out_of_fold)
-    two = len(contract.classes) == 2
-    scores, rule = conformal.nonconformity(target, prediction), params.threshold
-    best = metrics.best_threshold(target, prediction[:, 1], rule.rule, rule.value) if two else None
+    scores, threshold, rule = conformal.nonconformity(target, prediction), None, params.threshold
+    if binary := len(contract.classes) == 2:
+        threshold = metrics.best_threshold(target, prediction[:, 1], rule.rule, rule.value)
     return {
-        "threshold": best,
-        "threshold_rule": str(rule) if two else None,
+        "threshold": threshold,
+        "threshold_rule": str(rule) if binary else None,
         "coverage": params.coverage,
         "conformal_quantile": conformal.quantile(scores, params.coverage),
     }
 
 
 def describe(report: dict[str, Any], contract: Contract, window: dict[str, Any]) -> dict[str, Any]:
-    """What a reader of the model file needs to know of it."""
+    """The description of the model in model.json, before calibration."""
     names = ("candidate", "feature_set", "model", "features", "parity", "bytes")
-    drawn = {"of": report["of"]} if report["of"] > report["rows"] else {}
+    sampled = {"of": report["of"]} if report["of"] > report["rows"] else {}
     return {name: report[name] for name in names} | {
         "contract_version": contract.version,
         "task": contract.task,
         "target": contract.target,
         "classes": contract.class_names,
         "positive": contract.positive_name,
-        "trained_on": {"rows": report["rows"], **drawn, **window},
+        "trained_on": {"rows": report["rows"], **sampled, **window},
     }
 
 
 def _row(report: dict[str, Any], headline: str) -> dict[str, Any]:
     scores = [fold[headline] for fold in report["folds"]]
-    if any(score is None for score in scores):
+    if None in scores:
         fault = f"{report['candidate']} has a fold without {headline}"
         raise UserError(f"{fault}; use fewer train.folds, or another select.headline")
     return {
@@ -98,14 +98,14 @@ def _row(report: dict[str, Any], headline: str) -> dict[str, Any]:
 
 
 def prune(names: list[str]) -> None:
-    """Remove files of candidates that params.yaml no longer names: DVC hashes the whole folder."""
+    """Remove candidates that params.yaml no longer names, since DVC hashes the whole folder."""
     for path in CANDIDATES.iterdir():
         if path.stem not in names and path.suffix in (".onnx", ".json", ".parquet"):
             path.unlink()
 
 
 def main(_: Project) -> None:
-    """Read, call, write."""
+    """Run the stage."""
     params, contract = sections.load(Select), contracts.load()
     names = sections.load(Train).candidates()
     prune(names)

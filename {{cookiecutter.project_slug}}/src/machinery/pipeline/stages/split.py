@@ -1,4 +1,4 @@
-"""split: valid table in, training and test table out, and the report of the leakage probes."""
+"""Split the valid table into training and test table, and probe them for leakage."""
 
 import json
 from datetime import datetime, timedelta
@@ -29,8 +29,7 @@ def split(
     """The table in two parts, by time, by group or stratified by the target.
 
     Raises:
-        UserError: when a part would be empty, a class is never seen in training, or the contract
-            lacks the column to split by.
+        UserError: when a part would be empty, or a class does not occur in training.
     """
     is_test = _is_test(table, until, contract, params)
     parts = table[~is_test].reset_index(drop=True), table[is_test].reset_index(drop=True)
@@ -42,11 +41,11 @@ def split(
 
 
 def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> list[Probe]:
-    """Every leakage probe on the two parts and on the features of some training rows.
+    """Run every leakage probe, on both parts and on the features of a sample of training rows.
 
     Raises:
-        CheckError: naming each column that leaks and that params do not let pass.
-        UserError: when there are too few rows to tell, or an exception that nothing needs.
+        CheckError: naming each column that leaks without a stated exception.
+        UserError: for too few rows, or an exception that no probe needs.
     """
     train, test = parts
     rows = train.sample(min(params.rows, len(train)), random_state=seed).sort_index()
@@ -57,7 +56,7 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
     probes = leakage.allow(probes, params.allow)
     if leaks := [probe for probe in probes if not probe.passed]:
         reason = {leaks[0].name: {leaks[0].column: "REASON"}}
-        exception = json.dumps(reason, ensure_ascii=False)  # YAML, too, whatever the names
+        exception = json.dumps(reason, ensure_ascii=False)  # also valid YAML for any name
         remedy = f"fix it, or let it pass by split.leakage.allow: {exception}"
         raise CheckError(f"leakage: {'; '.join(map(str, leaks))}; {remedy}")
     return probes
@@ -79,7 +78,7 @@ def _is_test(
 
 
 def _stratified(table: "pd.DataFrame", contract: Contract, params: Split) -> np.ndarray:
-    """So many rows of each class, or of each fifth of a number."""
+    """A mask with `test_share` of the rows of each class, or of each fifth of a number."""
     strata = contract.encode(table[contract.target])
     if contract.task == "regression":
         strata = np.searchsorted(np.quantile(strata, [0.2, 0.4, 0.6, 0.8]), strata)
@@ -92,11 +91,11 @@ def _stratified(table: "pd.DataFrame", contract: Contract, params: Split) -> np.
 
 
 def main(project: Project) -> None:
-    """Read, call, write."""
+    """Run the stage."""
     params, contract = sections.load(Split), contracts.load()
     parts = split(read_table(VALID), sections.load(Ingest).until, contract, params)
     catalogue = Catalogue(contract, project.features())
     probes = probe(parts, catalogue, params.leakage, params.seed)
     for part, path in zip(parts, (TRAIN, TEST), strict=True):
         write_table(part, path)
-    write_json([vars(each) | {"passed": each.passed} for each in probes], LEAKAGE)
+    write_json([vars(probe) | {"passed": probe.passed} for probe in probes], LEAKAGE)

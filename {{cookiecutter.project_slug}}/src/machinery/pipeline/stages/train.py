@@ -1,9 +1,8 @@
-"""train: training features in; a candidate's model file, scores and held-out predictions out."""
+"""Train one candidate: its model file, cross-validated scores and out-of-fold predictions."""
 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,8 +19,8 @@ from machinery.pipeline.files import (
     write_json,
     write_table,
 )
-from machinery.pipeline.model import model_file as model
 from machinery.pipeline.model.building import Candidates, build, constrain
+from machinery.pipeline.model.model_file import Kind, Model, save
 from machinery.pipeline.model.parity import check_parity, parity_rows
 from machinery.pipeline.params import Split, Train
 from machinery.pipeline.paths import CANDIDATES, PARAMS, TRAIN_FEATURES
@@ -36,130 +35,126 @@ Fold = tuple[np.ndarray, np.ndarray]
 
 
 class Trained(NamedTuple):
-    """A fitted pipeline, the scores of each fold, and the predictions for rows not trained on."""
+    """A fitted pipeline, the scores of each fold, and the out-of-fold predictions."""
 
     pipeline: Any
     scores: list[dict[str, float]]
     out_of_fold: "pd.DataFrame"
 
 
-def train(
-    table: "pd.DataFrame",
-    kinds: dict[str, model.Kind],
-    contract: Contract,
-    candidates: Candidates,
-    name: str,
-    by: str,
-    params: Train,
-    encode: Mapping[str, str] = MappingProxyType({}),
-    spread: ParallelMap = local_map,
-) -> Trained:
-    """Fit one model on the named features, once on each fold and once on all rows.
-
-    Fits run side by side, each on one thread of its own, so that their results are the same on any
-    number of cores.
-    """
-    target, every, nothing = contract.encode(table[contract.target]), len(table), np.arange(0)
-    try:
-        parts = list(folds(table, contract, by, params))
-    except ValueError as error:
-        raise UserError(f"params.yaml: train.folds: {first_line(error)}") from None
-    numbers = [feature for feature, kind in kinds.items() if kind == "number"]
-    refuse_unusable(table[numbers], target, [learned for learned, _ in parts], contract)
-    names = [*kinds, contract.target, *([contract.weight] if contract.weight else [])]
-    work = Fitting(table[names], kinds, contract, candidates, name, params, dict(encode))
-    fits = spread(fit, work, [(np.arange(every), nothing), *parts], threads=os.cpu_count() or 1)
-    (pipeline, _), *folded = track(fits, f"train {name}", len(parts) + 1)
-    held_out = [prediction for _, prediction in folded]
-    scores = score([target[held] for _, held in parts], held_out, contract)
-    return Trained(pipeline, scores, _out_of_fold(table, parts, held_out, contract))
-
-
 class Fitting(NamedTuple):
-    """What every fit of a candidate needs: features, target and weight, and how to build it."""
+    """What all fits of a candidate share; `kinds` names its features."""
 
     table: "pd.DataFrame"
-    kinds: Mapping[str, model.Kind]
+    kinds: Mapping[str, Kind]
     contract: Contract
     candidates: Candidates
     name: str
     params: Train
-    encode: Mapping[str, str]
+    encode: dict[str, str]
+
+    def features(self, kind: Kind) -> list[str]:
+        """The features of this kind."""
+        return [name for name in self.kinds if self.kinds[name] == kind]
+
+
+def train(work: Fitting, by: str, spread: ParallelMap = local_map) -> Trained:
+    """Fit a candidate once on each fold and once on all rows.
+
+    Fits run in parallel, each on one thread, so that results do not depend on the number of cores.
+    """
+    table, contract = work.table, work.contract
+    target = contract.encode(table[contract.target])
+    try:
+        parts = list(folds(table, contract, by, work.params))
+    except ValueError as error:
+        raise UserError(f"params.yaml: train.folds: {first_line(error)}") from None
+    numbers = table[work.features("number")]
+    refuse_unusable(numbers, target, [learn for learn, _ in parts], contract)
+    columns = [*work.kinds, contract.target, *([contract.weight] if contract.weight else [])]
+    work = work._replace(table=table[columns])
+    jobs = [(np.arange(len(table)), np.arange(0)), *parts]
+    fits = spread(fit, work, jobs, threads=os.cpu_count() or 1)
+    (pipeline, _), *folded = track(fits, f"train {work.name}", len(jobs))
+    predictions = [prediction for _, prediction in folded]
+    scores = score([target[held] for _, held in parts], predictions, contract)
+    return Trained(pipeline, scores, _out_of_fold(table, parts, predictions, contract))
 
 
 def fit(work: Fitting, part: Fold) -> tuple[Any, np.ndarray]:
-    """The pipeline, fitted to the first rows of the part, and what it predicts of the others.
+    """The pipeline fitted to the first rows of the part, and its predictions of the second.
 
-    A pipeline that has others to predict is none to keep, and may be large: None instead.
+    The pipeline of a fold is not returned (None): it is not needed, and may be large.
     """
-    (learned, held), kinds = part, work.kinds
-    dials = dict(work.params.hyperparameters[work.name])
-    signs = dials.pop("monotonic_cst") if isinstance(dials.get("monotonic_cst"), dict) else {}
+    learn, held = part
+    contract, features = work.contract, [*work.kinds]
+    hyperparameters = dict(work.params.hyperparameters[work.name])
+    signs = hyperparameters.get("monotonic_cst")
+    if isinstance(signs, dict):
+        del hyperparameters["monotonic_cst"]
     pipeline = build(
         work.name,
         work.candidates,
-        task=work.contract.task,
-        numeric=[feature for feature, kind in kinds.items() if kind == "number"],
-        categorical=[feature for feature, kind in kinds.items() if kind == "string"],
-        hyperparameters=dials,
+        task=contract.task,
+        numeric=work.features("number"),
+        categorical=work.features("string"),
+        hyperparameters=hyperparameters,
         seed=work.params.seed,
         encode=work.encode,
     )
+    table = work.table.iloc[learn]
+    rows, target = table[features], contract.encode(table[contract.target])
     try:
-        pipeline = _fitted(pipeline, signs, work.table.iloc[learned], [*kinds], work.contract)
-    except Exception as error:  # estimators raise whatever they like
+        if isinstance(signs, dict):
+            constrain(pipeline, signs, rows, target)
+        pipeline.fit(rows, target, **_weights(pipeline, table, contract))
+    except Exception as error:  # estimators raise anything
         fault = f"{work.name} does not fit ({first_line(error)})"
         where = f"its train.hyperparameters in {PARAMS}, or candidates.py"
         raise UserError(f"{fault}; change {where}") from error
     if not len(held):
         return pipeline, held
-    rows = work.table[[*kinds]].iloc[held]
-    return None, predict(pipeline, rows, len(work.contract.classes))
+    return None, predict(pipeline, work.table[features].iloc[held], len(contract.classes))
 
 
-def _fitted(
-    pipeline: Any, signs: dict[str, int], table: "pd.DataFrame", names: Any, contract: Contract
-) -> Any:
-    """The pipeline, fitted to the rows: each by its weight, within the constraints.
+def _weights(pipeline: Any, table: "pd.DataFrame", contract: Contract) -> dict[str, np.ndarray]:
+    """The fit parameter with the sample weights, if the contract names a weight.
 
     Raises:
-        ValueError: for an estimator that cannot weigh or constrain, and what else it raises.
+        ValueError: for an estimator that takes none.
     """
     from sklearn.utils.validation import has_fit_parameter
 
-    rows, target, weights = table[names], contract.encode(table[contract.target]), {}
-    if contract.weight:
-        if not has_fit_parameter(pipeline[-1], "sample_weight"):
-            takes = f"takes no weights, but contract.yaml names {contract.weight}"
-            raise ValueError(f"{type(pipeline[-1]).__name__} {takes}")
-        weights["estimator__sample_weight"] = table[contract.weight].to_numpy(np.float64)
-    if signs:
-        constrain(pipeline, signs, rows, target)
-    return pipeline.fit(rows, target, **weights)
+    if not contract.weight:
+        return {}
+    if not has_fit_parameter(pipeline[-1], "sample_weight"):
+        fault = f"takes no weights, but contract.yaml names {contract.weight}"
+        raise ValueError(f"{type(pipeline[-1]).__name__} {fault}")
+    return {"estimator__sample_weight": table[contract.weight].to_numpy(np.float64)}
 
 
 def refuse_unusable(
     rows: "pd.DataFrame", target: np.ndarray, learned: list[np.ndarray], contract: Contract
 ) -> None:
-    """Refuse to learn from a number that a fold does not have at all, or from one class only.
+    """Refuse folds with a feature that is missing everywhere, or with a single class.
 
     Raises:
         UserError: naming the feature or the class, and the fold.
     """
-    for fold, chosen in enumerate(learned, start=1):
-        where = f"in all {len(chosen)} rows that fold {fold} learns from; use fewer train.folds"
-        if len(empty := rows.columns[rows.iloc[chosen].isna().all()]):
-            raise UserError(f"{empty[0]} is missing {where} or take it out of train.features")
-        if contract.classes and len(present := np.unique(target[chosen])) == 1:
+    for fold, positions in enumerate(learned, start=1):
+        where = f"in all {len(positions)} rows that fold {fold} learns from; use fewer train.folds"
+        if len(empty := rows.columns[rows.iloc[positions].isna().all()]):
+            raise UserError(f"{empty[0]} is missing {where} or drop it from train.features")
+        if contract.classes and len(present := np.unique(target[positions])) == 1:
             only = contract.class_names[present[0]]
             raise UserError(f"{contract.target} is {only} {where} or more rows")
 
 
 def folds(table: "pd.DataFrame", contract: Contract, by: str, params: Train) -> Iterator[Fold]:
-    """Positions to learn from and to hold out, parted the way the test table was.
+    """Row positions to learn from and to hold out, split the way the test table was.
 
-    By time each fold is held out after all that it is predicted from; by group no group stands on
-    both sides; else the classes are spread evenly.
+    By time, each fold is held out after all rows that it is predicted from; by group, no group is
+    on both sides; else the classes are stratified.
     """
     from sklearn import model_selection as sk
 
@@ -176,7 +171,7 @@ def folds(table: "pd.DataFrame", contract: Contract, by: str, params: Train) -> 
 
 
 def predict(pipeline: Any, rows: "pd.DataFrame", classes: int) -> np.ndarray:
-    """Probabilities (n, classes), zero for a class that the fold did not hold; or values (n,)."""
+    """Values (n,), or probabilities (n, classes), zero for a class that the fold did not have."""
     if not classes:
         return np.asarray(pipeline.predict(rows))
     probability = np.zeros((len(rows), classes))
@@ -187,104 +182,100 @@ def predict(pipeline: Any, rows: "pd.DataFrame", classes: int) -> np.ndarray:
 def score(
     targets: list[np.ndarray], predictions: list[np.ndarray], contract: Contract
 ) -> list[dict[str, float]]:
-    """The metrics of each fold, decided at the threshold that is best on all other folds.
+    """The metrics of each fold; of two classes, at the threshold that is best on all other folds.
 
-    As `select` chooses it from rows that the fits have not seen; none but two classes need it.
+    `select` also chooses the threshold from rows that the fits have not seen.
     """
-    found = []
+    scores = []
     for fold, (target, prediction) in enumerate(zip(targets, predictions, strict=True)):
         threshold = 0.5
         if len(contract.classes) == 2:
-            known, foreseen = (
-                np.concatenate(each[:fold] + each[fold + 1 :]) for each in (targets, predictions)
-            )
-            threshold = metrics.best_threshold(known, foreseen[:, 1])
-        figures = metrics.score(contract.task, target, prediction, threshold=threshold)
-        found.append({"rows": len(target)} | figures)
-    return found
+            truth = np.concatenate(targets[:fold] + targets[fold + 1 :])
+            probability = np.concatenate(predictions[:fold] + predictions[fold + 1 :])[:, 1]
+            threshold = metrics.best_threshold(truth, probability)
+        values = metrics.score(contract.task, target, prediction, threshold=threshold)
+        scores.append({"rows": len(target)} | values)
+    return scores
 
 
 def _out_of_fold(
     table: "pd.DataFrame", parts: list[Fold], predictions: list[np.ndarray], contract: Contract
 ) -> "pd.DataFrame":
-    held = np.concatenate([rows for _, rows in parts])
-    number = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
-    columns = {contract.added("fold"): number, **contract.spread(np.concatenate(predictions))}
-    rows = table[[*contract.row_columns, contract.target]].iloc[held].reset_index(drop=True)
+    held = [rows for _, rows in parts]
+    fold = np.repeat(np.arange(len(parts)), [len(rows) for rows in held])
+    columns = {contract.added("fold"): fold, **contract.spread(np.concatenate(predictions))}
+    rows = table[[*contract.row_columns, contract.target]].iloc[np.concatenate(held)]
     return rows.assign(**columns).sort_values(contract.order, ignore_index=True)
 
 
-def kinds_of(names: list[str], path: Path, where: str) -> dict[str, model.Kind]:
-    """Whether each named feature is a number or a string, from the feature table's own types.
+def kinds_of(names: list[str], path: Path, where: str) -> tuple[dict[str, Kind], dict[str, str]]:
+    """The kind of each named feature in the table, and the encodings that are not the default.
 
     Raises:
-        UserError: naming the feature that the table does not hold, or that is named twice.
+        UserError: for a feature that the table lacks, or that is named twice.
     """
     from pyarrow.parquet import read_schema
     from pyarrow.types import is_float32
 
     if not path.exists():
         raise missing(path)
-    types = {field.name: field.type for field in read_schema(path)}
+    schema = read_schema(path)
     for name in names:
-        if name not in types:
+        if name not in schema.names:
             raise UserError(f"{where} names {name}, which features.py does not make")
         if names.count(name) > 1:
             raise UserError(f"{where} names {name} twice")
-    return {name: "number" if is_float32(types[name]) else "string" for name in names}
+    fields = {name: schema.field(name) for name in names}
+    encodings = {name: (field.metadata or {}).get(b"encode") for name, field in fields.items()}
+    return (
+        {name: "number" if is_float32(field.type) else "string" for name, field in fields.items()},
+        {name: encoding.decode() for name, encoding in encodings.items() if encoding},
+    )
 
 
 def read_rows(
-    path: Path, columns: list[str], most: int | None, seed: int
+    path: Path, columns: list[str], limit: int | None, seed: int
 ) -> tuple["pd.DataFrame", int]:
-    """The table, or `most` of its rows, drawn evenly and in their order; and how many it has.
+    """The table, or a random sample of `limit` rows in their order; and its number of rows.
 
-    A row group is read at a time, so that the memory holds no more than one and the rows drawn.
+    Row groups are read one by one, so that memory holds one of them and the sample.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as file:
         total = file.metadata.num_rows
-        if most is None or total <= most:
+        if limit is None or total <= limit:
             return read_table(path, columns), total
-        drawn = np.random.default_rng(seed).choice(total, most, replace=False, shuffle=False)
-        drawn.sort()
+        sample = np.random.default_rng(seed).choice(total, limit, replace=False, shuffle=False)
+        sample.sort()
         parts, start = [], 0
         for group in range(file.num_row_groups):
-            end = start + file.metadata.row_group(group).num_rows
-            within = drawn[slice(*np.searchsorted(drawn, [start, end]))] - start
-            parts.append(file.read_row_group(group, columns).take(pa.array(within)))
-            start = end
+            part = file.read_row_group(group, columns)
+            within = sample[(sample >= start) & (sample < start + len(part))] - start
+            parts.append(part.take(pa.array(within)))
+            start += len(part)
     return pa.concat_tables(parts).to_pandas(), total
 
 
-def encodings(path: Path) -> dict[str, str]:
-    """How models encode the features of the table that are no plain category."""
-    from pyarrow.parquet import read_schema
-
-    said = {field.name: (field.metadata or {}).get(b"encode") for field in read_schema(path)}
-    return {name: encoding.decode() for name, encoding in said.items() if encoding}
-
-
 def main(project: Project, feature_set: str, name: str) -> None:
-    """Read, call, write."""
+    """Run the stage."""
     params, contract = sections.load(Train), contracts.load()
     where = f"params.yaml: train.features.{feature_set}"
-    kinds = kinds_of(params.features[feature_set], TRAIN_FEATURES, where)
+    kinds, encode = kinds_of(params.features[feature_set], TRAIN_FEATURES, where)
     columns = [*contract.carried, *kinds]
     table, total = read_rows(TRAIN_FEATURES, columns, params.max_rows, params.seed)
-    candidates, by = project.candidates().CANDIDATES, sections.load(Split).by
-    encode = encodings(TRAIN_FEATURES)
+    candidates = project.candidates().CANDIDATES
+    work = Fitting(table, kinds, contract, candidates, name, params, encode)
     with parallel_map(project) as spread:
-        trained = train(table, kinds, contract, candidates, name, by, params, encode, spread)
+        trained = train(work, sections.load(Split).by, spread)
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
-    model.save(trained.pipeline, kinds, path)
+    save(trained.pipeline, kinds, path)
     rows = parity_rows(table[list(kinds)], params.parity.rows, params.seed)
     scale = 1.0 if contract.classes else float(table[contract.target].std())
-    limit, made = params.parity.limit, model.Model(path)
-    parity = check_parity(trained.pipeline, made, rows, limit=limit, scale=scale)
+    limit = params.parity.limit
+    parity = check_parity(trained.pipeline, Model(path), rows, limit=limit, scale=scale)
     write_table(trained.out_of_fold, path.with_suffix(".parquet"))
     report = {
         "candidate": path.stem,

@@ -1,4 +1,4 @@
-"""validate: raw table in, the rows that keep the contract out, the others in quarantine."""
+"""Validate the raw table: quarantine rows that violate the contract, and report on quality."""
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from machinery.pipeline.statistics.intervals import Interval, mean_interval, wil
 
 
 class Validated(NamedTuple):
-    """The rows that keep the contract, those that break it, and the report on both."""
+    """The rows that satisfy the contract, those that violate it, and the report on both."""
 
     valid: pa.Table
     quarantine: pa.Table
@@ -30,24 +30,24 @@ class Validated(NamedTuple):
 def validate(
     table: pa.Table, until: datetime | None, contract: Contract, params: Validate
 ) -> Validated:
-    """Part the rows by the contract and measure the quality of those that keep it.
+    """Check the rows against the contract and measure the quality of the valid ones.
 
     Raises:
-        CheckError: when the table itself is wrong, or too many of its rows are.
+        CheckError: when the columns are wrong, or too many rows are.
     """
-    wrong = checks.faults(table.schema, contract)
+    faults = checks.faults(table.schema, contract)
     mistyped = dict(checks.mistyped(table.schema, contract))
     names = [name for name in contract.columns if name in table.column_names]
     columns = {name: combine_chunks(table[name]) for name in names if name not in mistyped}
     checked = checks.check(columns, contract, unique=True)
-    if wrong:
-        wrong += _sentences(checked.violations, table, contract)
-        raise CheckError(f"{RAW}: {'; '.join(wrong)}")
+    violations = [_row(violation, table, contract) for violation in checked.violations]
+    if faults:
+        raise CheckError(f"{RAW}: {'; '.join([*faults, *map(_sentence, violations)])}")
     bad = checked.bad(len(table))
     count = int(bad.sum())
     if count > params.quarantine_limit * len(table):
         share = f"{count} of {len(table)} rows break the contract"
-        reasons = "; ".join(_sentences(checked.violations, table, contract))
+        reasons = "; ".join(map(_sentence, violations))
         raise CheckError(f"{share}, more than validate.quarantine_limit: {RAW}: {reasons}")
     typed = pa.table({name: checked.columns[name] for name in table.column_names})
     valid = checks.for_pandas(typed.filter(pa.array(~bad)) if count else typed, contract)
@@ -55,7 +55,7 @@ def validate(
         "rows": len(table),
         "valid": len(valid),
         "quarantined": wilson(count, len(table), params.level)._asdict(),
-        "violations": [_row(violation, table, contract) for violation in checked.violations],
+        "violations": violations,
         "known_after": [
             name
             for name, column in contract.columns.items()
@@ -69,9 +69,9 @@ def validate(
 def quality(
     table: pa.Table, until: datetime | None, contract: Contract, params: Validate
 ) -> dict[str, Any]:
-    """Freshness, and each column's figures in the reference window and in the newest one.
+    """Freshness, and the statistics of each column in the reference and in the newest window.
 
-    Without an end of the data window nothing tells how old the newest row is.
+    Without an end of the data window the age of the newest row is unknown.
     """
     if contract.time is None:
         columns = _columns(table, {"reference": None}, contract, params.level)
@@ -81,7 +81,7 @@ def quality(
     start = (latest if until is None else until) - timedelta(days=params.window_days)
     newest = pc.greater_equal(time, pa.scalar(start, time.type))
     windows = {"reference": pc.invert(newest), "newest": newest}
-    times_of = {name: time.filter(rows) for name, rows in windows.items()}
+    parts = {name: time.filter(rows) for name, rows in windows.items()}
     return {
         "freshness": {
             "newest_row": str(latest),
@@ -90,26 +90,26 @@ def quality(
         },
         "windows": {
             name: {"from": str(pc.min(part).as_py()), "rows": len(part)}
-            for name, part in times_of.items()
+            for name, part in parts.items()
         },
         "columns": _columns(table, windows, contract, params.level),
     }
 
 
-def figures(values: pa.ChunkedArray, column: Column, level: float) -> dict[str, Interval]:
+def statistics(values: pa.ChunkedArray, column: Column, level: float) -> dict[str, Interval]:
     """The share of missing values, and the mean of numbers or the share of each category.
 
-    A mean of few rows tells their values: personal numbers have none.
+    Personal numbers have no mean, which would reveal the values of few rows.
     """
     present = values.drop_null()
-    shares = {"missing": wilson(values.null_count, len(values), level)}
+    estimates = {"missing": wilson(values.null_count, len(values), level)}
     if isinstance(column.allowed, list):
-        counts = {each["values"]: each["counts"] for each in present.value_counts().to_pylist()}
+        counts = {item["values"]: item["counts"] for item in present.value_counts().to_pylist()}
         for value in column.allowed:
-            shares[f"share of {value}"] = wilson(counts.get(value, 0), len(present), level)
+            estimates[f"share of {value}"] = wilson(counts.get(value, 0), len(present), level)
     elif column.type in ("integer", "number", "boolean") and not column.personal:
-        shares["mean"] = mean_interval(present.to_numpy().astype(float), level)
-    return shares
+        estimates["mean"] = mean_interval(present.to_numpy().astype(float), level)
+    return estimates
 
 
 def _columns(
@@ -117,14 +117,14 @@ def _columns(
 ) -> dict[str, dict[str, Any]]:
     columns = {}
     for name, column in contract.columns.items():
-        values = {  # a column at a time: a window may be nearly the whole table
+        values = {  # one column at a time, since a window may be nearly the whole table
             window: table[name] if rows is None else table[name].filter(rows)
             for window, rows in windows.items()
         }
-        parts = {window: figures(part, column, level) for window, part in values.items()}
+        parts = {window: statistics(part, column, level) for window, part in values.items()}
         columns[name] = {
-            figure: {window: part[figure]._asdict() for window, part in parts.items()}
-            for figure in parts["reference"]
+            statistic: {window: part[statistic]._asdict() for window, part in parts.items()}
+            for statistic in parts["reference"]
         }
     return columns
 
@@ -138,18 +138,16 @@ def _row(violation: Violation, table: pa.Table, contract: Contract) -> dict[str,
     }
 
 
-def _sentences(violations: list[Violation], table: pa.Table, contract: Contract) -> list[str]:
-    sentences = []
-    for violation in violations:
-        shown = ", ".join(_row(violation, table, contract)["examples"])
-        sentences.append(f"{violation}, {times(violation.count)}{', e.g. ' * bool(shown)}{shown}")
-    return sentences
+def _sentence(violation: dict[str, Any]) -> str:
+    sentence = f"{violation['column']} {violation['problem']}, {times(violation['rows'])}"
+    examples = ", ".join(violation["examples"])
+    return f"{sentence}, e.g. {examples}" if examples else sentence
 
 
 def main(_: Project) -> None:
-    """Read, call, write."""
+    """Run the stage."""
     until = sections.load(Ingest).until
-    table = read_arrow(RAW).combine_chunks()  # once, and not a second time column by column
+    table = read_arrow(RAW).combine_chunks()  # once, instead of once more for every column
     result = validate(table, until, contracts.load(), sections.load(Validate))
     write_table(result.valid, VALID)
     write_table(result.quarantine, QUARANTINE)

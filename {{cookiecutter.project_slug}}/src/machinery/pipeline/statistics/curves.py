@@ -1,6 +1,7 @@
-"""curves: target and prediction in; rows for a plot out."""
+"""Curves for plots: target and prediction in, a list of points out."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ import numpy as np
 from .intervals import Codes, Values, wilson
 from .metrics import Bools, Floats, binned
 
-POINTS = 200  # more are not seen in a plot, and make the report heavy
+POINTS = 200  # more are invisible in a plot and bloat the report
 
 
 def roc_curve(positive: Bools, score: Floats) -> list[dict[str, float]]:
-    """Corners of the ROC curve, at most POINTS; none if there is one class only."""
+    """Points of the ROC curve, at most POINTS; none if only one class occurs."""
     hits, misses = _corners(positive, score)
     if not hits[-1] or not misses[-1]:
         return []
@@ -20,7 +21,7 @@ def roc_curve(positive: Bools, score: Floats) -> list[dict[str, float]]:
 
 
 def precision_recall_curve(positive: Bools, score: Floats) -> list[dict[str, float]]:
-    """Corners of the precision-recall curve, at most POINTS; none if there is one class only."""
+    """Points of the precision-recall curve, at most POINTS; none if only one class occurs."""
     hits, misses = _corners(positive, score)
     if not hits[-1] or not misses[-1]:
         return []
@@ -42,19 +43,18 @@ def calibration_curve(
 
 
 def confusion(target: Codes, predicted: Codes, classes: Sequence[Any]) -> list[dict[str, Any]]:
-    """How many rows of each class were predicted to be of each class."""
-    pairs = np.bincount(target * len(classes) + predicted, minlength=len(classes) ** 2)
+    """The confusion matrix, one cell per entry, by actual and then by predicted class."""
+    counts = np.bincount(target * len(classes) + predicted, minlength=len(classes) ** 2)
     return [
-        {"actual": actual, "predicted": guess, "rows": int(pairs[i * len(classes) + j])}
-        for i, actual in enumerate(classes)
-        for j, guess in enumerate(classes)
+        {"actual": actual, "predicted": guess, "rows": rows}
+        for (actual, guess), rows in zip(product(classes, repeat=2), counts.tolist(), strict=True)
     ]
 
 
 def actual_curve(target: Values, prediction: Floats, bins: int) -> list[dict[str, float]]:
-    """Of a regression, in bins of equal count: mean prediction, mean and middle 80 % of the target.
+    """Mean prediction, mean target and the target's middle 80 %, in bins of equal count.
 
-    Aggregates, since reports are kept in git, where no row belongs.
+    Aggregates only: reports are committed to git, and data rows must not be.
     """
     curve = []
     for rows in binned(prediction, bins):
@@ -66,14 +66,14 @@ def actual_curve(target: Values, prediction: Floats, bins: int) -> list[dict[str
 
 
 def residuals(target: Values, prediction: Floats, bins: int) -> list[dict[str, float]]:
-    """Of a regression, how many rows were off by how much (target minus prediction)."""
+    """Histogram of the residuals, target minus prediction."""
     counts, edges = np.histogram(np.asarray(target, np.float64) - prediction, bins)
-    ends = zip(edges.tolist(), edges[1:].tolist(), counts.tolist(), strict=False)
-    return [{"from": start, "to": end, "rows": rows} for start, end, rows in ends]
+    bars = zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
+    return [{"from": start, "to": end, "rows": rows} for start, end, rows in bars]
 
 
 def _corners(positive: Bools, score: Floats) -> tuple[Values, Values]:
-    """Positives and negatives found with the threshold above all scores, then at each of them."""
+    """True and false positives at a threshold above all scores, then at each distinct score."""
     _, place = np.unique(-score, return_inverse=True)
     rows = np.bincount(place).cumsum()
     hits = np.bincount(place, weights=positive).cumsum()
@@ -81,8 +81,8 @@ def _corners(positive: Bools, score: Floats) -> tuple[Values, Values]:
 
 
 def _thinned(**columns: Values) -> list[dict[str, float]]:
-    """The columns as rows, at most POINTS, evenly chosen with both ends."""
+    """The columns as rows, at most POINTS of them, evenly spaced and including both ends."""
     rows = len(next(iter(columns.values())))
-    chosen = np.unique(np.linspace(0, rows - 1, min(rows, POINTS)).round().astype(np.intp))
-    table = zip(*(column[chosen].tolist() for column in columns.values()), strict=True)
+    sample = np.unique(np.linspace(0, rows - 1, min(rows, POINTS)).round().astype(np.intp))
+    table = zip(*(column[sample].tolist() for column in columns.values()), strict=True)
     return [dict(zip(columns, line, strict=True)) for line in table]

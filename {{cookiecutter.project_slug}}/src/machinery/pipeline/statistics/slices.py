@@ -1,4 +1,4 @@
-"""slices: columns in; the rows of each of their values out, those without a value among them."""
+"""Slices: a table and column names in, the rows of each value out, missing values included."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ Positions = NDArray[np.intp]
 
 
 def small(table: "pd.DataFrame", column: str, least: int) -> tuple[list[str], int]:
-    """The values of a column with fewer rows than that, and how many rows they have together."""
+    """The values of a column with fewer than `least` rows, and how many rows they have in total."""
     counts = table[column].value_counts(dropna=False)
     few = counts[counts < least]
     return [MISSING if value != value else str(value) for value in few.index], int(few.sum())
@@ -26,9 +26,9 @@ def small(table: "pd.DataFrame", column: str, least: int) -> tuple[list[str], in
 def slices(
     table: "pd.DataFrame", columns: Sequence[str], least: int
 ) -> Iterator[tuple[str, str, Positions]]:
-    """Column, value as a string, and the positions of its rows where there are at least so many.
+    """Column, value as a string, and row positions of every value with at least `least` rows.
 
-    In the order of the values; rows without one are the last slice of a column.
+    Sorted by value; missing values are the last slice of a column.
     """
     for name in columns:
         if name not in table:
