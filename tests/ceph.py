@@ -87,8 +87,8 @@ def gateway(keys: Keys, folder: Path, port: int) -> Iterator[None]:
         run("ceph-osd", "--mkfs", "-i", "0", "--osd-uuid", disk)
         keep("ceph-osd", "-f", "-i", "0")
         user = ["--uid", "tester", "--display-name", "A Tester"]
-        known = [*user, "--access-key", keys.key, "--secret-key", keys.secret]
-        run("radosgw-admin", "user", "create", *known)
+        credentials = [*user, "--access-key", keys.key, "--secret-key", keys.secret]
+        run("radosgw-admin", "user", "create", *credentials)
         listen = f"beast endpoint={keys.url.split('//')[1]}"
         keep("radosgw", "-f", "-n", "client.admin", "--rgw-frontends", listen)
         yield

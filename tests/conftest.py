@@ -119,7 +119,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Give tests a home and a git of their own; keep only the way to the package index."""
     home = tmp_path_factory.mktemp("home")
     (home / ".gitconfig").write_text(GIT_SETTINGS, encoding="utf-8")
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT)}
+    inherited = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT)}
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     clean = {
         "HOME": home,
@@ -140,7 +140,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             patch.delenv(name)
-        for name, value in {**kept, **clean}.items():
+        for name, value in {**inherited, **clean}.items():
             patch.setenv(name, str(value))
         yield
 
@@ -158,14 +158,14 @@ def outside_venv() -> str:
 
 def bake(folder: Path, **answers: str) -> BakedProject:
     """Generate a project into a folder; questions without an answer take their defaults."""
-    made = cookiecutter(
+    generated = cookiecutter(
         str(TEMPLATE),
         no_input=True,
         default_config=True,
         output_dir=str(folder),
         extra_context=answers,
     )
-    return activated(Path(made))
+    return activated(Path(generated))
 
 
 def activated(path: Path) -> BakedProject:
@@ -231,8 +231,8 @@ def make_small(copy: BakedProject) -> None:
     """Two candidates, run, committed and pushed."""
     params = copy.path / "params.yaml"
     text = params.read_text(encoding="utf-8")
-    for others in ("  - schedule_weather\n", "  - forest\n  - boosting\n"):
-        text = text.replace(others, "")
+    for lines in ("  - schedule_weather\n", "  - forest\n  - boosting\n"):
+        text = text.replace(lines, "")
     params.write_text(text, encoding="utf-8")
     commit(copy, "Two candidates")
     copy.run("dvc", "push")

@@ -34,7 +34,7 @@ class Stage:
 
     def all(self, word: str) -> list[str]:
         """What follows each of these instructions."""
-        return [rest for found, rest in self.instructions if found == word]
+        return [arguments for name, arguments in self.instructions if name == word]
 
 
 def parse(path: Path) -> list[Stage]:
@@ -42,12 +42,12 @@ def parse(path: Path) -> list[Stage]:
     text = re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"), flags=re.M)
     stages: list[Stage] = []
     for line in text.replace("\\\n", " ").splitlines():
-        word, _, rest = line.strip().partition(" ")
+        word, _, arguments = line.strip().partition(" ")
         if word == "FROM":
-            base, _, name = rest.partition(" AS ")
+            base, _, name = arguments.partition(" AS ")
             stages.append(Stage(base, name))
         elif word:
-            stages[-1].instructions.append((word, rest.strip()))
+            stages[-1].instructions.append((word, arguments.strip()))
     return stages
 
 
@@ -99,11 +99,11 @@ class Image:
         On its PATH is what the image adds to its base, and nothing of this machine.
         """
         own = self.variables()["PATH"].partition(":")[0]
-        found = shutil.which(command[0], path=own)
-        assert found is not None, f"{command[0]} is not in the image"
+        program = shutil.which(command[0], path=own)
+        assert program is not None, f"{command[0]} is not in the image"
         with output.open("ab") as file:
             return subprocess.Popen(
-                [*self._user(), found, *command[1:]],
+                [*self._user(), program, *command[1:]],
                 cwd=self.root / "app",
                 env=self.variables(PATH=own, TMPDIR=f"{self.root}/tmp", **variables),
                 stdin=subprocess.DEVNULL,
@@ -124,17 +124,17 @@ class Image:
 
     def _build(self, name: str, root: Path) -> None:
         self._workdir = root
-        for word, rest in self.stages[name].instructions:
+        for word, arguments in self.stages[name].instructions:
             match word:
                 case "WORKDIR":
-                    self._workdir = root / rest.lstrip("/")
+                    self._workdir = root / arguments.lstrip("/")
                     self._workdir.mkdir(parents=True, exist_ok=True)
                 case "ENV":
-                    self._set(rest)
+                    self._set(arguments)
                 case "COPY":
-                    self._copy(shlex.split(rest), root)
+                    self._copy(shlex.split(arguments), root)
                 case "RUN":
-                    self._run(rest)
+                    self._run(arguments)
 
     def _set(self, pairs: str) -> None:
         before = dict(self._variables)
@@ -150,24 +150,24 @@ class Image:
         *names, last = words
         target = root / last[1:] if last.startswith("/") else self._workdir / last
         for name in names:
-            found = source / name.lstrip("/")
-            if found == target:
+            path = source / name.lstrip("/")
+            if path == target:
                 continue  # from one stage to the next, at the same place
-            into = target / found.name if last.endswith("/") else target
-            if found.is_dir():
-                shutil.copytree(found, target, dirs_exist_ok=True)
+            into = target / path.name if last.endswith("/") else target
+            if path.is_dir():
+                shutil.copytree(path, target, dirs_exist_ok=True)
             else:
                 into.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(found, into)
+                shutil.copy2(path, into)
 
     def _run(self, command: str) -> None:
         if os.getuid() != 0:
             command = re.sub(r"--(owner|group)=\d+", "", command)
-        kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
+        inherited = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
         done = subprocess.run(
             ["sh", "-ec", self.place(command)],
             cwd=self._workdir,
-            env=kept | self.variables(),
+            env=inherited | self.variables(),
             capture_output=True,
             text=True,
             check=False,
@@ -177,17 +177,17 @@ class Image:
 
 def _copy_context(project: Path, context: Path) -> None:
     """What .dockerignore sends to the builder: nothing but what it names after `!`."""
-    first, *rest = [line for line in ignored(project) if line and not line.startswith("#")]
+    first, *patterns = [line for line in ignored(project) if line and not line.startswith("#")]
     assert first == "*"
-    for line in rest:
+    for line in patterns:
         if not line.startswith("!"):
             continue
-        found, target = project / line[1:], context / line[1:]
+        path, target = project / line[1:], context / line[1:]
         target.parent.mkdir(parents=True, exist_ok=True)
-        if found.is_dir():
-            shutil.copytree(found, target, ignore=shutil.ignore_patterns("__pycache__"))
+        if path.is_dir():
+            shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy2(found, target)
+            shutil.copy2(path, target)
 
 
 def ignored(project: Path) -> list[str]:
@@ -200,12 +200,12 @@ def changes(before: Mapping[Path, int], after: Mapping[Path, int]) -> set[Path]:
     return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
 
 
-def look(root: Path, *without: str) -> dict[Path, int]:
+def snapshot(root: Path, *without: str) -> dict[Path, int]:
     """Every file below a folder and when it was written."""
-    kept = {}
+    times = {}
     for folder, names, files in os.walk(root):
         here = Path(folder).relative_to(root)
         names[:] = [name for name in names if str(here / name) not in without]
         for name in files:
-            kept[here / name] = (root / here / name).lstat().st_mtime_ns
-    return kept
+            times[here / name] = (root / here / name).lstat().st_mtime_ns
+    return times

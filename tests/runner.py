@@ -24,8 +24,8 @@ _succeeded: set[Line] = set()  # in this process, that is: in this file of tests
 
 
 def load(name: str) -> dict[Any, Any]:
-    found: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
-    return found
+    document: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
+    return document
 
 
 def steps(name: str) -> list[dict[str, Any]]:
@@ -57,17 +57,17 @@ def run(
     After the first failure, only what is to run even then. Of all jobs, or of one. `values` are
     those of the expressions in its env; one that is missing is an error here.
     """
-    said, failed = "", 0
-    for each, about in load(name)["jobs"].items():
-        for step in about["steps"] if job in (None, each) else []:
+    output, failed = "", 0
+    for job_name, about in load(name)["jobs"].items():
+        for step in about["steps"] if job in (None, job_name) else []:
             if "run" not in step or (failed and step.get("if") != WHATEVER_FAILED):
                 continue
-            code, output = _run(project, step, values, environment)
-            said += f"$ {step['run']}\n{output}"
+            code, job_output = _run(project, step, values, environment)
+            output += f"$ {step['run']}\n{job_output}"
             failed = failed or code
             if not code:
-                _succeeded.add((name, each, step["run"]))
-    return failed, said
+                _succeeded.add((name, job_name, step["run"]))
+    return failed, output
 
 
 def _run(
@@ -84,10 +84,10 @@ def _run(
     return done.returncode, done.stdout
 
 
-def lines(said: str) -> dict[str, str]:
+def lines(output: str) -> dict[str, str]:
     """The findings of a doctor, or of verify, by name: the whole line."""
-    found = re.findall(r"^((?:ok|NO|--) +(\w+) .*)$", said, re.M)
-    return {name: line for line, name in found}
+    matches = re.findall(r"^((?:ok|NO|--) +(\w+) .*)$", output, re.M)
+    return {name: line for line, name in matches}
 
 
 class Shared:

@@ -31,8 +31,8 @@ class Server:
 
     def printed(self, pattern: str, times: int = 1) -> list[str]:
         """Wait until the output holds the pattern so many times."""
-        found = until(lambda: len(self._find(pattern)) >= times and self._find(pattern))
-        return [str(each) for each in found]
+        matches = until(lambda: len(self._find(pattern)) >= times and self._find(pattern))
+        return [str(match) for match in matches]
 
     def _find(self, pattern: str) -> list[str]:
         if self.process.poll() not in (None, 0):
@@ -51,10 +51,10 @@ class Server:
         text = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         connection.request(method, path, text, headers)
         answer = connection.getresponse()
-        found = answer.read()
+        content = answer.read()
         connection.close()
         kind = answer.getheader("content-type", "")
-        return answer.status, json.loads(found) if "json" in kind else found.decode()
+        return answer.status, json.loads(content) if "json" in kind else content.decode()
 
     def stop(self) -> int:
         """Ask it to stop, and wait until it has."""
@@ -62,11 +62,11 @@ class Server:
         return self.process.wait(PATIENCE)
 
 
-def until(found: Any) -> Any:
+def until(condition: Any) -> Any:
     """Wait for something to be true, not for ever."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if value := found():
+        if value := condition():
             return value
         time.sleep(0.05)
     return pytest.fail("waited in vain")
@@ -83,16 +83,16 @@ def serving(
 ) -> Iterator[Server]:
     """Start the service of a project on a free port, `by` a command, its model `opened`; end it."""
     slug = project.path.name
-    given = {"API_KEYS": KEY, "POLL_SECONDS": "0.1"}
-    given |= {name.upper(): str(value) for name, value in settings.items()}
-    given = {f"{slug.upper()}_{name}": value for name, value in given.items()}
+    variables = {"API_KEYS": KEY, "POLL_SECONDS": "0.1"}
+    variables |= {name.upper(): str(value) for name, value in settings.items()}
+    variables = {f"{slug.upper()}_{name}": value for name, value in variables.items()}
     output = project.path.parent / f"serve-{time.monotonic_ns()}.log"
     command = [*by, slug.replace("_", "-"), "serve", "--port", "0", "--workers", str(workers)]
     with output.open("wb") as file:
         process = subprocess.Popen(
             command,
             cwd=project.path,
-            env=project.environment | given,
+            env=project.environment | variables,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -91,7 +91,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+def house_sales(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
     """A project of another name, which has the sample. Shared: copy it before changing it."""
     answers = {"project_name": "House sales", "description": "Predicts what houses sell for"}
     make = lambda folder: bake(folder, **answers).run("make", "setup")  # noqa: E731
@@ -99,9 +99,9 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
 
 
 @pytest.fixture
-def work(ours: BakedProject, tmp_path: Path) -> BakedProject:
+def work(house_sales: BakedProject, tmp_path: Path) -> BakedProject:
     """A copy of the project, with all of the sample."""
-    return ours.copy(tmp_path / ours.path.name)
+    return house_sales.copy(tmp_path / house_sales.path.name)
 
 
 def adopt(project: BakedProject, table: Path, *more: str, check: bool = True) -> str:
@@ -128,8 +128,8 @@ def of_the_sample(project: BakedProject) -> list[str]:
 def test_a_table_goes_all_the_way_without_an_edit(
     name: str, tables: Path, work: BakedProject, tmp_path: Path
 ) -> None:
-    said = adopt(work, tables / name)
-    assert "make check test" in said
+    output = adopt(work, tables / name)
+    assert "make check test" in output
     work.run("dvc", "repro")
     work.run("make", "check", "test")
     work.run("git", "add", ".")
@@ -148,8 +148,8 @@ def serve_and_monitor(work: BakedProject, name: str) -> None:
     with serving(work, api_keys="", demo=True) as server:
         if name == "orders.csv":  # which has a time
             url = f"http://127.0.0.1:{server.port}"
-            said = work.run("house-sales", "replay", "--from", "2023-11-01", "--url", url).stdout
-            assert "refused" not in said
+            output = work.run("house-sales", "replay", "--from", "2023-11-01", "--url", url).stdout
+            assert "refused" not in output
         else:
             table = pd.read_parquet(work.path / "data/test.parquet")
             target = json.loads((work.path / "models/model.json").read_text())["target"]
@@ -157,8 +157,8 @@ def serve_and_monitor(work: BakedProject, name: str) -> None:
             code, answer = server.ask("/predict", rows)
             assert code == 200, answer
             for row, outcome in enumerate(json.loads(table[target].to_json(orient="values"))[:60]):
-                given = {"request_id": answer["request_id"], "row": row, "outcome": outcome}
-                assert server.ask("/feedback", given)[0] == 200
+                feedback = {"request_id": answer["request_id"], "row": row, "outcome": outcome}
+                assert server.ask("/feedback", feedback)[0] == 200
     report = json.loads(work.run("house-sales", "monitor", "--json").stdout)
     assert sum(window["labelled"] for window in report["windows"]) >= 60
 
@@ -166,9 +166,9 @@ def serve_and_monitor(work: BakedProject, name: str) -> None:
 def test_a_dry_run_shows_the_difference_and_writes_nothing(
     tables: Path, work: BakedProject
 ) -> None:
-    said = adopt(work, tables / "teile.csv", "--dry-run")
-    assert "\n-target: late # what is predicted\n" in said
-    assert "\n+target:" in said and "written: data/source/teile.parquet" in said
+    output = adopt(work, tables / "teile.csv", "--dry-run")
+    assert "\n-target: late # what is predicted\n" in output
+    assert "\n+target:" in output and "written: data/source/teile.parquet" in output
     assert status(work) == ""
 
 
@@ -210,17 +210,17 @@ def test_at_a_terminal_a_person_is_asked(tables: Path, work: BakedProject) -> No
             command, cwd=work.path, env=work.environment, stdin=end, stdout=subprocess.PIPE
         )
         os.write(terminal, answers.encode())
-        said = process.communicate()[0].decode()
+        output = process.communicate()[0].decode()
         os.close(terminal)
         os.close(end)
-        return said, process.returncode
+        return output, process.returncode
 
-    said, code = typed("\nn\n")
-    assert "Write these files? [Y/n]" in said and code == 1
+    output, code = typed("\nn\n")
+    assert "Write these files? [Y/n]" in output and code == 1
     assert status(work) == ""
-    said, code = typed("Note.use=none\n\n\n")
-    assert "Written." in said and code == 0
-    assert said.count("To check:") == 2
+    output, code = typed("Note.use=none\n\n\n")
+    assert "Written." in output and code == 0
+    assert output.count("To check:") == 2
     assert not work.file_contains("src/house_sales/features.py", "Note")
 
 
@@ -251,8 +251,8 @@ def test_names_and_values_that_are_code_run_nowhere(tmp_path: Path, work: BakedP
     table["texts"] = random.choice(texts, 400)
     table["y"] = np.where(table[names[0]] > 0, f'"""{touch}', "no\n: yes")
     table.to_csv(tmp_path / "table.csv", index=False)
-    said = adopt(work, tmp_path / "table.csv", "--target", "y")
-    assert "Written." in said and "\u202e" not in said and "\ntarget: evil" not in said
+    output = adopt(work, tmp_path / "table.csv", "--target", "y")
+    assert "Written." in output and "\u202e" not in output and "\ntarget: evil" not in output
     work.run("make", "check", "test")
     work.run("dvc", "repro", "featurize")
     assert not ran.exists()

@@ -115,7 +115,7 @@ class Webhook:
 
     def names(self, status: str = "firing") -> set[str]:
         """The alerts that it was told of."""
-        return {each["labels"]["alertname"] for each in self.alerts if each["status"] == status}
+        return {alert["labels"]["alertname"] for alert in self.alerts if alert["status"] == status}
 
 
 @dataclass
@@ -136,13 +136,13 @@ class Site:
     def firing(self) -> set[str]:
         """The alerts that Prometheus has fire now."""
         with urllib.request.urlopen(f"{self.prometheus}/api/v1/alerts", timeout=PATIENCE) as answer:
-            found = json.load(answer)["data"]["alerts"]
-        return {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
+            alerts = json.load(answer)["data"]["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
-    def measured(self, found: dict[str, Any], ran: datetime = NOW) -> None:
+    def measured(self, results: dict[str, Any], ran: datetime = NOW) -> None:
         """Leave gauges as `monitor` does."""
         self.gauges.parent.mkdir(parents=True, exist_ok=True)
-        self.gauges.write_text(prometheus(found, ran), encoding="utf-8")
+        self.gauges.write_text(prometheus(results, ran), encoding="utf-8")
 
     def trouble(self) -> None:
         """Ask as callers do, one of them slowly while others are sent away, until stopped."""
@@ -232,7 +232,7 @@ def site(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Itera
             )
         )
         targets = [
-            {"targets": [f"127.0.0.1:{each.port}" for each in (service, killed)]},
+            {"targets": [f"127.0.0.1:{watched.port}" for watched in (service, killed)]},
             {"targets": [f"127.0.0.1:{canary.port}"], "labels": {"pod": "flight-delays-canary-1"}},
         ]
         for path in config.glob("*.yml"):
@@ -292,8 +292,8 @@ def test_every_alert_fires_by_its_cause_reaches_the_webhook_and_ends_with_its_ca
     log.touch()  # in place of the folder: no line can be written, no gauge read
     (path / "unit").touch()
     (path / "models/model.onnx").write_bytes(b"not a model")
-    found = report(*VIOLATIONS, worse=True, lines_cannot_be_read=3)
-    site.measured(found, NOW - timedelta(days=9))
+    results = report(*VIOLATIONS, worse=True, lines_cannot_be_read=3)
+    site.measured(results, NOW - timedelta(days=9))
     trouble = threading.Thread(target=site.trouble)
     trouble.start()
     try:
@@ -312,5 +312,5 @@ def test_every_alert_fires_by_its_cause_reaches_the_webhook_and_ends_with_its_ca
     for alert in site.webhook.alerts:
         assert not re.search(r"<|error|NaN|\{", alert["annotations"]["summary"]), alert
         assert alert["labels"]["severity"] in ("page", "ticket")
-    said = {each["annotations"]["summary"] for each in site.webhook.alerts}
-    assert "monitor left out 3 of the prediction log: lines cannot be read" in said
+    summaries = {alert["annotations"]["summary"] for alert in site.webhook.alerts}
+    assert "monitor left out 3 of the prediction log: lines cannot be read" in summaries

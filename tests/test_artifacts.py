@@ -69,8 +69,8 @@ def test_a_model_is_taken_at_its_version(second: BakedProject, small: BakedProje
 
 def test_what_describes_the_model_comes_from_git(second: BakedProject, small: BakedProject) -> None:
     second.run("dvc", "get", URL, "models/model.json", "--rev", "v1.0.0")
-    taken = json.loads((second.path / "model.json").read_text(encoding="utf-8"))
-    assert taken == json.loads((small.path / "models/model.json").read_text(encoding="utf-8"))
+    description = json.loads((second.path / "model.json").read_text(encoding="utf-8"))
+    assert description == json.loads((small.path / "models/model.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", TABLES)

@@ -41,9 +41,9 @@ def attacked(folder: BakedProject) -> Iterator[Attacked]:
     """A service for many attacks, and a good row with what the model says of it."""
     with serving(folder) as server:
         yield server, example(folder)
-        said = server.output.read_text(encoding="utf-8")
-        assert '"status":500' not in said
-        assert "Traceback" not in said
+        output = server.output.read_text(encoding="utf-8")
+        assert '"status":500' not in output
+        assert "Traceback" not in output
         assert server.stop() == 0
 
 
@@ -55,9 +55,9 @@ def example(project: BakedProject) -> dict[str, Any]:
 
 def assert_right(server: Server, good: dict[str, Any]) -> None:
     """The service answers a good request rightly."""
-    status, found = server.ask("/predict", good["row"])
-    assert status == 200, found
-    values = found["predictions"][0]["probability"].values()
+    status, document = server.ask("/predict", good["row"])
+    assert status == 200, document
+    values = document["predictions"][0]["probability"].values()
     assert all(
         math.isclose(one, other, abs_tol=1e-5)
         for one, other in zip(values, good["wanted"], strict=True)
@@ -88,7 +88,7 @@ def heard(connection: socket.socket, count: int | None = None) -> list[tuple[int
         if not more:
             break
         data += more
-    return [(int(each[1]), json.loads(_body(data, each))) for each in REPLY.finditer(data)]
+    return [(int(reply[1]), json.loads(_body(data, reply))) for reply in REPLY.finditer(data)]
 
 
 def _whole(data: bytes) -> bool:
@@ -193,14 +193,14 @@ def test_no_row_brings_the_service_down(
     name = sorted(row)[at % len(row)]
     if gone:
         del row[name]
-    row |= {name if each is None else each: value for each, value in changes.items()}
+    row |= {name if key is None else key: value for key, value in changes.items()}
     body = DAMAGES[damage](json.dumps(row).encode())
-    status, found = server.ask(path, body)
-    assert status in (200, 400, 413, 422), found
+    status, document = server.ask(path, body)
+    assert status in (200, 400, 413, 422), document
     if status != 200:
-        assert 10 < len(found["error"]) < 2500
-        assert found["error"][-1] != "."
-        assert len(found["field"] or "") <= 1000
+        assert 10 < len(document["error"]) < 2500
+        assert document["error"][-1] != "."
+        assert len(document["field"] or "") <= 1000
     if path == "/predict":
         assert_right(server, good)
 
@@ -260,8 +260,8 @@ def test_a_wrong_key_is_refused_whatever_it_is(attacked: Attacked, key: str | No
     server, good = attacked
     body = json.dumps(good["row"]).encode()
     for path in PATHS:
-        ((status, found),) = say(server, post(body, path, key=key), 1)
-        assert (status, found["error"][:34]) == (401, "The API key is missing or wrong; s")
+        ((status, document),) = say(server, post(body, path, key=key), 1)
+        assert (status, document["error"][:34]) == (401, "The API key is missing or wrong; s")
     assert_right(server, good)
 
 

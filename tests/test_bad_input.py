@@ -26,12 +26,12 @@ def append(name: str, text: str) -> Change:
     return change
 
 
-def tear(name: str, kept: int) -> Change:
+def tear(name: str, size: int) -> Change:
     def change(project: BakedProject) -> None:
         path = project.path / name
         whole = path.read_bytes()
         path.unlink()  # it may be a link into the cache
-        path.write_bytes(whole[:kept])
+        path.write_bytes(whole[:size])
 
     return change
 
@@ -109,13 +109,13 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
     ),
     "a torn source file": (
         "ingest",
-        tear("data/source/2013-01.parquet", kept=1000),
+        tear("data/source/2013-01.parquet", size=1000),
         2,
         "data/source/2013-01.parquet is not a readable Parquet file",
     ),
     "an empty source file": (
         "ingest",
-        tear("data/source/2013-01.parquet", kept=0),
+        tear("data/source/2013-01.parquet", size=0),
         2,
         "data/source/2013-01.parquet is not a readable Parquet file",
     ),
@@ -222,7 +222,7 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
     ),
     "a torn model file": (
         "evaluate",
-        tear("models/model.onnx", kept=100),
+        tear("models/model.onnx", size=100),
         2,
         "models/model.onnx is not a model file",
     ),
@@ -231,8 +231,8 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
 
 def files(folder: Path) -> dict[Path, bytes]:
     """Every file that stages write, and what it holds."""
-    made = (path for name in ("data", "models", "reports") for path in (folder / name).rglob("*"))
-    return {path: path.read_bytes() for path in made if path.is_file()}
+    paths = (path for name in ("data", "models", "reports") for path in (folder / name).rglob("*"))
+    return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +275,7 @@ def test_rows_of_one_class_stop_the_run(scratch: BakedProject) -> None:
 def checks(project: BakedProject) -> dict[str, Any]:
     """The checks of the gate by name."""
     gate = json.loads((project.path / "reports/gate.json").read_text(encoding="utf-8"))
-    return {each["name"]: each for each in gate["checks"]}
+    return {check["name"]: check for check in gate["checks"]}
 
 
 def test_a_stated_exception_lets_the_named_column_pass_and_stands_in_gate_and_card(

@@ -100,21 +100,21 @@ def job(project: BakedProject, server: code_host.CodeHost, tmp_path: Path) -> Jo
     tools.mkdir()
     (tmp_path / "home").mkdir()
     path = os.pathsep.join([str(tools), str(project.path / ".venv" / "bin")])
-    made = Job(project, server, tmp_path, server.environment(tmp_path, "dial"))
-    made.environment |= {"PATH": path, "HOME": str(tmp_path / "home"), "GH_TOKEN": TOKEN}
+    ci_job = Job(project, server, tmp_path, server.environment(tmp_path, "dial"))
+    ci_job.environment |= {"PATH": path, "HOME": str(tmp_path / "home"), "GH_TOKEN": TOKEN}
     for name in ("git", "env", "make", "sh"):
-        made.install(name, Path(shutil.which(name) or name))
-    return made
+        ci_job.install(name, Path(shutil.which(name) or name))
+    return ci_job
 
 
 @cache
 def _real_cml() -> Path | None:
     """The cml of this machine, if it is the one of https://cml.dev."""
-    if not (found := shutil.which("cml")):
+    if not (program := shutil.which("cml")):
         return None
-    words = [found, "comment", "update", "--help"]
-    told = subprocess.run(words, capture_output=True, text=True, check=False).stdout
-    return Path(found) if "--watermark-title" in told else None
+    words = [program, "comment", "update", "--help"]
+    help_text = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return Path(program) if "--watermark-title" in help_text else None
 
 
 @pytest.fixture(params=["cml", "the API"])
@@ -160,9 +160,9 @@ def test_watermark_that_a_stranger_has_planted_is_left_alone(job: Job, way: str)
     for text in ("First.\n", "Second.\n"):
         job.comment(text)
         job.host.say(planted)
-    before, ours, *after = job.host.bodies()
+    before, own, *after = job.host.bodies()
     assert {before, *after} == {planted}
-    assert ours.startswith("Second.\n")
+    assert own.startswith("Second.\n")
 
 
 def test_text_arrives_byte_for_byte(job: Job, way: str) -> None:
@@ -238,8 +238,8 @@ def test_comment_is_found_among_hundreds(job: Job) -> None:
 
 
 def test_reply_that_quotes_the_comment_is_not_taken_for_it(job: Job, way: str) -> None:
-    ours = job.host.say(signed("Old.\n"), USER)
-    reply = "> " + ours["body"].replace("\n", "\n> ") + "\n\nNice!"
+    own = job.host.say(signed("Old.\n"), USER)
+    reply = "> " + own["body"].replace("\n", "\n> ") + "\n\nNice!"
     job.host.say(reply)
     job.comment()
     assert job.host.bodies()[1] == reply
@@ -251,9 +251,9 @@ def test_other_comments_of_the_same_token_are_left_alone(job: Job, way: str) -> 
     job.comment("First.\n")
     job.host.say("Preview: https://example.com", USER)
     job.comment("Second.\n")
-    first, ours, last = job.host.bodies()
+    first, own, last = job.host.bodies()
     assert (first, last) == ("Coverage: 93 %", "Preview: https://example.com")
-    assert ours.startswith("Second.\n")
+    assert own.startswith("Second.\n")
 
 
 def test_token_that_may_only_read_is_a_warning_and_loses_nothing(job: Job, way: str) -> None:
@@ -309,8 +309,8 @@ class TestGitLab:
     @pytest.fixture
     def gitlab(self, job: Job) -> Job:
         """The job on the other code host."""
-        kept = {name: job.environment[name] for name in ("PATH", "HOME")}
-        job.environment = job.host.gitlab_environment() | kept | {"REPO_TOKEN": TOKEN}
+        inherited = {name: job.environment[name] for name in ("PATH", "HOME")}
+        job.environment = job.host.gitlab_environment() | inherited | {"REPO_TOKEN": TOKEN}
         return job
 
     def test_comment_is_made_once_and_then_edited(self, gitlab: Job, way: str) -> None:
@@ -361,9 +361,9 @@ class TestGitLab:
         for text in ("First.\n", "Second.\n"):
             gitlab.comment(text)
             gitlab.host.say(planted)
-        before, ours, *after = gitlab.host.bodies()
+        before, own, *after = gitlab.host.bodies()
         assert {before, *after} == {planted}
-        assert ours.startswith("Second.\n")
+        assert own.startswith("Second.\n")
 
     def test_job_of_a_fork_comments_where_the_merge_request_is(self, gitlab: Job) -> None:
         gitlab.comment(CI_PROJECT_PATH="stranger/flights")

@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from conftest import BakedProject
-from dockerfile import Image, changes, ignored, look, parse
+from dockerfile import Image, changes, ignored, parse, snapshot
 from machinery.monitoring.output import prometheus
 from machinery.pipeline.paths import GAUGES
 from s3 import free_port
@@ -96,15 +96,15 @@ def get(
         return error.code, error.read().decode()
 
 
-def wait_for(what: Any, process: "subprocess.Popen[bytes] | None" = None) -> Any:
+def wait_for(condition: Any, process: "subprocess.Popen[bytes] | None" = None) -> Any:
     """The first true answer, or a failure when there is none in time."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         if process is not None and process.poll() is not None:
             pytest.fail(f"ended with {process.returncode}")
         try:
-            if found := what():
-                return found
+            if value := condition():
+                return value
         except urllib.error.URLError:
             pass
         time.sleep(0.2)
@@ -119,7 +119,7 @@ def image(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Imag
 @pytest.fixture(scope="module")
 def container(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     port, output = free_port(), tmp_path_factory.mktemp("container") / "output"
-    before = look(image.root, "app/logs", "tmp")
+    before = snapshot(image.root, "app/logs", "tmp")
     settings = {"API_KEYS": KEY, "PORT": str(port), "HOST": "127.0.0.1", "POLL_SECONDS": "0.2"}
     variables = {f"FLIGHT_DELAYS_{name}": value for name, value in settings.items()}
     process = image.start(image.command("service"), output, **variables)
@@ -162,7 +162,7 @@ def test_the_container_writes_nothing_but_its_log_and_temporary_files(
     container: Container, row: Any
 ) -> None:
     assert container.ask("/predict", row)[0] == 200
-    after = look(container.image.root, "app/logs", "tmp")
+    after = snapshot(container.image.root, "app/logs", "tmp")
     assert changes(container.files, after) == set()
 
 
@@ -185,11 +185,11 @@ def test_the_container_runs_as_a_user_without_rights(container: Container) -> No
 
 def test_the_image_has_nothing_of_the_training(image: Image) -> None:
     (packages,) = (image.root / "opt/venv/lib").glob("python*/site-packages")
-    found = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
-    assert {"flight_delays", "onnxruntime", "starlette"} <= found
-    assert not found & {"dvc", "gto", "scikit_learn", "skl2onnx", "onnx", "scipy", "matplotlib"}
-    assert not found & {"pandas"}
-    assert not found & {"hatchling", "uv", "pip", "setuptools", "pytest", "mypy"}
+    installed = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
+    assert {"flight_delays", "onnxruntime", "starlette"} <= installed
+    assert not installed & {"dvc", "gto", "scikit_learn", "skl2onnx", "onnx", "scipy", "matplotlib"}
+    assert not installed & {"pandas"}
+    assert not installed & {"hatchling", "uv", "pip", "setuptools", "pytest", "mypy"}
 
 
 def test_the_last_stage_is_the_service_from_one_pinned_base(small: BakedProject) -> None:
@@ -213,9 +213,9 @@ def test_the_builder_is_sent_what_the_dockerfile_copies_and_nothing_else(
 ) -> None:
     copied = set()
     for stage in parse(small.path / "Dockerfile"):
-        for rest in stage.all("COPY"):
-            if not rest.startswith("--from"):
-                copied |= set(rest.split()[:-1])
+        for arguments in stage.all("COPY"):
+            if not arguments.startswith("--from"):
+                copied |= set(arguments.split()[:-1])
     assert {line[1:] for line in ignored(small.path) if line.startswith("!")} == copied
 
 
@@ -246,10 +246,10 @@ def rules(project: BakedProject) -> list[dict[str, Any]]:
 def queries(project: BakedProject) -> list[str]:
     """Every expression of the dashboards, the alerts and the autoscaler's adapter."""
     panels = [panel for board in boards(project) for panel in board["panels"]]
-    found = [target["expr"] for panel in panels for target in panel["targets"]]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
     adapter = yaml.safe_load(text(project, "deploy/prometheus/adapter.yml"))
     series = [rule["seriesQuery"] for rule in adapter["rules"]["custom"]]
-    return [*found, *(rule["expr"] for rule in rules(project)), *series]
+    return [*expressions, *(rule["expr"] for rule in rules(project)), *series]
 
 
 def metrics(container: Container, row: Any) -> str:
@@ -263,7 +263,7 @@ def metrics(container: Container, row: Any) -> str:
     os.utime(path)
     try:
         page = wait_for(
-            lambda: 'outcome="swapped"' in (found := container.ask("/metrics")[1]) and found
+            lambda: 'outcome="swapped"' in (content := container.ask("/metrics")[1]) and content
         )
     finally:
         os.utime(path, ns=(before, before))
@@ -274,10 +274,10 @@ def test_every_query_names_a_metric_that_the_service_has(
     container: Container, row: Any, small: BakedProject
 ) -> None:
     has = set(re.findall(r"^([a-z_]+)[ {]", metrics(container, row), re.M))
-    asked = {name for query in queries(small) for name, _ in METRIC.findall(query)}
-    assert len([name for name in asked if name.startswith("monitoring_")]) > 8
-    assert len(asked) > 20
-    assert asked - has == set()
+    queried = {name for query in queries(small) for name, _ in METRIC.findall(query)}
+    assert len([name for name in queried if name.startswith("monitoring_")]) > 8
+    assert len(queried) > 20
+    assert queried - has == set()
 
 
 @needs_prometheus
@@ -307,14 +307,16 @@ def test_prometheus_finds_every_metric_and_label_that_is_asked_for(
             if "namespace" not in query:
                 ask(query)
             for name, labels in METRIC.findall(query):
-                given = re.findall(r"(\w+)\s*(?:=~|!=|=)", labels)
-                names = [label for label in given if label not in ("namespace", "pod")]
-                some = ", ".join(f'{label}!=""' for label in names)
-                assert wait_for(lambda some=some, name=name: ask(f"{name}{{{some}}}")), query
+                used = re.findall(r"(\w+)\s*(?:=~|!=|=)", labels)
+                names = [label for label in used if label not in ("namespace", "pod")]
+                matchers = ", ".join(f'{label}!=""' for label in names)
+                assert wait_for(
+                    lambda matchers=matchers, name=name: ask(f"{name}{{{matchers}}}")
+                ), query
             for labels in re.findall(r"by \(([^)]*)\)", query):
                 metric = METRIC.findall(query)[0][0]
-                some = ", ".join(f'{label.strip()}!=""' for label in labels.split(","))
-                assert ask(f"{metric}{{{some}}}"), query
+                matchers = ", ".join(f'{label.strip()}!=""' for label in labels.split(","))
+                assert ask(f"{metric}{{{matchers}}}"), query
     finally:
         process.kill()
         process.wait()
@@ -388,9 +390,9 @@ def test_compose_opens_nothing_to_others_and_takes_all_rights_away(small: BakedP
 def test_prometheus_tells_alertmanager_where_compose_runs_it(small: BakedProject) -> None:
     config = yaml.safe_load(text(small, "deploy/prometheus/prometheus.yml"))
     ((target,),) = (
-        each["targets"]
+        target_group["targets"]
         for manager in config["alerting"]["alertmanagers"]
-        for each in manager["static_configs"]
+        for target_group in manager["static_configs"]
     )
     service = yaml.safe_load(text(small, "deploy/compose.yaml"))["services"]["alertmanager"]
     assert target == "alertmanager:9093"
@@ -403,25 +405,25 @@ def test_prometheus_tells_alertmanager_where_compose_runs_it(small: BakedProject
 def directives(project: BakedProject) -> dict[str, str]:
     """The directives of nginx.conf that have one line each."""
     lines = re.sub(r"#.*", "", text(project, "deploy/nginx.conf")).splitlines()
-    found = (re.fullmatch(r"\s*(\w+) (.*);\s*", line) for line in lines)
-    return {match[1]: match[2] for match in found if match}
+    matches = (re.fullmatch(r"\s*(\w+) (.*);\s*", line) for line in lines)
+    return {match[1]: match[2] for match in matches if match}
 
 
 def test_the_proxy_keeps_slow_and_large_requests_off_the_service(small: BakedProject) -> None:
-    given = directives(small)
+    configured = directives(small)
     settings = dict(re.findall(r"^# FLIGHT_DELAYS_(\w+)=(.*)$", text(small, ".env.example"), re.M))
-    assert given["client_max_body_size"] == settings["MAX_BODY_BYTES"]
+    assert configured["client_max_body_size"] == settings["MAX_BODY_BYTES"]
     for name in ("client_header_timeout", "client_body_timeout", "send_timeout"):
-        assert given[name] == f"{settings['TIMEOUT_SECONDS']}s"
-    assert given["proxy_request_buffering"] == given["proxy_buffering"] == "on"
+        assert configured[name] == f"{settings['TIMEOUT_SECONDS']}s"
+    assert configured["proxy_request_buffering"] == configured["proxy_buffering"] == "on"
     # Offers of h2c, as Java's HttpClient makes them, end here: uvicorn would lose the body.
-    assert given["proxy_http_version"] == "1.1"
+    assert configured["proxy_http_version"] == "1.1"
     assert 'proxy_set_header Connection "";' in text(small, "deploy/nginx.conf")
     assert "Upgrade" not in text(small, "deploy/nginx.conf")
-    assert {"limit_conn", "keepalive_timeout", "large_client_header_buffers"} <= given.keys()
+    assert {"limit_conn", "keepalive_timeout", "large_client_header_buffers"} <= configured.keys()
     compose = yaml.safe_load(text(small, "deploy/compose.yaml"))["services"]
     assert "ports" not in compose["service"]  # clients reach the proxy alone
-    assert compose["proxy"]["ports"] == [f"127.0.0.1:8000:{given['listen']}"]
+    assert compose["proxy"]["ports"] == [f"127.0.0.1:8000:{configured['listen']}"]
     assert "./nginx.conf:/etc/nginx/nginx.conf:ro" in compose["proxy"]["volumes"]
 
 
@@ -443,16 +445,16 @@ def manifests(project: BakedProject) -> dict[str, Any]:
     kustomization = yaml.safe_load(text(project, "deploy/kubernetes/kustomization.yaml"))
     names = {path.name for path in folder.iterdir()}
     assert names == {*kustomization["resources"], "kustomization.yaml"}
-    found = [yaml.safe_load(text(project, f"deploy/kubernetes/{name}")) for name in names]
-    return {each["kind"]: each for each in found}
+    documents = [yaml.safe_load(text(project, f"deploy/kubernetes/{name}")) for name in names]
+    return {document["kind"]: document for document in documents}
 
 
 def test_the_manifests_follow_the_schemas_of_kubernetes(small: BakedProject) -> None:
-    found = manifests(small)
-    assert found.pop("Kustomization")["images"]
+    documents = manifests(small)
+    assert documents.pop("Kustomization")["images"]
     kinds = {"Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
-    assert kinds | {"NetworkPolicy", "PersistentVolumeClaim"} == found.keys()
-    for manifest in found.values():
+    assert kinds | {"NetworkPolicy", "PersistentVolumeClaim"} == documents.keys()
+    for manifest in documents.values():
         kubernetes_validate.validate(manifest, "1.34", strict=True)
 
 
@@ -494,7 +496,7 @@ ROUTE = document(
 def kustomized(project: BakedProject, folder: str) -> dict[str, Any]:
     """What kubectl would apply, by kind."""
     done = project.run("kubectl", "kustomize", folder)
-    return {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+    return {document["kind"]: document for document in yaml.safe_load_all(done.stdout)}
 
 
 def test_the_route_sends_the_canary_a_small_share(small: BakedProject) -> None:
@@ -502,7 +504,7 @@ def test_the_route_sends_the_canary_a_small_share(small: BakedProject) -> None:
     route = yaml.safe_load(text(small, "deploy/canary/route.yaml"))
     jsonschema.validate(route, ROUTE)
     service = manifests(small)["Service"]
-    (port,) = (each["port"] for each in service["spec"]["ports"])
+    (port,) = (port_spec["port"] for port_spec in service["spec"]["ports"])
     ((stable, canary),) = (rule["backendRefs"] for rule in route["spec"]["rules"])
     assert [stable["name"], canary["name"]] == ["flight-delays", "flight-delays-canary"]
     assert stable["name"] == service["metadata"]["name"]
@@ -529,17 +531,19 @@ def test_the_canary_is_the_service_but_for_its_names_version_and_number(
     for kind in ("Deployment", "Service"):
         kubernetes_validate.validate(canary[kind], "1.34", strict=True)
         assert canary[kind]["metadata"]["name"] == "flight-delays-canary"
-    pods, others = (each["Deployment"]["spec"] for each in (canary, stable))
+    pods, stable_pods = (part["Deployment"]["spec"] for part in (canary, stable))
     (name,) = canary["Service"]["spec"]["selector"].values()
     policy = stable["NetworkPolicy"]["spec"]["podSelector"]["matchExpressions"][0]
     assert pods["template"]["metadata"]["labels"][policy["key"]] == name
     assert {name, *stable["Service"]["spec"]["selector"].values()} == set(policy["values"])
     assert pods.pop("replicas") == 1
-    image, other = (each["template"]["spec"]["containers"][0]["image"] for each in (pods, others))
+    image, other = (
+        part["template"]["spec"]["containers"][0]["image"] for part in (pods, stable_pods)
+    )
     assert image.partition(":")[0] == other.partition(":")[0]
     assert image != other
     renamed = json.dumps(pods).replace("-canary", "").replace(image, other)
-    assert json.loads(renamed) == others
+    assert json.loads(renamed) == stable_pods
 
 
 def test_the_pod_has_no_rights_and_its_secret_stands_elsewhere(small: BakedProject) -> None:
@@ -569,16 +573,16 @@ def test_the_probes_ask_for_paths_that_answer(container: Container, small: Baked
 def test_the_autoscaler_scales_the_deployment_on_what_the_adapter_gives(
     small: BakedProject,
 ) -> None:
-    found = manifests(small)
-    autoscaler = found["HorizontalPodAutoscaler"]["spec"]
+    documents = manifests(small)
+    autoscaler = documents["HorizontalPodAutoscaler"]["spec"]
     (rule,) = yaml.safe_load(text(small, "deploy/prometheus/adapter.yml"))["rules"]["custom"]
     assert autoscaler["metrics"][0]["pods"]["metric"] == {"name": rule["name"]["as"]}
-    assert autoscaler["scaleTargetRef"]["name"] == found["Deployment"]["metadata"]["name"]
-    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert autoscaler["scaleTargetRef"]["name"] == documents["Deployment"]["metadata"]["name"]
+    labels = documents["Deployment"]["spec"]["template"]["metadata"]["labels"]
     for kind in ("Service", "PodDisruptionBudget"):
-        selector = found[kind]["spec"]["selector"]
+        selector = documents[kind]["spec"]["selector"]
         assert selector.get("matchLabels", selector) == labels
-    (guarded,) = found["NetworkPolicy"]["spec"]["podSelector"]["matchExpressions"]
+    (guarded,) = documents["NetworkPolicy"]["spec"]["podSelector"]["matchExpressions"]
     assert labels[guarded["key"]] in guarded["values"]
 
 
@@ -656,7 +660,7 @@ def event(method: str, path: str, body: Any = None, key: str = KEY) -> dict[str,
         "time": "23/Nov/2026:12:00:00 +0000",
         "timeEpoch": 1795435200000,
     }
-    found = {
+    document = {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
@@ -665,7 +669,7 @@ def event(method: str, path: str, body: Any = None, key: str = KEY) -> dict[str,
         "requestContext": context,
         "isBase64Encoded": False,
     }
-    return found if body is None else found | {"body": json.dumps(body)}
+    return document if body is None else document | {"body": json.dumps(body)}
 
 
 def test_lambda_answers_events_as_the_service_answers_requests(

@@ -46,8 +46,8 @@ def test_the_demo_leaves_in_git_what_is_meant_to_be_committed(demo: BakedProject
     status = demo.run("git", "status", "--porcelain", "--untracked-files=all").stdout
     names = {line[3:] for line in status.splitlines()}
     assert names >= {"dvc.lock", "metrics.json", "models/model.json", "reports/model_card.md"}
-    rest = {name for name in names if not name.startswith("reports/")}
-    assert rest == {"dvc.lock", "metrics.json", "models/model.json", "models/examples.json"}
+    written = {name for name in names if not name.startswith("reports/")}
+    assert written == {"dvc.lock", "metrics.json", "models/model.json", "models/examples.json"}
 
 
 def test_the_tests_of_a_project_with_a_model_pass_and_none_is_skipped(demo: BakedProject) -> None:
@@ -59,6 +59,6 @@ def test_a_project_without_a_model_says_which_tests_it_skips(
     demo: BakedProject, tmp_path: Path
 ) -> None:
     clone = demo.clone(tmp_path / demo.path.name)
-    said = clone.run(".venv/bin/pytest", "tests/test_model.py").stdout
+    output = clone.run(".venv/bin/pytest", "tests/test_model.py").stdout
     skipped = r"^SKIPPED \[\d+\] tests/test_model.py:.*: no model here: dvc repro"
-    assert re.search(skipped, said, re.M), said
+    assert re.search(skipped, output, re.M), output

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 
 def doctor(project: BakedProject) -> dict[str, Any]:
     """What the doctor finds, by check."""
-    said = project.run("flight-delays", "doctor", "--json", check=False).stdout
-    return {check["name"]: check for check in json.loads(said)["checks"]}
+    output = project.run("flight-delays", "doctor", "--json", check=False).stdout
+    return {check["name"]: check for check in json.loads(output)["checks"]}
 
 
 def wrong(project: BakedProject) -> list[str]:
@@ -46,9 +46,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_all_is_in_order_after_a_run_that_was_committed_and_pushed(work: BakedProject) -> None:
-    said = work.run("flight-delays", "doctor").stdout.splitlines()
-    assert len(said) == 15
-    assert all(line.startswith("ok ") for line in said)
+    output = work.run("flight-delays", "doctor").stdout.splitlines()
+    assert len(output) == 15
+    assert all(line.startswith("ok ") for line in output)
 
 
 def test_the_doctor_changes_nothing(work: BakedProject) -> None:
@@ -101,10 +101,10 @@ def test_packages_that_are_not_as_pinned(work: BakedProject) -> None:
 @pytest.mark.parametrize("where", ["src", "data/source"])
 def test_from_a_folder_inside_the_remedy_is_to_leave_it(work: BakedProject, where: str) -> None:
     inside = BakedProject(work.path / where, work.environment)
-    said = doctor(inside)
-    assert said["git"]["remedy"] == f"cd {work.path}"
-    assert wrong(inside) == list(said)  # nothing else can be checked
-    assert {each["remedy"] for name, each in said.items() if name != "git"} == {None}
+    findings = doctor(inside)
+    assert findings["git"]["remedy"] == f"cd {work.path}"
+    assert wrong(inside) == list(findings)  # nothing else can be checked
+    assert {finding["remedy"] for name, finding in findings.items() if name != "git"} == {None}
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_hooks_are_not_missed_by_who_deleted_them(work: BakedProject) -> None:
 
 def test_conflict_markers_in_the_lock(work: BakedProject) -> None:
     edit(work, "dvc.lock", "stages:\n", "<<<<<<< HEAD\nstages:\n=======\n>>>>>>> theirs\n")
-    said = doctor(work)["lock"]
-    assert (said["found"], said["remedy"]) == (
+    finding = doctor(work)["lock"]
+    assert (finding["found"], finding["remedy"]) == (
         "dvc.lock cannot be read",
         "mkdir -p .dvc/tmp && tar -cf .dvc/tmp/removed-1.tar dvc.lock && rm -rf dvc.lock "
         "&& dvc repro",
@@ -168,8 +168,8 @@ def test_a_pipeline_that_dvc_cannot_read(work: BakedProject) -> None:
 
 def test_a_report_that_was_changed_by_hand(work: BakedProject) -> None:
     (work.path / "metrics.json").write_text("{}", encoding="utf-8")
-    said = doctor(work)["files"]
-    assert said["found"] == "metrics.json changed (dvc repro, if you meant to)"
+    finding = doctor(work)["files"]
+    assert finding["found"] == "metrics.json changed (dvc repro, if you meant to)"
     follow(work, "files")
     assert wrong(work) == []
     assert work.run("tar", "-xOf", ".dvc/tmp/removed-1.tar", "metrics.json").stdout == "{}"
@@ -182,12 +182,12 @@ def test_no_remedy_loses_what_a_user_wrote(work: BakedProject) -> None:
     for check in ("packages", "files", "leftovers"):
         follow(work, check)
     assert wrong(work) == []
-    kept = [
+    archived = [
         work.run("tar", "-xOf", path, name, check=False).stdout
         for path in (work.path / ".dvc/tmp").glob("removed-*.tar")
         for name in written
     ]
-    assert kept.count("<<<<<<< mine\n") == len(written)
+    assert archived.count("<<<<<<< mine\n") == len(written)
 
 
 def test_a_module_that_a_feature_uses_is_named_until_it_is_a_dep(work: BakedProject) -> None:
@@ -200,9 +200,9 @@ def test_a_module_that_a_feature_uses_is_named_until_it_is_a_dep(work: BakedProj
         "src/flight_delays/helpers.py, which features.py imports, is missing from the deps of "
     )
     assert doctor(work)["deps"]["found"].startswith(f"{sentence}split in dvc.yaml; add it")
-    said = work.run("flight-delays", "doctor", "--without-data", check=False)
-    assert said.returncode == 1
-    assert sentence in said.stdout
+    done = work.run("flight-delays", "doctor", "--without-data", check=False)
+    assert done.returncode == 1
+    assert sentence in done.stdout
     assert sentence in work.run("flight-delays", "release", "v1.0.0", check=False).stdout
     path = work.path / "dvc.yaml"
     code = "      - src/flight_delays/features.py\n"
@@ -215,8 +215,8 @@ def test_a_module_that_a_feature_uses_is_named_until_it_is_a_dep(work: BakedProj
 def test_an_edited_machinery_is_told_and_is_no_fault(work: BakedProject) -> None:
     with (work.path / "src/machinery/versions/doctor.py").open("a", encoding="utf-8") as file:
         file.write("# mine\n")
-    said = doctor(work)["machinery"]
-    assert (said["found"], said["passed"]) == ("0.1.0, edited here: versions/doctor.py", True)
+    finding = doctor(work)["machinery"]
+    assert (finding["found"], finding["passed"]) == ("0.1.0, edited here: versions/doctor.py", True)
     assert wrong(work) == []
 
 
@@ -238,8 +238,8 @@ def test_a_parameter_that_nobody_knows_though_dvc_has_nothing_to_do(work: BakedP
     edit(work, "params.yaml", "  folds: 4", "  fold: 4\n  folds: 4")
     assert "up to date" in work.run("dvc", "repro").stdout
     assert wrong(work) == ["params"]
-    found = "params.yaml: train.fold is not a known parameter; remove it or fix its name"
-    assert doctor(work)["params"]["found"] == found
+    sentence = "params.yaml: train.fold is not a known parameter; remove it or fix its name"
+    assert doctor(work)["params"]["found"] == sentence
 
 
 def test_no_default_remote(work: BakedProject) -> None:
@@ -248,8 +248,8 @@ def test_no_default_remote(work: BakedProject) -> None:
 
 
 def test_a_remote_folder_that_is_not_there(work: BakedProject) -> None:
-    kept = work.path.parent / "flight_delays-dvc-remote"
-    shutil.move(kept, work.path.parent / "elsewhere")
+    remote = work.path.parent / "flight_delays-dvc-remote"
+    shutil.move(remote, work.path.parent / "elsewhere")
     assert wrong(work) == ["remote", "pushed"]
     follow(work, "remote")
     assert wrong(work) == []

@@ -186,19 +186,19 @@ def test_a_search_goes_on_and_ends_with_a_branch_that_differs_in_hyperparameters
     first = searched.run("flight-delays", "search", "linear", "--minutes", "0.1").stdout
     before = trials(searched)
     assert before[0] == "search-schedule-linear-1" and "C 0.0001" in first
-    said = searched.run("flight-delays", "search", "linear", "--minutes", "0.05").stdout
-    assert f"Going on after {len(before)} trials" in said
+    output = searched.run("flight-delays", "search", "linear", "--minutes", "0.05").stdout
+    assert f"Going on after {len(before)} trials" in output
     assert len(trials(searched)) > len(before)
     assert searched.run("git", "status", "--porcelain").stdout == ""
 
-    (branch,) = set(re.findall(r"git switch (\S+)", said))
+    (branch,) = set(re.findall(r"git switch (\S+)", output))
     assert searched.run("git", "diff", "--name-only", "HEAD", branch).stdout.split() == [
         "dvc.lock",
         "params.yaml",
     ]
     lines = searched.run("git", "diff", "-U0", "HEAD", branch, "--", "params.yaml").stdout
     assert len(re.findall(r"(?m)^[-+] .*\S", lines)) == 2 and "+      C:" in lines
-    (gain,) = re.findall(r"differs by (\S+) ±", said)
+    (gain,) = re.findall(r"differs by (\S+) ±", output)
     assert float(gain) > 0
 
 

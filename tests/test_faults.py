@@ -66,9 +66,9 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def wait_for(what: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while not what():
+    while not condition():
         assert time.monotonic() < deadline, "it did not happen within a minute"
         time.sleep(0.002)
 
@@ -108,8 +108,8 @@ def stored(place: Path, md5: str) -> Path:
 
 def md5_of(project: BakedProject, path: str) -> str:
     """The hash that DVC records for a file, also for one inside a folder."""
-    said = project.run("dvc", "list", ".", path, "--show-hash").stdout
-    return said.split()[0]
+    output = project.run("dvc", "list", ".", path, "--show-hash").stdout
+    return output.split()[0]
 
 
 def flip_a_byte(path: Path) -> None:

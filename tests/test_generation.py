@@ -142,8 +142,8 @@ def test_templates_hold_values_and_no_logic() -> None:
     for name in template_files():
         if str(name).startswith(COPIED) or name.suffix == ".parquet":
             continue
-        rest = value.sub("", (SOURCE / name).read_text(encoding="utf-8"))
-        assert not re.search(r"\{\{|\{%|\{#", rest), name
+        remainder = value.sub("", (SOURCE / name).read_text(encoding="utf-8"))
+        assert not re.search(r"\{\{|\{%|\{#", remainder), name
 
 
 def test_nothing_of_the_template_is_left_in_a_project(fresh: BakedProject) -> None:
@@ -391,9 +391,9 @@ def test_answers_from_a_record_are_checked_too(tmp_path: Path) -> None:
         del context["cookiecutter"][name]
     for slug, status in (("flow", 0), ("pandas", 1)):
         context["cookiecutter"] |= {"project_slug": slug, "__command": slug}
-        mine = tmp_path / "mine.json"
-        mine.write_text(json.dumps(context), encoding="utf-8")
-        command = [*cookiecutter, "--replay-file", mine, TEMPLATE]
+        replay = tmp_path / "mine.json"
+        replay.write_text(json.dumps(context), encoding="utf-8")
+        command = [*cookiecutter, "--replay-file", replay, TEMPLATE]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True)
         assert done.returncode == status, done.stdout
         assert (tmp_path / slug).exists() == (status == 0)
@@ -411,10 +411,10 @@ def test_private_variables_of_a_record_are_refused(tmp_path: Path, name: str) ->
     context["cookiecutter"] |= {name: HOSTILE["code after double quotes"], "project_slug": "flow"}
     if name != "__command":
         context["cookiecutter"]["__command"] = "flow"
-    mine = tmp_path / "mine.json"
-    mine.write_text(json.dumps(context), encoding="utf-8")
+    replay = tmp_path / "mine.json"
+    replay.write_text(json.dumps(context), encoding="utf-8")
     done = subprocess.run(
-        [*command, "--replay-file", mine, TEMPLATE], cwd=tmp_path, capture_output=True, text=True
+        [*command, "--replay-file", replay, TEMPLATE], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert f"{name} must be " in done.stdout + done.stderr

@@ -47,8 +47,10 @@ def inside(work: BakedProject) -> BakedProject:
 def test_hooks_that_git_looks_for_elsewhere(work: BakedProject, tmp_path: Path) -> None:
     user = with_settings(work, tmp_path)
     user.run("git", "config", "--global", "core.hooksPath", str(tmp_path / "hooks"))
-    said = doctor(user)["hooks"]
-    assert said["found"] == f"core.hooksPath is {tmp_path}/hooks: git runs the hooks there instead"
+    finding = doctor(user)["hooks"]
+    assert (
+        finding["found"] == f"core.hooksPath is {tmp_path}/hooks: git runs the hooks there instead"
+    )
     shutil.rmtree(work.path / ".git/hooks")
     follow(user, "hooks")
     assert wrong(user) == []
@@ -123,10 +125,10 @@ def test_a_worktree_is_a_checkout_like_any(work: BakedProject, tmp_path: Path) -
 
 
 def test_a_folder_of_a_bigger_repository_is_in_order(inside: BakedProject) -> None:
-    said = doctor(inside)
+    findings = doctor(inside)
     assert wrong(inside) == []
-    assert said["git"]["found"].endswith(f", a folder of the repository {inside.path.parent}")
-    assert said["hooks"]["found"].startswith("none: ")
+    assert findings["git"]["found"].endswith(f", a folder of the repository {inside.path.parent}")
+    assert findings["hooks"]["found"].startswith("none: ")
     inside.run("make", "setup")
     assert not (inside.path.parent / ".git/hooks/pre-commit").exists()
 
@@ -191,8 +193,8 @@ def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
     job.run("flight-delays", "reproduce")
     run = shutil.move(inside.path / "run", host / "run")
     inside.run("git", "switch", "--quiet", "main")
-    said = job.run("flight-delays", "record", run).stdout
-    assert "Pushed dvc.lock and the reports to change." in said
+    output = job.run("flight-delays", "record", run).stdout
+    assert "Pushed dvc.lock and the reports to change." in output
     inside.run("git", "fetch", "--quiet", "origin")
     changed = inside.run("git", "diff", "--name-only", sha, "origin/change").stdout.split()
     assert f"{inside.path.name}/dvc.lock" in changed
@@ -211,9 +213,9 @@ def test_a_retraining_in_a_bigger_repository_takes_in_the_log_and_leaves_other_t
     assert "not committed: other/file" in inside.run(*retrain, check=False).stdout
     inside.run("git", "checkout", "--quiet", "--", other)
     before = inside.run("git", "rev-parse", "HEAD").stdout.strip()
-    said = inside.run(*retrain).stdout
-    assert "Pushed retrain/2013-09-01; open its pull request" in said
-    assert "data/source/logged has " in said
+    output = inside.run(*retrain).stdout
+    assert "Pushed retrain/2013-09-01; open its pull request" in output
+    assert "data/source/logged has " in output
     inside.run("git", "fetch", "--quiet", "origin")
     pushed = ("diff", "--name-only", before, "origin/retrain/2013-09-01")
     changed = inside.run("git", *pushed).stdout.split()
@@ -250,11 +252,11 @@ def test_an_old_model_after_a_merge_has_a_remedy_that_fits(
     merging: BakedProject, tmp_path: Path
 ) -> None:
     merging.run(*UNHOOKED, "merge", "--quiet", "theirs")
-    said = merging.run("flight-delays", "release", "v1.0.0", check=False).stdout
-    assert "data/raw.parquet and 14 more of another run: dvc pull\n" in said
+    output = merging.run("flight-delays", "release", "v1.0.0", check=False).stdout
+    assert "data/raw.parquet and 14 more of another run: dvc pull\n" in output
     predict = ("flight-delays", "predict", "data/test.parquet", str(tmp_path / "out.parquet"))
-    said = merging.run(*predict, check=False).stdout
-    assert "is not the file that model.json describes; type 'dvc pull' in a checkout" in said
+    output = merging.run(*predict, check=False).stdout
+    assert "is not the file that model.json describes; type 'dvc pull' in a checkout" in output
     assert doctor(merging)["files"]["remedy"] == "dvc pull"
     follow(merging, "files")
     assert wrong(merging) == []
@@ -265,8 +267,8 @@ def test_bytes_that_only_the_checkout_has_are_set_aside_first(merging: BakedProj
     (merging.path / "data/train.parquet").write_text("mine", encoding="utf-8")
     follow(merging, "files")
     assert wrong(merging) == []
-    kept = merging.run("tar", "-xOf", ".dvc/tmp/removed-1.tar", "data/train.parquet")
-    assert kept.stdout == "mine"
+    archived = merging.run("tar", "-xOf", ".dvc/tmp/removed-1.tar", "data/train.parquet")
+    assert archived.stdout == "mine"
 
 
 def test_show_says_of_which_run_its_figures_are(work: BakedProject) -> None:

@@ -25,8 +25,8 @@ SCRIPTS = ("before_script", "script", "after_script")
 def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """A project released as v1.0.0."""
     shared = Shared(small, tmp_path_factory.mktemp("gitlab"))
-    said = shared.own.run("flight-delays", "release", "v1.0.0").stdout
-    (push,) = re.findall(r"^    (git push .*)$", said, re.M)
+    output = shared.own.run("flight-delays", "release", "v1.0.0").stdout
+    (push,) = re.findall(r"^    (git push .*)$", output, re.M)
     shared.own.run("sh", "-c", push.replace("git push", "git push --no-verify"))
     return shared
 
@@ -76,14 +76,16 @@ def job(
     exclude = clone.path / ".git" / "info" / "exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text(".gitlab-ci-local\n", encoding="utf-8")
-    given = {"GITLAB_CI": "true", "PYTHONPATH": clone.path / "src", **variables}
-    words = [word for key, value in given.items() for word in ("--variable", f"{key}={value}")]
+    settings = {"GITLAB_CI": "true", "PYTHONPATH": clone.path / "src", **variables}
+    words = [word for key, value in settings.items() for word in ("--variable", f"{key}={value}")]
     quiet = {"FORCE_COLOR": "0", "HOME": os.environ["HOME"]}
     command = ("gitlab-ci-local", "--force-shell-executor", *words, name)
     done = clone.run(*command, check=False, **quiet)
     if done.returncode == 0:
         printed = {line.partition("$ ")[2].strip() for line in done.stdout.splitlines()}
-        EXECUTED.update(each for each in scripts() if each[0] == name and each[1] in printed)
+        EXECUTED.update(
+            script for script in scripts() if script[0] == name and script[1] in printed
+        )
     return done
 
 
@@ -105,8 +107,8 @@ def test_report_comes_as_a_comment_and_its_record_to_the_branch(
     source = {"CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "dial"}
     done = job(clone, "report", **host.gitlab_environment() | MERGE_REQUEST | source)
     assert done.returncode == 0, done.stdout
-    said = record(shared, clone, host, **source)
-    assert "Pushed dvc.lock and the reports to dial." in said
+    output = record(shared, clone, host, **source)
+    assert "Pushed dvc.lock and the reports to dial." in output
     (body,) = host.bodies()
     assert body.startswith((clone.path / "run/report.md").read_text(encoding="utf-8"))
     assert "train.hyperparameters.linear.C" in body and "Against `origin/main (" in body
@@ -117,21 +119,23 @@ def test_report_comes_as_a_comment_and_its_record_to_the_branch(
 
 def record(shared: Shared, clone: BakedProject, host: CodeHost, **variables: str) -> str:
     """What the record job says after the report job of this clone."""
-    made = shared.checkout(f"{clone.path.name}-record", "dial")
+    target = shared.checkout(f"{clone.path.name}-record", "dial")
     (clone.path / "run").mkdir(exist_ok=True)
-    shutil.copytree(clone.path / "run", made.path / "run")
+    shutil.copytree(clone.path / "run", target.path / "run")
     of_run = "HEAD~" if clone.has_file("run/commit.bundle") else "HEAD"
     commit = clone.run("git", "rev-parse", of_run).stdout.strip()
     for name, value in (
         (f"url.{shared.origin}.insteadOf", f"{host.url}/{REPOSITORY}.git"),
         ("remote.origin.url", f"{shared.origin}-that-takes-no-pushes"),
     ):
-        made.run("git", "config", name, value)
-    given = {"REPO_TOKEN": TOKEN, "CI_COMMIT_SHA": commit, **variables}
-    done = job(made, "record", **host.gitlab_environment() | MERGE_REQUEST | given)
+        target.run("git", "config", name, value)
+    settings = {"REPO_TOKEN": TOKEN, "CI_COMMIT_SHA": commit, **variables}
+    done = job(target, "record", **host.gitlab_environment() | MERGE_REQUEST | settings)
     assert done.returncode == 0, done.stdout
     assert TOKEN not in done.stdout
-    main, here = (made.run("git", "rev-parse", each).stdout for each in ("origin/main", "HEAD"))
+    main, here = (
+        target.run("git", "rev-parse", revision).stdout for revision in ("origin/main", "HEAD")
+    )
     assert here == main  # the code of the target branch ran
     return done.stdout
 
@@ -139,7 +143,7 @@ def record(shared: Shared, clone: BakedProject, host: CodeHost, **variables: str
 def test_no_job_that_runs_the_code_of_a_merge_request_has_what_writes() -> None:
     document = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
     assert document["workflow"]["rules"][0]["variables"] == {"CACHE_POLICY": "pull"}
-    assert {each["policy"] for each in document["default"]["cache"]} == {"$CACHE_POLICY"}
+    assert {cache["policy"] for cache in document["default"]["cache"]} == {"$CACHE_POLICY"}
     scoped = {name for name, job in document.items() if "environment" in job}
     assert scoped == {"record", "alarms", "retrain"}
     assert all(document[name]["environment"]["name"] == "record" for name in scoped)
@@ -155,7 +159,7 @@ def test_no_job_that_runs_the_code_of_a_merge_request_has_what_writes() -> None:
 def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
     shared: Shared, host: CodeHost
 ) -> None:
-    ours = host.say(signed("**Better**: roc_auc\n"), USER)
+    comment = host.say(signed("**Better**: roc_auc\n"), USER)
     clone = shared.checkout("broken")
     module = clone.path / "src/flight_delays/candidates.py"
     module.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
@@ -163,8 +167,8 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
     done = job(clone, "report", **host.gitlab_environment() | MERGE_REQUEST)
     assert done.returncode != 0 and "a broken stage" in done.stdout
     assert "There is nothing to record." in record(shared, clone, host)
-    assert host.bodies() == [ours["body"]]
-    assert ours["body"].startswith("**No report** for ")
+    assert host.bodies() == [comment["body"]]
+    assert comment["body"].startswith("**No report** for ")
 
 
 # A merge request of a fork: GitLab runs it in the fork, with what the fork has set.
@@ -195,8 +199,8 @@ def test_report_of_a_fork_that_cannot_reach_the_data_is_its_artifact(
 
 
 def test_report_of_a_fork_is_no_reason_to_refuse_it() -> None:
-    fork, ours = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["report"]["rules"]
-    assert fork["allow_failure"] is True and "allow_failure" not in ours
+    fork, own = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["report"]["rules"]
+    assert fork["allow_failure"] is True and "allow_failure" not in own
     source, _, project = fork["if"].rpartition("&& ")[2].partition(" != ")
     assert source == "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID"
     assert project == "$CI_MERGE_REQUEST_PROJECT_ID"
@@ -218,14 +222,14 @@ def test_reports_of_one_merge_request_are_not_made_at_once() -> None:
 def test_retraining_opens_one_merge_request_with_the_report(shared: Shared, host: CodeHost) -> None:
     clone = shared.checkout("retrain")
     variables = host.gitlab_environment() | {"CI_JOB_TOKEN": TOKEN}
-    for done in ("Opened", "Updated"):
-        said = job(clone, "retrain", **variables | {"CI_PIPELINE_SOURCE": "schedule"})
-        assert said.returncode == 0, said.stdout
-        assert f"{done} {host.url}" in said.stdout
+    for verb in ("Opened", "Updated"):
+        done = job(clone, "retrain", **variables | {"CI_PIPELINE_SOURCE": "schedule"})
+        assert done.returncode == 0, done.stdout
+        assert f"{verb} {host.url}" in done.stdout
         clone.run(*NO_HOOKS, "checkout", "--quiet", "main")
     for name in ("monitor", "alarms"):
-        said = job(clone, name, **variables | {"CI_PIPELINE_SOURCE": "schedule"})
-        assert said.returncode == 0 and "othing is monitored" in said.stdout, said.stdout
+        done = job(clone, name, **variables | {"CI_PIPELINE_SOURCE": "schedule"})
+        assert done.returncode == 0 and "othing is monitored" in done.stdout, done.stdout
     (request,) = host.pulls
     assert request["source_branch"] == "retrain/2013-09-01"
     assert request["target_branch"] == "main"

@@ -58,16 +58,18 @@ def test_an_edit_re_runs_what_it_reaches_and_nothing_else(
     copy = small.copy(tmp_path / small.path.name)
     path = copy.path / edited
     path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
-    said = copy.run("dvc", "status").stdout
-    assert set(re.findall(r"^(\S+):$", said, re.MULTILINE)) == stages
+    output = copy.run("dvc", "status").stdout
+    assert set(re.findall(r"^(\S+):$", output, re.MULTILINE)) == stages
 
 
 def test_an_edit_of_the_pipeline_re_runs_every_stage(small: BakedProject, tmp_path: Path) -> None:
     copy = small.copy(tmp_path / small.path.name)
     path = copy.path / "src/machinery/pipeline/stages/gate.py"
     path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
-    said = copy.run("dvc", "status").stdout
-    assert {"ingest", "split", "select", "card"} <= set(re.findall(r"^(\S+):$", said, re.MULTILINE))
+    output = copy.run("dvc", "status").stdout
+    assert {"ingest", "split", "select", "card"} <= set(
+        re.findall(r"^(\S+):$", output, re.MULTILINE)
+    )
 
 
 def test_a_hook_on_a_feature_type_checks_the_project_alone(project: BakedProject) -> None:

@@ -66,8 +66,8 @@ def changed(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Ba
 
 
 def test_the_chain_of_the_default_project_is_complete(reproduced: BakedProject) -> None:
-    found = lineage(reproduced)
-    nodes = {node["path"]: node for node in found["nodes"]}
+    chain = lineage(reproduced)
+    nodes = {node["path"]: node for node in chain["nodes"]}
     chosen = json.loads((reproduced.path / "models/model.json").read_text())["candidate"]
     expected = {
         "models/model.onnx": "select",
@@ -96,20 +96,20 @@ def test_the_chain_of_the_default_project_is_complete(reproduced: BakedProject) 
 def test_the_table_fits_a_hundred_columns_and_names_commit_and_metrics(
     reproduced: BakedProject,
 ) -> None:
-    said = reproduced.run("flight-delays", "lineage").stdout
-    assert max(map(len, said.splitlines())) <= 100
+    output = reproduced.run("flight-delays", "lineage").stdout
+    assert max(map(len, output.splitlines())) <= 100
     for text in ("models/model.onnx", "by select", "Reproduce the pipeline", "roc_auc", "A Tester"):
-        assert text in said
+        assert text in output
 
 
 def test_a_revision_is_read_from_git_whatever_the_checkout_holds(changed: BakedProject) -> None:
     before = lineage(changed, "v1.0.0")
-    now = lineage(changed)
-    assert before["nodes"][0]["hash"] != now["nodes"][0]["hash"]
+    after = lineage(changed)
+    assert before["nodes"][0]["hash"] != after["nodes"][0]["hash"]
     candidates = [
-        found["nodes"][1]["made_by"][0]["params"]["params.yaml"] for found in (before, now)
+        document["nodes"][1]["made_by"][0]["params"]["params.yaml"] for document in (before, after)
     ]
-    strengths = [each["train.hyperparameters.linear"]["C"] for each in candidates]
+    strengths = [params["train.hyperparameters.linear"]["C"] for params in candidates]
     assert strengths == [1.0, 0.001]
 
 
@@ -127,16 +127,16 @@ def test_the_hash_of_an_older_release_finds_its_commit_after_the_model_changed(
 ) -> None:
     old = lineage(changed, "v1.0.0")["nodes"][0]["sha256"]
     assert old != sha256(changed)
-    found = lineage(changed, "--sha256", old[:12])
-    assert found["revision"] == changed.run("git", "rev-parse", "v1.0.0").stdout.strip()
-    assert found["recorded_by"]["tags"] == ["v1.0.0"]
-    assert found["nodes"][0]["sha256"] == old
+    document = lineage(changed, "--sha256", old[:12])
+    assert document["revision"] == changed.run("git", "rev-parse", "v1.0.0").stdout.strip()
+    assert document["recorded_by"]["tags"] == ["v1.0.0"]
+    assert document["nodes"][0]["sha256"] == old
 
 
 def test_what_was_made_from_a_source_month_is_all_that_ran(reproduced: BakedProject) -> None:
-    found = lineage(reproduced, "--impact", "data/source/2013-03.parquet")
-    stages = [stage["name"] for stage in found["stages"]]
-    assert found["counts_as"]["path"] == "data/source"
+    impact = lineage(reproduced, "--impact", "data/source/2013-03.parquet")
+    stages = [stage["name"] for stage in impact["stages"]]
+    assert impact["counts_as"]["path"] == "data/source"
     assert len(stages) == 16
     assert stages[:4] == ["ingest", "validate", "split", "featurize"]
     assert stages[-4:] == ["select", "evaluate", "gate", "card"]
@@ -182,9 +182,9 @@ def test_a_fresh_clone_tells_the_same_without_data(changed: BakedProject, tmp_pa
 
 
 def test_an_edit_of_the_machinery_reaches_every_stage(changed: BakedProject) -> None:
-    found = lineage(changed, "--impact", "src/machinery/pipeline/stages/gate.py")
-    assert found["counts_as"]["path"] == "src/machinery/pipeline"
-    assert {"ingest", "gate", "card"} <= {stage["name"] for stage in found["stages"]}
+    impact = lineage(changed, "--impact", "src/machinery/pipeline/stages/gate.py")
+    assert impact["counts_as"]["path"] == "src/machinery/pipeline"
+    assert {"ingest", "gate", "card"} <= {stage["name"] for stage in impact["stages"]}
 
 
 def test_every_line_of_the_graph_is_a_shape_or_an_arrow_between_shapes(
@@ -199,8 +199,8 @@ def test_every_line_of_the_graph_is_a_shape_or_an_arrow_between_shapes(
 
 
 def events(project: BakedProject, *words: str) -> list[dict[str, Any]]:
-    said = project.run("flight-delays", "lineage", *words, "--openlineage").stdout
-    return list(json.loads(said))
+    output = project.run("flight-delays", "lineage", *words, "--openlineage").stdout
+    return list(json.loads(output))
 
 
 def read_event(event: dict[str, Any]) -> event_v2.RunEvent:
@@ -208,8 +208,8 @@ def read_event(event: dict[str, Any]) -> event_v2.RunEvent:
     is refused."""
     body = dict(event)
     assert body.pop("schemaURL") == event_v2.RunEvent._get_schema()
-    found: event_v2.RunEvent = built(event_v2.RunEvent, body)
-    return found
+    built_event: event_v2.RunEvent = built(event_v2.RunEvent, body)
+    return built_event
 
 
 def built(kind: Any, value: Any) -> Any:
@@ -219,8 +219,8 @@ def built(kind: Any, value: Any) -> Any:
         types = {field.alias: field.type for field in attr.fields(attr.resolve_types(kind))}
         return kind(**{name: built(types[name], item) for name, item in value.items()})
     if isinstance(kind, UnionType) or get_origin(kind) is Union:
-        wanted = next(each for each in inside if each is not NoneType)
-        return None if value is None else built(wanted, value)
+        member = next(candidate for candidate in inside if candidate is not NoneType)
+        return None if value is None else built(member, value)
     if get_origin(kind) is dict:
         facets = isinstance(inside[1], type) and issubclass(inside[1], BaseFacet)
         return {key: facet(key, v) if facets else built(inside[1], v) for key, v in value.items()}
@@ -255,13 +255,13 @@ def bare(document: Any) -> Any:
     """Leave out the empty lists that the classes write for what is optional."""
     if isinstance(document, dict):
         return {key: bare(value) for key, value in document.items() if value != []}
-    return [bare(each) for each in document] if isinstance(document, list) else document
+    return [bare(item) for item in document] if isinstance(document, list) else document
 
 
 def test_the_export_of_a_file_has_the_runs_that_led_to_it(changed: BakedProject) -> None:
-    found = [(e["job"]["name"], e["eventType"]) for e in events(changed, "data/train.parquet")]
+    exported = [(e["job"]["name"], e["eventType"]) for e in events(changed, "data/train.parquet")]
     stages = ("ingest", "validate", "split")
-    assert found == [(stage, kind) for stage in stages for kind in ("START", "COMPLETE")]
+    assert exported == [(stage, kind) for stage in stages for kind in ("START", "COMPLETE")]
 
 
 def test_the_export_says_the_same_whenever_and_wherever_it_is_made(
@@ -304,13 +304,13 @@ def test_the_export_is_valid_by_openlineages_own_schemas(reproduced: BakedProjec
     """Each event and each facet against the file that it names, under the key that is there."""
     paths = [*Path(SPECIFICATION).glob("*.json"), *Path(SPECIFICATION, "facets").glob("*.json")]
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    known = {each["$id"]: each for each in documents}
-    schemas = [(url, Resource.from_contents(each)) for url, each in known.items()]
+    by_id = {contents["$id"]: contents for contents in documents}
+    schemas = [(url, Resource.from_contents(contents)) for url, contents in by_id.items()]
     registry: Registry[Any] = Registry().with_resources(schemas)
 
     def errors(document: Any, schema: str) -> list[str]:
-        asked = Draft202012Validator({"$ref": schema}, registry=registry)
-        return [error.message for error in asked.iter_errors(document)]
+        validator = Draft202012Validator({"$ref": schema}, registry=registry)
+        return [error.message for error in validator.iter_errors(document)]
 
     exported = events(reproduced)
     for event in exported:
@@ -318,7 +318,7 @@ def test_the_export_is_valid_by_openlineages_own_schemas(reproduced: BakedProjec
         for key, document in facets(event):
             url = document["_schemaURL"]
             assert errors(document, url) == []
-            assert key in known[url.partition("#")[0]]["properties"]
+            assert key in by_id[url.partition("#")[0]]["properties"]
     wrong = [event for event in altered(exported[1]) if errors(event, event["schemaURL"])]
     assert len(wrong) >= 3  # a schema refuses something, but takes what it does not know
 
@@ -326,8 +326,8 @@ def test_the_export_is_valid_by_openlineages_own_schemas(reproduced: BakedProjec
 def facets(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every facet in the document, with its key."""
     if isinstance(document, list):
-        for each in document:
-            yield from facets(each)
+        for item in document:
+            yield from facets(item)
     elif isinstance(document, dict):
         for key, value in document.items():
             if isinstance(value, dict) and "_schemaURL" in value:

@@ -20,8 +20,8 @@ def answer(project: BakedProject, folder: Path, age: int, outcome: bool) -> None
     """Let the service answer a request and take its outcome; its file is of so many days ago."""
     row = json.loads((project.path / "models/examples.json").read_text(encoding="utf-8"))["rows"][0]
     with serving(project, prediction_log=str(folder)) as server:
-        told = {"request_id": server.ask("/predict", row)[1]["request_id"], "outcome": outcome}
-        assert server.ask("/feedback", told)[0] == 200
+        feedback = {"request_id": server.ask("/predict", row)[1]["request_id"], "outcome": outcome}
+        assert server.ask("/feedback", feedback)[0] == 200
         server.stop()
     day = datetime.now(UTC).date() - timedelta(days=age)
     for path in folder.glob("*.jsonl"):

@@ -40,9 +40,9 @@ def test_new_data_a_new_feature_and_a_new_model(reproduced: BakedProject, tmp_pa
     copy.run("dvc", "repro", "card")
     selection = json.loads((copy.path / "reports/selection.json").read_text(encoding="utf-8"))
     (trees,) = [
-        each
-        for each in selection["candidates"]
-        if each["candidate"] == "schedule_weather-extra_trees"
+        candidate
+        for candidate in selection["candidates"]
+        if candidate["candidate"] == "schedule_weather-extra_trees"
     ]
     assert trees["features"] == 15 and trees["mean"] > 0.6
     info = json.loads((copy.path / "models/model.json").read_text(encoding="utf-8"))
@@ -115,9 +115,9 @@ def test_report_release_and_lineage_know_it(explored: BakedProject) -> None:
     commit(explored, "Explore by origin")
     explored.run("dvc", "push")
     row = '| `explore.by` | `"carrier"` | `"origin"` |'
-    for against, said in ((before, "| `explore` | – |"), ("HEAD~1", row)):
+    for against, words in ((before, "| `explore` | – |"), ("HEAD~1", row)):
         explored.run("flight-delays", "report", "--against", against, "--output", "report.md")
-        assert explored.file_contains("report.md", said)
+        assert explored.file_contains("report.md", words)
     explored.run("flight-delays", "release", "v1.0.0")
     (explored.path / "reports/explore.csv").write_text("edited\n", encoding="utf-8")
     refused = explored.run("flight-delays", "doctor", check=False)
@@ -131,9 +131,9 @@ def test_a_wrong_value_and_a_dependency_left_out_are_named(explored: BakedProjec
     assert "explore: params.yaml: explore.min_rows is 0; input should be" in failed
     assert "Traceback" not in failed
     explored.edit("dvc.yaml", stages__explore__deps=["data/train.parquet"])
-    said = explored.run("flight-delays", "doctor", check=False).stdout
+    output = explored.run("flight-delays", "doctor", check=False).stdout
     assert "src/flight_delays/explore.py is missing from the deps of explore" in " ".join(
-        said.split()
+        output.split()
     )
 
 

@@ -45,8 +45,8 @@ def replayed(reproduced: BakedProject, tmp_path_factory: pytest.TempPathFactory)
     with serving(copy, api_keys="", demo=True) as server:
         url = f"http://127.0.0.1:{server.port}"
         span = "--from", "2013-08-01", "--to", "2013-11-01"
-        said = copy.run("flight-delays", "replay", *span, "--url", url).stdout
-        (copy.path / "replay.txt").write_text(said)
+        output = copy.run("flight-delays", "replay", *span, "--url", url).stdout
+        (copy.path / "replay.txt").write_text(output)
         assert server.stop() == 0
     return copy
 
@@ -54,11 +54,11 @@ def replayed(reproduced: BakedProject, tmp_path_factory: pytest.TempPathFactory)
 def test_every_flight_of_the_autumn_is_answered_and_logged_with_its_outcome(
     replayed: BakedProject,
 ) -> None:
-    said = (replayed.path / "replay.txt").read_text()
+    output = (replayed.path / "replay.txt").read_text()
     flights = completed(replayed.path / "data/source")
     count = f"{flights.total():,}"
-    assert f"{count} rows answered, {count} outcomes delivered" in said
-    assert "refused" not in said
+    assert f"{count} rows answered, {count} outcomes delivered" in output
+    assert "refused" not in output
     assert logged(replayed.path / "logs/predictions") == flights
 
 
@@ -89,6 +89,6 @@ def test_dvc_shows_the_figures_and_draws_the_windows(replayed: BakedProject) -> 
     folder = "reports/monitoring"
     shown = replayed.run("dvc", "metrics", "show", f"{folder}/metrics.json").stdout
     assert "calibration" in shown and "coverage" in shown
-    drawn = ["-x", "window", "-y", "calibration", "--out", "drawn"]
-    replayed.run("dvc", "plots", "show", f"{folder}/windows.json", *drawn)
+    options = ["-x", "window", "-y", "calibration", "--out", "drawn"]
+    replayed.run("dvc", "plots", "show", f"{folder}/windows.json", *options)
     assert all(month in (replayed.path / "drawn/index.html").read_text() for month in MONTHS)

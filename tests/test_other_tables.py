@@ -130,10 +130,10 @@ def test_another_table_goes_through_the_same_stages(
     copy = project.copy(tmp_path / project.path.name)
     put(copy, name)
     copy.run("dvc", "repro")
-    found = json.loads((copy.path / "metrics.json").read_text(encoding="utf-8"))
+    measured = json.loads((copy.path / "metrics.json").read_text(encoding="utf-8"))
     gate = json.loads((copy.path / "reports/gate.json").read_text(encoding="utf-8"))
-    assert metrics < set(found)
-    assert found["gain_over_baseline"]["low"] > 0
+    assert metrics < set(measured)
+    assert measured["gain_over_baseline"]["low"] > 0
     assert [check["name"] for check in gate["checks"] if not check["passed"]] == []
     if name == "diabetes":
         copy.run("python", "-c", GROUPS)

@@ -52,7 +52,7 @@ with subprocess.Popen(command) as process:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Trace:
     """What a command did to the world."""
 
     calls: list[str]  # out of the machine, look-ups of names too
@@ -81,7 +81,7 @@ def watched(small: BakedProject, tmp_path: Path) -> BakedProject:
     return BakedProject(project.path, environment)
 
 
-def watch(project: BakedProject, *command: str, driver: tuple[str, ...] = ()) -> Seen:
+def watch(project: BakedProject, *command: str, driver: tuple[str, ...] = ()) -> Trace:
     """Run a command, by a driver beside it if there is one."""
     trace = project.path.parent / "trace"
     traced = (*TRACE, CALLS, "-o", str(trace), *command)
@@ -91,7 +91,7 @@ def watch(project: BakedProject, *command: str, driver: tuple[str, ...] = ()) ->
         lines += thread.read_text(encoding="utf-8", errors="replace").splitlines()
         thread.unlink()
     assert lines, done.stdout
-    return Seen(_calls(lines), _files(project, lines), done.stdout)
+    return Trace(_calls(lines), _files(project, lines), done.stdout)
 
 
 def _calls(lines: list[str]) -> list[str]:
@@ -108,30 +108,30 @@ def _files(project: BakedProject, lines: list[str]) -> list[str]:
     written = [
         match[1] for line in lines if CREATES.search(line) and (match := OPENED.search(line))
     ]
-    made = [
+    created = [
         str(Path(match["at"] or project.path, match["path"]))
         for line in lines
         if (match := MADE.search(line))
     ]
-    return [path for path in (*written, *made) if not f"{path}/".startswith((*SYSTEM, *inside))]
+    return [path for path in (*written, *created) if not f"{path}/".startswith((*SYSTEM, *inside))]
 
 
-def quiet(seen: Seen) -> None:
-    assert seen.calls == [], "it calls out"
-    assert seen.files == [], "it writes outside of the project"
+def quiet(trace: Trace) -> None:
+    assert trace.calls == [], "it calls out"
+    assert trace.files == [], "it writes outside of the project"
 
 
 @pytest.mark.parametrize("stage", ["ingest", "split", "train schedule linear", "evaluate", "card"])
 def test_a_stage_calls_nobody(watched: BakedProject, stage: str) -> None:
-    seen = watch(watched, "python", "-m", "flight_delays", *stage.split())
-    assert "Traceback" not in seen.output
-    quiet(seen)
+    trace = watch(watched, "python", "-m", "flight_delays", *stage.split())
+    assert "Traceback" not in trace.output
+    quiet(trace)
 
 
 def test_dvc_repro_calls_nobody(watched: BakedProject) -> None:
-    seen = watch(watched, "dvc", "repro", "--force", "--single-item", "evaluate")
-    assert "Running stage 'evaluate'" in seen.output
-    quiet(seen)
+    trace = watch(watched, "dvc", "repro", "--force", "--single-item", "evaluate")
+    assert "Running stage 'evaluate'" in trace.output
+    quiet(trace)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_dvc_repro_calls_nobody(watched: BakedProject) -> None:
     ["predict data/raw.parquet out.parquet", "report --against HEAD", "doctor", "show"],
 )
 def test_a_command_calls_nobody(watched: BakedProject, command: str) -> None:
-    seen = watch(watched, "flight-delays", *command.split())
-    assert "Traceback" not in seen.output
-    quiet(seen)
+    trace = watch(watched, "flight-delays", *command.split())
+    assert "Traceback" not in trace.output
+    quiet(trace)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_a_command_calls_nobody(watched: BakedProject, command: str) -> None:
 def test_the_service_calls_nobody(watched: BakedProject, command: tuple[str, ...]) -> None:
     examples = json.loads((watched.path / "models/examples.json").read_text(encoding="utf-8"))
     rows = json.dumps(examples["rows"][0])
-    seen = watch(watched, *command, driver=(sys.executable, "-c", SERVICE, rows, KEY))
-    assert '"predictions"' in seen.output, seen.output
-    quiet(seen)
+    trace = watch(watched, *command, driver=(sys.executable, "-c", SERVICE, rows, KEY))
+    assert '"predictions"' in trace.output, trace.output
+    quiet(trace)
 
 
 def test_the_containers_command_calls_nobody(watched: BakedProject, tmp_path: Path) -> None:
@@ -170,15 +170,15 @@ def test_the_containers_command_calls_nobody(watched: BakedProject, tmp_path: Pa
     command = str(shutil.which(name, path=variables["PATH"]))
     assert command.startswith(str(image.root))
     driver = (sys.executable, "-c", SERVICE, json.dumps(rows[0]), KEY)
-    seen = watch(inside, command, *words, driver=driver)
-    assert '"predictions"' in seen.output, seen.output
-    quiet(seen)
+    trace = watch(inside, command, *words, driver=driver)
+    assert '"predictions"' in trace.output, trace.output
+    quiet(trace)
 
 
 def test_tests_and_notebooks_call_nobody(watched: BakedProject) -> None:
-    seen = watch(watched, "pytest", "-q", "tests/test_model.py")
-    assert " passed" in seen.output  # what a model of two candidates gets right is no matter here
-    quiet(seen)
+    trace = watch(watched, "pytest", "-q", "tests/test_model.py")
+    assert " passed" in trace.output  # what a model of two candidates gets right is no matter here
+    quiet(trace)
 
 
 def test_a_call_out_and_a_file_in_the_home_are_seen(watched: BakedProject) -> None:
@@ -186,5 +186,5 @@ def test_a_call_out_and_a_file_in_the_home_are_seen(watched: BakedProject) -> No
     assert watch(watched, "python", "-c", look_up).calls
     connect = "import socket; socket.create_connection(('192.0.2.1', 443), 1)"
     assert watch(watched, "python", "-c", connect).calls
-    seen = watch(watched, "python", "-c", "import onnxruntime")  # and nobody turned it off
-    assert [path for path in seen.files if path.startswith(watched.environment["HOME"])]
+    trace = watch(watched, "python", "-c", "import onnxruntime")  # and nobody turned it off
+    assert [path for path in trace.files if path.startswith(watched.environment["HOME"])]

@@ -62,15 +62,15 @@ def test_every_picture_has_a_name_and_tells_its_figures(browser: Browser, report
 
 @needs_chromium
 def test_dark_mode_turns_the_page_and_its_plots(browser: Browser, report: Path) -> None:
-    seen = {}
+    colours = {}
     for scheme in ("light", "dark"):
         with Visit(browser, report, color_scheme=scheme) as visit:
-            seen[scheme] = visit.says(
+            colours[scheme] = visit.says(
                 """() => ["body", "section", "figure svg text", "figure svg path[style*=stroke]"]
                 .map(name => getComputedStyle(document.querySelector(name)))
                 .map(style => [style.backgroundColor, style.color, style.fill, style.stroke])"""
             )
-    assert all(a != b for a, b in zip(seen["light"], seen["dark"], strict=True))
+    assert all(a != b for a, b in zip(colours["light"], colours["dark"], strict=True))
 
 
 @needs_chromium
@@ -172,11 +172,11 @@ def test_the_page_needs_no_home_that_can_be_written(small: BakedProject, tmp_pat
     copy = small.copy(tmp_path / small.path.name)
     nowhere = os.fspath(tmp_path / "file" / "home")
     (tmp_path / "file").touch()
-    kept = {name: value for name, value in copy.environment.items() if "XDG" not in name}
+    inherited = {name: value for name, value in copy.environment.items() if "XDG" not in name}
     done = subprocess.run(
         ["python", "-m", f"{copy.path.name}", "card"],
         cwd=copy.path,
-        env=kept | {"HOME": nowhere},
+        env=inherited | {"HOME": nowhere},
         capture_output=True,
         text=True,
         check=True,

@@ -51,9 +51,9 @@ def test_the_default_model_passes_its_gate(reproduced: BakedProject) -> None:
 
 
 def test_intervals_draw_whole_days_where_time_splits(reproduced: BakedProject) -> None:
-    found = json.loads(reproduced.run("python", "-c", COVERAGE).stdout)
-    assert found["days"] == pytest.approx(found["recorded"], abs=1e-5)
-    assert found["rows"] != pytest.approx(found["recorded"], abs=1e-3)
+    coverage = json.loads(reproduced.run("python", "-c", COVERAGE).stdout)
+    assert coverage["days"] == pytest.approx(coverage["recorded"], abs=1e-5)
+    assert coverage["rows"] != pytest.approx(coverage["recorded"], abs=1e-3)
 
 
 def test_a_second_run_does_nothing(reproduced: BakedProject) -> None:
@@ -133,8 +133,8 @@ def test_the_infrastructure_runs_without_the_ml(project: BakedProject, tmp_path:
     copy = project.copy(tmp_path / "copy")
     copy.edit("params.yaml", train__models=["prior"], train__feature_sets=["schedule"])
     copy.run("dvc", "repro")
-    refused = [each for each in read(copy, "reports/gate.json")["checks"] if not each["passed"]]
-    assert "better_than_baseline" in [each["name"] for each in refused]
+    refused = [check for check in read(copy, "reports/gate.json")["checks"] if not check["passed"]]
+    assert "better_than_baseline" in [check["name"] for check in refused]
     assert all(copy.has_file(f"reports/{name}") for name in REPORTS)
     assert copy.run("flight-delays", "show", check=False).returncode == 1
 
@@ -148,7 +148,9 @@ def test_the_gate_refuses_the_figures_of_a_real_run_beyond_its_limits(
     copy.edit("params.yaml", gate__quarantined=0, gate__missing_rise=0, gate__share_shift=0)
     copy.edit("params.yaml", gate__max_age_days=0)
     copy.run("dvc", "repro", "gate")
-    passed = {each["name"] for each in read(copy, "reports/gate.json")["checks"] if each["passed"]}
+    passed = {
+        check["name"] for check in read(copy, "reports/gate.json")["checks"] if check["passed"]
+    }
     assert passed == {"better_than_baseline", "coverage", "leakage"}
 
 

@@ -88,8 +88,8 @@ def exits(project: BakedProject, code: int, *command: str | Path, **environment:
 def test_bulk_answers_are_those_of_the_pipeline_and_every_column_is_kept(
     here: BakedProject, tmp_path: Path, form: str
 ) -> None:
-    said = exits(here, 0, "data/test.parquet", tmp_path / form, "--json")
-    summary = json.loads(said)
+    output = exits(here, 0, "data/test.parquet", tmp_path / form, "--json")
+    summary = json.loads(output)
     assert summary["rows"] == summary["predicted"] > 2000
     here.run("python", "-c", COMPARE, tmp_path / form)
 
@@ -102,8 +102,8 @@ def test_features_that_are_not_the_models_are_refused_before_a_row_is_predicted(
     features = copy.path / "src/flight_delays/features.py"
     text = features.read_text(encoding="utf-8")
     features.write_text(text.replace("_number(distance)", "_number(distance) / 1.609"))
-    said = exits(copy, 2, "data/test.parquet", out)
-    assert "features.py do not belong together" in said
+    output = exits(copy, 2, "data/test.parquet", out)
+    assert "features.py do not belong together" in output
     assert not list(out.parent.glob("*.parquet"))
 
 
@@ -123,10 +123,10 @@ def test_unknown_texts_and_missing_values_are_answered_and_what_breaks_the_contr
     refused = exits(here, 1, "odd.parquet", out)
     assert "2 of 10 rows break the contract, more than --max-bad 0.01" in refused
     assert not out.exists()
-    said = exits(here, 0, "odd.parquet", out, "--force", "--max-bad", "0.2")
-    assert "8 rows by model unreleased-" in said
-    assert "carrier is not among the allowed values: 1" in said
-    assert "distance is empty where the contract says nullable: false: 1" in said
+    output = exits(here, 0, "odd.parquet", out, "--force", "--max-bad", "0.2")
+    assert "8 rows by model unreleased-" in output
+    assert "carrier is not among the allowed values: 1" in output
+    assert "distance is empty where the contract says nullable: false: 1" in output
     bad = json.loads(here.run("python", "-c", ROWS, out.with_name("out.bad.parquet")).stdout)
     assert [(row["bad_row"], row["carrier"] == "??") for row in bad] == [(3, True), (4, False)]
     good = json.loads(here.run("python", "-c", ROWS, out).stdout)
@@ -176,12 +176,12 @@ def test_a_terminal_sees_the_progress_and_a_pipe_sees_nothing(
         command, cwd=here.path, env=environment, stderr=inside, stdout=subprocess.PIPE
     ) as process:
         os.close(inside)
-        seen = b"".join(iter(lambda: read_some(terminal), b""))
+        shown = b"".join(iter(lambda: read_some(terminal), b""))
         assert process.stdout is not None
         assert json.loads(process.stdout.read())["bad"] > 0
     os.close(terminal)
-    assert re.search(rb"\d+%", seen)
-    assert re.search(rb"\d+:\d\d:\d\d", seen), "no time left"
+    assert re.search(rb"\d+%", shown)
+    assert re.search(rb"\d+:\d\d:\d\d", shown), "no time left"
     quiet = here.run(*command[:-1], "--force").stdout
     assert "rows/s" not in quiet
 

@@ -12,11 +12,11 @@ from conftest import bake
 
 def interpreter(version: str) -> str | None:
     """Find a Python of this version, also one that pyenv or uv keeps off the PATH."""
-    kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
+    installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
     uv = Path(sys.executable).with_name("uv")
     find = [str(uv), "python", "find", "--no-project", "--no-python-downloads", version]
-    found = subprocess.run(find, capture_output=True, text=True, check=False)
-    return str(kept[-1]) if kept else found.stdout.strip() or None
+    done = subprocess.run(find, capture_output=True, text=True, check=False)
+    return str(installed[-1]) if installed else done.stdout.strip() or None
 
 
 # Looked for at import, before the tests get a home of their own.

@@ -27,21 +27,21 @@ Change = Callable[[BakedProject], object]
 
 def contents(project: BakedProject) -> dict[str, str]:
     """Every content that is anywhere: project, cache, remote, archives, git; with a place of it."""
-    found = {}
+    places = {}
     for path in sorted(project.path.parent.rglob("*")):
         place = str(path.relative_to(project.path.parent))
         if path.is_file() and not any(part in f"/{place}" for part in NOTES_OF_TOOLS):
-            found[hashlib.sha256(path.read_bytes()).hexdigest()] = place
+            places[hashlib.sha256(path.read_bytes()).hexdigest()] = place
     for archive in (project.path / ".dvc/tmp").glob("removed-*.tar"):
         with tarfile.open(archive) as tar:
             for member in filter(tarfile.TarInfo.isfile, tar.getmembers()):
                 text = (tar.extractfile(member) or io.BytesIO()).read()
-                found[hashlib.sha256(text).hexdigest()] = f"{archive.name}: {member.name}"
+                places[hashlib.sha256(text).hexdigest()] = f"{archive.name}: {member.name}"
     if not (project.path / ".git").exists():
-        return found
+        return places
     objects = project.run("git", "cat-file", "--batch-all-objects", "--batch-check").stdout
     refs = project.run("git", "for-each-ref", "--format=a ref to %(objectname)").stdout
-    return found | dict.fromkeys((objects + refs).splitlines(), "git")
+    return places | dict.fromkeys((objects + refs).splitlines(), "git")
 
 
 def write(name: str, text: str = "mine\n") -> Change:
@@ -121,22 +121,22 @@ def test_what_doctor_says_ends_the_fault_and_loses_nothing(work: BakedProject, f
     after = contents(work)
     lost = {place for content, place in before.items() if content not in after}
     # What is not of a user: made again by a run, or written by DVC.
-    made = {"flight_delays/dvc.lock", "flight_delays/.dvc/config", "flight_delays/.gitignore"}
-    assert not {place for place in lost if "/reports/" not in place and place not in made}
+    generated = {"flight_delays/dvc.lock", "flight_delays/.dvc/config", "flight_delays/.gitignore"}
+    assert not {place for place in lost if "/reports/" not in place and place not in generated}
 
 
 def refusals(project: BakedProject) -> dict[str, str]:
     """The reasons against a release, and their remedies."""
-    said = project.run("flight-delays", "release", "v1.0.0", "--json", check=False).stdout
-    found = json.loads(said.splitlines()[0]).get("refusals", [])
-    return {each["reason"]: each["remedy"] for each in found}
+    output = project.run("flight-delays", "release", "v1.0.0", "--json", check=False).stdout
+    documents = json.loads(output.splitlines()[0]).get("refusals", [])
+    return {refusal["reason"]: refusal["remedy"] for refusal in documents}
 
 
 def clean(project: BakedProject) -> set[str]:
     """The files that git has as they are here."""
-    known = project.run("git", "ls-files").stdout.splitlines()
+    tracked = project.run("git", "ls-files").stdout.splitlines()
     changed = project.run("git", "diff", "--name-only", "HEAD").stdout.splitlines()
-    return {f"{project.path.name}/{name}" for name in {*known} - {*changed}}
+    return {f"{project.path.name}/{name}" for name in {*tracked} - {*changed}}
 
 
 COMMANDS = {
@@ -173,23 +173,23 @@ def test_what_release_says_ends_the_refusal_and_loses_nothing(
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "remedy"),
     [("README.md", "git stash"), ("data/raw.parquet", "files"), ("metrics.json", "git stash")],
 )
 def test_what_rollback_says_opens_the_way_and_loses_nothing(
-    work: BakedProject, name: str, kept: str
+    work: BakedProject, name: str, remedy: str
 ) -> None:
     work.run("flight-delays", "release", "v1.0.0")
     append(name, "my work")(work)
     before = contents(work)
-    said = rollback(work, "v1.0.0", code=1)
-    if kept in said:
-        work.run("sh", "-c", kept)
+    output = rollback(work, "v1.0.0", code=1)
+    if remedy in output:
+        work.run("sh", "-c", remedy)
     else:
-        assert "doctor says how" in said
-        follow(work, kept)
+        assert "doctor says how" in output
+        follow(work, remedy)
     rollback(work, "v1.0.0")
-    if kept == "git stash":
+    if remedy == "git stash":
         work.run("git", "stash", "pop")
     assert before.keys() <= contents(work).keys()
 
@@ -197,8 +197,8 @@ def test_what_rollback_says_opens_the_way_and_loses_nothing(
 def test_a_tag_that_is_in_the_way_of_a_release_is_kept(work: BakedProject) -> None:
     work.run("git", "tag", "--annotate", "--message", "by hand", "v1.0.0")
     before = contents(work)
-    said = work.run("flight-delays", "release", "v1.0.0", check=False).stdout
-    work.run("sh", "-c", said.partition("half released: ")[2].splitlines()[0])
+    output = work.run("flight-delays", "release", "v1.0.0", check=False).stdout
+    work.run("sh", "-c", output.partition("half released: ")[2].splitlines()[0])
     work.run("flight-delays", "release", "v1.0.0")
     assert before.keys() <= contents(work).keys()
 

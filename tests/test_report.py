@@ -108,10 +108,10 @@ def history(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Hi
     folder = tmp_path_factory.mktemp("history")
     remote = f"{small.path.name}-dvc-remote"
     shutil.copytree(small.path.parent / remote, folder / remote)
-    found = History(small.copy(folder / small.path.name))
+    result = History(small.copy(folder / small.path.name))
     for change in (weather, a_hair, august, rename, lose_a_column, ask_too_much):
-        found.branch(change.__name__, change, "main")
-    return found
+        result.branch(change.__name__, change, "main")
+    return result
 
 
 def verdict(report: str) -> str:
@@ -123,9 +123,9 @@ def section(report: str, title: str) -> str:
     """What stands under a heading, or folded away under a summary."""
     start = re.search(rf"^(### |<summary><b>)[^\n]*{title}", report, re.MULTILINE)
     assert start, title
-    rest = report[start.end() :]
-    end = re.search(r"^(### |</details>)", rest, re.MULTILINE)
-    return rest[: end.start()] if end else rest
+    remainder = report[start.end() :]
+    end = re.search(r"^(### |</details>)", remainder, re.MULTILINE)
+    return remainder[: end.start()] if end else remainder
 
 
 def test_a_real_improvement_is_called_better_and_drawn_without_another_host(
@@ -239,8 +239,8 @@ def test_the_first_pull_request_has_no_champion(history: History) -> None:
 
 
 def test_an_unknown_revision_is_one_sentence(history: History) -> None:
-    said = history.ask("--against", "nowhere", code=2)
-    assert said == "git knows no revision 'nowhere'; 'git tag' lists the tags\n"
+    output = history.ask("--against", "nowhere", code=2)
+    assert output == "git knows no revision 'nowhere'; 'git tag' lists the tags\n"
 
 
 def test_the_report_in_a_file_is_the_one_that_is_printed(history: History) -> None:

@@ -56,41 +56,41 @@ def run_all(shared: Shared, clone: BakedProject, host: code_host.CodeHost) -> st
 
 def run_writing(shared: Shared, clone: BakedProject, host: code_host.CodeHost) -> str:
     """Run the jobs that write after the report job of this clone; all must do."""
-    said = ""
+    output = ""
     for job in ("comment", "record"):
-        made, told = base(shared, clone, job, host)
-        said += run(made, job, host, **told)
-    return said
+        target, environment = base(shared, clone, job, host)
+        output += run(target, job, host, **environment)
+    return output
 
 
 def base(
     shared: Shared, clone: BakedProject, job: str, host: code_host.CodeHost, of_run: str = ""
 ) -> tuple[BakedProject, dict[str, str]]:
     """A checkout of the base branch with the artifact of the report job, and its environment."""
-    made = shared.checkout(f"{clone.path.name}-{job}")
+    target = shared.checkout(f"{clone.path.name}-{job}")
     (clone.path / "run").mkdir(exist_ok=True)
-    shutil.copytree(clone.path / "run", made.path / "run")
+    shutil.copytree(clone.path / "run", target.path / "run")
     if not of_run:
         of_run = "HEAD~" if clone.has_file("run/commit.bundle") else "HEAD"
     commit = clone.run("git", "rev-parse", of_run).stdout.strip()
-    return made, host.environment(clone.path.parent, BRANCH, commit=commit)
+    return target, host.environment(clone.path.parent, BRANCH, commit=commit)
 
 
 def run(clone: BakedProject, job: str, host: code_host.CodeHost, **environment: str) -> str:
     """Run each `run:` line of a job in order; all must do."""
-    told = environment or host.environment(clone.path.parent, BRANCH)
-    code, said = run_workflow(clone, "report.yml", VALUES, job, **told)
-    assert code == 0, said
-    assert code_host.TOKEN not in said
+    settings = environment or host.environment(clone.path.parent, BRANCH)
+    code, output = run_workflow(clone, "report.yml", VALUES, job, **settings)
+    assert code == 0, output
+    assert code_host.TOKEN not in output
     assert not list(clone.path.parent.rglob("hacked"))
-    return said
+    return output
 
 
 def test_job_runs_what_the_pull_request_made_stale_and_nothing_else(
     first: tuple[BakedProject, str],
 ) -> None:
-    clone, said = first
-    ran = re.findall(r"^Running stage '(\S+)':", said, re.MULTILINE)
+    clone, output = first
+    ran = re.findall(r"^Running stage '(\S+)':", output, re.MULTILINE)
     assert ran[0] == "train@schedule-linear"
     assert {*ran} <= {"train@schedule-linear", "select", "evaluate", "gate", "card"}
     assert not clone.has_file("data/raw.parquet")  # nor was more pulled than they read
@@ -143,8 +143,8 @@ def test_code_of_the_branch_can_write_nothing_through_the_record_job(
         clone.run("git", "add", "--force", path)
         clone.run("git", "commit", "--quiet", "--no-verify", "-m", "Reproduce the pipeline")
         clone.run("git", "bundle", "create", "--quiet", f"run/{commit}", "HEAD~..HEAD")
-        why = f"makes {path} a link" if path == LINK else f"changes {path}, which is no output"
-        refused(shared, clone, host, f"the run {why}")
+        reason = f"makes {path} a link" if path == LINK else f"changes {path}, which is no output"
+        refused(shared, clone, host, f"the run {reason}")
         clone.run("git", "reset", "--quiet", "--hard", "HEAD~")
     # Two commits, of which the first could be anything.
     for text in ("one", "two"):
@@ -165,23 +165,23 @@ def test_data_whose_hash_is_not_its_name_is_not_pushed(
 
 
 def refused(
-    shared: Shared, clone: BakedProject, host: code_host.CodeHost, why: str, of_run: str = ""
+    shared: Shared, clone: BakedProject, host: code_host.CodeHost, reason: str, of_run: str = ""
 ) -> None:
     """The record job of this clone's run fails, says why, and pushes nothing."""
     origin = ("git", "--git-dir", shared.origin, "rev-parse", BRANCH)
     before = clone.run(*origin).stdout
-    made, told = base(shared, clone, "record", host, of_run)
-    code, said = run_workflow(made, "report.yml", VALUES, "record", **told)
-    assert code != 0 and why in said, said
+    target, environment = base(shared, clone, "record", host, of_run)
+    code, output = run_workflow(target, "report.yml", VALUES, "record", **environment)
+    assert code != 0 and reason in output, output
     assert clone.run(*origin).stdout == before
-    shutil.rmtree(made.path)
+    shutil.rmtree(target.path)
 
 
 def test_fresh_branch_runs_nothing_and_edits_the_comment(
     shared: Shared, first: tuple[BakedProject, str], host: code_host.CodeHost
 ) -> None:
-    said = run_all(shared, shared.checkout("second", BRANCH), host)
-    assert "Running stage" not in said and "there is nothing to record" in said
+    output = run_all(shared, shared.checkout("second", BRANCH), host)
+    assert "Running stage" not in output and "there is nothing to record" in output
     assert len(host.bodies()) == 1
 
 
@@ -191,10 +191,10 @@ def test_run_that_somebody_pushed_is_taken_and_a_refused_push_is_a_warning(
     first[0].run("dvc", "push", "--run-cache")
     clone = shared.checkout("third", BRANCH)
     clone.run("git", "reset", "--quiet", "--hard", "HEAD~")  # the branch has moved on since
-    said = run_all(shared, clone, host)
-    assert "Stage 'train@schedule-linear' is cached" in said
-    assert "stages train" not in said  # of stages that write files for git, DVC keeps no runs
-    assert "::warning::dvc.lock was not pushed to" in said
+    output = run_all(shared, clone, host)
+    assert "Stage 'train@schedule-linear' is cached" in output
+    assert "stages train" not in output  # of stages that write files for git, DVC keeps no runs
+    assert "::warning::dvc.lock was not pushed to" in output
     assert len(host.bodies()) == 1
 
 
@@ -205,12 +205,12 @@ def test_run_that_fails_takes_the_report_of_an_earlier_one_away(
     module = clone.path / "src/flight_delays/candidates.py"
     module.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the candidates")
-    told = host.environment(tmp_path, BRANCH)
-    code, said = run_workflow(clone, "report.yml", VALUES, "report", **told)
-    assert code != 0 and "a broken stage" in said
+    environment = host.environment(tmp_path, BRANCH)
+    code, output = run_workflow(clone, "report.yml", VALUES, "report", **environment)
+    assert code != 0 and "a broken stage" in output
     (clone.path.parent / "summary.md").unlink()
-    said = run_writing(shared, clone, host)
-    assert "There is nothing to record." in said and "a broken stage" not in said
+    output = run_writing(shared, clone, host)
+    assert "There is nothing to record." in output and "a broken stage" not in output
     (body,) = host.bodies()
     commit = clone.run("git", "rev-parse", "HEAD").stdout.strip()
     assert body.startswith(f"**No report** for {commit}: the run failed, see [its log](")
@@ -236,8 +236,8 @@ FORK = "stranger/flights"
 
 def fork(clone: BakedProject, host: code_host.CodeHost, folder: Path) -> tuple[str, str]:
     """What the fork's job said, and its summary."""
-    said = run(clone, "fork", host, **host.environment(folder, BRANCH, FORK))
-    return said, (folder / "summary.md").read_text(encoding="utf-8")
+    output = run(clone, "fork", host, **host.environment(folder, BRANCH, FORK))
+    return output, (folder / "summary.md").read_text(encoding="utf-8")
 
 
 def test_fork_has_no_secret_and_its_report_is_in_the_summary(
@@ -248,8 +248,8 @@ def test_fork_has_no_secret_and_its_report_is_in_the_summary(
     assert "secrets" not in str(document["steps"]) and "token" not in str(document["steps"])
     clone = shared.checkout("fork", BRANCH)
     before = host.bodies()
-    said, summary = fork(clone, host, tmp_path)
-    assert "::warning::no comment: the job has no token" in said
+    output, summary = fork(clone, host, tmp_path)
+    assert "::warning::no comment: the job has no token" in output
     assert host.bodies() == before
     assert re.match(r"\*\*(Better|Worse|No significant difference)\*\*", summary)
     assert summary == (clone.path / "report.md").read_text(encoding="utf-8") + "\n"
@@ -264,8 +264,8 @@ def test_fork_that_cannot_reach_the_data_has_a_report_of_what_is_in_git(
     )  # the parameter is changed, and nothing run
     for name, value in {"url": "s3://bucket/data", "endpointurl": "http://127.0.0.1:9"}.items():
         clone.run("dvc", "remote", "modify", "--local", "storage", name, value)
-    said, summary = fork(clone, host, tmp_path)
-    assert "::warning::nothing was run, since a fork's job cannot read the data" in said
+    output, summary = fork(clone, host, tmp_path)
+    assert "::warning::nothing was run, since a fork's job cannot read the data" in output
     assert summary.startswith("**Not compared**: the remote cannot be read")
     assert "**Stale**: train" in summary
     assert "train.hyperparameters.linear.C" in summary
@@ -277,8 +277,8 @@ def test_fork_that_cannot_reach_the_data_has_a_report_of_what_is_in_git(
 
 def test_report_needs_no_against_in_the_repository_of_its_creator(shared: Shared) -> None:
     own = shared.own
-    known = own.run("git", "rev-parse", "--verify", "origin/HEAD", check=False)
-    assert known.returncode != 0  # 'git remote add' and 'git push' do not make it
+    head = own.run("git", "rev-parse", "--verify", "origin/HEAD", check=False)
+    assert head.returncode != 0  # 'git remote add' and 'git push' do not make it
     own.run("make", "report")
     assert own.file_contains("report.md", "Against `origin/main (")
 

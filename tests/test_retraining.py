@@ -82,17 +82,17 @@ def job(
 def test_autumn_opens_one_issue_and_one_pull_request(clone: BakedProject, host: CodeHost) -> None:
     for verb, issue in (("Opened", "Opened"), ("Updated", "Unchanged")):
         back(clone)
-        code, said = job(clone, host)
-        assert code == 0, said
-        assert "The rule says yes: 2 of the last 3 windows violate (2013-09: calibration" in said
-        assert f"{issue}: Monitoring: calibration" in said
-        assert re.search(rf"^{verb} .*/pull/1$", said, re.M)
+        code, output = job(clone, host)
+        assert code == 0, output
+        assert "The rule says yes: 2 of the last 3 windows violate (2013-09: calibration" in output
+        assert f"{issue}: Monitoring: calibration" in output
+        assert re.search(rf"^{verb} .*/pull/1$", output, re.M)
     (pull,) = host.pulls
     assert (pull["head"], pull["title"]) == (BRANCH, "Retrain on data until 2013-11-01")
     assert re.match(r"\*\*(Better|Worse|No significant difference)\*\*: roc_auc", pull["body"])
     assert "data/source/logged has 8,449 rows of the prediction log" in pull["body"]
-    assert [each["title"] for each in host.issues].count("Monitoring: calibration") == 1
-    assert TOKEN not in said
+    assert [opened["title"] for opened in host.issues].count("Monitoring: calibration") == 1
+    assert TOKEN not in output
 
 
 def test_the_pull_request_has_the_logged_rows_and_the_log_that_they_are_of(
@@ -117,8 +117,8 @@ def test_where_the_window_cannot_be_filled_nothing_is_left_behind(
     clone: BakedProject, host: CodeHost
 ) -> None:
     before = clone.run("dvc", "status").stdout
-    code, said = job(clone, host, "retrain", until="2014-02-01")
-    assert code == 0 and "Nothing to retrain on: data/source ends at 2013-10-31" in said
+    code, output = job(clone, host, "retrain", until="2014-02-01")
+    assert code == 0 and "Nothing to retrain on: data/source ends at 2013-10-31" in output
     assert clone.run("git", "status", "--porcelain").stdout == ""
     assert clone.run("git", "branch", "--show-current").stdout == "main\n"
     assert not (clone.path / "data/source/logged").exists()
@@ -128,29 +128,29 @@ def test_where_the_window_cannot_be_filled_nothing_is_left_behind(
 def test_source_files_that_are_not_recorded_are_not_swept_in(
     shared: Shared, clone: BakedProject, host: CodeHost
 ) -> None:
-    mine = clone.path / "data/source/2013-08.parquet"
-    mine.write_bytes((clone.path / "data/source/2013-07.parquet").read_bytes())
-    code, said = job(clone, host, "retrain")
-    assert code != 0 and "data/source has changes that are not recorded" in said
-    assert mine.exists()
+    unrecorded = clone.path / "data/source/2013-08.parquet"
+    unrecorded.write_bytes((clone.path / "data/source/2013-07.parquet").read_bytes())
+    code, output = job(clone, host, "retrain")
+    assert code != 0 and "data/source has changes that are not recorded" in output
+    assert unrecorded.exists()
 
 
 def test_a_failed_run_is_undone(clone: BakedProject, host: CodeHost) -> None:
     module = clone.path / "src/flight_delays/candidates.py"
     module.write_text("raise SystemExit('a broken stage')\n", encoding="utf-8")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Break the candidates")
-    code, said = job(clone, host, "retrain")
-    assert code != 0 and "a broken stage" in said, said
+    code, output = job(clone, host, "retrain")
+    assert code != 0 and "a broken stage" in output, output
     assert clone.run("git", "status", "--porcelain").stdout == ""
     assert not (clone.path / "data/source/logged").exists()
 
 
 def test_too_few_new_rows_are_nothing_to_retrain_on(clone: BakedProject, host: CodeHost) -> None:
-    code, said = job(clone, host, "retrain", until="2013-08-03")
-    assert code == 0, said
+    code, output = job(clone, host, "retrain", until="2013-08-03")
+    assert code == 0, output
     assert re.search(
         r"Nothing to retrain on: \d+ new rows until 2013-08-03 are fewer than monitor.min_rows"
-        r" \(500\)", said
+        r" \(500\)", output
     )  # fmt: skip
 
 
@@ -162,10 +162,12 @@ def test_columns_that_the_log_lacks_are_named_and_the_source_alone_counts(
     head, tail = text.split("  air_time:\n")
     path.write_text(f"{head}  air_time:\n{tail.replace('true', 'false', 1)}", encoding="utf-8")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Air time is always there")
-    code, said = job(clone, host, "retrain")
-    assert code == 0, said
-    assert "mark air_time nullable: true in contract.yaml, which the log does not have" in said
-    assert "Nothing to retrain on: data/source has no row between the window and 2013-09-01" in said
+    code, output = job(clone, host, "retrain")
+    assert code == 0, output
+    assert "mark air_time nullable: true in contract.yaml, which the log does not have" in output
+    assert (
+        "Nothing to retrain on: data/source has no row between the window and 2013-09-01" in output
+    )
 
 
 def test_an_accepted_alarm_closes_its_issue_and_the_rule_says_no(
@@ -174,14 +176,14 @@ def test_an_accepted_alarm_closes_its_issue_and_the_rule_says_no(
     pushes = clone.run("git", "ls-remote", "origin").stdout
     limit(clone, "0.03", "0.5")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "Accept the calibration")
-    code, said = job(clone, host)
-    assert code == 0, said
-    assert "No need to retrain: none of the last 3 windows violates" in said
-    assert "Closed: Monitoring: calibration" in said
+    code, output = job(clone, host)
+    assert code == 0, output
+    assert "No need to retrain: none of the last 3 windows violates" in output
+    assert "Closed: Monitoring: calibration" in output
     assert clone.run("git", "ls-remote", "origin").stdout == pushes
-    code, said = job(clone, host, "retrain", anyway="true")
-    assert code == 0 and "The rule says no: none of the last 3 windows violates" in said
-    assert re.search(r"^Updated .*/pull/1$", said, re.M)
+    code, output = job(clone, host, "retrain", anyway="true")
+    assert code == 0 and "The rule says no: none of the last 3 windows violates" in output
+    assert re.search(r"^Updated .*/pull/1$", output, re.M)
 
 
 def test_a_challenger_that_the_gate_refuses_says_so_and_is_blocked(
@@ -192,8 +194,8 @@ def test_a_challenger_that_the_gate_refuses_says_so_and_is_blocked(
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("floor: 0.65 #", "floor: 0.99 #"), encoding="utf-8")
     clone.run("git", "commit", "--quiet", "--no-verify", "--all", "-m", "A higher floor")
-    code, said = job(clone, host)
-    assert code == 0 and "/pull/1" in said, said
+    code, output = job(clone, host)
+    assert code == 0 and "/pull/1" in output, output
     verdict, _, notes = host.pulls[0]["body"].partition("\n")
     assert verdict.startswith("**") and "roc_auc" in verdict
     assert "**The gate failed**: `floor`" in notes.partition("<details>")[0]

@@ -114,8 +114,8 @@ def test_a_wrong_secret_is_refused_and_changes_nothing(
 ) -> None:
     clone = here.clone(tmp_path / "clone")
     user = here if verb == "push" else clone
-    said = refused(user, "dvc", verb, AWS_SECRET_ACCESS_KEY=server.secret[::-1])
-    assert "Forbidden" in said
+    output = refused(user, "dvc", verb, AWS_SECRET_ACCESS_KEY=server.secret[::-1])
+    assert "Forbidden" in output
     assert server.names(bucket) == set()
     assert user.run("git", "status", "--porcelain").stdout == ""
 
@@ -123,13 +123,13 @@ def test_a_wrong_secret_is_refused_and_changes_nothing(
 def test_a_missing_bucket_is_named_as_the_fault(here: BakedProject) -> None:
     here.run("dvc", "remote", "modify", "storage", "url", "s3://nobody-made-this/data")
     assert "NoSuchBucket" in refused(here, "dvc", "push")
-    what = "bucket nobody-made-this does not exist"
+    fault = "bucket nobody-made-this does not exist"
     remedy = "create it, or dvc remote modify storage url s3://BUCKET/PREFIX"
-    found = doctor(here, "remote")
-    assert found["found"] == f"s3://nobody-made-this/data: {what}"
-    assert found["remedy"] == remedy
+    finding = doctor(here, "remote")
+    assert finding["found"] == f"s3://nobody-made-this/data: {fault}"
+    assert finding["remedy"] == remedy
     assert doctor(here, "pushed")["found"] == "not checked before remote is in order"
-    assert f"{what}: {remedy}" in refused(here, "flight-delays", "release", "v1.0.0")
+    assert f"{fault}: {remedy}" in refused(here, "flight-delays", "release", "v1.0.0")
 
 
 def test_a_bit_flipped_in_s3_is_not_taken_for_the_data(
@@ -137,7 +137,7 @@ def test_a_bit_flipped_in_s3_is_not_taken_for_the_data(
 ) -> None:
     add(here, "notes.bin", "good")
     here.run("dvc", "push")
-    (name,) = (each for each in server.names(bucket) if each.endswith(md5("good")[2:]))
+    (name,) = (key for key in server.names(bucket) if key.endswith(md5("good")[2:]))
     server.rclone("rcat", f":s3:{bucket}/{name}", text="gooe")
     clone = here.clone(tmp_path / "clone")
     assert "failed to pull" in refused(clone, "dvc", "pull")
@@ -153,10 +153,10 @@ def test_a_bit_flipped_in_the_cache_does_not_pass_a_pull(
 ) -> None:
     add(here, "notes.bin", "good")
     cached = here.path / ".dvc/cache/files/md5" / md5("good")[:2] / md5("good")[2:]
-    was = cached.stat()
+    before = cached.stat()
     cached.chmod(0o644)
     cached.write_text("gooe", encoding="utf-8")
-    os.utime(cached, ns=(was.st_atime_ns, was.st_mtime_ns))
+    os.utime(cached, ns=(before.st_atime_ns, before.st_mtime_ns))
     here.run("dvc", "push")
     clone = here.clone(tmp_path / "clone")
     assert "failed to pull" in refused(clone, "dvc", "pull")
@@ -168,9 +168,9 @@ def test_a_thousand_small_files(here: BakedProject, tmp_path: Path) -> None:
     for number in range(1000):
         (here.path / "many" / f"{number}.txt").write_text(f"{number}\n" * 20, encoding="utf-8")
     pushed_and_pulled(here, "many", tmp_path)
-    found = contents(tmp_path / "clone/many")
-    assert len(found) == 1000
-    assert found == contents(here.path / "many")
+    pulled = contents(tmp_path / "clone/many")
+    assert len(pulled) == 1000
+    assert pulled == contents(here.path / "many")
 
 
 def test_a_file_of_500_megabytes(
@@ -201,8 +201,8 @@ def pushed_and_pulled(here: BakedProject, name: str, tmp_path: Path) -> None:
 
 def doctor(project: BakedProject, check: str) -> dict[str, str]:
     """What the doctor finds of one thing."""
-    said = project.run("flight-delays", "doctor", "--json", check=False).stdout
-    return next(each for each in json.loads(said)["checks"] if each["name"] == check)
+    output = project.run("flight-delays", "doctor", "--json", check=False).stdout
+    return next(finding for finding in json.loads(output)["checks"] if finding["name"] == check)
 
 
 def test_the_doctor_reads_s3_and_says_what_to_do(here: BakedProject) -> None:
@@ -210,9 +210,9 @@ def test_the_doctor_reads_s3_and_says_what_to_do(here: BakedProject) -> None:
     here.run("dvc", "push")
     assert doctor(here, "pushed")["found"] == "all is in the remote"
     wrong = here.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
-    found = doctor(BakedProject(here.path, wrong), "remote")
-    assert not found["passed"]
-    assert found["remedy"] == "set the credentials (docs/guide/s3.md)"
+    finding = doctor(BakedProject(here.path, wrong), "remote")
+    assert not finding["passed"]
+    assert finding["remedy"] == "set the credentials (docs/guide/s3.md)"
     address = ("dvc", "remote", "modify", "--local", "storage", "endpointurl")
     here.run(*address, "http://127.0.0.1:9")
     remedy = "start it, check the network, or dvc remote modify storage endpointurl URL"
@@ -249,9 +249,9 @@ def test_no_tracked_file_holds_the_keys_wherever_they_are_kept(
 def test_a_project_generated_for_s3_needs_only_keys(
     project: BakedProject, server: s3.Server, bucket: str, tmp_path: Path
 ) -> None:
-    made = bake(tmp_path, remote_url=f"s3://{bucket}/some/prefix").path
-    (made / ".venv").symlink_to(project.path / ".venv")
-    user = BakedProject(made, project.environment | server.environment())
+    folder = bake(tmp_path, remote_url=f"s3://{bucket}/some/prefix").path
+    (folder / ".venv").symlink_to(project.path / ".venv")
+    user = BakedProject(folder, project.environment | server.environment())
     user.run("dvc", "commit", "--quiet", "data/source.dvc")
     user.run("dvc", "push", "data/source.dvc", AWS_ENDPOINT_URL_S3=server.url)
     assert user.run("git", "status", "--porcelain").stdout == ""
@@ -294,8 +294,8 @@ def test_the_documented_rule_for_abandoned_uploads_is_accepted(
         "Bucket=bucket, LifecycleConfiguration=json.loads(rule)); "
         "print(json.dumps(s3.get_bucket_lifecycle_configuration(Bucket=bucket)['Rules']))"
     )
-    kept = here.run("python", "-c", put, server.url, bucket, rule).stdout
-    assert json.loads(kept)[0]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
+    rules = here.run("python", "-c", put, server.url, bucket, rule).stdout
+    assert json.loads(rules)[0]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
 
 
 def test_an_endpoint_that_is_down_is_named_and_loses_nothing(

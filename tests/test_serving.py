@@ -50,19 +50,21 @@ def served(reproduced: BakedProject, tmp_path: Path) -> BakedProject:
 
 def differences(server: Server, rows: list[Any], answers: list[Any]) -> list[int]:
     """Give the rows that HTTP answers otherwise than the pipeline did."""
-    found, wrong = [], []
+    predictions, wrong = [], []
     for start in range(0, len(rows), 1000):
         status, document = server.ask("/predict", rows[start : start + 1000])
         assert status == 200, document
-        found += document["predictions"]
-    assert len(found) == len(answers)
-    for place, (given, wanted) in enumerate(zip(found, answers, strict=True)):
+        predictions += document["predictions"]
+    assert len(predictions) == len(answers)
+    for place, (prediction, expected) in enumerate(zip(predictions, answers, strict=True)):
         near = all(
-            math.isclose(given["probability"][name], wanted[f"probability_{name}"], abs_tol=1e-6)
-            and (name in given["set"]) == wanted[f"in_set_{name}"]
+            math.isclose(
+                prediction["probability"][name], expected[f"probability_{name}"], abs_tol=1e-6
+            )
+            and (name in prediction["set"]) == expected[f"in_set_{name}"]
             for name in ("false", "true")
         )
-        if not near or given["prediction"] != wanted["prediction"]:
+        if not near or prediction["prediction"] != expected["prediction"]:
             wrong.append(place)
     return wrong
 
@@ -109,12 +111,12 @@ def test_a_new_model_takes_over_without_a_request_lost(
 ) -> None:
     with serving(served, workers=2, shadow_folder=small.path) as server:
         old = server.ask("/model")[1]["version"]
-        seen: list[tuple[int, str]] = []
+        responses: list[tuple[int, str]] = []
 
         def answers_of_new_model() -> bool:
-            status, found = server.ask("/predict", table[0][0])
-            seen.append((status, found["model_version"]))
-            return len(seen) > 20 and all(version != old for _, version in seen[-20:])
+            status, document = server.ask("/predict", table[0][0])
+            responses.append((status, document["model_version"]))
+            return len(responses) > 20 and all(version != old for _, version in responses[-20:])
 
         (served.path / "models/model.onnx").write_bytes(b"a bad file")
         server.printed("model refused", 2)
@@ -124,7 +126,7 @@ def test_a_new_model_takes_over_without_a_request_lost(
             shutil.copy(small.path / "models" / name, part)
             part.replace(served.path / "models" / name)
         until(answers_of_new_model)
-        assert {status for status, _ in seen} == {200}
+        assert {status for status, _ in responses} == {200}
         assert server.stop() == 0
 
 
@@ -158,8 +160,8 @@ def test_a_worker_that_is_killed_is_replaced_while_the_others_answer(
         server.workers(3)
         server.printed(r"Application startup complete", 3)
         with ThreadPoolExecutor(8) as pool:
-            asked = pool.map(lambda row: server.ask("/predict", row)[0], table[0][:40])
-            assert set(asked) == {200}
+            statuses = pool.map(lambda row: server.ask("/predict", row)[0], table[0][:40])
+            assert set(statuses) == {200}
         page = server.ask("/metrics")[1]
         assert 'serving_requests_total{path="/predict",status="200"} 40.0' in page
         gauges = served.path / "logs/predictions/monitoring.prom"
@@ -265,8 +267,8 @@ def test_a_service_whose_own_log_has_no_room_answers_all_the_same(
     finally:
         process.kill()
         process.wait()
-    said = output.read_text().splitlines()
-    assert {*said} == {"Lines of the log are lost: [Errno 28] No space left on device"}
+    lines = output.read_text().splitlines()
+    assert {*lines} == {"Lines of the log are lost: [Errno 28] No space left on device"}
     assert len(logged(served)) == 2
 
 
@@ -308,8 +310,8 @@ def test_the_service_does_not_start_without_what_it_needs(
 
 
 def test_a_port_that_is_taken_is_named(project: BakedProject) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         done = project.run("flight-delays", "serve", "--demo", "--port", port, check=False)
     assert (done.returncode, f"127.0.0.1:{port}" in done.stdout) == (2, True)
 

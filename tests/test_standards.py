@@ -265,10 +265,10 @@ def test_pushing_pushes_the_data_to_the_folder_beside_the_project(
     copy: BakedProject, tmp_path: Path
 ) -> None:
     assert push(copy, tmp_path).returncode == 0
-    kept = copy.path.parent / "flight_delays-dvc-remote"
-    assert len([file for file in kept.rglob("*") if file.is_file()]) >= 24
+    remote = copy.path.parent / "flight_delays-dvc-remote"
+    assert len([file for file in remote.rglob("*") if file.is_file()]) >= 24
     clone = copy.clone(tmp_path / "teammate" / "flight_delays")
-    clone.run("dvc", "config", "--local", "remote.storage.url", kept)
+    clone.run("dvc", "config", "--local", "remote.storage.url", remote)
     clone.run("dvc", "pull", "data/source.dvc")
     assert clone.has_file("data/source/2013-01.parquet")
 

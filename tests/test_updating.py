@@ -25,8 +25,8 @@ class Updated:
         self.run(self.template, "git", "init", "--quiet", "-b", "main")
         self.run(self.template, "git", "add", "--force", ".")
         self.run(self.template, "git", "commit", "--quiet", "-m", "One")
-        said = self.run(folder, "cruft", "create", "--no-input", str(self.template))
-        (self.first_commit,) = re.findall(r"^    (git init .*)$", said, re.MULTILINE)
+        output = self.run(folder, "cruft", "create", "--no-input", str(self.template))
+        (self.first_commit,) = re.findall(r"^    (git init .*)$", output, re.MULTILINE)
 
     def run(self, folder: Path, *command: str) -> str:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -118,8 +118,8 @@ def test_make_update_refuses_an_edited_machinery_unless_it_is_forced(
     refused = work.run("make", "update", f"FROM={template}", check=False).stdout
     assert f"edited here: {GATE}; --force (make: FORCE=1)" in refused
     assert work.file_contains(GATE, "# mine")
-    said = work.run("make", "update", "FROM=data", "FORCE=1", check=False).stdout
-    assert "data is not the template" in said
+    output = work.run("make", "update", "FROM=data", "FORCE=1", check=False).stdout
+    assert "data is not the template" in output
     work.run("make", "update", f"FROM={template}", "REV=v0.1.0", "FORCE=1")
     assert not work.file_contains(GATE, "# mine")
     assert not work.file_contains(GATE, "# newer")

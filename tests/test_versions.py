@@ -176,9 +176,9 @@ def answer(server: Server, request: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def released(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Released:
     folder = tmp_path_factory.mktemp("released")
-    found = Released(beside(small, folder), folder)
-    found.change()
-    return found
+    result = Released(beside(small, folder), folder)
+    result.change()
+    return result
 
 
 @pytest.fixture
@@ -325,7 +325,7 @@ def test_all_refusals_come_at_once_and_as_json(work: BakedProject) -> None:
     assert done.returncode == 1
     assert document["released"] is False
     assert len(document["refusals"]) == 4
-    assert all(each["reason"] and each["remedy"] for each in document["refusals"])
+    assert all(refusal["reason"] and refusal["remedy"] for refusal in document["refusals"])
 
 
 @pytest.mark.parametrize(
@@ -379,8 +379,8 @@ def test_a_release_that_was_killed_half_way_says_how_to_begin_anew(work: BakedPr
     )
     assert work.run("python", "-c", script, check=False).returncode == -signal.SIGKILL
     assert tags(work) == ["v1.0.0"]
-    said = work.run("flight-delays", "release", "v1.0.0", check=False).stdout
-    work.run("sh", "-c", said.partition("v1.0.0 is only half released: ")[2].splitlines()[0])
+    output = work.run("flight-delays", "release", "v1.0.0", check=False).stdout
+    work.run("sh", "-c", output.partition("v1.0.0 is only half released: ")[2].splitlines()[0])
     work.run("flight-delays", "release", "v1.0.0")
     assert tags(work) == ["model@v1.0.0", "v1.0.0"]
 
@@ -420,13 +420,13 @@ def test_the_printed_command_publishes_the_release(copy: BakedProject, released:
     teammate = copy.clone(copy.path.parent / "teammate" / copy.path.name)
     model = teammate.path / "model.onnx"
     teammate.run("dvc", "artifacts", "get", copy.path, "model", "--rev", "v1.0.0", "-o", model)
-    found = hashlib.sha256(model.read_bytes()).hexdigest()
-    assert found == released.hashes["v1.0.0"]["models/model.onnx"]
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert digest == released.hashes["v1.0.0"]["models/model.onnx"]
 
 
 def test_releases_are_listed_newest_first(released: Released) -> None:
     listed = json.loads(released.project.run("flight-delays", "releases", "--json").stdout)
-    assert [(each["version"], each["stages"]) for each in listed] == [
+    assert [(release["version"], release["stages"]) for release in listed] == [
         ("v1.1.0", ["production"]),
         ("v1.0.0", []),
     ]
@@ -450,7 +450,7 @@ def test_a_rollback_brings_back_the_same_bytes_metrics_and_answers(
     assert released.hashes["v1.0.0"] != released.hashes["v1.1.0"]
     assert released.score(copy) != released.answer
     assert released.ask(copy) != released.served
-    said = rollback(copy, "v1.0.0", "--stage", "production")
+    output = rollback(copy, "v1.0.0", "--stage", "production")
     assert branch(copy) == "rollback/v1.0.0"
     assert hashes(copy) == released.hashes["v1.0.0"]
     assert read(copy, "metrics.json") == released.metrics
@@ -458,8 +458,8 @@ def test_a_rollback_brings_back_the_same_bytes_metrics_and_answers(
     assert released.ask(copy) == released.served
     assert "up to date" in copy.run("dvc", "status").stdout
     assert copy.run("git", "status", "--porcelain").stdout == ""
-    assert f"{released.metrics['roc_auc']['value']:.4g}" in said
-    assert "git push --atomic origin 'refs/tags/model#production#2'" in said
+    assert f"{released.metrics['roc_auc']['value']:.4g}" in output
+    assert "git push --atomic origin 'refs/tags/model#production#2'" in output
     assert in_production(copy) == "v1.0.0"
 
 
@@ -509,8 +509,8 @@ def test_data_that_the_cache_lacks_is_not_left_behind(
 def test_a_fresh_clone_rolls_back(copy: BakedProject, released: Released) -> None:
     clone = copy.clone(copy.path.parent / "clone")
     rollback(clone, "v1.0.0")
-    found = hashes(clone)
-    assert {name: found[name] for name in released.hashes["v1.0.0"]} == released.hashes["v1.0.0"]
+    cloned = hashes(clone)
+    assert {name: cloned[name] for name in released.hashes["v1.0.0"]} == released.hashes["v1.0.0"]
 
 
 def output_of(project: BakedProject, version: str, path: str) -> str:
@@ -547,10 +547,10 @@ def test_a_flipped_byte_that_dvc_does_not_see_leads_back_and_to_a_command_that_h
     copy.run("git", "branch", "--quiet", "-D", "rollback/v1.0.0")
     copy.run("dvc", "checkout")
     flip(in_cache(copy, output_of(copy, "v1.0.0", "data/raw.parquet")))
-    said = rollback(copy, "v1.0.0", code=1)
-    assert "data/raw.parquet did not come back as recorded" in said
+    output = rollback(copy, "v1.0.0", code=1)
+    assert "data/raw.parquet did not come back as recorded" in output
     assert_untouched(copy, released)
-    copy.run("sh", "-c", said.split("'")[1])
+    copy.run("sh", "-c", output.split("'")[1])
     rollback(copy, "v1.0.0")
     assert hashes(copy) == released.hashes["v1.0.0"]
 
@@ -561,9 +561,9 @@ def test_bytes_that_are_nowhere_leave_everything_as_it_was(
     md5 = output_of(copy, "v1.0.0", "data/train.parquet")
     in_cache(copy, md5).unlink()
     in_remote(copy, md5).unlink()
-    said = rollback(copy, "v1.0.0", code=1)
-    assert "data/train.parquet" in said
-    assert f"{branch(copy)} is checked out as before" in said
+    output = rollback(copy, "v1.0.0", code=1)
+    assert "data/train.parquet" in output
+    assert f"{branch(copy)} is checked out as before" in output
     assert_untouched(copy, released)
 
 
@@ -699,8 +699,8 @@ rollback.rollback("v1.0.0")
 def test_ctrl_c_as_soon_as_the_branch_is_switched_leads_back(
     copy: BakedProject, released: Released
 ) -> None:
-    said = copy.run("python", "-c", INTERRUPTED_SWITCH, check=False).stdout
-    assert "KeyboardInterrupt" in said
+    output = copy.run("python", "-c", INTERRUPTED_SWITCH, check=False).stdout
+    assert "KeyboardInterrupt" in output
     assert_untouched(copy, released)
 
 
@@ -708,9 +708,9 @@ def test_where_the_way_back_fails_too_the_commands_are_told(
     copy: BakedProject, released: Released
 ) -> None:
     here = branch(copy)
-    said = broken_rollback(copy, "UserError('the disk is full')", 2)
+    output = broken_rollback(copy, "UserError('the disk is full')", 2)
     way = f"git checkout --force {here} && dvc checkout"
-    assert f"'{way}' leads back" in said
+    assert f"'{way}' leads back" in output
     copy.run("sh", "-c", way)
     assert_untouched(copy, released)
 
@@ -723,8 +723,8 @@ def test_a_version_of_other_packages_says_what_to_type(copy: BakedProject) -> No
 
 def test_a_stage_that_cannot_be_assigned_leads_back(copy: BakedProject, released: Released) -> None:
     (copy.path / ".git/refs/tags/model#production#2.lock").touch()
-    said = rollback(copy, "v1.0.0", "--stage", "production", code=1)
-    assert "GTO could not write its tag" in said
+    output = rollback(copy, "v1.0.0", "--stage", "production", code=1)
+    assert "GTO could not write its tag" in output
     assert_untouched(copy, released)
     assert "up to date" in copy.run("dvc", "status").stdout
 
@@ -732,9 +732,9 @@ def test_a_stage_that_cannot_be_assigned_leads_back(copy: BakedProject, released
 def test_a_remote_out_of_reach_is_one_sentence(copy: BakedProject, released: Released) -> None:
     move_the_remote_out_of_reach(copy)
     in_cache(copy, output_of(copy, "v1.0.0", "data/raw.parquet")).unlink()
-    said = rollback(copy, "v1.0.0", code=1)
-    assert "Could not connect to the endpoint URL" in said
-    assert "the remote cannot be read: " in said
+    output = rollback(copy, "v1.0.0", code=1)
+    assert "Could not connect to the endpoint URL" in output
+    assert "the remote cannot be read: " in output
     assert_untouched(copy, released)
 
 
@@ -765,9 +765,9 @@ def test_a_new_file_that_the_version_would_overwrite_is_kept(
         append(".gitignore", "/docs/canvas.md\n")(copy)
     commit(copy)
     (copy.path / "docs/canvas.md").write_text("my work", encoding="utf-8")
-    said = rollback(copy, "v1.0.0", code=1)
-    assert "docs/canvas.md" in said
-    assert "would be overwritten by checkout" in said
+    output = rollback(copy, "v1.0.0", code=1)
+    assert "docs/canvas.md" in output
+    assert "would be overwritten by checkout" in output
     assert (copy.path / "docs/canvas.md").read_text(encoding="utf-8") == "my work"
 
 

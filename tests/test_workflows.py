@@ -91,8 +91,8 @@ def test_no_job_that_runs_the_code_of_a_pull_request_can_write(job: dict[str, An
     revision = checkout["with"].get("ref")
     secrets = set(re.findall(r"(?:secrets|github)\.(?:[A-Z_]+|token)", str(job)))
     uses = {step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step}
-    given = [step.get("with", {}) for step in job["steps"]]
-    cached = "actions/cache" in uses or any("cache" in each for each in given)
+    inputs = [step.get("with", {}) for step in job["steps"]]
+    cached = "actions/cache" in uses or any("cache" in options for options in inputs)
     if revision == "${{ github.event.pull_request.base.sha }}":
         assert OURS in job["if"] and job["needs"] == "report"
         assert not cached and "actions/cache/restore" not in uses  # code of the branch wrote it
@@ -136,20 +136,20 @@ def test_each_pull_request_has_one_report() -> None:
 
 def test_check_is_green_in_a_clone_whose_data_is_pushed(shared: Shared) -> None:
     clone = shared.checkout("check")
-    code, said = run(clone, "check.yml", {**NOBODY, WITHOUT_REMOTE: "false"}, **BRIEFLY)
-    assert code == 0, said
-    assert all(line.startswith("ok ") for line in lines(said).values())
-    assert {"pipeline", "pushed"} <= lines(said).keys()
-    assert re.search(r"zizmor\.+Passed", said)
+    code, output = run(clone, "check.yml", {**NOBODY, WITHOUT_REMOTE: "false"}, **BRIEFLY)
+    assert code == 0, output
+    assert all(line.startswith("ok ") for line in lines(output).values())
+    assert {"pipeline", "pushed"} <= lines(output).keys()
+    assert re.search(r"zizmor\.+Passed", output)
     assert not (clone.path / "data/raw.parquet").exists()
 
 
 def test_a_forks_check_says_what_it_cannot_see_and_is_green(shared: Shared) -> None:
     clone = shared.checkout("fork")
-    code, said = fresh(clone, WITHOUT_REMOTE="true")
-    assert code == 0, said
-    assert lines(said)["remote"].startswith("--")
-    assert lines(said)["pipeline"].startswith("ok")
+    code, output = fresh(clone, WITHOUT_REMOTE="true")
+    assert code == 0, output
+    assert lines(output)["remote"].startswith("--")
+    assert lines(output)["pipeline"].startswith("ok")
 
 
 def test_the_first_build_of_a_fresh_project_is_green_and_honest(
@@ -157,19 +157,19 @@ def test_the_first_build_of_a_fresh_project_is_green_and_honest(
 ) -> None:
     clone = Shared(project, tmp_path).checkout("ci")
     without_data = BRIEFLY | {"PYTEST_ADDOPTS": "tests/test_data.py tests/test_model.py"}
-    code, said = run(clone, "check.yml", {**NOBODY, WITHOUT_REMOTE: "false"}, **without_data)
-    assert code == 0, said
-    assert re.search(r"^SKIPPED .* tests/test_model.py:\d+: no model here", said, re.M)
-    assert "no run is committed, so there is nothing to check yet: dvc repro" in said
+    code, output = run(clone, "check.yml", {**NOBODY, WITHOUT_REMOTE: "false"}, **without_data)
+    assert code == 0, output
+    assert re.search(r"^SKIPPED .* tests/test_model.py:\d+: no model here", output, re.M)
+    assert "no run is committed, so there is nothing to check yet: dvc repro" in output
 
 
 def test_a_remote_on_another_machine_is_no_fault_but_said(shared: Shared, tmp_path: Path) -> None:
     clone = shared.checkout("elsewhere").copy(tmp_path / "ci" / "flight_delays")
-    code, said = fresh(clone)
-    assert code == 0, said
+    code, output = fresh(clone)
+    assert code == 0, output
     remedy = "dvc remote modify storage url s3://bucket/prefix"
-    assert lines(said)["remote"].startswith("--") and remedy in lines(said)["remote"]
-    assert lines(said)["pipeline"] == "ok  pipeline   dvc.lock is fresh"
+    assert lines(output)["remote"].startswith("--") and remedy in lines(output)["remote"]
+    assert lines(output)["pipeline"] == "ok  pipeline   dvc.lock is fresh"
 
 
 def test_a_stale_lock_fails_the_check_with_what_to_type(shared: Shared) -> None:
@@ -177,14 +177,14 @@ def test_a_stale_lock_fails_the_check_with_what_to_type(shared: Shared) -> None:
     text = (clone.path / "params.yaml").read_text(encoding="utf-8")
     changed = text.replace("hours_before_departure: 2", "hours_before_departure: 3")
     (clone.path / "params.yaml").write_text(changed, encoding="utf-8")
-    code, said = fresh(clone)
+    code, output = fresh(clone)
     assert code != 0
     remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
-    assert lines(said)["pipeline"].endswith(f"dvc.lock is stale at ingest: {remedy}")
+    assert lines(output)["pipeline"].endswith(f"dvc.lock is stale at ingest: {remedy}")
     (clone.path / "params.yaml").write_text(text, encoding="utf-8")
     (clone.path / "metrics.json").write_text("{}\n", encoding="utf-8")
-    code, said = fresh(clone)
-    assert code != 0 and "stale at evaluate" in said
+    code, output = fresh(clone)
+    assert code != 0 and "stale at evaluate" in output
 
 
 def test_a_forgotten_push_fails_the_check_with_what_to_type(
@@ -194,9 +194,9 @@ def test_a_forgotten_push_fails_the_check_with_what_to_type(
     md5 = recorded["stages"]["ingest"]["outs"][0]["md5"]
     own = Shared(work, tmp_path / "shared")
     (own.remote / "files" / "md5" / md5[:2] / md5[2:]).unlink()
-    code, said = fresh(own.checkout("forgotten"))
+    code, output = fresh(own.checkout("forgotten"))
     assert code != 0
-    assert lines(said)["pushed"].endswith("data/raw.parquet not in the remote: dvc push")
+    assert lines(output)["pushed"].endswith("data/raw.parquet not in the remote: dvc push")
 
 
 def fresh(clone: BakedProject, **environment: str) -> tuple[int, str]:
@@ -226,16 +226,16 @@ def test_retraining_opens_one_pull_request_with_the_report(
     summary = shared.folder / "summary.md"
     for verb in ("Opened", "Updated"):  # run twice: still one
         summary.unlink(missing_ok=True)
-        code, said = retrain(month, host)
-        assert code == 0, said
-        assert f"{verb} {host.url}/team/flights/pull/1" in said
+        code, output = retrain(month, host)
+        assert code == 0, output
+        assert f"{verb} {host.url}/team/flights/pull/1" in output
     (pull,) = host.pulls
     assert (pull["base"], pull["head"]) == ("main", "retrain/2013-09-01")
     assert pull["title"] == "Retrain on data until 2013-09-01"
     assert re.match(r"\*\*(Better|Worse|No significant difference|Not compared)\*\*", pull["body"])
     assert "ingest.until" in pull["body"]
     assert summary.read_text(encoding="utf-8").strip() == pull["body"].strip()
-    assert host.tokens == {TOKEN} and TOKEN not in said
+    assert host.tokens == {TOKEN} and TOKEN not in output
 
     origin = ("git", "--git-dir", shared.origin)
     log = month.run(*origin, "log", "--format=%s", "main..retrain/2013-09-01").stdout
@@ -249,9 +249,9 @@ def test_retraining_opens_one_pull_request_with_the_report(
 
 def test_what_retraining_pushes_is_whole(shared: Shared, month: BakedProject) -> None:
     clone = shared.checkout("retrained", "retrain/2013-09-01")
-    code, said = fresh(clone)
-    assert code == 0, said
-    assert lines(said)["pushed"].endswith("all is in the remote")
+    code, output = fresh(clone)
+    assert code == 0, output
+    assert lines(output)["pushed"].endswith("all is in the remote")
 
 
 def test_commits_of_others_on_the_branch_are_not_overwritten(
@@ -262,29 +262,29 @@ def test_commits_of_others_on_the_branch_are_not_overwritten(
     other.run("git", "add", "notes.md")
     other.run("git", "commit", "--quiet", "--no-verify", "-m", "Mine")
     other.run("git", "push", "--quiet", "--no-verify")
-    code, said = retrain(month, host)
-    assert code != 0 and "retrain/2013-09-01 has commits of someone else" in said
-    assert "Running stage" not in said  # it is seen before the run, not after it
+    code, output = retrain(month, host)
+    assert code != 0 and "retrain/2013-09-01 has commits of someone else" in output
+    assert "Running stage" not in output  # it is seen before the run, not after it
     assert host.pulls == []
 
 
 @pytest.mark.parametrize(
-    ("until", "why"),
+    ("until", "reason"),
     [
         ("2013-08-01", "the window already ends at 2013-08-01"),
         ("2014-02-01", "data/source ends at 2013-12-31"),
     ],
 )
 def test_where_there_is_nothing_to_retrain_on_nothing_is_opened(
-    shared: Shared, month: BakedProject, host: CodeHost, until: str, why: str
+    shared: Shared, month: BakedProject, host: CodeHost, until: str, reason: str
 ) -> None:
-    code, said = retrain(month, host, until)
-    assert code == 0, said
-    assert f"Nothing to retrain on: {why}" in said
+    code, output = retrain(month, host, until)
+    assert code == 0, output
+    assert f"Nothing to retrain on: {reason}" in output
     assert host.pulls == []
     assert month.run("git", "status", "--porcelain").stdout == ""
-    assert "Nothing is monitored: data/log.dvc imports no log" in said
-    assert "nothing is monitored, so there is no rule to follow" in said
+    assert "Nothing is monitored: data/log.dvc imports no log" in output
+    assert "nothing is monitored, so there is no rule to follow" in output
     assert host.issues == []
     assert month.run("git", "branch", "--show-current").stdout == "main\n"
     assert until not in month.run("git", "ls-remote", "origin").stdout
@@ -306,8 +306,8 @@ def test_a_window_past_all_rows_is_nothing_to_retrain_on(
 def test_what_is_typed_into_the_form_is_a_date_or_refused(
     month: BakedProject, host: CodeHost, until: str
 ) -> None:
-    code, said = retrain(month, host, until)
-    assert code != 0 and "Invalid value" in said
+    code, output = retrain(month, host, until)
+    assert code != 0 and "Invalid value" in output
     assert not (month.path / "hacked").exists()
 
 
@@ -316,16 +316,16 @@ def test_work_that_is_not_committed_is_not_swept_into_the_branch(
 ) -> None:
     clone = shared.checkout("dirty")
     (clone.path / "notes.md").write_text("Mine.\n", encoding="utf-8")
-    code, said = retrain(clone, host)
-    assert code != 0 and "not committed: notes.md" in said
+    code, output = retrain(clone, host)
+    assert code != 0 and "not committed: notes.md" in output
 
 
 def test_without_a_remote_retraining_says_what_is_missing(
     shared: Shared, host: CodeHost, tmp_path: Path
 ) -> None:
     clone = shared.checkout("away").copy(tmp_path / "ci" / "flight_delays")
-    code, said = retrain(clone, host)
-    assert code != 0 and "dvc remote modify storage url s3://bucket/prefix" in said
+    code, output = retrain(clone, host)
+    assert code != 0 and "dvc remote modify storage url s3://bucket/prefix" in output
 
 
 # release
@@ -336,8 +336,8 @@ def released(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> S
     """v1.0.0, released as the README says."""
     folder = tmp_path_factory.mktemp("released")
     shared = Shared(small, folder)
-    said = shared.own.run("flight-delays", "release", "v1.0.0").stdout
-    (push,) = re.findall(r"^    (git push .*)$", said, re.M)
+    output = shared.own.run("flight-delays", "release", "v1.0.0").stdout
+    (push,) = re.findall(r"^    (git push .*)$", output, re.M)
     shared.own.run("sh", "-c", push.replace("git push", "git push --no-verify"))
     return shared
 
@@ -354,15 +354,15 @@ def test_a_tag_is_verified_packed_and_published(released: Shared, host: CodeHost
     archive = clone.path / "dist" / "flight-delays-v1.0.0.tar.gz"
     contents = set()
     for _ in range(2):  # run again: the same bytes, the same release
-        code, said = release(clone, host, "release")
-        assert code == 0, said
-        assert len(lines(said)) == 7
-        assert all(line.startswith("ok ") for line in lines(said).values())
+        code, output = release(clone, host, "release")
+        assert code == 0, output
+        assert len(lines(output)) == 7
+        assert all(line.startswith("ok ") for line in lines(output).values())
         contents.add(archive.read_bytes())
     (content,) = contents
-    (made,) = host.releases.values()
-    assert made["tag_name"] == "v1.0.0" and "## Metrics on the test table" in made["body"]
-    (asset,) = made["assets"]
+    (published,) = host.releases.values()
+    assert published["tag_name"] == "v1.0.0" and "## Metrics on the test table" in published["body"]
+    (asset,) = published["assets"]
     assert asset["name"] == archive.name
     assert host.files[str(asset["id"])] == content
 
@@ -389,12 +389,12 @@ def test_the_archive_holds_what_serves_the_model(released: Shared) -> None:
 
 def test_without_the_setting_nothing_is_published(released: Shared, host: CodeHost) -> None:
     clone = released.checkout("quiet", "v1.0.0")
-    code, said = release(clone, host, "")
-    assert code == 0 and "set the variable PUBLISH" in said
+    code, output = release(clone, host, "")
+    assert code == 0 and "set the variable PUBLISH" in output
     assert host.releases == {} and host.tokens == set()
     assert clone.has_file("dist/flight-delays-v1.0.0.tar.gz")
-    code, said = release(clone, host, "everywhere")
-    assert code != 0 and "PUBLISH is 'everywhere'" in said
+    code, output = release(clone, host, "everywhere")
+    assert code != 0 and "PUBLISH is 'everywhere'" in output
 
 
 def test_a_tag_that_is_no_release_is_refused(released: Shared, host: CodeHost) -> None:
@@ -419,10 +419,10 @@ def test_a_release_whose_model_is_not_as_recorded_is_refused(
         own.run("git", "tag", "--annotate", "-m", "Forged", tag)
     released.push("v1.0.1", "model@v1.0.1")
     clone = released.checkout("forged", "v1.0.1")
-    code, said = release(clone, host, "release", "v1.0.1")
+    code, output = release(clone, host, "release", "v1.0.1")
     assert code != 0
-    assert lines(said)["model"].startswith("NO") and "0" * 64 in lines(said)["model"]
-    assert lines(said)["pipeline"].startswith("NO")
+    assert lines(output)["model"].startswith("NO") and "0" * 64 in lines(output)["model"]
+    assert lines(output)["pipeline"].startswith("NO")
     assert host.releases == {}
 
 
