@@ -37,7 +37,7 @@ def test_the_demo_shows_figures_a_gate_and_where_to_look(said: str, demo: BakedP
         assert re.search(rf"^│ {metric}{3 * figure} +│$", said, re.M), said
     for check in ("better_than_baseline", "floor", "leakage", "freshness"):
         assert re.search(rf"^│ {check} .*│ passed │$", said, re.M), said
-    (pages,) = re.findall(r"^The gate passed. Read on in (\S+),", said, re.M)
+    (pages,) = re.findall(r"^The gate passed. See (\S+),", said, re.M)
     assert demo.has_file(pages)
     assert demo.has_file("README.md")
 

@@ -74,7 +74,7 @@ def test_a_fresh_clone_is_told_what_to_type(work: BakedProject) -> None:
     clone = work.clone(work.path.parent / "clone")
     said = doctor(clone)
     assert [said[name]["remedy"] for name in wrong(clone)] == ["make setup", "dvc pull", None]
-    assert said["pipeline"]["found"] == "not checked before files is in order"
+    assert said["pipeline"]["found"] == "not checked, since files failed"
     follow(clone, "files")
     assert wrong(clone) == ["hooks"]
 
@@ -128,7 +128,7 @@ def test_no_repository(work: BakedProject) -> None:
     shutil.rmtree(work.path / ".git")
     said = doctor(work)
     assert said["git"]["remedy"].startswith("git init -b main && git add .")
-    assert said["lock"]["found"] == "not checked before git is in order"
+    assert said["lock"]["found"] == "not checked, since git failed"
 
 
 def test_a_hook_that_is_not_installed(work: BakedProject) -> None:

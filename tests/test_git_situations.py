@@ -90,7 +90,7 @@ def test_a_worktree_whose_repository_was_moved(work: BakedProject, tmp_path: Pat
     tree = BakedProject(tmp_path / "tree", work.environment).here()
     work.path.rename(tmp_path / "moved")
     said = doctor(tree)["git"]
-    assert said["found"].startswith(".git leads nowhere")
+    assert said["found"].startswith(".git points to no repository")
     command, _, _ = said["remedy"].partition(", typed in ")
     BakedProject(tmp_path / "moved", work.environment).run("sh", "-c", command)
     assert doctor(tree)["git"]["passed"]
@@ -272,7 +272,7 @@ def test_bytes_that_only_the_checkout_has_are_set_aside_first(merging: BakedProj
 
 
 def test_show_says_of_which_run_its_figures_are(work: BakedProject) -> None:
-    assert "these figures" not in work.run("flight-delays", "show").stdout
+    assert "these metrics" not in work.run("flight-delays", "show").stdout
     assert json.loads(work.run("flight-delays", "show", "--json").stdout)["stale"] == []
     features = work.path / "src/flight_delays/features.py"
     with features.open("a", encoding="utf-8") as file:
@@ -280,7 +280,7 @@ def test_show_says_of_which_run_its_figures_are(work: BakedProject) -> None:
     assert work.run("dvc", "repro", check=False).returncode
     last = work.run("git", "log", "-1", "--format=%h of %as", "--", "metrics.json").stdout.strip()
     said = work.run("flight-delays", "show").stdout
-    assert f"these figures are of the run committed in {last}, but src/flight_delays/fe" in said
+    assert f"these metrics are of the run committed in {last}, but src/flight_delays/fe" in said
     (stale,) = json.loads(work.run("flight-delays", "show", "--json").stdout)["stale"]
     assert "features.py has changed since" in stale
 

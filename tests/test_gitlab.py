@@ -178,7 +178,7 @@ def test_check_of_a_fork_does_not_ask_for_the_remote(shared: Shared) -> None:
     clone = shared.checkout("fork-check")
     done = job(clone, "check", **FORKS_MERGE_REQUEST, **BRIEFLY)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"-- +remote +no secret is given to the code of a fork", done.stdout)
+    assert re.search(r"-- +remote +a fork.s code gets no secrets", done.stdout)
 
 
 def test_report_of_a_fork_that_cannot_reach_the_data_is_its_artifact(

@@ -158,13 +158,13 @@ def test_a_run_that_is_not_committed_has_no_commit_and_no_event(
     [
         (["v9.9.9"], "'v9.9.9' is neither a file of the pipeline nor a revision"),
         (["HEAD~2"], "there is no dvc.lock at HEAD~2"),
-        (["HEAD:data/nosuch.parquet"], "data/nosuch.parquet is in no lineage"),
+        (["HEAD:data/nosuch.parquet"], "data/nosuch.parquet has no lineage"),
         (["--sha256", "0" * 64], "records the sha256 000"),
         (["--sha256", "model"], "'model' is not a sha256"),
         (["--json", "--mermaid"], "ask for one of --json, --mermaid"),
         (["v1.0.0", "--sha256", "0" * 64], "leave out v1.0.0"),
         (["--impact", "data/source", "--mermaid"], "--impact has only --json"),
-        (["--impact", "requirements.lock"], "requirements.lock is in no lineage"),
+        (["--impact", "requirements.lock"], "requirements.lock has no lineage"),
     ],
 )
 def test_what_cannot_be_found_is_one_sentence(

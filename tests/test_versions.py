@@ -282,7 +282,7 @@ REFUSALS: dict[str, tuple[Change, str]] = {
     ),
     "exists elsewhere": (
         release_elsewhere,
-        "v1.0.0 exists already in upstream: bring it with 'git fetch --tags upstream'",
+        "v1.0.0 exists already in upstream: fetch it with 'git fetch --tags upstream'",
     ),
     "git remote out of reach": (
         lambda project: project.run("git", "remote", "add", "origin", "../nowhere.git"),
@@ -290,7 +290,7 @@ REFUSALS: dict[str, tuple[Change, str]] = {
     ),
     "gate without checks": (
         write_gate({"passed": True, "checks": []}),
-        "the gate has made no checks: run 'dvc repro'",
+        "the gate has no checks: run 'dvc repro'",
     ),
     "gate that did not pass": (
         write_gate({"passed": False, "checks": [{"name": "floor", "passed": True}]}),
@@ -780,7 +780,7 @@ def test_a_new_file_in_nobodys_way_stays(copy: BakedProject, released: Released)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("v9.0.0",), "there is no release v9.0.0; known are v1.1.0, v1.0.0"),
+        (("v9.0.0",), "no release v9.0.0 (released: v1.1.0, v1.0.0)"),
         (("latest",), "'latest' is not a version"),
         (("v1.0.0", "--stage", "a b"), "'a b' is not a stage"),
     ],

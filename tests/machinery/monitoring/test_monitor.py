@@ -257,7 +257,7 @@ def test_a_span_without_rows_is_refused(model: EvaluatedModel) -> None:
     with pytest.raises(UserError, match=r"no answers .* in the span of its 2026-01-01 .* --from"):
         report_of(model, start=APRIL)
     result = run("--log", "nowhere")
-    assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
+    assert result.exit_code == 2 and "nowhere is not a folder" in result.stderr
 
 
 def test_the_span_cuts_windows(model: EvaluatedModel) -> None:

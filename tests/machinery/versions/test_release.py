@@ -133,7 +133,7 @@ def test_a_stage_is_where_gto_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stages() == {"v1.1.0": ["production"], "v1.0.0": ["staging"]}
     api.deregister(".", "model", version="v1.1.0")
     assert stages() == {"v1.0.0": ["production", "staging"]}
-    with pytest.raises(UserError, match="there is no release v1.1.0; known are v1.0.0"):
+    with pytest.raises(UserError, match=r"no release v1.1.0 \(released: v1.0.0\)"):
         registry.find("v1.1.0")
 
 

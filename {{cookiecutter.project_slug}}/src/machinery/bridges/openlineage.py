@@ -1,4 +1,4 @@
-"""openlineage: the runs that dvc.lock records in, OpenLineage's two events for each out.
+"""Export the runs that dvc.lock records as OpenLineage events.
 
 The format: https://openlineage.io/docs/spec/object-model, specification 2-0-2.
 """
@@ -15,7 +15,7 @@ from machinery.versions.versions import Commit
 
 SPECIFICATION = "https://openlineage.io/spec"
 EVENT = f"{SPECIFICATION}/2-0-2/OpenLineage.json#/$defs/RunEvent"
-FACETS = {  # the version of each one's schema
+FACETS = {  # the version of each schema
     "DatasetVersionDatasetFacet": "1-0-1",
     "ExecutionParametersRunFacet": "1-0-0",
     "InputStatisticsInputDatasetFacet": "1-0-0",
@@ -30,7 +30,7 @@ TABLES = [path.as_posix() for path in (RAW, VALID, TRAIN, TEST)]  # have the con
 
 @dataclass(frozen=True)
 class Run:
-    """A stage, the commit that recorded its run, and the environment lock at that commit."""
+    """A stage, the commit that recorded its run, and the sha256 of requirements.lock there."""
 
     stage: Stage
     commit: Commit
@@ -40,20 +40,12 @@ class Run:
 def events(
     run: Run, graph: Graph, contract: Mapping[str, Any], project: str
 ) -> list[dict[str, Any]]:
-    """The run's START and its COMPLETE, as the specification requires both of every run.
+    """The START and COMPLETE events that the specification requires of every run.
 
-    Their time is the commit's and the id follows from the content: no clock, no chance. DVC records
-    that a run has ended, but neither when, nor when it began.
+    Their time is the commit's, since DVC records no times, and the id depends on the content only.
+    `contract` is the parsed contract.yaml.
     """
-    ended = _complete(run, graph, contract, project)
-    known = {name: part for name, part in ended.items() if name != "outputs"}  # when it starts
-    return [known | {"eventType": "START"}, ended]
-
-
-def _complete(run: Run, graph: Graph, contract: Mapping[str, Any], project: str) -> dict[str, Any]:
-    """The completed run as a document. `contract` is the parsed contract.yaml."""
-    producer = f"pkg:generic/{project}@{run.commit.sha}"
-    stage = run.stage
+    stage, producer = run.stage, f"pkg:generic/{project}@{run.commit.sha}"
 
     def datasets(files: tuple[File, ...], end: str) -> list[dict[str, Any]]:
         return [
@@ -66,20 +58,18 @@ def _complete(run: Run, graph: Graph, contract: Mapping[str, Any], project: str)
             for file in files
         ]
 
-    return {
+    id_ = uuid5(NAMESPACE_URL, json.dumps([project, *astuple(stage)], default=str))
+    start = {
         "eventTime": run.commit.date,
         "producer": producer,
         "schemaURL": EVENT,
-        "eventType": "COMPLETE",
-        "run": {"runId": _run_id(stage, project), "facets": _run_facets(run, graph, producer)},
+        "eventType": "START",
+        "run": {"runId": str(id_), "facets": _run_facets(run, graph, producer)},
         "job": {"namespace": project, "name": stage.name, "facets": _job_facets(stage, producer)},
         "inputs": datasets(graph.inputs(stage), "input"),
-        "outputs": datasets(stage.outs, "output"),
     }
-
-
-def _run_id(stage: Stage, project: str) -> str:
-    return str(uuid5(NAMESPACE_URL, json.dumps([project, *astuple(stage)], default=str)))
+    outputs = datasets(stage.outs, "output")
+    return [start, {**start, "eventType": "COMPLETE", "outputs": outputs}]
 
 
 def _run_facets(run: Run, graph: Graph, producer: str) -> dict[str, Any]:
@@ -92,10 +82,10 @@ def _run_facets(run: Run, graph: Graph, producer: str) -> dict[str, Any]:
     tags |= {f"md5:{file.path}": file.hash for file in graph.code(run.stage)}
     if run.environment:
         tags["sha256:requirements.lock"] = run.environment
-    listed = [{"key": key, "value": value, "source": "DVC"} for key, value in tags.items()]
+    entries = [{"key": key, "value": value, "source": "DVC"} for key, value in tags.items()]
     return {
         "executionParameters": _facet("ExecutionParametersRunFacet", producer, parameters=params),
-        "tags": _facet("TagsRunFacet", producer, tags=listed),
+        "tags": _facet("TagsRunFacet", producer, tags=entries),
     }
 
 
@@ -120,10 +110,9 @@ def _dataset_facets(file: File, contract: Mapping[str, Any], producer: str) -> d
 
 
 def _statistics(file: File, end: str, producer: str) -> dict[str, Any]:
-    counts = {"size": file.size, "fileCount": file.files or 1}
-    known = {name: count for name, count in counts.items() if count is not None}
     kind = end.capitalize()
-    return _facet(f"{kind}Statistics{kind}DatasetFacet", producer, **known)
+    counts = {"fileCount": file.files or 1} | ({} if file.size is None else {"size": file.size})
+    return _facet(f"{kind}Statistics{kind}DatasetFacet", producer, **counts)
 
 
 def _facet(name: str, producer: str, **content: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""cli: the command line of a project, for what dvc and git do not do themselves."""
+"""The command line of a project, for what dvc and git do not do themselves."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from machinery.pipeline.files import UserError
 from machinery.pipeline.project import Project
 
-# The commands of each module are there while its room is: a project may delete rooms.
+# Each module of commands and its room: a project may delete rooms, and loses their commands.
 ROOMS = {
     "adopt": "adopt",
     "status": "versions",
@@ -30,10 +30,10 @@ ROOMS = {
 
 
 class Commands(TyperGroup):
-    """Commands whose UserError is one sentence on standard error and an exit code."""
+    """Commands that print a UserError as one sentence on standard error."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """Run the command."""
+        """Run the command, and exit with the error's code."""
         try:
             refuse_other_checkout(ctx.obj)
             return super().invoke(ctx)
@@ -44,7 +44,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Look at the model, release it, roll it back. The pipeline is run by 'dvc repro'.",
+    help="Show the model, release it, roll it back. 'dvc repro' runs the pipeline.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -54,11 +54,7 @@ for module, room in ROOMS.items():
 
 
 def refuse_other_checkout(project: Project) -> None:
-    """Refuse to run the code of one checkout in the folder of another.
-
-    Raises:
-        UserError: naming both.
-    """
+    """Raise UserError if this is the code of another checkout than the current folder's."""
     here, running = Path("src", project.package), Path(str(sys.modules[project.package].__file__))
     if here.is_dir() and not here.samefile(running.parent):
         raise UserError(
@@ -68,9 +64,9 @@ def refuse_other_checkout(project: Project) -> None:
 
 
 def run(project: Project) -> None:
-    """Run the command that the user typed."""
+    """Run the command of `sys.argv`."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports home otherwise
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows `?`
+            stream.reconfigure(errors="replace")  # `?` for a character that the terminal lacks
     app(obj=project)

@@ -1,4 +1,4 @@
-"""monitor: how the model does in production, by its log and the outcomes; a past to try it on."""
+"""Commands that measure the model in production, and replay the past through the service."""
 
 import json
 from datetime import datetime, timedelta
@@ -10,15 +10,14 @@ import typer
 from machinery.pipeline.files import CheckError, UserError, rounded
 from machinery.pipeline.paths import CONTRACT
 
+from . import Json
+
 app = typer.Typer()
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+LOG = Path("logs/predictions")
 
-From = Annotated[
-    datetime | None, typer.Option("--from", formats=FORMATS, help="First moment of data time.")
-]
-To = Annotated[
-    datetime | None, typer.Option("--to", formats=FORMATS, help="Moment before which it ends.")
-]
+From = Annotated[datetime | None, typer.Option("--from", formats=FORMATS, help="Start, included.")]
+To = Annotated[datetime | None, typer.Option("--to", formats=FORMATS, help="End, excluded.")]
 
 
 @app.command(epilog="Example: monitor --from 2013-08-01 --check")
@@ -26,28 +25,26 @@ def monitor(
     ctx: typer.Context,
     start: From = None,
     end: To = None,
-    log: Annotated[Path, typer.Option(metavar="FOLDER", help="Of the prediction log.")] = Path(
-        "logs/predictions"
+    log: Annotated[Path, typer.Option(metavar="FOLDER", help="The prediction log.")] = LOG,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a limit is violated.")] = (
+        False
     ),
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 where a limit is violated.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Compare outcomes with what evaluate promised, window by window; say whether to retrain.
+    """Compare each window's outcomes with the metrics of evaluate; say whether to retrain.
 
-    Writes reports/monitoring/index.html and, for Prometheus, monitoring.prom beside the log; of a
-    part of the log (--from, --to) the page alone, since retrain and alerts go by the whole. The
-    windows, limits and the rule for retraining are `monitor` in params.yaml.
+    Writes reports/monitoring/index.html and, for Prometheus, monitoring.prom beside the log. For a
+    part of the log (--from, --to) it writes only the page, since retrain and alerts use all of it.
+    The windows, limits and the rule for retraining are `monitor` in params.yaml.
     """
     from machinery.monitoring import monitor as monitoring
     from machinery.monitoring import output
     from machinery.pipeline.compute import parallel_map
 
     if not CONTRACT.is_file():
-        raise UserError(f"{CONTRACT} is not here; run the command in the folder of the project")
+        raise UserError(f"there is no {CONTRACT}; run the command in the folder of the project")
     if not log.is_dir():
-        raise UserError(f"{log} is no folder; name the folder of the prediction log with --log")
+        raise UserError(f"{log} is not a folder; name the prediction log with --log")
     model = monitoring.evaluated_model()
     with parallel_map(ctx.obj) as spread:
         report = monitoring.monitor(ctx.obj.features(), model, log, start, end, spread)
@@ -57,9 +54,8 @@ def monitor(
     else:
         _print(report, model.headline)
     if check and report["alarms"]:
-        raise CheckError(
-            "; ".join(f"{each['name']}: {each['sentence']}" for each in report["alarms"])
-        )
+        alarms = (f"{alarm['name']}: {alarm['sentence']}" for alarm in report["alarms"])
+        raise CheckError("; ".join(alarms))
 
 
 @app.command(epilog="Example: replay --from 2013-08-01 --to 2014-01-01, beside serve --demo")
@@ -68,17 +64,17 @@ def replay(
     start: From = None,
     end: To = None,
     speed: Annotated[
-        float | None, typer.Option(min=1, help="Seconds of data time a second; no pause without.")
+        float | None, typer.Option(min=1, help="Seconds of data time per second (no pauses).")
     ] = None,
     outcome_after: Annotated[
         float, typer.Option(min=0, max=87_600, help="Hours of data time from a row to its outcome.")
     ] = 24,
-    url: Annotated[str, typer.Option(help="Of a running service.")] = "http://127.0.0.1:8000",
+    url: Annotated[str, typer.Option(help="A running service.")] = "http://127.0.0.1:8000",
 ) -> None:
-    """Send rows of the source through a running service, and their outcomes when they are known.
+    """Send rows of the source to a running service, and their outcomes when they are known.
 
-    Without --from they start where the data window ends (ingest.until). The service logs them as
-    any other rows, so a second replay of the same rows is logged beside the first.
+    Without --from it starts where the data window ends (ingest.until). The service logs the rows
+    like any others, so a second replay of the same rows is logged as well.
     """
     from machinery.monitoring.replay import Replay
 
@@ -94,7 +90,7 @@ def replay(
                 count, reason = len(replay.refused), replay.refused[0]
                 print(f"{count:,} refused by the service, the first: {reason}")
             if log := replay.settings.prediction_log:
-                print(f"Look at them with '{ctx.obj.command} monitor --log {log}'")
+                print(f"Evaluate them with '{ctx.obj.command} monitor --log {log}'")
 
 
 def _print(report: dict[str, Any], headline: str) -> None:
@@ -108,13 +104,13 @@ def _print(report: dict[str, Any], headline: str) -> None:
     bias = "calibration" if "calibration" in report["windows"][-1]["figures"] else "bias"
     table = Table("window", "rows", "outcomes", bias, headline, "coverage", "violates")
     for window in report["windows"]:
-        figures = [
-            window["figures"].get(name, {}).get("value") for name in (bias, headline, "coverage")
-        ]
-        no_verdict = "too few outcomes" if window["over"] else "not over"
-        told = [*window["violations"], *([] if window["enough"] else [no_verdict])]
+        metrics = [window["figures"].get(name, {}) for name in (bias, headline, "coverage")]
+        values = (cell(metric.get("value")) for metric in metrics)
+        notes = list(window["violations"])
+        if not window["enough"]:
+            notes.append("too few outcomes" if window["over"] else "not over")
         counts = (f"{window[name]:,}" for name in ("rows", "labelled"))
-        table.add_row(escape(window["name"]), *counts, *map(cell, figures), ", ".join(told) or "–")
+        table.add_row(escape(window["name"]), *counts, *values, ", ".join(notes) or "–")
     console = Console(highlight=False)
     console.print("\nWindow by window of data time", table, sep="\n")
     console.print(f"Model {report['model_version']} in {report['latest']}", markup=False)
@@ -125,4 +121,4 @@ def _print(report: dict[str, Any], headline: str) -> None:
         console.print(f"Note: {count:,} {fault}", markup=False)
     answer = "Retrain" if report["retrain"]["answer"] else "Do not retrain"
     console.print(f"[bold]{answer}[/bold]: {escape(report['retrain']['why'])}.")
-    console.print(f"The rule: {report['retrain']['rule']}. Read on in {FOLDER / 'index.html'}.\n")
+    console.print(f"The rule: {report['retrain']['rule']}. See {FOLDER / 'index.html'}.\n")

@@ -1,4 +1,4 @@
-"""predict: the command that predicts every row of files of any size."""
+"""The command that predicts every row of files of any size."""
 
 import json
 import os
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from . import Json
 
 app = typer.Typer()
 MAX_THREADS = 4
@@ -17,29 +19,27 @@ MAX_THREADS = 4
 )
 def predict(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="IN", help="Parquet or CSV: a file, a folder.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Parquet or CSV: file or folder.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="NAME.parquet, NAME.csv or NAME/.")],
     model: Annotated[Path, typer.Option(help="A checkout, or an unpacked model.")] = Path(),
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Share of rows that may break the contract.")
     ] = 0.01,
     allow_missing: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Of IN; empty in every row.")
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column that IN may lack.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an OUT that predict made.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an OUT of predict.")] = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Batches scored at a time; the processors, up to 4.")
+        int | None, typer.Option(min=1, help="Batches scored at a time (processors, up to 4).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Predict every row of IN, a path or an s3:// address, into OUT; IN may exceed the memory.
+    """Predict every row of IN, a path or s3:// address, which may be larger than the memory.
 
     OUT has the columns of IN, then the prediction, its probabilities and set or its interval, and
-    the version of the model; it appears when every row is predicted. Rows that break contract.yaml
-    go to OUT.bad with the reason; exits with 1, and without OUT, when they are too many. In CSV an
-    empty value is missing, whether or not it is quoted.
+    the version of the model; it appears when every row is predicted. Rows that violate
+    contract.yaml go to OUT.bad with the reason; if they are too many, exits with 1 and without OUT.
+    In CSV an empty value is missing, whether quoted or not.
     """
     from machinery.bulk.run import Options, predict
     from machinery.pipeline.compute import parallel_map
@@ -57,7 +57,7 @@ def predict(
         print(json.dumps(summary))
         return
     print(f"{summary['output']}: {summary['predicted']} rows by model {summary['model_version']}")
-    for reason, times in summary["violations"].items():
-        print(f"  {reason}: {times}")
+    for reason, count in summary["violations"].items():
+        print(f"  {reason}: {count}")
     if summary["bad"]:
         print(f"{summary['bad_output']}: {summary['bad']} rows that break the contract")

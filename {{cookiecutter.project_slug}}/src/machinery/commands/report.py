@@ -1,4 +1,4 @@
-"""report: the command that says whether the model of this checkout is better than another one."""
+"""The command that compares the model of this checkout with another one."""
 
 import os
 from pathlib import Path
@@ -16,14 +16,10 @@ def report(
     ctx: typer.Context,
     against: Annotated[
         str | None,
-        typer.Option(
-            metavar="REV",
-            help="The revision with the champion; the remote's default branch if not given.",
-            show_default=False,
-        ),
+        typer.Option(metavar="REV", help="The champion's revision (the remote's default branch)."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there, not to standard output.")
+        Path | None, typer.Option(metavar="FILE", help="Write to a file, not standard output.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 if the gate failed or the model is worse.")
@@ -33,7 +29,7 @@ def report(
 
     Writes Markdown: the verdict first, then metrics, slices, gate, what changed, and curves.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait for others cost more
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads cost more than they save
 
     from machinery.comparison.judgement import judge
     from machinery.comparison.text import text

@@ -1,4 +1,4 @@
-"""search: the command that looks for better hyperparameters."""
+"""The command that searches for better hyperparameters."""
 
 import time
 from typing import Annotated
@@ -12,16 +12,14 @@ app = typer.Typer()
 def search(
     model: Annotated[str, typer.Argument(help="One of train.models, with ranges in search.")],
     features: Annotated[
-        str | None, typer.Option(help="One of train.feature_sets; the last if not given.")
+        str | None, typer.Option(help="One of train.feature_sets (the last).")
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.01, max=10_000, help="No trial begins later.")] = (
-        10
-    ),
+    minutes: Annotated[float, typer.Option(min=0.01, max=10_000, help="Time budget.")] = 10,
 ) -> None:
-    """Try hyperparameters within the ranges of params.yaml, and make a branch of the best.
+    """Try hyperparameters in the ranges of params.yaml, and make a branch of the best.
 
-    Each trial is an experiment (`dvc exp show`) that is scored by cross-validation; the test table
-    is never read. Run it again to go on.
+    Each trial is an experiment (`dvc exp show`), scored by cross-validation without reading the
+    test table. Run it again to go on.
     """
     from machinery.pipeline import params as sections
     from machinery.search.search import Search
@@ -43,11 +41,11 @@ def search(
     first, best = search.trials[0], search.best
     print(f"{search.headline}, mean of the folds: {first.mean:.5f} now, {best.mean:.5f} at best")
     if best is first:
-        print("No trial is better than the hyperparameters of now.")
+        print("No trial is better than the current hyperparameters.")
         return
     gain, error = best.gain_over(first)
     print(f"{best.name} differs by {gain:+.5f} ± {error:.5f} (standard error over the folds);")
     print(f"the best of {len(search.trials)} trials is optimistic: expect less on new data.")
     branch = search.branch()
-    print(f"Look at it with 'git diff HEAD {branch} -- params.yaml', and take it with")
+    print(f"Review it with 'git diff HEAD {branch} -- params.yaml', and use it with")
     print(f"    git switch {branch} && dvc repro && git add . && git commit")

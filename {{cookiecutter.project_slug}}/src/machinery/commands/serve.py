@@ -1,4 +1,4 @@
-"""serve: the commands that answer requests online, and tidy the log of predictions."""
+"""Commands that serve predictions, and compact their log."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,17 +15,17 @@ def serve(
     ctx: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one [8000].")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that answer [1].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes [1].")] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Answer without an API key, on this machine.")
     ] = False,
 ) -> None:
-    """Answer requests with the model of this folder, until Ctrl-C. Settings: see .env.example."""
+    """Serve the model of this folder until Ctrl-C. Settings: see .env.example."""
     from machinery.serving import server, settings
 
     options = {"host": host, "port": port, "workers": workers, "demo": demo or None}
-    given = {name: value for name, value in options.items() if value is not None}
-    server.serve(ctx.obj, settings.load(ctx.obj, **given), given)
+    passed = {name: value for name, value in options.items() if value is not None}
+    server.serve(ctx.obj, settings.load(ctx.obj, **passed), passed)
 
 
 @log.command(epilog="Example: log compact logs/predictions")
@@ -33,9 +33,9 @@ def compact(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of the log.")] = Path("logs/predictions"),
 ) -> None:
-    """Make Parquet of the log's JSON lines of past days (UTC). It may be stopped and repeated.
+    """Convert the log's JSON lines of past days (UTC) to Parquet. May be stopped and repeated.
 
-    Days before those that the setting PREDICTION_LOG_DAYS keeps are removed.
+    Removes days that are older than the setting PREDICTION_LOG_DAYS.
     """
     from machinery.serving import log_files, settings
 
@@ -45,4 +45,4 @@ def compact(
     if keep_days is not None:
         print(f"{len(done.removed)} days removed, older than {keep_days} days")
     for path in done.damaged:
-        print(f"{path} is kept, since some of its lines cannot be read; the others are compacted")
+        print(f"{path} stays, since some of its lines cannot be read; the others are compacted")

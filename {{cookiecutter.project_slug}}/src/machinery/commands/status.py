@@ -1,4 +1,4 @@
-"""status: commands that show what the last run came to, and check the checkout."""
+"""Commands that show the last run, and check the checkout."""
 
 import json
 from collections.abc import Iterable
@@ -10,33 +10,33 @@ from machinery.pipeline.files import UserError, read_json
 from machinery.pipeline.markdown import cell
 from machinery.pipeline.page import words
 from machinery.pipeline.paths import GATE, METRICS, MODEL_CARD, MODEL_INFO, SELECTION
-from machinery.versions import git
-from machinery.versions.checking import Check, examine, first_names
+from machinery.versions import git, storage
+from machinery.versions.checking import Check, first_names, run_checks
+
+from . import Json
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: show --json | python -m json.tool")
-def show(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Show the model, its metrics and the gate. Exits with 1 when the gate failed."""
+def show(as_json: Json = False) -> None:
+    """Show the model, its metrics and the gate. Exits with 1 if the gate failed."""
     model, metrics, gate = read_json(MODEL_INFO), read_json(METRICS), read_json(GATE)
-    why = f"{read_json(SELECTION)['why']}. {words.positive(model)}".strip()
+    reason = f"{read_json(SELECTION)['why']}. {words.positive(model)}".strip()
     stale = _stale()
     if as_json:
         print(json.dumps({"model": model, "metrics": metrics, "gate": gate, "stale": stale}))
     else:
-        _print(model["candidate"], why, metrics, gate)
+        _print(model["candidate"], reason, metrics, gate)
         if stale:
-            print(f"Note: these figures are of {_run()}, but {first_names(stale, 1)}.")
+            print(f"Note: these metrics are of {_run()}, but {first_names(stale, 1)}.")
             print("'doctor' says what to type.\n")
     raise typer.Exit(0 if gate["passed"] else 1)
 
 
 @app.command(epilog="Example: doctor --json | python -m json.tool")
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
     without_data: Annotated[
         bool, typer.Option("--without-data", help="Check what needs no data, as CI does.")
     ] = False,
@@ -44,47 +44,43 @@ def doctor(
         bool, typer.Option("--without-remote", envvar="WITHOUT_REMOTE", hidden=True)
     ] = False,
 ) -> None:
-    """Check this checkout, and say what to type where something is wrong. Changes nothing."""
-    from machinery.versions import doctor as every
+    """Check this checkout, and say what to type for each problem. Changes nothing."""
+    from machinery.versions import doctor as checks
 
-    clone = every.without_data(with_remote=not without_remote)
-    checks = clone if without_data else every.CHECKS
-    show_findings(checks, as_json=as_json)
+    without = checks.without_data(with_remote=not without_remote)
+    report(without if without_data else checks.CHECKS, as_json=as_json)
 
 
-def show_findings(checks: Iterable[Check], *, as_json: bool) -> None:
-    """Print each finding as it comes, or one JSON document. Exits with 1 unless all passed."""
-    findings = []
-    for finding in examine(checks):
-        findings.append(finding)
+def report(checks: Iterable[Check], *, as_json: bool) -> None:
+    """Print each result at once, or one JSON document at the end. Exit with 1 unless all passed."""
+    results = []
+    for result in run_checks(checks):
+        results.append(result)
         if not as_json:
-            print(finding)
-    passed = all(finding.passed for finding in findings)
+            print(result)
+    passed = all(result.passed for result in results)
     if as_json:
-        documents = [finding._asdict() for finding in findings]
-        print(json.dumps({"passed": passed, "checks": documents}))
+        print(json.dumps({"passed": passed, "checks": [result._asdict() for result in results]}))
     raise typer.Exit(0 if passed else 1)
 
 
 def _stale() -> list[str] | None:
-    """What has changed since the run that the figures are of; None where DVC cannot tell."""
+    """What has changed since the metrics' run; None if DVC cannot tell."""
     try:
-        from machinery.versions import storage
-
         return storage.stale()
-    except (UserError, ImportError):
+    except UserError:
         return None
 
 
 def _run() -> str:
-    """Which run metrics.json is of."""
+    """The run of metrics.json."""
     path = METRICS.as_posix()
     commit = git.run("log", "--max-count=1", "--format=%h of %as", "--", path)
     changed = not commit or git.run("status", "--porcelain", "--", path)
     return "a run that is not committed" if changed else f"the run committed in {commit}"
 
 
-def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:
+def _print(candidate: str, reason: str, metrics: dict[str, Any], gate: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -97,5 +93,5 @@ def _print(candidate: str, why: str, metrics: dict[str, Any], gate: dict[str, An
         checks.add_row(check["name"], cell(check["value"]), cell(check["limit"]), mark)
     verdict = "[green]The gate passed.[/green]" if gate["passed"] else "[red]The gate failed.[/red]"
     console = Console(highlight=False)
-    console.print(f"\n[bold]{candidate}[/bold]: {why}\n", values, checks, sep="\n")
-    console.print(f"{verdict} Read on in {MODEL_CARD}, or draw the curves with 'dvc plots show'.\n")
+    console.print(f"\n[bold]{candidate}[/bold]: {reason}\n", values, checks, sep="\n")
+    console.print(f"{verdict} See {MODEL_CARD}, or plot the curves with 'dvc plots show'.\n")

@@ -1,7 +1,6 @@
-"""checking: named checks in; for each whether it holds, and what to type where it does not, out.
+"""Run named checks and report, for each failure, the command that fixes it.
 
-A check returns what it saw, or raises FixableError or SkippedError. What it says to type loses
-nothing: files are packed into .dvc/tmp before anything removes them.
+No command loses data: files are packed into .dvc/tmp before they are removed.
 """
 
 import shlex
@@ -14,28 +13,28 @@ from machinery.pipeline.files import CheckError, UserError
 
 
 class FixableError(CheckError):
-    """What is wrong, and what to type."""
+    """A failed check, and the command that fixes it."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        """Keep the remedy apart, for a program to read."""
-        super().__init__(what)
+    def __init__(self, reason: str, remedy: str) -> None:
+        """Keep the remedy apart from the reason, for programs."""
+        super().__init__(reason)
         self.remedy = remedy
 
 
 class SkippedError(FixableError):
-    """What cannot be known here, which is no fault; and what would change that, if anything."""
+    """A check that cannot run here, which is not a failure. The remedy may be empty."""
 
 
 class Check(NamedTuple):
-    """A check, and the checks without which it cannot be made, where these are made at all."""
+    """A function that returns what it found, or raises; and the checks that must pass before."""
 
     name: str
-    make: Callable[[], str]
+    run: Callable[[], str]
     needs: tuple[str, ...] = ()
 
 
-class Finding(NamedTuple):
-    """What a check saw; where something is wrong, also what to type."""
+class Result(NamedTuple):
+    """The result of a check; `found` is the reason if it failed."""
 
     name: str
     passed: bool
@@ -44,56 +43,55 @@ class Finding(NamedTuple):
     skipped: bool = False
 
     def __str__(self) -> str:
-        """The finding as one line."""
         mark = "--" if self.skipped else "ok" if self.passed else "NO"
         line = f"{mark:3} {self.name:10} {self.found}"
         return f"{line}: {self.remedy}" if self.remedy else line
 
 
-def examine(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Make the checks in order.
-
-    What cannot be checked because of a fault has not passed; what cannot be known here is skipped.
-    """
-    findings: dict[str, Finding] = {}
+def run_checks(checks: Iterable[Check]) -> Iterator[Result]:
+    """Run the checks in order. A check fails with one that it needs, and is skipped with it."""
+    results: dict[str, Result] = {}
     for check in checks:
-        needed = [findings[need] for need in check.needs if need in findings]
-        lacking = (each for each in needed if each.skipped or not each.passed)
-        findings[check.name] = _made(check, next(lacking, None))
-        yield findings[check.name]
+        needed = [results[name] for name in check.needs if name in results]
+        results[check.name] = _run(check, needed)
+        yield results[check.name]
 
 
-def first_names(names: Iterable[object], shown: int = 4) -> str:
+def _run(check: Check, needed: Iterable[Result]) -> Result:
+    for result in needed:
+        if result.skipped:
+            reason = f"not checked, since {result.name} was skipped"
+            return Result(check.name, True, reason, skipped=True)
+        if not result.passed:
+            return Result(check.name, False, f"not checked, since {result.name} failed")
+    try:
+        return Result(check.name, True, check.run())
+    except UserError as error:
+        remedy, skipped = getattr(error, "remedy", None), isinstance(error, SkippedError)
+        return Result(check.name, skipped, str(error), remedy or None, skipped)
+
+
+def first_names(names: Iterable[object], limit: int = 4) -> str:
     """The first few names, and how many more there are."""
-    first = [str(name) for name in names]
-    more = f" and {len(first) - shown} more" if len(first) > shown else ""
-    return ", ".join(first[:shown]) + more
+    texts = [str(name) for name in names]
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
 
 
-def words(paths: Iterable[Path]) -> str:
-    """Paths as the words of a shell."""
-    return " ".join(shlex.quote(path.as_posix()) for path in paths)
+def quoted(paths: Iterable[Path]) -> str:
+    """Paths as words of a shell command."""
+    return shlex.join(map(str, paths))
 
 
 def set_aside(paths: Iterable[Path]) -> str:
-    """A command that moves files away, and loses none of their bytes."""
-    names = (Path(f".dvc/tmp/removed-{number}.tar") for number in count(1))
-    place, listed = next(name for name in names if not name.exists()), words(paths)
-    return f"mkdir -p .dvc/tmp && tar -cf {place} {listed} && rm -rf {listed}"
+    """A command that packs the files into a new archive, then removes them."""
+    archives = (Path(f".dvc/tmp/removed-{number}.tar") for number in count(1))
+    archive = next(path for path in archives if not path.exists())
+    names = quoted(paths)
+    return f"mkdir -p .dvc/tmp && tar -cf {archive} {names} && rm -rf {names}"
 
 
 def restore(path: Path) -> str:
-    """A command that brings back a file of git as it was committed."""
+    """A command that brings back a file as it was committed."""
     aside = f"{set_aside([path])} && " if path.exists() else ""
-    return f"{aside}git checkout HEAD -- {words([path])}"
-
-
-def _made(check: Check, lacking: Finding | None) -> Finding:
-    if lacking:
-        why = f"without {lacking.name}" if lacking.skipped else f"before {lacking.name} is in order"
-        return Finding(check.name, lacking.skipped, f"not checked {why}", skipped=lacking.skipped)
-    try:
-        return Finding(check.name, True, check.make())
-    except UserError as error:
-        remedy, skipped = getattr(error, "remedy", None), isinstance(error, SkippedError)
-        return Finding(check.name, skipped, str(error), remedy or None, skipped)
+    return f"{aside}git checkout HEAD -- {quoted([path])}"

@@ -1,7 +1,4 @@
-"""doctor: for each thing that must hold of a checkout, whether it does and what to type if not.
-
-Nothing is changed. A check returns what it saw, or raises FixableError.
-"""
+"""The checks of a checkout, each with the command to type if it fails. They change nothing."""
 
 import re
 import shlex
@@ -15,11 +12,10 @@ from machinery.pipeline.paths import CANDIDATES
 
 from . import deps, edited, environment, git, manifest, storage
 from . import remote as remotes
-from .checking import Check, FixableError, SkippedError, first_names, restore, set_aside, words
+from .checking import Check, FixableError, SkippedError, first_names, quoted, restore, set_aside
 from .graph import within
 from .versions import LOCK, graph_of
 
-DVC = ".dvc"
 HOOKS = Path(".pre-commit-config.yaml")
 FIRST_COMMIT = 'git add . && git commit -m "First commit"'
 OWNER = "git config --global --add safe.directory"
@@ -28,15 +24,15 @@ PARTS = (".*.part", f".{'?' * 22}.tmp")  # of a stage, of DVC
 
 
 def repository() -> str:
-    """The project is, or lies in, a git repository that has a commit."""
+    """Check that this is the project's folder, in a git repository with a commit."""
     here = Path.cwd()
-    project = next((place for place in (here, *here.parents) if (place / DVC).is_dir()), here)
+    project = next((path for path in (here, *here.parents) if (path / ".dvc").is_dir()), here)
     if project != here:
         raise FixableError(f"the project is {project}", f"cd {shlex.quote(str(project))}")
     try:
         root = Path(git.run("rev-parse", "--show-toplevel"))
     except UserError as error:
-        raise FixableError(*_no_repository(str(error))) from None
+        raise _no_repository(str(error)) from None
     try:
         commit = f"at {git.run('rev-parse', '--short', '--verify', 'HEAD')}"
     except UserError:
@@ -44,179 +40,178 @@ def repository() -> str:
     return commit if root.resolve() == here else f"{commit}, a folder of the repository {root}"
 
 
-def _no_repository(said: str) -> tuple[str, str]:
-    """Why git finds no repository, by its own sentence, and what to type."""
-    if OWNER in said:  # the command is the same in all languages of git
-        return "git refuses a repository of another owner", OWNER + said.partition(OWNER)[2]
+def _no_repository(message: str) -> FixableError:
+    """Why git finds no repository, by its own message."""
+    if OWNER in message:  # the command is the same in all languages of git
+        remedy = OWNER + message.partition(OWNER)[2]
+        return FixableError("git refuses a repository of another owner", remedy)
     if (link := Path(".git")).is_file():
-        repair = f"git worktree repair {words([Path.cwd()])}, typed in its repository"
-        return f"{link} leads nowhere ({said})", repair
+        remedy = f"git worktree repair {quoted([Path.cwd()])}, typed in its repository"
+        return FixableError(f"{link} points to no repository ({message})", remedy)
     if link.exists():
-        return said, "git fsck, which tells more"
-    return said, f"git init -b main && {FIRST_COMMIT} && make setup"
+        return FixableError(message, "git fsck, which tells more")
+    return FixableError(message, f"git init -b main && {FIRST_COMMIT} && make setup")
 
 
 def hooks() -> str:
-    """Git runs the hooks that .pre-commit-config.yaml lists."""
+    """Check that git runs the hooks of .pre-commit-config.yaml."""
     if not HOOKS.exists():
-        return f"none wanted, without {HOOKS}"
+        return f"none, without {HOOKS}"
     if git.prefix():
-        return f"none: this repository is of more than {HOOKS.parent.resolve().name}"
+        return "none: the repository contains more than this project"
     kinds = read_yaml(HOOKS).get("default_install_hook_types", ["pre-commit"])
     folder = Path(git.run("rev-parse", "--git-path", "hooks"))
     if absent := [kind for kind in kinds if not _runs_pre_commit(folder / kind)]:
-        own = Path(git.run("rev-parse", "--git-common-dir")).resolve() / "hooks"
-        if folder.resolve() == own:
+        default = Path(git.run("rev-parse", "--git-common-dir")).resolve() / "hooks"
+        if folder.resolve() == default:
             raise FixableError(f"{', '.join(absent)} not installed", "make setup")
-        mine = f"git config core.hooksPath {words([own])} && make setup"
-        raise FixableError(f"core.hooksPath is {folder}: git runs the hooks there instead", mine)
+        remedy = f"git config core.hooksPath {quoted([default])} && make setup"
+        raise FixableError(f"core.hooksPath is {folder}: git runs the hooks there instead", remedy)
     return ", ".join(kinds)
 
 
 def _runs_pre_commit(hook: Path) -> bool:
-    """Whether the hook is there and runs pre-commit, by a Python that is still there."""
+    """Whether the hook exists and runs pre-commit, by a Python that still exists."""
     text = hook.read_text(encoding="utf-8", errors="replace") if hook.is_file() else ""
     pythons = re.findall(r"^INSTALL_PYTHON=(.+)$", text, re.MULTILINE)
-    return "pre_commit" in text and all(Path(*shlex.split(each)).exists() for each in pythons)
+    return "pre_commit" in text and all(Path(*shlex.split(line)).exists() for line in pythons)
 
 
 def record(*, optional: bool = False) -> str:
-    """dvc.lock and the .dvc files can be read; where it is optional, it may be absent."""
+    """Check that dvc.lock and the .dvc files can be read. An optional dvc.lock may be missing."""
     if not Path(LOCK).exists():
         if optional:
-            start = "dvc repro && git add . && git commit"
-            raise SkippedError("no run is committed, so there is nothing to check yet", start)
+            remedy = "dvc repro && git add . && git commit"
+            raise SkippedError("no run is committed, so there is nothing to check yet", remedy)
         raise FixableError(f"there is no {LOCK}: nothing was run yet", "dvc repro")
-    for place in _records():
+    for path in _records():
         try:
-            text = place.read_bytes()
-            graph_of({str(place): text})
+            text = path.read_bytes()
+            graph_of({str(path): text})
         except UserError:
-            raise _unreadable(place) from None
+            raise _unreadable(path) from None
         if not text.endswith(b"\n"):  # DVC was killed while it wrote
-            raise _unreadable(place)
+            raise _unreadable(path)
     return f"{len(storage.recorded())} outputs recorded"
 
 
 def _records() -> list[Path]:
-    """dvc.lock and the .dvc files that are here."""
     names = (LOCK, *(name for name in git.files(None) if name.endswith(".dvc")))
     return [path for path in map(Path, names) if path.is_file()]
 
 
-def _unreadable(place: Path) -> FixableError:
-    again = f"{set_aside([place])} && dvc repro"
-    return FixableError(f"{place} cannot be read", again if place == Path(LOCK) else restore(place))
+def _unreadable(path: Path) -> FixableError:
+    again = f"{set_aside([path])} && dvc repro"
+    return FixableError(f"{path} cannot be read", again if path == Path(LOCK) else restore(path))
 
 
 def dvc() -> str:
-    """DVC is there, and reads dvc.yaml."""
-    try:
-        version = metadata.version("dvc")
-    except metadata.PackageNotFoundError:
-        raise FixableError("not installed", "make setup && source .venv/bin/activate") from None
+    """Check that DVC reads dvc.yaml."""
     try:
         storage.outputs()
     except UserError as error:
-        if wrong := [place for place in _records() if f"/{place}'" in str(error)]:
-            raise _unreadable(wrong[0]) from None
+        for path in _records():
+            if f"/{path}'" in str(error):
+                raise _unreadable(path) from None
         raise
-    return version
+    return metadata.version("dvc")
 
 
 def cached() -> str:
-    """The cache holds what its names say, for all that is recorded here."""
-    places = {place for file in storage.kept() for place in storage.objects(file.hash)}
-    present = sorted(place for place in places if place.is_file())
-    if wrong := [place for place in present if not storage.is_intact(place)]:
-        raise FixableError(f"{len(wrong)} corrupted", f"{set_aside(wrong)} && dvc pull")
-    return f"{len(present)} objects hold what their names say"
+    """Check that the cached objects of all recorded files have the hashes of their names."""
+    paths = {path for file in storage.tracked() for path in storage.objects(file.hash)}
+    present = sorted(path for path in paths if path.is_file())
+    if corrupted := [path for path in present if not storage.is_intact(path)]:
+        raise FixableError(f"{len(corrupted)} corrupted", f"{set_aside(corrupted)} && dvc pull")
+    return f"{len(present)} objects verified"
 
 
 def files() -> str:
-    """Every recorded file has the bytes that are recorded; each is read again."""
-    wrong, by_dvc = storage.changed(), storage.outputs()
-    if not wrong:
+    """Check that every recorded file has the recorded bytes; each is read again."""
+    changed, by_dvc = storage.changed(), storage.outputs()
+    if not changed:
         return "all as recorded, read byte by byte"
-    by_git = [Path(path) for path in wrong if path not in by_dvc]
-    missing = [path for path in wrong if path in by_dvc and not Path(path).exists()]
-    differ = [path for path in wrong if path not in missing]
-    other = [path for path in differ if path in by_dvc and storage.keeps(Path(path))]
-    differ = [path for path in differ if path not in other]
-    present = [Path(path) for path in differ if Path(path).exists()]
-    commands = [set_aside(present)] if present else []
-    if by_git:  # a report is made again where the commit's is of another run
-        recorded = not git.run("diff", "--name-only", "HEAD", "--", LOCK)
-        commands.append(f"git checkout HEAD -- {words(by_git)}" if recorded else "dvc repro")
-    if by_dvc.intersection(wrong):
+    by_git = [Path(path) for path in changed if path not in by_dvc]
+    missing = [path for path in changed if path in by_dvc and not Path(path).exists()]
+    present = [path for path in changed if path not in missing]
+    other_run = [path for path in present if path in by_dvc and storage.is_cached(Path(path))]
+    modified = [path for path in present if path not in other_run]
+    commands = []
+    if unsaved := [Path(path) for path in modified if Path(path).exists()]:
+        commands.append(set_aside(unsaved))
+    if by_git:  # a report is made again if the commit's is of another run
+        same_run = not git.run("diff", "--name-only", "HEAD", "--", LOCK)
+        commands.append(f"git checkout HEAD -- {quoted(by_git)}" if same_run else "dvc repro")
+    if by_dvc.intersection(changed):
         commands.append("dvc pull")
-    said = [f"{first_names(differ, 1)} changed (dvc repro, if you meant to)"] if differ else []
-    said += [f"{first_names(other, 1)} of another run"] if other else []
-    said += [f"{first_names(missing, 1)} missing"] if missing else []
-    raise FixableError(" and ".join(said), " && ".join(commands))
+    reasons = [f"{first_names(modified, 1)} changed (dvc repro, if you meant to)"] * bool(modified)
+    reasons += [f"{first_names(other_run, 1)} of another run"] * bool(other_run)
+    reasons += [f"{first_names(missing, 1)} missing"] * bool(missing)
+    raise FixableError(" and ".join(reasons), " && ".join(commands))
 
 
 def leftovers() -> str:
-    """No half-written file, and no file of a candidate that the pipeline does not know."""
-    owned = {*map(Path, storage.outputs())}
+    """Check for half-written files, and files of candidates that the pipeline does not have."""
+    outputs = {*map(Path, storage.outputs())}
     parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
     parts.update(Path().glob(PARTS[0]))
-    if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in owned}):
+    if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in outputs}):
         raise FixableError(f"{first_names(left, 1)} left over", set_aside(left))
     return "none"
 
 
 def pipeline() -> str:
-    """Nothing has changed since the last run."""
+    """Check that nothing has changed since the last run."""
     if changed := storage.status():
         raise FixableError(f"{first_names(changed, 1)} changed since the last run", "dvc repro")
     return "up to date"
 
 
 def fresh() -> str:
-    """No stage would run, were all data here."""
+    """Check, without the data, that no stage would run."""
     if changed := storage.changes():
         remedy = "dvc pull && dvc repro && git add . && git commit && dvc push"
         raise FixableError(f"dvc.lock is stale at {first_names(changed, 1)}", remedy)
     return "dvc.lock is fresh"
 
 
-def remote(*, of_clone: bool = False) -> str:
-    """The default remote answers, and accepts the credentials.
+def remote(*, in_clone: bool = False) -> str:
+    """Check that the default remote answers, and accepts the credentials.
 
-    The remote of a clone may be a folder on another machine, which cannot be looked into.
+    A CI job's clone cannot see a remote that is a folder on another machine: skipped.
     """
     name, url = remotes.default()
     if not url:
         raise FixableError("none is the default", "dvc remote add --default storage ../dvc-remote")
-    if away := remotes.folder_elsewhere():
-        if of_clone:
-            why, remedy = away
-            raise SkippedError(f"{why}, and cannot be seen from here", remedy)
-        elsewhere = f"dvc remote modify --local {name} url FOLDER"
-        raise FixableError(f"{url} is not a folder (if it is elsewhere: {elsewhere})", "dvc push")
+    if elsewhere := remotes.folder_elsewhere():
+        if in_clone:
+            reason, remedy = elsewhere
+            raise SkippedError(f"{reason}, and cannot be seen from here", remedy)
+        local = f"dvc remote modify --local {name} url FOLDER"
+        raise FixableError(f"{url} is not a folder (if it is elsewhere: {local})", "dvc push")
     try:
-        remotes.lacking()
+        remotes.missing()
     except FixableError as error:
         raise FixableError(f"{url}: {error}", error.remedy) from None
     return f"{url} answers"
 
 
-def no_remote() -> str:
-    """The remote is not to be asked."""
-    raise SkippedError("no secret is given to the code of a fork", "")
+def forbidden_remote() -> str:
+    """Skip the remote: a fork's code gets no secret."""
+    raise SkippedError("a fork's code gets no secrets", "")
 
 
 def pushed() -> str:
-    """All that is recorded is in the remote."""
-    absent = remotes.lacking()
+    """Check that all recorded data is in the remote."""
+    absent = remotes.missing()
     if not absent:
         return "all is in the remote"
-    # Of a folder whose list is in the remote, `dvc push` takes all files to be there.
-    there = [path for path in storage.outputs() if path not in absent]
-    inside = [name for name in absent if any(within(name, path) for path in there)]
-    again = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
-    commands = ["mkdir again", *again, "rm -r again", "git reset -q -- again"] if again else []
+    # If a folder's list is in the remote, `dvc push` assumes that all its files are, too.
+    listed = [path for path in storage.outputs() if path not in absent]
+    inside = [name for name in absent if any(within(name, path) for path in listed)]
+    commands = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
+    if commands:
+        commands = ["mkdir again", *commands, "rm -r again", "git reset -q -- again"]
     remedy = " && ".join([*commands, "dvc push"])
     raise FixableError(f"{first_names(absent, 1)} not in the remote", remedy)
 
@@ -242,11 +237,11 @@ WITH_DATA = ("hooks", "cache", "files", "leftovers")
 
 
 def without_data(*, with_remote: bool = True) -> list[Check]:
-    """What a CI job asks of its clone: it needs git and the remote, not the data."""
-    instead: dict[str, Callable[[], str]] = {
+    """The checks of a CI job, which has git and perhaps the remote, but not the data."""
+    replaced: dict[str, Callable[[], str]] = {
         "lock": partial(record, optional=True),
         "pipeline": fresh,
-        "remote": partial(remote, of_clone=True) if with_remote else no_remote,
+        "remote": partial(remote, in_clone=True) if with_remote else forbidden_remote,
     }
-    left = [check for check in CHECKS if check.name not in WITH_DATA]
-    return [check._replace(make=instead.get(check.name, check.make)) for check in left]
+    checks = [check for check in CHECKS if check.name not in WITH_DATA]
+    return [check._replace(run=replaced.get(check.name, check.run)) for check in checks]

@@ -1,4 +1,4 @@
-"""drawing: the document of a lineage in; a Mermaid graph or tables for people out."""
+"""Draw the documents of lineage.py for people: as a Mermaid graph or as a table."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,32 +17,32 @@ Node = Mapping[str, Any]
 
 
 def mermaid(document: Mapping[str, Any]) -> str:
-    """A flowchart from the sources to the file, for pages that draw Mermaid."""
+    """A flowchart from the sources to the file."""
     ids = {node["path"]: f"file{index}" for index, node in enumerate(document["nodes"])}
     lines = ["flowchart TD"]
     for node in reversed(document["nodes"]):
-        here = ids[node["path"]]
-        lines.append(f"  {here}[({_label(node['path'], node['hash'][:DIGITS])})]")
+        file = ids[node["path"]]
+        lines.append(f"  {file}[({_label(node['path'], node['hash'][:DIGITS])})]")
         if any(stage["command"] for stage in node["made_by"]):
-            made = _label(_makers(node), _when(node["commit"]))
-            lines.append(f"  by_{here}([{made}]) --> {here}")
-            lines += (f"  {ids[path]} --> by_{here}" for path in node["made_from"])
+            label = _label(_makers(node), _date(node["commit"]))
+            lines.append(f"  by_{file}([{label}]) --> {file}")
+            lines += (f"  {ids[path]} --> by_{file}" for path in node["made_from"])
     return "\n".join(lines)
 
 
 def table(document: Mapping[str, Any]) -> Iterator[str]:
-    """Two lines for each file, the newest first; then model, environments and stages."""
-    nodes, seen = document["nodes"], document.get("recorded_by", {})
+    """Two lines for each file, newest first; then model, environments and stages."""
+    nodes, recorded_by = document["nodes"], document.get("recorded_by")
     width = max(len(node["path"]) for node in nodes)
     yield f"Where {document['path']} comes from in {_version(document)}"
-    yield from (f"Recorded by {_when(c)} {_who(c)}" for c in seen.get("commits", ()))
-    if seen:
-        yield f"It is the model of {', '.join(seen['tags'])}" if seen["tags"] else "No tag has it."
+    if recorded_by:
+        yield from (f"Recorded by {_date(c)} {_author(c)}" for c in recorded_by["commits"])
+        yield f"Tags of this model: {', '.join(recorded_by['tags']) or 'none'}"
     yield ""
     for node in nodes:
         commit = node["commit"]
         yield f"{_row(node, width)}  {_makers(node)}"
-        yield f"    {_when(commit)}" + (f"  {_who(commit)}" if commit else "")
+        yield f"    {_date(commit)}" + (f"  {_author(commit)}" if commit else "")
     yield ""
     for model in (node for node in nodes if node["path"] == MODEL.as_posix()):
         yield f"sha256 of {MODEL}  {cell(model['sha256'])}"
@@ -64,7 +64,7 @@ def impact_table(document: Mapping[str, Any]) -> Iterator[str]:
     width = max((len(file["path"]) for file, _ in files), default=0)
     yield f"What was made from {document['path']} in {_version(document)}"
     if document["counts_as"]:
-        yield f"It counts as {document['counts_as']['path']}, which DVC keeps as a whole."
+        yield f"It is part of {document['counts_as']['path']}, which DVC tracks as a whole."
     yield ""
     yield from (f"{_row(file, width)}  by {name}" for file, name in files)
     if not files:
@@ -72,14 +72,14 @@ def impact_table(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Somebody's text on one line, without characters that steer a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    """The text on one line, without characters that control a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _version(document: Mapping[str, Any]) -> str:
-    place = "commit" if document["revision"] else "the checkout, on"
+    kind = "commit" if document["revision"] else "the checkout, on"
     tags = f" ({', '.join(document['tags'])})" if document["tags"] else ""
-    return f"{place} {document['base'][:DIGITS]}{tags}"
+    return f"{kind} {document['base'][:DIGITS]}{tags}"
 
 
 def _row(file: Node, width: int) -> str:
@@ -88,21 +88,20 @@ def _row(file: Node, width: int) -> str:
 
 
 def _makers(node: Node) -> str:
-    """Who made the file, in words: `by select`, `by train (8 stages)`, `from data/source.dvc`."""
+    """What made the file: `by select`, `by train (8 stages)`, `from data/source.dvc`."""
     if not node["made_by"]:
         return "in git"
-    first, *others = node["made_by"]
-    stage = first["name"].partition("@")[0]
-    name = f"{stage} ({len(others) + 1} stages)" if others else first["name"]
-    origins = "".join(f" from {dep['path']}" for dep in first.get("imported_from", ()))
+    stage, *more = node["made_by"]
+    name = f"{stage['name'].partition('@')[0]} ({len(more) + 1} stages)" if more else stage["name"]
+    origins = "".join(f" from {dep['path']}" for dep in stage.get("imported_from", ()))
     return f"by {name}{origins}"
 
 
-def _when(commit: Node | None) -> str:
+def _date(commit: Node | None) -> str:
     return f"{commit['sha'][:DIGITS]} {commit['date'][:10]}" if commit else "not committed"
 
 
-def _who(commit: Node) -> str:
+def _author(commit: Node) -> str:
     return f"{commit['author']}: {commit['subject']}"
 
 
@@ -114,5 +113,5 @@ def _size(size: int | None) -> str:
 
 
 def _label(*lines: str) -> str:
-    """Text for a shape of Mermaid, in quotes."""
+    """A quoted Mermaid label."""
     return f'"{"<br/>".join(plain(line).translate(ESCAPES) for line in lines)}"'

@@ -1,7 +1,7 @@
-"""edited: params.yaml and contract.yaml as people edit them in; the faults in them out.
+"""Check params.yaml and contract.yaml as people edit them.
 
-A stage reads its own section alone, and DVC runs only the stages whose params have changed: an
-unknown key could stay there unnoticed. Git's hook and `doctor` look here.
+A stage reads its own section alone, and DVC runs only the stages whose params have changed, so an
+unknown key could go unnoticed. Git's pre-commit hook runs this module, `doctor` calls it.
 """
 
 import sys
@@ -15,22 +15,19 @@ def check() -> str:
     """Read both files whole.
 
     Raises:
-        UserError: naming every place that is wrong, such as a key that is not known.
+        UserError: with every error, such as an unknown key.
     """
-    from machinery.pipeline.data import agreement  # needs NumPy, and doctor may have to do without
+    from machinery.pipeline.data import (
+        agreement,  # needs NumPy, which doctor may have to do without
+    )
 
     agreement.require(read_yaml(PARAMS), contract.load())
     return f"every key of {PARAMS} and {CONTRACT} is known"
 
 
-def main() -> None:
-    """Check, and exit with the sentence of the fault."""
+if __name__ == "__main__":
     try:
         check()
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

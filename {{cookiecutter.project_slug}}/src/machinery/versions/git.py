@@ -1,4 +1,4 @@
-"""git: the git command line; what it refuses is a UserError."""
+"""Call the git command line. Where git fails, raise UserError with git's own message."""
 
 import os
 import subprocess
@@ -11,46 +11,46 @@ NO_HOOKS = ("-c", "core.hooksPath=/dev/null")  # post-checkout would move the da
 
 
 def run(*words: str, cwd: Path | None = None, index: Path | None = None) -> str:
-    """What git prints, without the last line end. Raises UserError with git's own sentence."""
+    """What git prints, as text without the last newline."""
     return read(*words, cwd=cwd, index=index).decode("utf-8", "replace").rstrip("\n")
 
 
-def changes(of: str = ".", *, untracked: bool = True) -> list[str]:
-    """The files of this folder that are changed, staged, deleted or new since the last commit.
+def changes(folder: str = ".", *, untracked: bool = True) -> list[str]:
+    """The files that are changed, staged, deleted or new since the last commit.
 
-    Those of the whole repository, should it be of more than this folder, are `changes(":/")`.
+    Those of this folder, which may be one of a bigger repository; `":/"` is the whole repository.
     """
     new = f"--untracked-files={'all' if untracked else 'no'}"
-    lines = run("status", "--porcelain=v1", "-z", "--no-renames", new, "--", of)
+    lines = run("status", "--porcelain=v1", "-z", "--no-renames", new, "--", folder)
     here = prefix()
     return [entry[3:].removeprefix(here) for entry in lines.split("\0") if entry]
 
 
 def prefix() -> str:
-    """The current folder, as a path in its repository that ends in /; empty for the root."""
+    """The current folder as a path in its repository, ending in /; empty for the root."""
     return run("rev-parse", "--show-prefix")
 
 
 def tags() -> list[str]:
-    """The names of all tags, the newest first."""
+    """The names of all tags, newest first."""
     return run("tag", "--list", "--sort=-creatordate").splitlines()
 
 
 def branch() -> str | None:
-    """The branch that is checked out; None for a commit without one."""
+    """The current branch; None for a detached HEAD."""
     return run("branch", "--show-current") or None
 
 
 def remote() -> str:
-    """The remote that versions are published to: origin, or the only other one."""
+    """The remote that versions are published to: origin, or the first if there is no origin."""
     remotes = run("remote").splitlines()
     return remotes[0] if remotes and "origin" not in remotes else "origin"
 
 
 def with_folder_of(commit: str, message: str) -> str:
-    """A commit upon HEAD whose files in this folder are those of `commit`, and no other changes.
+    """Make a commit on HEAD in which this folder alone is replaced by that of `commit`.
 
-    It is `commit` itself where the folder is the whole repository.
+    Returns `commit` itself if the folder is the whole repository.
     """
     if not (here := prefix()):
         return commit
@@ -64,7 +64,7 @@ def with_folder_of(commit: str, message: str) -> str:
 
 
 def resolve(revision: str) -> str:
-    """The commit that a revision (a tag, branch, short or long hash) stands for."""
+    """The commit of a revision: a tag, branch, short or long hash."""
     try:
         return run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except UserError:
@@ -72,14 +72,16 @@ def resolve(revision: str) -> str:
 
 
 def files(revision: str | None) -> list[str]:
-    """The paths of a revision's files; of the checkout where it is None, without ignored ones."""
-    here = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    listed = run(*(("ls-tree", "-r", "-z", "--name-only", revision) if revision else here))
+    """The paths of a revision's files, or of the checkout's that are not ignored if it is None."""
+    if revision is None:
+        listed = run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    else:
+        listed = run("ls-tree", "-r", "-z", "--name-only", revision)
     return listed.rstrip("\0").split("\0")
 
 
 def file(revision: str | None, path: str) -> bytes | None:
-    """A file of a revision, or of the checkout where it is None; None when it is not there."""
+    """A file of a revision, or of the checkout if that is None; None if there is no such file."""
     if revision is None:
         return Path(path).read_bytes() if Path(path).is_file() else None
     try:
@@ -89,15 +91,16 @@ def file(revision: str | None, path: str) -> bytes | None:
 
 
 def read(*words: str, cwd: Path | None = None, index: Path | None = None) -> bytes:
-    """The bytes that git prints. Raises UserError with git's own sentence."""
+    """The bytes that git prints."""
     env = {**os.environ, "GIT_INDEX_FILE": str(index)} if index else None
     try:
         done = subprocess.run(
             ["git", *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True
         )
     except FileNotFoundError:
-        raise UserError("git is not installed, and versions need it") from None
+        raise UserError("git is not installed; install it") from None
     if done.returncode:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())
-        raise UserError(said.removeprefix("fatal: ").removeprefix("error: ") or f"git {words[0]}")
+        message = " ".join(done.stderr.decode("utf-8", "replace").split())
+        message = message.removeprefix("fatal: ").removeprefix("error: ")
+        raise UserError(message or f"git {words[0]} failed")
     return done.stdout

@@ -1,4 +1,4 @@
-"""graph: dvc.lock and the .dvc files in; what was made from what out."""
+"""The graph of files and stages that dvc.lock and the .dvc files record."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class File:
     path: str
     hash: str
     size: int | None = None  # bytes
-    files: int | None = None  # how many, in a folder
+    files: int | None = None  # number of files in a folder
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What one run read and wrote; a `.dvc` file is a stage that only says what is there."""
+    """What one run read and wrote. A `.dvc` file is a stage without a command."""
 
     name: str
     command: str | None
@@ -33,11 +33,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """One link of the chain: a file, and the stages that made it (several fill a folder)."""
+    """One step of a lineage: a file, and the stages that made it (several fill a folder)."""
 
     file: File
     stages: tuple[Stage, ...]
-    reads: tuple[str, ...]  # the files that they made it from
+    inputs: tuple[str, ...]  # the paths that they made it from
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Graph:
 
     @cached_property
     def outs(self) -> dict[str, File]:
-        """What the stages wrote, by path."""
+        """The outputs of all stages, by path."""
         return {out.path: out for stage in self.stages for out in stage.outs}
 
     @cached_property
@@ -62,17 +62,19 @@ class Graph:
         return tuple(by_name[name] for name in TopologicalSorter(before).static_order())
 
     def find(self, path: str) -> File | None:
-        """The file as its maker recorded it, or the recorded folder that it lies in."""
-        files = [*self.outs.values(), *(dep for stage in self.stages for dep in stage.deps)]
-        exact = (file for file in files if file.path == path)
-        return next(exact, next((file for file in files if within(path, file.path)), None))
+        """The recorded file of this path, or the recorded folder around it."""
+        files = dict(self.outs)
+        for stage in self.stages:
+            for dep in stage.deps:
+                files.setdefault(dep.path, dep)
+        return files.get(path) or next((f for f in files.values() if within(path, f.path)), None)
 
     def makers(self, path: str) -> tuple[Stage, ...]:
         """The stages that wrote this file, the folder around it, or files in this folder."""
         return tuple(s for s in self.stages if any(overlap(path, out.path) for out in s.outs))
 
     def inputs(self, stage: Stage) -> tuple[File, ...]:
-        """The dependencies that have makers of their own: data, not code."""
+        """The dependencies that a stage made: data."""
         return tuple(dep for dep in stage.deps if self.makers(dep.path))
 
     def code(self, stage: Stage) -> tuple[File, ...]:
@@ -80,19 +82,19 @@ class Graph:
         return tuple(dep for dep in stage.deps if not self.makers(dep.path))
 
     def trace(self, file: File) -> tuple[Step, ...]:
-        """What the file was made from, directly or not: each step before those that it read."""
-        steps: list[Step] = []
+        """The steps that led to the file: each before the steps of its inputs."""
+        steps: dict[str, Step] = {}
 
         def visit(file: File) -> None:
-            if all(step.file.path != file.path for step in steps):
+            if file.path not in steps:
                 stages = self.makers(file.path)
-                reads = {r.path: r for stage in stages for r in self._read_for(stage, file)}
-                for read in reads.values():
-                    visit(read)
-                steps.append(Step(file, stages, tuple(reads)))
+                inputs = {i.path: i for stage in stages for i in self._inputs_of(stage, file)}
+                for source in inputs.values():
+                    visit(source)
+                steps[file.path] = Step(file, stages, tuple(inputs))
 
         visit(file)
-        return tuple(reversed(steps))
+        return tuple(reversed(steps.values()))
 
     def impact(self, path: str) -> tuple[Stage, ...]:
         """The stages that read this path or what was made from it, in the order of their runs."""
@@ -107,21 +109,19 @@ class Graph:
                     paths += [out.path for out in stage.outs]
         return tuple(stage for stage in self.ordered if stage.name in reached)
 
-    def broken(self, stage: Stage) -> Iterator[tuple[File, File]]:
-        """What the stage read, and what is recorded there now, where the two differ."""
-        for dep in stage.deps:
-            if self.outs.get(dep.path, dep).hash != dep.hash:
-                yield dep, self.outs[dep.path]
+    def changed_deps(self, stage: Stage) -> list[str]:
+        """The dependencies that were made anew since the stage read them."""
+        return [d.path for d in stage.deps if self.outs.get(d.path, d).hash != d.hash]
 
-    def _read_for(self, stage: Stage, made: File) -> Iterator[File]:
-        """The inputs of the stage; of a folder only the file that it copied, where it did so."""
-        for read in self.inputs(stage):
-            inside = (out for out in self.outs.values() if within(out.path, read.path))
-            yield next((out for out in inside if out.hash == made.hash != ""), read)
+    def _inputs_of(self, stage: Stage, file: File) -> Iterator[File]:
+        """The inputs that the stage made the file from; of a folder the one that it copied."""
+        for source in self.inputs(stage):
+            inside = (out for out in self.outs.values() if within(out.path, source.path))
+            yield next((out for out in inside if out.hash == file.hash != ""), source)
 
 
 def parse(lock: Mapping[str, Any], tracked: Mapping[str, Mapping[str, Any]]) -> Graph:
-    """The graph of a parsed dvc.lock and the parsed .dvc files, which are given by their path."""
+    """The graph of a parsed dvc.lock and, by their paths, the parsed .dvc files."""
     runs = [
         Stage(name, str(entry["cmd"]), entry.get("params", {}), *_files(entry))
         for name, entry in lock.get("stages", {}).items()
@@ -131,8 +131,13 @@ def parse(lock: Mapping[str, Any], tracked: Mapping[str, Mapping[str, Any]]) -> 
 
 def _files(entry: Mapping[str, Any]) -> tuple[tuple[File, ...], tuple[File, ...]]:
     """The deps and the outs."""
-    deps, outs = (tuple(_file(each) for each in entry.get(key, ())) for key in ("deps", "outs"))
+    deps, outs = (tuple(map(_file, entry.get(key, ()))) for key in ("deps", "outs"))
     return deps, outs
+
+
+def _file(entry: Mapping[str, Any]) -> File:
+    value = next((str(entry[name]) for name in HASHES if name in entry), "")
+    return File(entry["path"], value, entry.get("size"), entry.get("nfiles"))
 
 
 def _tracked(path: str, entry: Mapping[str, Any]) -> Stage:
@@ -145,20 +150,15 @@ def _tracked(path: str, entry: Mapping[str, Any]) -> Stage:
 def _origin(dep: Mapping[str, Any]) -> dict[str, Any]:
     """Where `dvc import` or `dvc import-url` fetched the bytes from."""
     repository = dep.get("repo", {})
-    place = "/".join(str(part) for part in (repository.get("url"), dep.get("path")) if part)
-    return {**dep, **repository, "path": place}
-
-
-def _file(entry: Mapping[str, Any]) -> File:
-    value = next((str(entry[name]) for name in HASHES if name in entry), "")
-    return File(entry["path"], value, entry.get("size"), entry.get("nfiles"))
+    address = "/".join(str(part) for part in (repository.get("url"), dep.get("path")) if part)
+    return {**dep, **repository, "path": address}
 
 
 def within(path: str, folder: str) -> bool:
-    """Whether the path lies in the folder."""
+    """Whether the path is in the folder."""
     return path.startswith(f"{folder}/")
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two paths are the same, or one lies in the other."""
+    """Whether two paths are the same, or one is in the other."""
     return one == other or within(one, other) or within(other, one)

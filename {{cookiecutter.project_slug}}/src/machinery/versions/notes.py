@@ -1,4 +1,4 @@
-"""notes: what two versions recorded of themselves in, the release notes of the later one out."""
+"""The release notes of a version, from what it and the version before recorded."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,34 +10,36 @@ from machinery.pipeline.paths import DATA_QUALITY, METRICS, MODEL_INFO, PARAMS
 
 from . import git
 
-Facts = dict[str, dict[str, Any]]  # params, metrics, model and quality: what their files hold
+Facts = dict[str, dict[str, Any]]  # the contents of the files of params, metrics, model and quality
 
 
 def facts(revision: str) -> Facts:
-    """What a revision's files say; nothing where it lacks one."""
-    paths = (PARAMS, METRICS, MODEL_INFO, DATA_QUALITY)
-    params, *reports = (git.file(revision, path.as_posix()) for path in paths)
-    documents = [parse_yaml(params, PARAMS.as_posix()) if params else {}]
-    documents += [json.loads(text) if text else {} for text in reports]
-    return dict(zip(("params", "metrics", "model", "quality"), documents, strict=True))
+    """What a revision's files say; an empty dictionary for a missing file."""
+    reports = {"metrics": METRICS, "model": MODEL_INFO, "quality": DATA_QUALITY}
+    texts = {name: git.file(revision, path.as_posix()) for name, path in reports.items()}
+    params = git.file(revision, PARAMS.as_posix()) or b"{}"
+    return {
+        "params": parse_yaml(params, PARAMS.as_posix()),
+        **{name: json.loads(text or "{}") for name, text in texts.items()},
+    }
 
 
 def notes(
-    version: str, now: Facts, previous: str | None = None, before: Facts | None = None
+    version: str, facts: Facts, previous: str | None = None, previous_facts: Facts | None = None
 ) -> str:
     """The release notes as Markdown: metrics with intervals, and what changed since `previous`."""
-    model, metrics = now["model"], _metrics(now)
-    if previous is None or before is None:
+    model, metrics = facts["model"], _metrics(facts)
+    if previous is None or previous_facts is None:
         measured = table(["metric", "value (confidence interval)"], metrics.items())
-        made = table(["", version], _made_from(now).items())
-        changed = f"## Made from\n\n{made}\n\nNo earlier release is known here to compare with."
+        inputs = table(["", version], _description(facts).items())
+        changed = f"## Made from\n\n{inputs}\n\nThere is no earlier release to compare with."
     else:
         header = ["metric (confidence interval)", previous, "this release"]
-        was = _metrics(before)
-        measured = table(header, [[n, was.get(n, ""), value] for n, value in metrics.items()])
-        rows = _changes(now, before)
-        said = table(["", previous, version], rows) if rows else "Nothing but the code."
-        changed = f"## Changed since {previous}\n\n{said}"
+        before = _metrics(previous_facts)
+        measured = table(header, [[n, before.get(n, ""), value] for n, value in metrics.items()])
+        rows = _changes(previous_facts, facts)
+        differences = table(["", previous, version], rows) if rows else "Nothing but the code."
+        changed = f"## Changed since {previous}\n\n{differences}"
     title = f"{version}: {model['candidate']}, a {model['task']} of {model['target']}"
     file = f"models/model.onnx is sha256 {model['sha256']}."
     return "\n\n".join([title, "## Metrics on the test table", measured, changed, file]) + "\n"
@@ -47,19 +49,19 @@ def _metrics(facts: Facts) -> dict[str, str]:
     return {name: estimate(interval) for name, interval in facts["metrics"].items()}
 
 
-def _changes(now: Facts, before: Facts) -> list[list[Any]]:
-    new, old = (
-        _made_from(facts) | {f"`{name}`": value for name, value in flat(facts["params"])}
-        for facts in (now, before)
+def _changes(before: Facts, after: Facts) -> list[list[Any]]:
+    old, new = (
+        _description(facts) | {f"`{name}`": value for name, value in flat(facts["params"])}
+        for facts in (before, after)
     )
-    ours, theirs = (list(facts["model"].get("features", {})) for facts in (now, before))
-    new["features added"] = ", ".join(name for name in ours if name not in theirs) or None
-    old["features removed"] = ", ".join(name for name in theirs if name not in ours) or None
+    had, has = (list(facts["model"].get("features", {})) for facts in (before, after))
+    new["features added"] = ", ".join(name for name in has if name not in had) or None
+    old["features removed"] = ", ".join(name for name in had if name not in has) or None
     names = dict.fromkeys((*new, *old))
     return [[n, old.get(n), new.get(n)] for n in names if old.get(n) != new.get(n)]
 
 
-def _made_from(facts: Facts) -> dict[str, Any]:
+def _description(facts: Facts) -> dict[str, Any]:
     model, quality = facts["model"], facts["quality"]
     trained_on = model.get("trained_on", {})
     return {
@@ -74,7 +76,7 @@ def _made_from(facts: Facts) -> dict[str, Any]:
 
 
 def flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings, named `train.folds`."""
+    """The leaves of nested mappings, with names such as `train.folds`."""
     for name, value in document.items():
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{name}.")

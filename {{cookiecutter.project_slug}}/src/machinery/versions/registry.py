@@ -1,13 +1,14 @@
-"""registry: versions and stages of the model, which are git tags: `model@v1.0.0`, `model#prod#1`.
+"""The model's versions and stages, which are git tags such as `model@v1.0.0`, `model#prod#1`.
 
-GTO (https://github.com/iterative/gto) writes and reads them, so that its own commands and `dvc
-artifacts get` agree with what is said here.
+GTO (https://github.com/iterative/gto) reads and writes them, so its commands and `dvc artifacts
+get` agree with ours.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from machinery.pipeline.files import UserError
 
@@ -20,16 +21,16 @@ STAGE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?")
 
 @dataclass(frozen=True)
 class Tag:
-    """A released version: its commit, its date with time zone, and the stages that it has now."""
+    """A released version, and the stages that it is assigned to now."""
 
-    name: str
+    version: str
     commit: str
-    date: str
+    date: str  # ISO 8601 with time zone
     stages: list[str]
 
 
 def parse(version: str) -> tuple[int, int, int]:
-    """The three numbers of a version. Raises UserError for anything else."""
+    """The three numbers of a version. Raises UserError if it is not one."""
     if not (match := VERSION.fullmatch(version)):
         raise UserError(f"'{version}' is not a version; write it like v1.2.0")
     major, minor, patch = (int(number) for number in match.groups())
@@ -37,13 +38,13 @@ def parse(version: str) -> tuple[int, int, int]:
 
 
 def check_stage(stage: str | None) -> None:
-    """Raises UserError for a stage that GTO would not take."""
+    """Raise UserError for a stage that GTO would refuse."""
     if stage is not None and not STAGE.fullmatch(stage):
         raise UserError(f"'{stage}' is not a stage; use letters, digits, - and _, e.g. production")
 
 
 def versions() -> dict[str, Tag]:
-    """The released versions: tagged, registered and not deprecated. The newest first."""
+    """The released versions, newest first: tagged, registered and not deprecated."""
     from gto import api
     from gto.exceptions import ArtifactNotFound
 
@@ -51,8 +52,8 @@ def versions() -> dict[str, Tag]:
         rows = api.show(".", ARTIFACT, registered_only=True)
     except ArtifactNotFound:  # nothing was ever registered
         return {}
-    tagged = {*git.tags()}
-    released = [r for r in rows if r["version"] in tagged and VERSION.fullmatch(r["version"])]
+    tags = {*git.tags()}
+    released = [r for r in rows if r["version"] in tags and VERSION.fullmatch(r["version"])]
     released.sort(key=lambda row: (row["created_at"], parse(row["version"])), reverse=True)
     return {
         row["version"]: Tag(
@@ -66,46 +67,39 @@ def versions() -> dict[str, Tag]:
 
 
 def find(version: str) -> Tag:
-    """The tag of a released version. Raises UserError for what was not released."""
+    """The tag of a released version. Raises UserError if it is not released."""
     parse(version)
-    known = versions()
-    if version not in known:
-        names = f"known are {', '.join(known)}" if known else "none is registered"
-        raise UserError(f"there is no release {version}; {names} ('git fetch --tags' brings more)")
-    return known[version]
+    released = versions()
+    if version not in released:
+        names = ", ".join(released) or "none"
+        remedy = "'git fetch --tags' fetches more"
+        raise UserError(f"no release {version} (released: {names}); {remedy}")
+    return released[version]
 
 
 def register(version: str, commit: str, message: str) -> str:
     """Register the model of this commit as a version; return the new tag."""
     from gto import api
 
-    with _written():
+    with _writing():
         return str(api.register(".", ARTIFACT, commit, version=version, message=message).tag)
 
 
 def assign(stage: str, version: str, message: str) -> list[str]:
-    """Assign the stage to a registered version; return the new tag, none if it had the stage."""
+    """Assign the stage to a registered version; return the new tag, or none if it has the stage."""
     from gto import api
 
     if stage in find(version).stages:
         return []
-    with _written():
-        made = api.assign(
-            ".",
-            ARTIFACT,
-            stage,
-            version=version,
-            message=message,
-            skip_registration=True,
-            force=True,
-        )
-    return [str(made.tag)]
+    move = partial(api.assign, ".", ARTIFACT, skip_registration=True, force=True)
+    with _writing():
+        return [str(move(stage, version=version, message=message).tag)]
 
 
 @contextmanager
-def _written() -> Iterator[None]:
+def _writing() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # of GTO, or of the git library below it
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"GTO could not write its tag: {said}") from error
+    except Exception as error:  # of GTO, or of the git library that it uses
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"GTO could not write its tag: {message}") from error

@@ -1,7 +1,7 @@
-"""storage: what DVC records and keeps of the checkout in; what is stale, changed or restored out.
+"""What DVC records and caches for the checkout: what is stale, what changed, and its restoring.
 
-DVC is called as a library where that is enough: its start as a command costs as much as a checkout.
-Whatever it raises becomes a UserError with DVC's own sentence.
+DVC is called as a library where possible: starting it as a command costs as much as a checkout.
+Whatever it raises becomes a UserError with DVC's own message.
 """
 
 import hashlib
@@ -31,59 +31,59 @@ MISSING = "is missing"
 
 
 @contextmanager
-def opened(what: str) -> Iterator["Repo"]:
-    """DVC's view of the checkout. What fails inside is a UserError that begins with `what`."""
-    from dvc.repo import Repo
-
+def opened(failure: str) -> Iterator["Repo"]:
+    """Open the checkout with DVC. Errors inside become a UserError that begins with `failure`."""
     try:
+        from dvc.repo import Repo
+
         with Repo() as repo:
             yield repo
     except UserError:
         raise
     except Exception as error:  # of DVC, of a storage library, of the network
-        raise UserError(f"{what}: {_said(error) or type(error).__name__}") from error
+        raise UserError(f"{failure}: {_message(error) or type(error).__name__}") from error
 
 
-def _said(error: BaseException) -> str:
-    """The sentence of an error, or of its cause where a storage library left it empty."""
-    said = " ".join(str(error).split())
-    return _said(error.__cause__) if said in ("", "None") and error.__cause__ else said
+def _message(error: BaseException) -> str:
+    """The message of an error, or of its cause where a storage library left it empty."""
+    text = " ".join(str(error).split())
+    return _message(error.__cause__) if text in ("", "None") and error.__cause__ else text
 
 
 def status() -> dict[str, list[Any]]:
-    """The stages and .dvc files that are not as recorded, as `dvc status --json` has them."""
+    """The stages and .dvc files that differ from the record, as `dvc status --json` has them."""
     with opened("dvc status fails") as repo:
         return dict(repo.status())
 
 
 def stale() -> list[str]:
-    """What would be stale if all that is recorded were here: a sentence for each such thing."""
+    """What has changed since the last run: a sentence for each file or parameter."""
     users: dict[str, list[str]] = {}
-    for stage, things in changes().items():
-        for thing in things:
-            users.setdefault(thing, []).append(stage)
+    for stage, phrases in changes().items():
+        for phrase in phrases:
+            users.setdefault(phrase, []).append(stage)
     return [
-        f"{thing} ({first_names(stages)})"
-        if thing.endswith(MISSING)
-        else f"{thing} since {first_names(stages)} ran"
-        for thing, stages in users.items()
+        f"{phrase} ({first_names(stages)})"
+        if phrase.endswith(MISSING)
+        else f"{phrase} since {first_names(stages)} ran"
+        for phrase, stages in users.items()
     ]
 
 
 def changes() -> dict[str, list[str]]:
-    """What has changed for each stage or .dvc file, in phrases; what stages make may be absent."""
-    graph, now = read().graph, status()
-    things = {stage: [*_things(entries, graph)] for stage, entries in now.items()}
-    for new in now.keys() - {stage.name for stage in graph.stages}:
-        things[new].append(f"its record in dvc.lock {MISSING}")
-    for stage in graph.stages:  # candidates that are no more stay in dvc.lock
-        broken = [f"{was.path} has changed" for was, _ in graph.broken(stage)]
-        things.setdefault(stage.name, []).extend(broken if stage.name in now else ())
-    return {stage: changed for stage, changed in things.items() if changed}
+    """What has changed for each stage or .dvc file; data that stages make may be absent."""
+    graph, current = read().graph, status()
+    phrases = {stage: [*_phrases(entries, graph)] for stage, entries in current.items()}
+    for new in current.keys() - {stage.name for stage in graph.stages}:
+        phrases[new].append(f"its record in dvc.lock {MISSING}")
+    for stage in graph.stages:
+        if stage.name in current:  # dvc.lock keeps candidates that were removed from the params
+            phrases[stage.name] += [f"{path} has changed" for path in graph.changed_deps(stage)]
+    return {stage: changed for stage, changed in phrases.items() if changed}
 
 
-def _things(entries: list[Any], graph: Graph) -> Iterator[str]:
-    """What `dvc status` says of one stage, as phrases."""
+def _phrases(entries: list[Any], graph: Graph) -> Iterator[str]:
+    """The changes that `dvc status` reports for one stage."""
     for entry in entries:
         if isinstance(entry, str):
             yield "the command has changed" if entry == "changed command" else entry
@@ -98,12 +98,12 @@ def _things(entries: list[Any], graph: Graph) -> Iterator[str]:
 
 
 def recorded(revision: str | None = None) -> list[File]:
-    """Every output that DVC records at a revision, or in the checkout: in its cache or in git."""
+    """Every output that is recorded at a revision or in the checkout, in DVC's cache or in git."""
     return [out for out in read(revision).graph.outs.values() if out.hash]
 
 
 def outputs() -> set[str]:
-    """The outputs of the checkout's pipeline that DVC keeps; git keeps the others.
+    """The outputs of the checkout's pipeline that DVC tracks; git tracks the others.
 
     dvc.lock records more: DVC never removes candidates that the params no longer name.
     """
@@ -114,8 +114,8 @@ def outputs() -> set[str]:
     return {path.rstrip("/") for path in (*paths, *status["unchanged"])}
 
 
-def kept() -> list[File]:
-    """What is recorded of the outputs that DVC keeps."""
+def tracked() -> list[File]:
+    """The records of the outputs that DVC tracks."""
     paths = outputs()
     return [file for file in recorded() if file.path in paths]
 
@@ -123,7 +123,7 @@ def kept() -> list[File]:
 def changed() -> list[str]:
     """The recorded outputs, in git too, that are modified or missing; every byte is read again.
 
-    DVC remembers hashes by the size and time of files: here it begins with an empty memory.
+    DVC remembers hashes by the size and time of files: here it starts without that memory.
     """
     with TemporaryDirectory() as memory:
         done = subprocess.run(
@@ -138,57 +138,57 @@ def changed() -> list[str]:
     stages = json.loads(done.stdout).values()
     entries = [entry for stage in stages for entry in stage if isinstance(entry, dict)]
     outs = [out for entry in entries for out in entry.get("changed outs", {}).items()]
-    known = {file.path for file in recorded()}
-    here = {path for path, kind in outs if kind == "not in cache" and Path(path).exists()}
-    return [path for path, _ in outs if path in known - here]
+    paths = {file.path for file in recorded()}
+    paths -= {path for path, kind in outs if kind == "not in cache" and Path(path).exists()}
+    return [path for path, _ in outs if path in paths]
 
 
 def md5_of(path: Path) -> str:
-    """The md5 of a file's bytes."""
+    """The md5 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def cache_path(md5: str) -> Path:
-    """Where the cache keeps, or would keep, a file."""
+    """The path of an object in the cache."""
     return _cache_of(Path.cwd()) / "files" / "md5" / md5[:2] / md5[2:]
 
 
 @cache
 def _cache_of(project: Path) -> Path:
-    """The cache's folder: `dvc cache dir`, asked once."""
+    """The cache's folder (`dvc cache dir`)."""
     with opened("the cache cannot be read") as repo:
         return Path(repo.config["cache"].get("dir") or ".dvc/cache")
 
 
 def listing(md5: str) -> dict[str, str]:
-    """The files of a folder and their hashes, as far as the cache has its list."""
-    place = cache_path(md5)
-    entries = json.loads(place.read_bytes()) if md5.endswith(FOLDER) and is_intact(place) else []
+    """The files of a folder and their hashes; empty if the cache lacks its list."""
+    path = cache_path(md5)
+    entries = json.loads(path.read_bytes()) if md5.endswith(FOLDER) and is_intact(path) else []
     return {entry["relpath"]: entry["md5"] for entry in entries}
 
 
 def objects(md5: str) -> list[Path]:
-    """Where the cache keeps a file, or a folder's list and then its files."""
-    return [cache_path(each) for each in (md5, *listing(md5).values())]
+    """The cache's object of a file, or those of a folder's list and its files."""
+    return [cache_path(digest) for digest in (md5, *listing(md5).values())]
 
 
-def is_intact(place: Path) -> bool:
-    """Whether an object of the cache is there, with the bytes that its name, an md5, stands for."""
-    return place.is_file() and md5_of(place) == place.parent.name + place.stem
+def is_intact(path: Path) -> bool:
+    """Whether an object of the cache exists, with the md5 that is its name."""
+    return path.is_file() and md5_of(path) == path.parent.name + path.stem
 
 
-def keeps(path: Path) -> bool:
+def is_cached(path: Path) -> bool:
     """Whether the cache has the bytes of a file, or of all files of a folder."""
-    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return path.exists() and all(is_intact(cache_path(md5_of(file))) for file in files)
 
 
 def fetch(commit: str, path: str | None = None) -> None:
-    """Bring what a commit records into the cache, from today's remote with its credentials.
+    """Fetch a commit's data, or one path of it, from the current remote with its credentials.
 
-    All of it, or one path. The commit's own settings may name a remote that is no more, and DVC
-    would look for a relative folder from nowhere.
+    The commit's own settings may name a remote that is gone, and DVC would resolve a relative
+    folder from the wrong place.
     """
     with opened("the remote cannot be read") as repo:
         settings = {name: repo.config[name] for name in ("core", "remote")}
@@ -196,15 +196,15 @@ def fetch(commit: str, path: str | None = None) -> None:
 
 
 def checkout(leaving: Iterable[File] = (), *, allow_missing: bool = False) -> None:
-    """Bring the pipeline's outputs from the cache into their place (`dvc checkout`).
+    """Restore the pipeline's outputs from the cache (`dvc checkout`).
 
-    What is leaving and none of them is removed: DVC hashes a folder with all that is in it. Of a
-    folder, the files go that DVC keeps.
+    Removes the `leaving` files that are not outputs: DVC hashes a folder with all that is in it.
+    Of a leaving folder, only the files that DVC tracks are removed.
     """
-    here = outputs()
+    outs = outputs()
     with opened("dvc checkout fails") as repo:
         for file in leaving:
-            if file.path not in here:
+            if file.path not in outs:
                 for name in listing(file.hash) or [""]:
                     Path(file.path, name).unlink(missing_ok=True)
         repo.checkout(allow_missing=allow_missing)

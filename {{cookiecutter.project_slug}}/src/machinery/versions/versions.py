@@ -1,4 +1,4 @@
-"""versions: a revision, a file or a hash in; what git and DVC record there, and since when, out."""
+"""Read what git and DVC record at a revision, and since which commit each record holds."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,25 +16,25 @@ from .graph import Graph, Stage, parse
 
 LOCK = "dvc.lock"
 ENVIRONMENT = "requirements.lock"
-SHORTEST = 8  # digits that a hash may be cut to
+SHORTEST = 8  # digits of an abbreviated hash
 FORMAT = "%x00".join(("%H", "%P", "%an", "%aI", "%s"))
 
-Fact = tuple[str, str]  # a path and its hash, or a stage and all that dvc.lock says of its run
+Fact = tuple[str, str]  # a path and its hash, or a stage and all that dvc.lock records of its run
 
 
 @dataclass(frozen=True)
 class Commit:
-    """Who changed something, when, and why in one line."""
+    """Author, date and subject of a commit."""
 
     sha: str
     author: str
-    date: str  # with time zone, as the author's clock showed it
+    date: str  # ISO 8601 with the author's time zone
     subject: str
 
 
 @dataclass(frozen=True)
 class Version:
-    """All that git and DVC say of one revision, or of the checkout where it is None."""
+    """What git and DVC record at a revision, or in the checkout if that is None."""
 
     revision: str | None
     base: str  # the commit of the revision, or the one that the checkout builds on
@@ -42,17 +42,17 @@ class Version:
     records: Mapping[str, bytes]  # dvc.lock and the .dvc files
 
     def read(self, path: str) -> bytes | None:
-        """A file of the revision, or None when it is not there."""
+        """A file of the revision; None if there is no such file."""
         return git.file(self.revision, path)
 
     @cached_property
     def graph(self) -> Graph:
-        """What was made from what."""
+        """The graph of files and stages."""
         return graph_of(self.records)
 
     @property
     def remedy(self) -> str:
-        """What to do about what does not hold; the past is as it is."""
+        """What to do about a wrong record: the checkout's can be made again, the past cannot."""
         return "" if self.revision else "; run 'dvc repro'"
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Version:
 
 
 def read(revision: str | None = None) -> Version:
-    """What a revision records, or the checkout. Raises UserError where there is nothing to read."""
+    """Read a revision, or the checkout. Raises UserError if it has no dvc.lock."""
     base = git.resolve(revision or "HEAD")
     commit = revision and base
     names = sorted(name for name in git.files(commit) if name.endswith(".dvc"))
@@ -72,37 +72,37 @@ def read(revision: str | None = None) -> Version:
 
 
 def graph_of(records: Mapping[str, bytes]) -> Graph:
-    """The graph of dvc.lock and the .dvc files. Raises UserError for what DVC did not write."""
+    """The graph of dvc.lock and the .dvc files. Raises UserError if DVC did not write them."""
     documents = {path: parse_yaml(text, path) for path, text in records.items()}
     try:
         return parse(documents.pop(LOCK, {}), documents)
     except (AttributeError, KeyError, TypeError):
         remedy = "restore it with git checkout, or run 'dvc repro'"
-        raise UserError(f"{LOCK} is not a lock that DVC wrote; {remedy}") from None
+        raise UserError(f"{LOCK} was not written by DVC; {remedy}") from None
 
 
-def locate(what: str | None) -> tuple[Version, str | None]:
-    """The version, and the path if any, that is meant by REVISION, PATH or REVISION:PATH."""
-    if what is None:
+def locate(target: str | None) -> tuple[Version, str | None]:
+    """The version, and the path if any, of REVISION, PATH or REVISION:PATH."""
+    if target is None:
         return read(), None
-    revision, colon, path = what.partition(":")
+    revision, colon, path = target.partition(":")
     if colon:
         return read(revision or None), path
-    if Path(what).is_file() or (Path(LOCK).is_file() and read().graph.find(what)):
-        return read(), what
+    if Path(target).is_file() or (Path(LOCK).is_file() and read().graph.find(target)):
+        return read(), target
     try:
-        git.resolve(what)
+        git.resolve(target)
     except UserError:
         kinds = "neither a file of the pipeline nor a revision that git knows"
-        raise UserError(f"'{what}' is {kinds}; 'git tag' lists the tags") from None
-    return read(what), None
+        raise UserError(f"'{target}' is {kinds}; 'git tag' lists the tags") from None
+    return read(target), None
 
 
-def sightings(digits: str) -> dict[str, Any]:
-    """Search all of history for the model with this sha256; its first 8 digits are enough.
+def find_model(digits: str) -> dict[str, Any]:
+    """Search all of history for the model whose sha256 begins with these 8 or more digits.
 
-    The answer is a document: the sha256, the commits that brought the model, the newest first, and
-    the tags that have it.
+    Returns a document: the sha256, the commits that added the model, newest first, and the tags
+    that contain it.
     """
     digits = digits.lower()
     if not SHORTEST <= len(digits) <= 64 or set(digits) - set("0123456789abcdef"):
@@ -114,7 +114,7 @@ def sightings(digits: str) -> dict[str, Any]:
     if len(hashes) > 1:
         raise UserError(f"{len(hashes)} models have a sha256 that begins with {digits}; give more")
     if not hashes:
-        older = "in a shallow clone, 'git fetch --unshallow' brings older commits"
+        older = "in a shallow clone, 'git fetch --unshallow' fetches older commits"
         raise UserError(f"no commit's {path} records the sha256 {digits}; {older}")
     value = hashes.pop()
     tags = [tag for tag in git.tags() if value in _text(f"refs/tags/{tag}", path)]
@@ -126,26 +126,26 @@ def _text(revision: str, path: str) -> str:
 
 
 def last_changes(version: Version, facts: Iterable[Fact]) -> dict[Fact, Commit | None]:
-    """For each fact, the commit since which it has held without a break; None: not committed.
+    """For each fact, the commit since which it holds without a break; None if not committed.
 
-    Follows the parent that agrees, as `git log PATH` does, but for each fact by itself.
+    Follows the parent that agrees, as `git log PATH` does, but for each fact separately.
     """
     changes: dict[Fact, Commit | None] = dict.fromkeys(facts)
     history = list(_log(version.base, "--", *version.records))
     own = {commit.sha for commit, _ in history}
 
     @cache
-    def at(sha: str) -> frozenset[Fact]:
+    def facts_at(sha: str) -> frozenset[Fact]:
         texts = {path: git.file(sha, path) for path in version.records if sha in own}
         try:
             return facts_of(graph_of({path: text for path, text in texts.items() if text}))
         except UserError:
-            return frozenset()  # somebody once committed a conflict
+            return frozenset()  # somebody committed a conflict
 
-    reached = {history[0][0].sha: at(history[0][0].sha) & changes.keys()} if history else {}
+    reached = {commit.sha: facts_at(commit.sha) & changes.keys() for commit, _ in history[:1]}
     for commit, parents in history:  # children before their parents
         for fact in reached.get(commit.sha, ()):
-            if parent := next((parent for parent in parents if fact in at(parent)), None):
+            if parent := next((parent for parent in parents if fact in facts_at(parent)), None):
                 reached[parent] = reached.get(parent, frozenset()) | {fact}
             else:
                 changes[fact] = commit
@@ -159,26 +159,26 @@ def facts_of(graph: Graph) -> frozenset[Fact]:
 
 
 def run_of(stage: Stage) -> Fact:
-    """All that dvc.lock says of the stage's run."""
+    """All that dvc.lock records of the stage's run."""
     return stage.name, repr(stage)
 
 
 def last_commit(version: Version, path: str) -> Commit | None:
-    """The commit that last changed a file or folder which git keeps."""
+    """The commit that last changed a file or folder in git."""
     return next((commit for commit, _ in _log("--max-count=1", version.base, "--", path)), None)
 
 
 def environments(
     version: Version, commits: Iterable[Commit | None]
 ) -> dict[Commit | None, str | None]:
-    """The sha256 of requirements.lock at each commit; for None, of the version's own."""
+    """The sha256 of requirements.lock at each commit; for None, of the version itself."""
     texts = {c: git.file(c.sha if c else version.revision, ENVIRONMENT) for c in {*commits}}
     return {c: None if text is None else sha256(text).hexdigest() for c, text in texts.items()}
 
 
 def _log(*words: str) -> Iterator[tuple[Commit, list[str]]]:
-    """Commits with their parents, each the nearest one that changed these files."""
-    form = ("-z", "--no-show-signature", "--topo-order", "--parents", f"--format={FORMAT}")
-    fields = git.run("log", *form, *words).split("\0")
+    """Commits that changed these files, with their nearest ancestors that did."""
+    options = ("-z", "--no-show-signature", "--topo-order", "--parents", f"--format={FORMAT}")
+    fields = git.run("log", *options, *words).split("\0")
     for sha, parents, author, date, subject in zip(*[iter(fields)] * 5, strict=False):
         yield Commit(sha, author, date, subject), parents.split()
