@@ -1,4 +1,4 @@
-"""browser: a page of the project in; how a reader sees it in the machine's own Chromium, out."""
+"""Open a page of the project in the installed Chromium, as a reader sees it."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ QUIET = [
     "--disable-sync",
 ]
 PHONE, DESK = 390, 1280
-# Every text's colour over the nearest background that is not see-through (WCAG 2.2, 1.4.3).
+# Contrast of each text with the nearest opaque background (WCAG 2.2, 1.4.3).
 CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const rgba = colour => {
@@ -57,7 +57,7 @@ CONTRAST = """() => {
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start the machine's own Chromium; nothing is downloaded."""
+    """Start the installed Chromium; nothing is downloaded."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield running
@@ -65,7 +65,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """The page as one reader sees it, and all that it tried beyond being shown."""
+    """The page as one reader sees it, with all its requests and console messages."""
 
     def __init__(self, browser: Browser, report: Path, **reader: Any) -> None:
         reader.setdefault("viewport", {"width": DESK, "height": 900})
@@ -86,12 +86,12 @@ class Visit:
         self.context.close()
 
     def says(self, script: str) -> Any:
-        """What the script comes to on the page."""
+        """The result of the script on the page."""
         return self.page.evaluate(script)
 
 
 def fits(browser: Browser, report: Path, width: int, scheme: Any) -> None:
-    """The page is within the width, its texts are readable, and it asks for nothing."""
+    """Check that the page fits the width, has enough contrast, and requests nothing."""
     viewport = {"width": width, "height": 844}
     with Visit(browser, report, viewport=viewport, color_scheme=scheme) as visit:
         assert visit.says("document.documentElement.scrollWidth <= innerWidth")

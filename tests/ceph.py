@@ -1,7 +1,7 @@
-"""ceph: a folder in, a Ceph cluster of one with an S3 gateway on 127.0.0.1 out, kept in memory.
+"""A Ceph cluster in memory with an S3 gateway on 127.0.0.1.
 
-One monitor, one OSD on a memory store, one gateway; no manager, which only watches. Debian's
-packages ceph-mon, ceph-osd and radosgw are enough.
+One monitor, one OSD on a memory store, one gateway; a manager is not needed. Requires Debian's
+packages ceph-mon, ceph-osd and radosgw.
 """
 
 import os
@@ -40,24 +40,24 @@ mon data avail crit = 1
 
 
 class Keys(Protocol):
-    """What the gateway's only user presents, and where."""
+    """The address of the gateway and the keys of its only user."""
 
     @property
     def url(self) -> str:
-        """Where the gateway listens."""
+        """The gateway's URL."""
 
     @property
     def key(self) -> str:
-        """The public half."""
+        """The access key id."""
 
     @property
     def secret(self) -> str:
-        """The other half."""
+        """The secret access key."""
 
 
 @contextmanager
 def gateway(keys: Keys, folder: Path, port: int) -> Iterator[None]:
-    """Run the three processes; at the end, stop each by its id."""
+    """Run the three processes until the end of the block."""
     cluster, disk = str(uuid.uuid4()), str(uuid.uuid4())
     monitor = f"v2:127.0.0.1:{port}"
     settings = SETTINGS.format(cluster=cluster, monitor=monitor, folder=folder)

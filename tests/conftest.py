@@ -1,4 +1,4 @@
-"""Fixtures: the default project baked, installed and reproduced once, for all workers."""
+"""Fixtures: the default project, baked, installed and reproduced once for all workers."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ GIT_SETTINGS = """\
 
 @dataclass(frozen=True)
 class BakedProject:
-    """A generated project, used as its user would: commands, and the files that they leave."""
+    """A generated project, used like its user would: by commands and files."""
 
     path: Path
     environment: dict[str, str]
@@ -56,15 +56,15 @@ class BakedProject:
         return done
 
     def has_file(self, name: str) -> bool:
-        """Say whether the project has this file."""
+        """Whether the project has this file."""
         return (self.path / name).is_file()
 
     def file_contains(self, name: str, text: str) -> bool:
-        """Say whether this file of the project has this text."""
+        """Whether this file of the project contains this text."""
         return text in (self.path / name).read_text(encoding="utf-8")
 
     def edit(self, name: str, **changes: Any) -> None:
-        """Change a YAML file: `train__folds=1` sets folds in train; None takes a key out."""
+        """Change a YAML file: `train__folds=1` sets folds in train; None removes a key."""
         path = self.path / name
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key, value in changes.items():
@@ -80,7 +80,7 @@ class BakedProject:
     def copy(self, path: Path) -> "BakedProject":
         """Copy everything but .venv, which is shared; the copy runs its own code.
 
-        Times are kept, so that make does not install the copy into the shared .venv.
+        Modification times are kept, so that make does not install the copy into the shared .venv.
         """
         shutil.copytree(self.path, path, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
         return self._sharing(path)
@@ -88,13 +88,13 @@ class BakedProject:
     def clone(self, path: Path) -> "BakedProject":
         """Clone as a teammate would: no data, no cache, no git hooks; .venv is shared.
 
-        Do not run make here: all files are new to it, and it would install them into .venv.
+        Do not run make in it: all files are new, so make would install them into .venv.
         """
         self.run("git", "clone", "--quiet", self.path, path)
         return self._sharing(path)
 
     def here(self) -> "BakedProject":
-        """The same project in a shell that runs the code beside it, whatever is installed."""
+        """The same project in a shell that imports its own src, not the installed code."""
         return BakedProject(self.path, self.environment | {"PYTHONPATH": str(self.path / "src")})
 
     def _sharing(self, path: Path) -> "BakedProject":
@@ -103,7 +103,7 @@ class BakedProject:
 
 
 def need(*programs: str) -> None:
-    """Skip the test by name where the machine lacks one; fail it where .ci/run promised them."""
+    """Skip the test if a program is missing; in .ci/run, fail it."""
     if missing := [name for name in programs if shutil.which(name) is None]:
         say = pytest.fail if PROMISED else pytest.skip
         say(f"not installed here: {', '.join(missing)} (.ci/run installs what tests need)")
@@ -116,7 +116,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Give tests a home and a git of their own; keep only the way to the package index."""
+    """Give the tests their own home and git settings; keep only access to the package index."""
     home = tmp_path_factory.mktemp("home")
     (home / ".gitconfig").write_text(GIT_SETTINGS, encoding="utf-8")
     inherited = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT)}
@@ -146,13 +146,13 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 
 def copy_template(place: Path) -> Path:
-    """Copy the template as it is here, committed or not, without what its make targets leave."""
+    """Copy the template's working tree, without the outputs of its make targets."""
     left = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", "__pycache__")
     return shutil.copytree(TEMPLATE, place, ignore=left)
 
 
 def outside_venv() -> str:
-    """The PATH of a shell in which no .venv is activated, not even the template's own."""
+    """The PATH of a shell in which no .venv is activated, including the template's."""
     return os.environ["PATH"].split(os.pathsep, 1)[1]
 
 
@@ -180,7 +180,7 @@ def once(
     make: Callable[[Path], object],
     slug: str = "flight_delays",
 ) -> BakedProject:
-    """A project that the first worker makes, in a folder that all of this run share."""
+    """A project that the first worker makes, in a folder shared by all workers of this run."""
     root = factory.getbasetemp().parent if PARALLEL else factory.getbasetemp()
     folder, done = root / f"shared-{name}", root / f"shared-{name}.done"
     with (root / f"shared-{name}.lock").open("w") as lock:
@@ -219,7 +219,7 @@ def reproduced(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def small(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    """Run, commit and push a pipeline of two candidates: seconds. Shared: use `work` to change."""
+    """A project with two candidates, run, committed and pushed. Shared: use `work` to change it."""
 
     def make(folder: Path) -> None:
         make_small(project.copy(folder / project.path.name))
@@ -228,7 +228,7 @@ def small(project: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Ba
 
 
 def make_small(copy: BakedProject) -> None:
-    """Two candidates, run, committed and pushed."""
+    """Run, commit and push a pipeline of two candidates."""
     params = copy.path / "params.yaml"
     text = params.read_text(encoding="utf-8")
     for lines in ("  - schedule_weather\n", "  - forest\n  - boosting\n"):
@@ -240,7 +240,7 @@ def make_small(copy: BakedProject) -> None:
 
 @pytest.fixture
 def work(small: BakedProject, tmp_path: Path) -> BakedProject:
-    """Copy the small project with its remote beside it: all is committed and pushed."""
+    """A copy of the small project and its remote; everything is committed and pushed."""
     remote = f"{small.path.name}-dvc-remote"
     shutil.copytree(small.path.parent / remote, tmp_path / remote)
     return small.copy(tmp_path / small.path.name)

@@ -1,7 +1,7 @@
-"""dockerfile: a project's Dockerfile in; its commands run on this machine, below a folder, out.
+"""Run the commands of a project's Dockerfile on this machine, without Docker.
 
-No Docker runs here. What a build and a container would do is done with the very same commands:
-paths of the image lie below a folder, its base is this machine's Python, its user has no rights.
+Paths of the image are mapped below a folder, its base is this machine's Python, and its user has
+no rights.
 """
 
 import json
@@ -17,28 +17,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PLACES = re.compile(r"(?<![\w.:/])/(?=(?:app|build|opt|tmp|usr/local)\b)")
-COMMIT = "0123456789abcdef0123456789abcdef01234567"  # that the image is built of
+COMMIT = "0123456789abcdef0123456789abcdef01234567"  # from which the image is built
 BARE = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-# What makes an image small and quick makes the tests slow: they share caches and compile little.
-SPARED = {"PIP_NO_CACHE_DIR", "UV_NO_CACHE", "UV_COMPILE_BYTECODE", "UV_LINK_MODE"}
+# These settings make an image small and fast but the tests slow: share caches, do not compile.
+IGNORED = {"PIP_NO_CACHE_DIR", "UV_NO_CACHE", "UV_COMPILE_BYTECODE", "UV_LINK_MODE"}
 KEPT = ("LANG", "SSL_", "PIP_", "UV_", "XDG_", "HTTP", "NO_PROXY", "REQUESTS_", "HOME")
 
 
 @dataclass
 class Stage:
-    """One FROM and what follows it."""
+    """One FROM with its instructions."""
 
     base: str
     name: str
     instructions: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, word: str) -> list[str]:
-        """What follows each of these instructions."""
+        """The arguments of each of these instructions."""
         return [arguments for name, arguments in self.instructions if name == word]
 
 
 def parse(path: Path) -> list[Stage]:
-    """The stages of a Dockerfile; comments are left out and continued lines joined."""
+    """The stages of a Dockerfile; without comments, and with continued lines joined."""
     text = re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"), flags=re.M)
     stages: list[Stage] = []
     for line in text.replace("\\\n", " ").splitlines():
@@ -55,7 +55,7 @@ class Image:
     """The service's image, built below `root` from the context that .dockerignore leaves."""
 
     def __init__(self, project: Path, folder: Path) -> None:
-        """Build it: seconds."""
+        """Build the image, which takes seconds."""
         self.stages = {stage.name: stage for stage in parse(project / "Dockerfile")}
         self.context, self.root = folder / "context", folder / "root"
         _copy_context(project, self.context)
@@ -77,7 +77,7 @@ class Image:
         return {name: self.place(value) for name, value in self._variables.items()} | more
 
     def place(self, text: str) -> str:
-        """A command or a path of the image as it is here."""
+        """A command or a path of the image, mapped below the root."""
         return PLACES.sub(f"{self.root}/", text)
 
     def command(self, stage: str) -> list[str]:
@@ -86,7 +86,7 @@ class Image:
         return [word for part in parts for word in json.loads(part)]
 
     def healthcheck(self) -> list[str]:
-        """What Docker runs to see whether the service is well."""
+        """The command of the health check."""
         (check,) = self.stages["service"].all("HEALTHCHECK")
         words: list[str] = json.loads(check.partition("CMD ")[2])
         return words
@@ -94,9 +94,9 @@ class Image:
     def start(
         self, command: list[str], output: Path, **variables: str
     ) -> "subprocess.Popen[bytes]":
-        """Run a command as a container would: its variables, its folder, a user without rights.
+        """Run a command like a container: with its variables, its folder and a user without rights.
 
-        On its PATH is what the image adds to its base, and nothing of this machine.
+        PATH has only what the image adds to its base.
         """
         own = self.variables()["PATH"].partition(":")[0]
         program = shutil.which(command[0], path=own)
@@ -112,7 +112,7 @@ class Image:
             )
 
     def _user(self) -> list[str]:
-        """Become the image's user, who may read what only root may read here, and write nothing."""
+        """Become the image's user, who can read like root but write nothing."""
         if os.getuid() != 0:
             return []
         setpriv = shutil.which("setpriv")
@@ -140,7 +140,7 @@ class Image:
         before = dict(self._variables)
         for pair in shlex.split(pairs):
             name, _, value = pair.partition("=")
-            if name not in SPARED:
+            if name not in IGNORED:
                 self._variables[name] = string.Template(value).substitute(before)
 
     def _copy(self, words: list[str], root: Path) -> None:
@@ -176,7 +176,7 @@ class Image:
 
 
 def _copy_context(project: Path, context: Path) -> None:
-    """What .dockerignore sends to the builder: nothing but what it names after `!`."""
+    """Copy what .dockerignore sends to the builder: only what it names after `!`."""
     first, *patterns = [line for line in ignored(project) if line and not line.startswith("#")]
     assert first == "*"
     for line in patterns:
@@ -196,12 +196,12 @@ def ignored(project: Path) -> list[str]:
 
 
 def changes(before: Mapping[Path, int], after: Mapping[Path, int]) -> set[Path]:
-    """What was written, made or removed between two looks."""
+    """The files that were written, created or removed between two snapshots."""
     return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
 
 
 def snapshot(root: Path, *without: str) -> dict[Path, int]:
-    """Every file below a folder and when it was written."""
+    """The modification time of every file below a folder."""
     times = {}
     for folder, names, files in os.walk(root):
         here = Path(folder).relative_to(root)

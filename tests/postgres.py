@@ -1,4 +1,4 @@
-"""postgres: a folder in, a real PostgreSQL on 127.0.0.1 out; it asks for a password."""
+"""A real PostgreSQL on 127.0.0.1 that asks for a password."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ PROGRAMS = ["initdb", "postgres"]
 
 @contextmanager
 def start() -> Iterator[str]:
-    """The URL of an empty database, until the end of the block; it will not run as root."""
+    """Run an empty database until the end of the block, not as root; yields its URL."""
     folder = Path(tempfile.mkdtemp())
     user = "nobody" if os.getuid() == 0 else None
     password, port = secrets.token_hex(10), free_port()

@@ -1,4 +1,4 @@
-"""runner: a workflow of the project in; each `run:` line of its jobs, executed in a clone, out."""
+"""Execute each `run:` line of a workflow of the project in a clone."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def steps(name: str) -> list[dict[str, Any]]:
 
 
 def not_executed(*names: str) -> set[Line]:
-    """The `run:` lines of these workflows that no test so far has executed with success."""
+    """The `run:` lines of these workflows that no test so far has executed successfully."""
     lines = {
         (name, job, step["run"])
         for name in names
@@ -52,10 +52,10 @@ def run(
     job: str | None = None,
     **environment: str,
 ) -> tuple[int, str]:
-    """Run each `run:` line of a workflow in order, as the runner does.
+    """Run each `run:` line of a workflow in order, of all jobs or of one, as the runner does.
 
-    After the first failure, only what is to run even then. Of all jobs, or of one. `values` are
-    those of the expressions in its env; one that is missing is an error here.
+    After the first failure, only the steps with `!cancelled()` run. `values` are those of the
+    expressions in its env; a missing one is an error.
     """
     output, failed = "", 0
     for job_name, about in load(name)["jobs"].items():
@@ -85,13 +85,13 @@ def _run(
 
 
 def lines(output: str) -> dict[str, str]:
-    """The findings of a doctor, or of verify, by name: the whole line."""
+    """The output lines of doctor or verify, by the name of the check."""
     matches = re.findall(r"^((?:ok|NO|--) +(\w+) .*)$", output, re.M)
     return {name: line for line, name in matches}
 
 
 class Shared:
-    """A project with its remote and its repository on a host; teammates and CI clone it."""
+    """A project with its remote and its origin, which teammates and CI clone."""
 
     def __init__(self, project: BakedProject, folder: Path) -> None:
         self.folder = folder
@@ -106,7 +106,7 @@ class Shared:
         self.own.run("git", "push", "--quiet", "--no-verify", "origin", "HEAD:main")
 
     def checkout(self, name: str, revision: str = "main") -> BakedProject:
-        """Make a clone as a runner has it: no data. By its times make has nothing to install."""
+        """Make a clone without data, like a runner; by its times make has nothing to install."""
         path = self.folder / name
         self.own.run("git", "clone", "--quiet", "--branch", revision, self.origin, path)
         for file in ("requirements.lock", "pyproject.toml"):
@@ -118,7 +118,7 @@ class Shared:
         self.own.run("git", "push", "--quiet", "--no-verify", "origin", *words)
 
     def change_a_parameter(self, branch: str) -> None:
-        """Somebody edits params.yaml in the browser, on a branch, and runs nothing."""
+        """Edit params.yaml on a branch without a run, as in the browser."""
         browser = self.checkout("browser")
         params = browser.path / "params.yaml"
         text = params.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""s3: a folder in, a real S3 server on 127.0.0.1 out; ended by its process id, not by its name."""
+"""A real S3 server on 127.0.0.1."""
 
 import os
 import secrets
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import ceph
 
-READY_WITHIN = 60  # seconds
+START_TIMEOUT = 60  # seconds
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server listens, and one pair of keys that it accepts."""
+    """The server's address, and a pair of keys that it accepts."""
 
     name: str
     url: str
@@ -25,7 +25,7 @@ class Server:
     secret: str
 
     def environment(self) -> dict[str, str]:
-        """The keys as every S3 client reads them; nobody asks a cloud machine who it is."""
+        """The keys as S3 clients read them, without the metadata service of a cloud machine."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
@@ -33,7 +33,7 @@ class Server:
         }
 
     def rclone(self, *words: str | Path, text: str = "") -> str:
-        """Talk to the server as a plain client: `:s3:bucket/name` is a place in it."""
+        """Call the server with the rclone client; `:s3:bucket/name` is an object."""
         settings = {
             "RCLONE_CONFIG": os.devnull,
             "RCLONE_S3_PROVIDER": "Other",
@@ -56,7 +56,7 @@ class Server:
 
 @contextmanager
 def start(name: str, folder: Path) -> Iterator[Server]:
-    """Run the quick server, rclone, or the full one, Ceph's, until the end of the block."""
+    """Run the fast server (rclone) or the complete one (Ceph) until the end of the block."""
     server = Server(name, f"http://127.0.0.1:{free_port()}", secrets.token_hex(10).upper(), "")
     server = Server(name, server.url, server.key, secrets.token_hex(20))
     runs = rclone(server, folder) if name == "rclone" else ceph.gateway(server, folder, free_port())
@@ -66,13 +66,13 @@ def start(name: str, folder: Path) -> Iterator[Server]:
 
 
 def programs(name: str) -> list[str]:
-    """What the machine needs to run the server."""
+    """The programs that the server needs."""
     return ceph.PROGRAMS if name == "ceph" else ["rclone"]
 
 
 @contextmanager
 def rclone(server: Server, folder: Path) -> Iterator[None]:
-    """Serve folders as buckets. The keys, a pair in a CSV field, show in no list of processes."""
+    """Serve folders as buckets. The keys are not on the command line, where ps would show them."""
     (folder / "buckets").mkdir()
     keys = f'"{server.key},{server.secret}"'
     with (folder / "log").open("w") as log:
@@ -90,16 +90,16 @@ def rclone(server: Server, folder: Path) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """An unused port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(url: str) -> None:
-    """Return once somebody listens there."""
+    """Wait until a server listens there."""
     host, port = url.split("//")[1].split(":")
-    limit = time.monotonic() + READY_WITHIN
+    limit = time.monotonic() + START_TIMEOUT
     while True:
         try:
             return socket.create_connection((host, int(port)), timeout=5).close()

@@ -1,4 +1,4 @@
-"""service: a reproduced project in; its service in processes of its own, and how to ask it, out."""
+"""Run the service of a reproduced project in its own processes, and send requests to it."""
 
 import json
 import re
@@ -17,11 +17,11 @@ import pytest
 from conftest import BakedProject
 
 KEY = "a-key-for-the-tests-only"
-PATIENCE = 60.0  # seconds that anything may take on a busy machine
+PATIENCE = 60.0  # seconds, enough for a busy machine
 
 
 class Server:
-    """A running service: where it listens, what it prints, and how to ask it."""
+    """A running service: its port, its output, and requests to it."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], output: Path, port: int | None = None
@@ -30,7 +30,7 @@ class Server:
         self.port = port or int(self.printed(r"running on http://[\d.]+:(\d+)")[0])
 
     def printed(self, pattern: str, times: int = 1) -> list[str]:
-        """Wait until the output holds the pattern so many times."""
+        """Wait until the output contains the pattern `times` times."""
         matches = until(lambda: len(self._find(pattern)) >= times and self._find(pattern))
         return [str(match) for match in matches]
 
@@ -40,11 +40,11 @@ class Server:
         return re.findall(pattern, self.output.read_text())
 
     def workers(self, times: int) -> list[int]:
-        """Give the ids of the processes that answer, once so many have been started."""
+        """The ids of the worker processes, once `times` have been started."""
         return [int(pid) for pid in self.printed(r"Started server process \[(\d+)\]", times)]
 
     def ask(self, path: str, body: Any = None, key: str = KEY) -> tuple[int, Any]:
-        """Ask on a connection of its own; give status and document (or text)."""
+        """Send a request on a new connection; return status and document (or text)."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         method = "GET" if body is None else "POST"
@@ -57,19 +57,19 @@ class Server:
         return answer.status, json.loads(content) if "json" in kind else content.decode()
 
     def stop(self) -> int:
-        """Ask it to stop, and wait until it has."""
+        """Stop the service and wait for its end."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
 
 def until(condition: Any) -> Any:
-    """Wait for something to be true, not for ever."""
+    """Wait until the condition is true, or fail after a timeout."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(0.05)
-    return pytest.fail("waited in vain")
+    return pytest.fail("timed out")
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def serving(
     by: Sequence[str] = (),
     **settings: Any,
 ) -> Iterator[Server]:
-    """Start the service of a project on a free port, `by` a command, its model `opened`; end it."""
+    """Run the service of a project on a free port, wrapped `by` a command, until `opened`."""
     slug = project.path.name
     variables = {"API_KEYS": KEY, "POLL_SECONDS": "0.1"}
     variables |= {name.upper(): str(value) for name, value in settings.items()}
@@ -111,7 +111,7 @@ def serving(
 
 
 def for_serving(project: BakedProject, folder: Path) -> BakedProject:
-    """Copy what the service needs of a reproduced project, and its code."""
+    """Copy the files and the code of a reproduced project that the service needs."""
     copy = folder / project.path.name
     copy.mkdir()
     for name in ("contract.yaml", "metrics.json", "models", "reports", "src"):

@@ -1,4 +1,4 @@
-"""A table of one's own in the sample's place by one command, and what works then, unedited."""
+"""`adopt` replaces the sample with another table, and everything works without an edit."""
 
 import json
 import os
@@ -29,7 +29,7 @@ TABLES = {  # how each is adopted, and a file that comes later
 
 
 def orders(random: Any) -> pd.DataFrame:
-    """Two classes in the words of people; times, texts, many towns, and who it was."""
+    """Two classes as words; times, texts, many towns, and personal data."""
     rows = 700
     hours = np.sort(random.integers(0, 9000, rows))
     when = pd.Timestamp("2023-01-02") + pd.to_timedelta(hours, "h")
@@ -54,7 +54,7 @@ def orders(random: Any) -> pd.DataFrame:
 
 
 def stays(random: Any) -> pd.DataFrame:
-    """Numbers of patients, ten to a ward."""
+    """Patients with numeric columns, ten to a ward."""
     rows = 800
     mass, of_ward = random.normal(25, 4, rows).round(1), random.normal(size=rows // 10)
     sex = random.choice(["f", "m"], rows)
@@ -71,7 +71,7 @@ def stays(random: Any) -> pd.DataFrame:
 
 
 def parts(random: Any) -> pd.DataFrame:
-    """Three classes, as an office in Germany writes them."""
+    """Three classes in German, with German number formats."""
     weight, height = random.normal(10, 2, (2, 600))
     sizes = np.array(["klein", "mittel", "groß"])[np.digitize(weight + height, [18.5, 21.5])]
     colours = random.choice(["rot", "grün", "blau"], 600)
@@ -92,7 +92,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def house_sales(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    """A project of another name, which has the sample. Shared: copy it before changing it."""
+    """A project of another name with the sample. Shared: copy it before changing it."""
     answers = {"project_name": "House sales", "description": "Predicts what houses sell for"}
     make = lambda folder: bake(folder, **answers).run("make", "setup")  # noqa: E731
     return once(tmp_path_factory, "house_sales", make, "house_sales").here()
@@ -100,7 +100,7 @@ def house_sales(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
 
 @pytest.fixture
 def work(house_sales: BakedProject, tmp_path: Path) -> BakedProject:
-    """A copy of the project, with all of the sample."""
+    """A copy of the project with the sample."""
     return house_sales.copy(tmp_path / house_sales.path.name)
 
 
@@ -114,7 +114,7 @@ def status(project: BakedProject) -> str:
 
 
 def of_the_sample(project: BakedProject) -> list[str]:
-    """The files that still speak of it."""
+    """The files that still mention the sample."""
     names = project.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout
     texts = {
         name: (project.path / name).read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ def of_the_sample(project: BakedProject) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_goes_all_the_way_without_an_edit(
+def test_a_table_works_from_adopt_to_monitor_without_an_edit(
     name: str, tables: Path, work: BakedProject, tmp_path: Path
 ) -> None:
     output = adopt(work, tables / name)
@@ -144,7 +144,7 @@ def test_a_table_goes_all_the_way_without_an_edit(
 
 
 def serve_and_monitor(work: BakedProject, name: str) -> None:
-    """Answer the test rows, deliver what came of them, and compare."""
+    """Answer the test rows, deliver their outcomes, and monitor."""
     with serving(work, api_keys="", demo=True) as server:
         if name == "orders.csv":  # which has a time
             url = f"http://127.0.0.1:{server.port}"
@@ -172,7 +172,9 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(
     assert status(work) == ""
 
 
-def test_again_is_no_change_and_what_was_edited_is_named(tables: Path, work: BakedProject) -> None:
+def test_a_second_run_changes_nothing_and_edited_files_are_named(
+    tables: Path, work: BakedProject
+) -> None:
     adopt(work, tables / "teile.csv")
     first = work.run("git", "diff", "HEAD").stdout
     adopt(work, tables / "teile.csv")
@@ -224,7 +226,7 @@ def test_at_a_terminal_a_person_is_asked(tables: Path, work: BakedProject) -> No
     assert not work.file_contains("src/house_sales/features.py", "Note")
 
 
-def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
+def test_invalid_arguments_are_refused_in_one_sentence_and_nothing_is_written(
     tables: Path, work: BakedProject
 ) -> None:
     for words, sentence in (
@@ -239,7 +241,7 @@ def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
     assert status(work) == ""
 
 
-def test_names_and_values_that_are_code_run_nowhere(tmp_path: Path, work: BakedProject) -> None:
+def test_names_and_values_that_are_code_never_run(tmp_path: Path, work: BakedProject) -> None:
     ran = tmp_path / "ran"
     touch = f"import os; os.system('touch {ran}')"
     names = [f'a"""\n{touch}\n"""', f"b\\\n{touch}", "{{ 7*7 }}{% raw %}", f"`touch {ran}`"]

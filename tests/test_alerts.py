@@ -1,10 +1,9 @@
-"""Every alert seen firing: real services, a real Prometheus and Alertmanager, a real webhook.
+"""Every alert fires: real services, a real Prometheus and Alertmanager, a real webhook.
 
-The files of deploy/prometheus are used as they are, but for addresses and for durations, which are
-shortened. Each alert has its cause: a service is killed, a model spoiled, a log blocked, a body
-sent slowly. The figures of `monitor` are made by hand and written by its own code, since a window
-that violates every limit at once would be a rare one. When alerts do not fire is
-deploy/prometheus/alerts_test.yml's to show, and of all of them at once, the first test here.
+The files of deploy/prometheus are used with other addresses and shorter durations. Each alert has
+its real cause: a service is killed, a model damaged, a log blocked, a body sent slowly. The results
+of `monitor` are constructed, since no real window violates every limit at once, and written by its
+own code. deploy/prometheus/alerts_test.yml and the first test here show when alerts do not fire.
 """
 
 import hashlib
@@ -35,9 +34,9 @@ from service import KEY, PATIENCE, Server, for_serving, serving, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("prometheus", "prometheus-alertmanager")]
 NOW = datetime.now(UTC)
-SECONDS = {"m": 2, "h": 2, "d": 1}  # that a minute, an hour and a day last here
+SECONDS = {"m": 2, "h": 2, "d": 1}  # how long a minute, an hour and a day last here
 SLOW = 0.6
-# A feature that reads a file: what it makes is not what the model learned once the file is there.
+# A feature that reads a file: once the file exists, its values differ from those in training.
 UNSTEADY = """
 
 _steady = flight_distance
@@ -50,7 +49,7 @@ def flight_distance(distance: np.ndarray) -> np.ndarray:
 
     return _steady(distance) * (100 if Path("unit").exists() else 1)
 """
-# A model that was exported for as many rows as it has examples: it fails on any other number.
+# A model for exactly as many rows as it has examples: it fails on any other number.
 FIXED = """
 import json, onnx
 model = onnx.load("models/model.onnx")
@@ -62,7 +61,7 @@ onnx.save(model, "models/model.onnx")
 
 
 def report(*violations: str, worse: bool = False, **faults: int) -> dict[str, Any]:
-    """What `monitor` says of a window that violates these limits."""
+    """A report of `monitor` on a window that violates these limits."""
     window = {
         "name": "2013-09",
         "enough": True,
@@ -83,7 +82,7 @@ def report(*violations: str, worse: bool = False, **faults: int) -> dict[str, An
 
 
 def shortened(text: str) -> str:
-    """A configuration with its durations of minutes, hours and days made seconds."""
+    """A configuration with minutes, hours and days shortened to seconds."""
     text = re.sub(r"\b(\d+)([mhd])\b", lambda m: f"{int(m[1]) * SECONDS[m[2]]}s", text)
     return re.sub(r"(scrape|evaluation|group)_(interval|wait): \d+s", r"\1_\2: 1s", text)
 
@@ -110,17 +109,17 @@ class Webhook:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the receiver."""
         return f"http://127.0.0.1:{self.server.server_port}/alerts"
 
     def names(self, status: str = "firing") -> set[str]:
-        """The alerts that it was told of."""
+        """The names of the alerts that it received."""
         return {alert["labels"]["alertname"] for alert in self.alerts if alert["status"] == status}
 
 
 @dataclass
 class Site:
-    """Three services, what watches them, and whom it tells."""
+    """Three services with Prometheus, Alertmanager and a webhook."""
 
     rules: list[dict[str, Any]]
     service: Server
@@ -134,18 +133,18 @@ class Site:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def firing(self) -> set[str]:
-        """The alerts that Prometheus has fire now."""
+        """The alerts that are firing in Prometheus."""
         with urllib.request.urlopen(f"{self.prometheus}/api/v1/alerts", timeout=PATIENCE) as answer:
             alerts = json.load(answer)["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
-    def measured(self, results: dict[str, Any], ran: datetime = NOW) -> None:
-        """Leave gauges as `monitor` does."""
+    def write_gauges(self, results: dict[str, Any], ran: datetime = NOW) -> None:
+        """Write gauges like `monitor`."""
         self.gauges.parent.mkdir(parents=True, exist_ok=True)
         self.gauges.write_text(prometheus(results, ran), encoding="utf-8")
 
     def trouble(self) -> None:
-        """Ask as callers do, one of them slowly while others are sent away, until stopped."""
+        """Send requests until stopped, one of them slowly, so that others are rejected."""
         row = self.rows[0]
         body = json.dumps(row).encode()
         head = (
@@ -169,7 +168,7 @@ class Site:
 
 @contextmanager
 def running(command: Sequence[str | Path], output: Path, ready: str) -> Iterator[None]:
-    """A program until the end of the block, once it answers."""
+    """Run a program until the end of the block; waits until it is ready."""
     with output.open("wb") as file:
         process = subprocess.Popen([*map(str, command)], stdout=file, stderr=file)
 
@@ -191,21 +190,21 @@ def running(command: Sequence[str | Path], output: Path, ready: str) -> Iterator
 
 
 def part(small: BakedProject, folder: Path) -> BakedProject:
-    """What a service needs of the small project, in a folder of its own."""
+    """A copy of the parts of the small project that a service needs."""
     folder.mkdir()
     return for_serving(small, folder)
 
 
-def spoiled(project: BakedProject) -> None:
-    """Let one feature depend on a file, which is not there yet."""
+def spoil(project: BakedProject) -> None:
+    """Make one feature depend on a file that does not exist yet."""
     path = project.path / "src/flight_delays/features.py"
     text = path.read_text(encoding="utf-8")
     before, mark, after = text.partition('\n\n@tag(owner="scheduling", unit="")\ndef airline(')
     path.write_text(before + UNSTEADY + mark + after, encoding="utf-8")
 
 
-def fixed(project: BakedProject) -> None:
-    """Make the model one of a fixed number of rows."""
+def fix_the_number_of_rows(project: BakedProject) -> None:
+    """Make the model accept a fixed number of rows only."""
     project.run("python", "-c", FIXED)
     model, info = (project.path / "models" / name for name in ("model.onnx", "model.json"))
     described = json.loads(info.read_text(encoding="utf-8"))
@@ -217,8 +216,8 @@ def fixed(project: BakedProject) -> None:
 def site(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("alerts")
     champion, shadow, other = (part(small, root / name) for name in ("one", "shadow", "other"))
-    spoiled(champion)
-    fixed(shadow)
+    spoil(champion)
+    fix_the_number_of_rows(shadow)
     config, webhook = root / "prometheus", Webhook()
     shutil.copytree(small.path / "deploy/prometheus", config)
     alertmanager, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(2))
@@ -274,8 +273,8 @@ def site(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Itera
         webhook.server.server_close()
 
 
-def test_services_in_order_raise_no_alert_but_that_the_sample_is_old(site: Site) -> None:
-    site.measured(report(outcomes_were_given_again=3))
+def test_healthy_services_raise_no_alert_but_that_the_sample_is_old(site: Site) -> None:
+    site.write_gauges(report(outcomes_were_given_again=3))
     for _ in range(30):  # longer than any alert takes
         assert site.service.ask("/predict", site.rows)[0] == 200
         assert site.canary.ask("/predict", site.rows)[0] == 200
@@ -293,7 +292,7 @@ def test_every_alert_fires_by_its_cause_reaches_the_webhook_and_ends_with_its_ca
     (path / "unit").touch()
     (path / "models/model.onnx").write_bytes(b"not a model")
     results = report(*VIOLATIONS, worse=True, lines_cannot_be_read=3)
-    site.measured(results, NOW - timedelta(days=9))
+    site.write_gauges(results, NOW - timedelta(days=9))
     trouble = threading.Thread(target=site.trouble)
     trouble.start()
     try:

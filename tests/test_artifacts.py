@@ -1,4 +1,4 @@
-"""Features and the model for others: a second project takes them at a version, byte for byte.
+"""Another project imports the features and the model at a version, byte for byte.
 
 The version is an old one: the tables and the model of the first project have changed since.
 """
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.slow
 
 MODEL = "models/model.onnx"
 TABLES = ("data/features/train.parquet", "data/features/test.parquet")
-URL = "../flight_delays"  # where the guide says: the project's folder, or git's address
+URL = "../flight_delays"  # the project's folder, as in the guide; or its repository's address
 
 
 @pytest.fixture(scope="module")
 def first(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    """A project with v1.0.0, whose data window and model have moved on, here and in the remote."""
+    """A project with v1.0.0, whose data window and model have changed since."""
     folder = tmp_path_factory.mktemp("others")
     remote = "flight_delays-dvc-remote"
     shutil.copytree(small.path.parent / remote, folder / remote)
@@ -38,7 +38,7 @@ def first(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Bake
 
 @pytest.fixture
 def second(first: BakedProject) -> BakedProject:
-    """Another repository beside the first, empty but for DVC."""
+    """Another repository next to the first, empty except for DVC."""
     path = first.path.parent / f"second-{len(list(first.path.parent.iterdir()))}"
     path.mkdir()
     project = BakedProject(path, first.environment)
@@ -48,7 +48,7 @@ def second(first: BakedProject) -> BakedProject:
 
 
 def assert_as_released(project: BakedProject, name: str, small: BakedProject, path: str) -> None:
-    """What was taken is what was released, and not what the first project has today."""
+    """The imported file is the released one, not the current one of the first project."""
     assert (project.path / name).read_bytes() == (small.path / path).read_bytes()
     assert (project.path / URL / path).read_bytes() != (small.path / path).read_bytes()
 
@@ -99,7 +99,7 @@ def test_an_import_moves_to_another_version_when_told_to(
 def test_from_a_code_host_the_bytes_come_from_the_remote(
     second: BakedProject, first: BakedProject, small: BakedProject
 ) -> None:
-    """A bare repository has neither files nor a folder beside it; S3 would need no options."""
+    """A bare repository has no remote folder next to it; with S3, no options would be needed."""
     host = f"file://{second.path}.git"
     first.run("git", "clone", "--quiet", "--bare", first.path, f"{second.path}.git")
     remote = f"url={first.path}-dvc-remote"

@@ -1,4 +1,4 @@
-"""The service under attack: what is wrong gets a 4xx that says why, and the next one an answer."""
+"""The service under attack: a bad request gets a 4xx with the reason, the next one an answer."""
 
 import json
 import math
@@ -32,13 +32,13 @@ Attacked = tuple[Server, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def folder(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    """What the service needs, for all tests here: none changes it."""
+    """The files of the service, for all tests here: none changes them."""
     return for_serving(small, tmp_path_factory.mktemp("attacked"))
 
 
 @pytest.fixture(scope="module")
 def attacked(folder: BakedProject) -> Iterator[Attacked]:
-    """A service for many attacks, and a good row with what the model says of it."""
+    """A service for many attacks, and a good row with its prediction."""
     with serving(folder) as server:
         yield server, example(folder)
         output = server.output.read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def example(project: BakedProject) -> dict[str, Any]:
 
 
 def assert_right(server: Server, good: dict[str, Any]) -> None:
-    """The service answers a good request rightly."""
+    """Check that the service answers a good request correctly."""
     status, document = server.ask("/predict", good["row"])
     assert status == 200, document
     values = document["predictions"][0]["probability"].values()
@@ -65,7 +65,7 @@ def assert_right(server: Server, good: dict[str, Any]) -> None:
 
 
 def post(body: bytes, path: str = "/predict", more: str = "", key: str | None = KEY) -> bytes:
-    """A request as it goes over the wire."""
+    """The bytes of a request."""
     lines = [f"POST {path} HTTP/1.1", "Host: here", "Content-Type: application/json"]
     lines += [f"Authorization: Bearer {key}"] * (key is not None)
     lines += [f"Content-Length: {len(body)}"] * ("ength" not in more and "chunked" not in more)
@@ -78,7 +78,7 @@ def connect(server: Server) -> socket.socket:
 
 
 def heard(connection: socket.socket, count: int | None = None) -> list[tuple[int, Any]]:
-    """Read so many replies, or all until the service hangs up; their statuses and documents."""
+    """Read `count` replies, or all until the connection is closed; statuses and documents."""
     data = b""
     while count is None or len(REPLY.findall(data)) < count or not _whole(data):
         try:
@@ -101,13 +101,13 @@ def _body(data: bytes, head: "re.Match[bytes]") -> bytes:
 
 
 def say(server: Server, data: bytes, count: int | None = None) -> list[tuple[int, Any]]:
-    """Send these bytes on a connection of their own, and listen."""
+    """Send these bytes on a new connection, and read the replies."""
     with connect(server) as connection:
         connection.sendall(data)
         return heard(connection, count)
 
 
-def test_schemathesis_finds_nothing(attacked: Attacked, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_violation(attacked: Attacked, tmp_path: Path) -> None:
     server, good = attacked
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", "--checks", "all"]
     choices = ["--max-examples", "15", "--seed", "1", "--no-color"]
@@ -125,7 +125,7 @@ def test_schemathesis_finds_nothing(attacked: Attacked, tmp_path: Path) -> None:
 
 
 def values() -> some.SearchStrategy[Any]:
-    """What somebody may write for a number, a text or a moment."""
+    """Anything that a client may send for a number, a string or a time."""
     plain = some.one_of(
         some.none(),
         some.booleans(),
@@ -245,7 +245,7 @@ NO_HTTP = [
 
 
 @pytest.mark.parametrize("data", NO_HTTP)
-def test_what_is_no_http_is_refused(attacked: Attacked, data: bytes) -> None:
+def test_malformed_http_is_refused(attacked: Attacked, data: bytes) -> None:
     server, good = attacked
     with connect(server) as connection:
         connection.sendall(data)
@@ -284,7 +284,7 @@ def test_pipelined_requests_are_answered_in_their_order(attacked: Attacked) -> N
 
 
 def memory(server: Server) -> float:
-    """Megabytes that the service holds."""
+    """Memory of the service in megabytes."""
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 

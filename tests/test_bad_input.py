@@ -1,4 +1,4 @@
-"""Bad input to the pipeline: one clear sentence, a non-zero exit, and nothing half-written."""
+"""Bad input to the pipeline: one clear sentence, a non-zero exit code, no partial files."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def tear(name: str, size: int) -> Change:
 
 
 def source_table(statement: str) -> Change:
-    """Change January's flights by a statement about `table`."""
+    """Change January's flights by a statement on `table`."""
     code = f"""if True:
         import pandas as pd
         path = "data/source/2013-01.parquet"
@@ -230,7 +230,7 @@ FAULTS: dict[str, tuple[str, Change, int, str]] = {
 
 
 def files(folder: Path) -> dict[Path, bytes]:
-    """Every file that stages write, and what it holds."""
+    """The content of every file that stages write."""
     paths = (path for name in ("data", "models", "reports") for path in (folder / name).rglob("*"))
     return {path: path.read_bytes() for path in paths if path.is_file()}
 

@@ -1,7 +1,7 @@
-"""The pull request's comment: posted once, always the same one, and never a reason to fail.
+"""The pull request's comment: posted once, then edited, and never a reason to fail.
 
-Over HTTPS, against a stand-in for the code host's API: with the real `cml` or, where none is
-installed, a stand-in that sends the same requests, and records how it was called.
+Over HTTPS, against a stand-in for the code host's API, with the real `cml` or, if it is not
+installed, a stand-in that sends the same requests and records how it was called.
 """
 
 import json
@@ -39,12 +39,12 @@ class Job:
     environment: dict[str, str]
 
     def comment(self, text: str = TEXT, **environment: str) -> str:
-        """Post a report as the workflow does; what was printed. It never fails."""
+        """Post a report as the workflow does, and return the output. It never fails."""
         self.report.write_text(text, encoding="utf-8", newline="\n")
         return self.post(**environment)
 
     def post(self, **environment: str) -> str:
-        """Post what there is."""
+        """Run `make comment`."""
         environment = self.project.environment | self.environment | environment
         machine = replace(self.project, environment=environment)
         done = machine.run("make", "comment", OUTPUT=str(self.report))
@@ -52,7 +52,7 @@ class Job:
         return done.stdout
 
     def install(self, name: str, program: str | Path) -> None:
-        """Put a program on the PATH of the job: a script, or one of this machine."""
+        """Put a program on the PATH of the job: a script, or an installed one."""
         place = self.folder / "bin" / name
         if isinstance(program, Path):
             place.symlink_to(program)
@@ -61,13 +61,13 @@ class Job:
             place.chmod(0o755)
 
     def install_stand_in(self, code: int = 0) -> Path:
-        """A cml that posts, or fails with a code; the record of how it is called."""
+        """Install a cml that posts, or fails with a code; returns the record of its calls."""
         record = self.folder / "cml.json"
         self.install("cml", CML.format(program=cml_stand_in.__file__, record=record, code=code))
         return record
 
     def install_cml(self) -> None:
-        """The cml of this machine, or the stand-in."""
+        """Install the real cml, or the stand-in."""
         if real := _real_cml():
             self.install("cml", real)
             self.install("node", Path(shutil.which("node") or "node"))
@@ -81,7 +81,7 @@ class Job:
 
     @property
     def summary(self) -> str:
-        """What the job's page shows."""
+        """The job's summary."""
         return (self.folder / "summary.md").read_text(encoding="utf-8")
 
 
@@ -109,7 +109,7 @@ def job(project: BakedProject, server: code_host.CodeHost, tmp_path: Path) -> Jo
 
 @cache
 def _real_cml() -> Path | None:
-    """The cml of this machine, if it is the one of https://cml.dev."""
+    """The installed cml, if it is the one of https://cml.dev."""
     if not (program := shutil.which("cml")):
         return None
     words = [program, "comment", "update", "--help"]
@@ -119,7 +119,7 @@ def _real_cml() -> Path | None:
 
 @pytest.fixture(params=["cml", "the API"])
 def way(request: pytest.FixtureRequest, job: Job) -> str:
-    """Give the job a tool to post with, or none."""
+    """Install a tool that posts, or none."""
     if request.param == "cml":
         job.install_cml()
     return str(request.param)
@@ -308,7 +308,7 @@ class TestGitLab:
 
     @pytest.fixture
     def gitlab(self, job: Job) -> Job:
-        """The job on the other code host."""
+        """The job on GitLab."""
         inherited = {name: job.environment[name] for name in ("PATH", "HOME")}
         job.environment = job.host.gitlab_environment() | inherited | {"REPO_TOKEN": TOKEN}
         return job

@@ -1,4 +1,4 @@
-"""What a project is delivered in: container, Lambda function, compose, Prometheus, Kubernetes."""
+"""Deployment: container, Lambda function, compose, Prometheus, Kubernetes."""
 
 import json
 import os
@@ -61,7 +61,7 @@ needs_prometheus = pytest.mark.needs("prometheus", "promtool")
 
 @dataclass
 class Container:
-    """The service, running as its container would."""
+    """The service, running like its container."""
 
     image: Image
     port: int
@@ -76,7 +76,7 @@ class Container:
         return get(f"http://127.0.0.1:{self.port}{path}", data, headers)
 
     def is_well(self) -> bool:
-        """What Docker would find by the health check."""
+        """The result of the health check."""
         check = self.image.start(
             self.image.healthcheck(), self.output, FLIGHT_DELAYS_PORT=str(self.port)
         )
@@ -86,7 +86,7 @@ class Container:
 def get(
     url: str, data: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, str]:
-    """The status and the body of an answer, whatever the status."""
+    """The status and the body of an answer, with any status."""
     try:
         with urllib.request.urlopen(
             urllib.request.Request(url, data, headers or {}), timeout=SECONDS
@@ -97,7 +97,7 @@ def get(
 
 
 def wait_for(condition: Any, process: "subprocess.Popen[bytes] | None" = None) -> Any:
-    """The first true answer, or a failure when there is none in time."""
+    """Wait for the first true result of the condition, or fail after a timeout."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         if process is not None and process.poll() is not None:
@@ -253,7 +253,7 @@ def queries(project: BakedProject) -> list[str]:
 
 
 def metrics(container: Container, row: Any) -> str:
-    """The page of metrics of a service that answered, swapped a model and was monitored."""
+    """The /metrics of a service that has answered, swapped a model and been monitored."""
     assert container.ask("/predict", row)[0] == 200
     gauges = container.image.root / "app/logs/predictions" / GAUGES
     gauges.write_text(prometheus(FOUND), encoding="utf-8")
@@ -340,7 +340,7 @@ def test_an_alert_with_another_limit_fails_its_test(small: BakedProject, tmp_pat
         assert done.returncode == 1, limit
 
 
-def test_every_alert_is_tested_and_stands_in_the_runbook(small: BakedProject) -> None:
+def test_every_alert_is_tested_and_in_the_runbook(small: BakedProject) -> None:
     runbook, tests = (
         text(small, "docs/runbook.md"),
         text(small, "deploy/prometheus/alerts_test.yml"),
@@ -466,7 +466,7 @@ def test_a_manifest_with_a_misspelt_field_is_refused(small: BakedProject) -> Non
 
 
 def document(**fields: Any) -> dict[str, Any]:
-    """The schema of an object that has these fields and no others."""
+    """The schema of an object with exactly these fields."""
     closed = {"additionalProperties": False, "required": [*fields]}
     return {"type": "object", "properties": fields, **closed}
 
@@ -500,7 +500,7 @@ def kustomized(project: BakedProject, folder: str) -> dict[str, Any]:
 
 
 def test_the_route_sends_the_canary_a_small_share(small: BakedProject) -> None:
-    """By the fields that we use of Gateway API, since its schema is no package."""
+    """Validated with the fields that we use, since no package has the schema of Gateway API."""
     route = yaml.safe_load(text(small, "deploy/canary/route.yaml"))
     jsonschema.validate(route, ROUTE)
     service = manifests(small)["Service"]
@@ -521,7 +521,7 @@ def test_the_route_sends_the_canary_a_small_share(small: BakedProject) -> None:
 @pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl, which renders it, is not here"
 )
-def test_the_canary_is_the_service_but_for_its_names_version_and_number(
+def test_the_canary_differs_from_the_service_in_names_version_and_number(
     small: BakedProject,
 ) -> None:
     stable = kustomized(small, "deploy/kubernetes")
@@ -546,7 +546,7 @@ def test_the_canary_is_the_service_but_for_its_names_version_and_number(
     assert json.loads(renamed) == stable_pods
 
 
-def test_the_pod_has_no_rights_and_its_secret_stands_elsewhere(small: BakedProject) -> None:
+def test_the_pod_has_no_rights_and_its_secret_is_elsewhere(small: BakedProject) -> None:
     pod = manifests(small)["Deployment"]["spec"]["template"]["spec"]
     (service,) = pod["containers"]
     assert pod["automountServiceAccountToken"] is False
@@ -591,7 +591,7 @@ def test_the_autoscaler_scales_the_deployment_on_what_the_adapter_gives(
 
 @dataclass
 class Lambda:
-    """AWS Lambda's runtime API: hands events out one by one, and takes the answers."""
+    """AWS Lambda's runtime API: hands out events one by one, and collects the answers."""
 
     events: list[Any]
     answers: list[Any] = field(default_factory=list)
@@ -634,7 +634,7 @@ class Lambda:
 
 
 def event(method: str, path: str, body: Any = None, key: str = KEY) -> dict[str, Any]:
-    """A request as a Function URL and an HTTP API hand it over: payload format 2.0."""
+    """A request as a Function URL or an HTTP API sends it: payload format 2.0."""
     headers = {
         "authorization": f"Bearer {key}",
         "content-type": "application/json",

@@ -1,4 +1,4 @@
-"""`make demo` and the project's `make test`, typed as README.md says, in a copy of the template."""
+"""`make demo` and the project's `make test`, as in README.md, in a copy of the template."""
 
 import os
 import re
@@ -13,20 +13,20 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    """The template as a user's clone has it, in a shell in which nothing is activated."""
+    """The template like in a user's clone, in a shell without an activated .venv."""
     path = copy_template(tmp_path_factory.mktemp("clone") / "template")
     return BakedProject(path, dict(os.environ) | {"PATH": outside_venv()})
 
 
 @pytest.fixture(scope="module")
 def said(template: BakedProject) -> str:
-    """What `make demo` says."""
+    """The output of `make demo`."""
     return template.run("make", "demo").stdout
 
 
 @pytest.fixture(scope="module")
 def demo(template: BakedProject, said: str) -> BakedProject:
-    """The project that it leaves."""
+    """The project that it makes."""
     (path,) = re.findall(r"^The project is in (\S+): its README.md says how to go on.$", said, re.M)
     return BakedProject(template.path / path, template.environment)
 

@@ -1,4 +1,4 @@
-"""The doctor: each of its checks seen to fail, with a remedy that works and loses nothing."""
+"""The doctor: each of its checks fails, with a remedy that works and loses nothing."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def doctor(project: BakedProject) -> dict[str, Any]:
-    """What the doctor finds, by check."""
+    """The doctor's findings, by check."""
     output = project.run("flight-delays", "doctor", "--json", check=False).stdout
     return {check["name"]: check for check in json.loads(output)["checks"]}
 
@@ -23,7 +23,7 @@ def wrong(project: BakedProject) -> list[str]:
 
 
 def follow(project: BakedProject, check: str) -> None:
-    """Type what the doctor says, word for word."""
+    """Run the doctor's remedy verbatim."""
     remedy = doctor(project)[check]["remedy"]
     project.run("sh", "-c", remedy)
 
@@ -36,7 +36,7 @@ def edit(project: BakedProject, name: str, old: str, new: str) -> None:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file but notes of DVC, compiled Python, and git's memory of file times."""
+    """Every file except DVC's temporary files, compiled Python and git's index."""
     skipped = {"index", "tmp", ".venv", "__pycache__"}
     return {
         name: path.read_bytes()
@@ -45,7 +45,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_all_is_in_order_after_a_run_that_was_committed_and_pushed(work: BakedProject) -> None:
+def test_everything_is_in_order_after_a_run_is_committed_and_pushed(work: BakedProject) -> None:
     output = work.run("flight-delays", "doctor").stdout.splitlines()
     assert len(output) == 15
     assert all(line.startswith("ok ") for line in output)
@@ -138,7 +138,7 @@ def test_a_hook_that_is_not_installed(work: BakedProject) -> None:
     assert wrong(work) == []
 
 
-def test_hooks_are_not_missed_by_who_deleted_them(work: BakedProject) -> None:
+def test_hooks_that_were_deleted_on_purpose_are_not_missed(work: BakedProject) -> None:
     (work.path / ".pre-commit-config.yaml").unlink()
     shutil.rmtree(work.path / ".git/hooks")
     assert wrong(work) == []
@@ -212,7 +212,7 @@ def test_a_module_that_a_feature_uses_is_named_until_it_is_a_dep(work: BakedProj
     assert "deps" not in wrong(work)
 
 
-def test_an_edited_machinery_is_told_and_is_no_fault(work: BakedProject) -> None:
+def test_an_edited_machinery_is_reported_and_passes(work: BakedProject) -> None:
     with (work.path / "src/machinery/versions/doctor.py").open("a", encoding="utf-8") as file:
         file.write("# mine\n")
     finding = doctor(work)["machinery"]
@@ -234,7 +234,7 @@ def test_a_parameter_that_was_changed_since_the_last_run(work: BakedProject) -> 
     assert wrong(work) == []
 
 
-def test_a_parameter_that_nobody_knows_though_dvc_has_nothing_to_do(work: BakedProject) -> None:
+def test_an_unknown_parameter_even_if_dvc_has_nothing_to_do(work: BakedProject) -> None:
     edit(work, "params.yaml", "  folds: 4", "  fold: 4\n  folds: 4")
     assert "up to date" in work.run("dvc", "repro").stdout
     assert wrong(work) == ["params"]

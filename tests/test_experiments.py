@@ -1,4 +1,4 @@
-"""Experiments by DVC alone: a grid is queued, run side by side, compared, and the best applied."""
+"""Experiments with DVC: a grid is queued, run in parallel, compared, and the best applied."""
 
 import contextlib
 import csv
@@ -29,7 +29,7 @@ PATIENCE = 600  # seconds
 def explored(
     small: BakedProject, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BakedProject]:
-    """A project after a grid of four: queued by one command, run two at a time by another."""
+    """A project after a grid of four experiments, queued by one command and run by another."""
     copy = small.copy(tmp_path_factory.mktemp("explored") / small.path.name)
     queue = [word for dial in GRID for word in ("-S", dial)]
     assert copy.run("dvc", "exp", "run", "--queue", *queue).stdout.count("Queued experiment") == 4
@@ -40,7 +40,7 @@ def explored(
 
 
 def rows(project: BakedProject, *options: str) -> list[dict[str, str]]:
-    """The table of experiments below the commit that they start from."""
+    """The table of experiments below their commit."""
     table = csv.DictReader(io.StringIO(project.run(*TABLE, *options, "--csv").stdout))
     return [row for row in table if row["rev"] not in ("workspace", "main", "")]
 
@@ -112,7 +112,7 @@ def test_a_direct_experiment_runs_in_the_users_files_and_the_guide_says_how_to_h
 
 
 def in_background(project: BakedProject, *command: str) -> None:
-    """Run a command that leaves workers behind; one that does not end would keep a pipe open."""
+    """Run a command that leaves workers running, which would keep a pipe open."""
     nowhere = subprocess.DEVNULL
     subprocess.run(
         command,
@@ -166,7 +166,7 @@ RANGES = """search:
 
 @pytest.fixture
 def searched(work: BakedProject) -> BakedProject:
-    """A project whose linear model has a range to search, that of today being a poor one."""
+    """A project with a search range for the linear model, whose current value is poor."""
     params = work.path / "params.yaml"
     text = params.read_text(encoding="utf-8").replace("      C: 1.0\n", "      C: 0.0001\n")
     params.write_text(re.sub(r"(?ms)^search:.*?(?=^select:)", RANGES, text), encoding="utf-8")

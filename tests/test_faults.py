@@ -1,6 +1,6 @@
-"""Faults, each planted in a project that is committed and pushed: what survives, and one command.
+"""Faults in a project that is committed and pushed: what survives, and what fixes it.
 
-Verified afterwards means: dvc.lock is what it was, and doctor has read every byte again.
+Verified means: dvc.lock is unchanged, and doctor has read every byte.
 """
 
 import os
@@ -29,7 +29,7 @@ MODEL = "models/candidates/schedule-linear.onnx"
 
 
 def recipe(project: BakedProject, title: str) -> str:
-    """The one line that the runbook says to type in this case."""
+    """The command in this section of the runbook."""
     runbook = (project.path / "docs/runbook.md").read_text(encoding="utf-8")
     _, _, section = runbook.partition(f"\n## {title}\n")
     (line,) = re.findall(r"^ {4}(\S.*)$", section.partition("\n## ")[0], re.MULTILINE)
@@ -41,14 +41,14 @@ def lock(project: BakedProject) -> bytes:
 
 
 def assert_verified(project: BakedProject, reference: BakedProject) -> None:
-    """Every byte is read again, and the record is the one that was committed and pushed."""
+    """Every byte is verified, and dvc.lock is the one that was committed and pushed."""
     assert lock(project) == lock(reference)
     assert wrong(project) in ([], ["hooks"]), doctor(project)  # a clone has no hooks yet
     assert project.run("git", "status", "--porcelain").stdout == ""
 
 
 def start(project: BakedProject, *command: str) -> "subprocess.Popen[bytes]":
-    """Start a command in a process group of its own, as a terminal does."""
+    """Start a command in its own process group, as a terminal does."""
     return subprocess.Popen(
         command,
         cwd=project.path,
@@ -62,7 +62,7 @@ def start(project: BakedProject, *command: str) -> "subprocess.Popen[bytes]":
 
 
 def heed_interrupts() -> None:
-    """As at a terminal: what a shell starts in the background, this test run too, ignores them."""
+    """Undo that a shell's background processes, like this test run, ignore interrupts."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -74,7 +74,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def stop(run: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    """End the whole group, and be sure that it was not done before."""
+    """Kill the whole group, and check that it had not finished before."""
     assert run.poll() is None
     os.killpg(run.pid, number)
     run.wait(60)
@@ -82,7 +82,7 @@ def stop(run: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 
 
 def start_training(project: BakedProject) -> "subprocess.Popen[bytes]":
-    """Start a stage that runs for seconds; DVC has removed its outputs when this returns."""
+    """Start a stage that runs for seconds; returns when DVC has removed its outputs."""
     run = start(project, *TRAIN)
     wait_for(lambda: not (project.path / MODEL).exists())
     wait_for(lambda: "-m flight_delays" in processes(run.pid))
@@ -113,7 +113,7 @@ def md5_of(project: BakedProject, path: str) -> str:
 
 
 def flip_a_byte(path: Path) -> None:
-    """Change one bit in the middle; size and time stay, as on a failing disk."""
+    """Flip one bit in the middle without changing size and time, as on a failing disk."""
     before = path.stat()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -164,7 +164,7 @@ def test_a_half_written_file_is_neither_hashed_nor_committed(
 
 
 def with_many_files(project: BakedProject) -> int:
-    """Add 300 files, so that there is a middle to be stopped in; return how many objects exist."""
+    """Add 300 files, so that a transfer can be interrupted; returns the number of objects."""
     folder = project.path / "data" / "many"
     folder.mkdir()
     for number in range(300):
@@ -223,7 +223,7 @@ def test_of_two_runs_at_once_the_second_names_the_first_and_changes_nothing(
 
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[Callable[[str], None]]:
-    """Mount a small disk at the folder; call what is returned to make room."""
+    """Mount a small disk at the folder; returns a function that frees space."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     try:
         subprocess.run(mount, check=True, capture_output=True)

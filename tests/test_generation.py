@@ -1,4 +1,4 @@
-"""What generating a project writes, what it refuses, and what it must never do with an answer."""
+"""What the generation of a project writes and refuses, and that answers are never executed."""
 
 import ast
 import filecmp
@@ -52,7 +52,7 @@ def type_answers(
 
 
 def option(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Give answers on cookiecutter's command line, or other options; the rest takes its default."""
+    """Run cookiecutter with options or answers on its command line, and defaults for the others."""
     command = [sys.executable, "-m", "cookiecutter", "--default-config", "--no-input"]
     return subprocess.run(
         [*command, *options], cwd=folder, capture_output=True, text=True, check=False
@@ -60,7 +60,7 @@ def option(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
 
 
 def assert_refused(done: "subprocess.CompletedProcess[str]", question: str, *, asked: bool) -> None:
-    """One sentence is all that it says, after its questions if it asked them."""
+    """Its only output is one sentence, after its questions if it asked them."""
     sentence = rf"{question} \"[^\n]*: choose another\.\n"
     assert done.returncode == 1
     assert done.stderr == ""
@@ -86,7 +86,7 @@ def template_files() -> list[Path]:
 
 
 def text_files(baked: BakedProject) -> dict[str, str]:
-    """The committed text files of a project and what they say."""
+    """The content of the committed text files of a project."""
     names = baked.run("git", "ls-files", "-z").stdout.split("\0")
     return {
         name: (baked.path / name).read_text(encoding="utf-8")
@@ -227,13 +227,13 @@ def test_a_project_inside_a_repository_gets_its_own_and_says_so(tmp_path: Path) 
     assert (tmp_path / "flight_delays" / ".git").is_dir()
 
 
-def test_a_repository_that_ignores_the_project_needs_no_word(tmp_path: Path) -> None:
+def test_a_repository_that_ignores_the_project_gets_no_message(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     (tmp_path / ".gitignore").write_text("/flight_delays/\n", encoding="utf-8")
     assert "is in a git repository" not in type_answers(tmp_path, *typed()).stdout
 
 
-def test_without_git_the_project_is_whole_and_says_what_to_type(tmp_path: Path) -> None:
+def test_without_git_the_project_is_complete_and_says_what_to_type(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = type_answers(tmp_path, *typed(), PATH=str(tmp_path / "empty"))
     assert done.returncode == 0, done.stdout
@@ -329,11 +329,11 @@ def test_a_lower_case_identifier_is_a_slug(hook: ModuleType, slug: str) -> None:
     ["", "2013", "a-b", "a b", "a/b", "../a", "Ab", "a_", "_a", "é", "a\n", "class", "json"]
     + ["abc", "pandas", "dvc", "sklearn", "yaml", "tests", "pre_commit"],
 )
-def test_anything_else_is_no_slug(hook: ModuleType, slug: str) -> None:
+def test_anything_else_is_not_a_slug(hook: ModuleType, slug: str) -> None:
     assert hook.wrong_slug(slug)
 
 
-def test_no_slug_hides_what_the_project_imports_or_installs(
+def test_no_slug_shadows_what_the_project_imports_or_installs(
     hook: ModuleType, fresh: BakedProject
 ) -> None:
     settings = tomllib.loads((fresh.path / "pyproject.toml").read_text(encoding="utf-8"))
@@ -437,7 +437,7 @@ def test_a_very_long_slug_is_refused(hook: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_words_stay_words(tmp_path: Path, text: str) -> None:
+def test_hostile_text_stays_text(tmp_path: Path, text: str) -> None:
     answers = typed(project_name=text, project_slug="flow", description=text, author=text)
     done = type_answers(tmp_path, *answers)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -464,7 +464,7 @@ def test_hostile_names_are_refused_in_one_sentence(
 
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("text", ["two\nlines", "nul\0", "bell\a", "\u2028", "\u202e"])
-def test_text_that_cannot_stand_on_one_line_is_refused(
+def test_text_that_does_not_fit_on_one_line_is_refused(
     hook: ModuleType, question: str, text: str
 ) -> None:
     answers = dict.fromkeys(QUESTIONS, "good") | {"remote_url": "../good", question: text}
@@ -511,6 +511,6 @@ def test_dvc_finds_the_remote_where_the_answer_says(
     assert listed.run("python", "-c", ask).stdout.strip() == resolved.format(beside=tmp_path)
 
 
-def test_the_tests_have_a_git_of_their_own(fresh: BakedProject) -> None:
+def test_the_tests_have_their_own_git_settings(fresh: BakedProject) -> None:
     assert fresh.run("git", "log", "--format=%ae").stdout == "tester@example.com\n"
     assert "tester@example.com" in GIT_SETTINGS

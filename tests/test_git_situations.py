@@ -1,4 +1,4 @@
-"""A project where git puts it: after a merge, in a worktree, in a bigger repository."""
+"""A project after a merge, in a worktree, and in a larger repository."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ def commit(project: BakedProject, message: str = "A change", of: str = ".") -> N
 
 
 def with_settings(project: BakedProject, folder: Path) -> BakedProject:
-    """The project for a user whose global settings the test may change."""
+    """The project with global git settings that the test can change."""
     settings = folder / "gitconfig"
     settings.write_text(GIT_SETTINGS, encoding="utf-8")
     own = {"GIT_CONFIG_GLOBAL": str(settings)}
@@ -30,7 +30,7 @@ def with_settings(project: BakedProject, folder: Path) -> BakedProject:
 
 @pytest.fixture
 def inside(work: BakedProject) -> BakedProject:
-    """The project as a folder of a repository that has another team's folder."""
+    """The project as a folder of a repository with another team's folder."""
     shutil.rmtree(work.path / ".git")
     root = work.path.parent
     work.run("git", "init", "--quiet", "-b", "main", root)
@@ -121,10 +121,10 @@ def test_a_worktree_is_a_checkout_like_any(work: BakedProject, tmp_path: Path) -
     assert work.run("git", "branch", "--show-current").stdout == "main\n"
 
 
-# A folder of a bigger repository
+# A folder of a larger repository
 
 
-def test_a_folder_of_a_bigger_repository_is_in_order(inside: BakedProject) -> None:
+def test_a_folder_of_a_larger_repository_is_in_order(inside: BakedProject) -> None:
     findings = doctor(inside)
     assert wrong(inside) == []
     assert findings["git"]["found"].endswith(f", a folder of the repository {inside.path.parent}")
@@ -163,14 +163,14 @@ def test_a_rollback_leaves_the_folders_of_other_teams(inside: BakedProject) -> N
 
 @pytest.fixture
 def host(inside: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder beside the bigger repository, with its `origin`."""
+    """A folder next to the larger repository, with its `origin`."""
     host = tmp_path_factory.mktemp("host")
     inside.run("git", "clone", "--quiet", "--bare", inside.path.parent, host / "origin.git")
     inside.run("git", "remote", "add", "origin", host / "origin.git")
     return host
 
 
-def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
+def test_a_pull_request_in_a_larger_repository_is_reproduced_and_recorded(
     inside: BakedProject, host: Path
 ) -> None:
     inside.run("git", "switch", "--quiet", "--create", "change")
@@ -202,7 +202,7 @@ def test_a_pull_request_in_a_bigger_repository_is_reproduced_and_recorded(
 
 
 @pytest.mark.usefixtures("host")
-def test_a_retraining_in_a_bigger_repository_takes_in_the_log_and_leaves_other_teams_alone(
+def test_a_retraining_in_a_larger_repository_takes_in_the_log_and_leaves_other_teams_alone(
     inside: BakedProject,
 ) -> None:
     inside.run("python", REPLAYED_LOG, "logs/predictions", "2013-08-01", "2013-09-01")
@@ -229,7 +229,7 @@ def test_a_retraining_in_a_bigger_repository_takes_in_the_log_and_leaves_other_t
 
 @pytest.fixture
 def merging(work: BakedProject) -> BakedProject:
-    """On main, with a branch `theirs` whose model is another one."""
+    """The project on main, with a branch `theirs` that has another model."""
     work.run("git", "checkout", "--quiet", "-b", "theirs")
     edit(work, "params.yaml", "hours_before_departure: 2", "hours_before_departure: 3")
     work.run("dvc", "repro")

@@ -1,4 +1,4 @@
-"""GitLab's jobs, run by gitlab-ci-local in clones as a runner has them."""
+"""GitLab's jobs, run by gitlab-ci-local in clones like a runner's."""
 
 import os
 import re
@@ -39,13 +39,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CodeHost]:
 
 @pytest.fixture
 def host(server: CodeHost) -> CodeHost:
-    """The code host, on which nothing is yet."""
+    """An empty code host."""
     server.clear()
     return server
 
 
 def scripts() -> set[tuple[str, str]]:
-    """Job and command of all that the pipeline executes."""
+    """Every command of the pipeline with its job."""
     document = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
     return {
         (name, line)
@@ -72,7 +72,7 @@ EXECUTED: set[tuple[str, str]] = set()  # with success
 def job(
     clone: BakedProject, name: str, **variables: str | Path
 ) -> "subprocess.CompletedProcess[str]":
-    """Run one job of the pipeline; `variables` are those that GitLab would set."""
+    """Run one job of the pipeline with the variables that GitLab would set."""
     exclude = clone.path / ".git" / "info" / "exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text(".gitlab-ci-local\n", encoding="utf-8")
@@ -118,7 +118,7 @@ def test_report_comes_as_a_comment_and_its_record_to_the_branch(
 
 
 def record(shared: Shared, clone: BakedProject, host: CodeHost, **variables: str) -> str:
-    """What the record job says after the report job of this clone."""
+    """Run the record job after the report job of this clone, and return its output."""
     target = shared.checkout(f"{clone.path.name}-record", "dial")
     (clone.path / "run").mkdir(exist_ok=True)
     shutil.copytree(clone.path / "run", target.path / "run")
@@ -198,7 +198,7 @@ def test_report_of_a_fork_that_cannot_reach_the_data_is_its_artifact(
     assert f"Against `{base}`" in text
 
 
-def test_report_of_a_fork_is_no_reason_to_refuse_it() -> None:
+def test_report_of_a_fork_may_fail() -> None:
     fork, own = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["report"]["rules"]
     assert fork["allow_failure"] is True and "allow_failure" not in own
     source, _, project = fork["if"].rpartition("&& ")[2].partition(" != ")
@@ -206,7 +206,7 @@ def test_report_of_a_fork_is_no_reason_to_refuse_it() -> None:
     assert project == "$CI_MERGE_REQUEST_PROJECT_ID"
 
 
-def test_every_job_runs_in_an_image_that_nobody_can_move() -> None:
+def test_every_job_runs_in_an_image_pinned_by_digest() -> None:
     images = re.findall(
         r"^ *(?:image|name): *(\S+:\S+)$", PIPELINE.read_text(encoding="utf-8"), re.M
     )

@@ -1,4 +1,4 @@
-"""The house: what is the user's, what is the machinery, and the wall between the two."""
+"""The user's package, the machinery, and the boundary between them."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_the_machinery_imports_nothing_of_the_project() -> None:
         assert not [name for name in names if "{" in name or name.startswith("flight_delays")], path
 
 
-def test_what_a_user_edits_is_six_small_files_and_six_of_tests(project: BakedProject) -> None:
+def test_a_user_edits_six_small_modules_and_at_most_six_of_tests(project: BakedProject) -> None:
     own = modules(project.path / "src/flight_delays")
     names = {"__init__", "__main__", "project", "source", "features", "candidates"}
     assert {path.stem for path in own} == names

@@ -1,4 +1,4 @@
-"""Lineage in a real project: what the model was made from, in this version and in older ones."""
+"""Lineage in a real project: what the model was made from, now and at older versions."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def sha256(project: BakedProject) -> str:
 
 @pytest.fixture(scope="module")
 def changed(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    """Tag the small project as v1.0.0; then another model, committed. Shared: do not change it."""
+    """The small project tagged v1.0.0, then another model, committed. Shared: do not change it."""
     project = small.copy(tmp_path_factory.mktemp("changed") / small.path.name)
     project.run("git", "tag", "v1.0.0")
     params = project.path / "params.yaml"
@@ -102,7 +102,7 @@ def test_the_table_fits_a_hundred_columns_and_names_commit_and_metrics(
         assert text in output
 
 
-def test_a_revision_is_read_from_git_whatever_the_checkout_holds(changed: BakedProject) -> None:
+def test_a_revision_is_read_from_git_independent_of_the_checkout(changed: BakedProject) -> None:
     before = lineage(changed, "v1.0.0")
     after = lineage(changed)
     assert before["nodes"][0]["hash"] != after["nodes"][0]["hash"]
@@ -176,7 +176,7 @@ def test_what_cannot_be_found_is_one_sentence(
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_a_fresh_clone_tells_the_same_without_data(changed: BakedProject, tmp_path: Path) -> None:
+def test_a_fresh_clone_shows_the_same_without_data(changed: BakedProject, tmp_path: Path) -> None:
     clone = changed.clone(tmp_path / changed.path.name)
     assert lineage(clone)["nodes"] == lineage(changed)["nodes"]
 
@@ -204,8 +204,8 @@ def events(project: BakedProject, *words: str) -> list[dict[str, Any]]:
 
 
 def read_event(event: dict[str, Any]) -> event_v2.RunEvent:
-    """Build the event from OpenLineage's own classes; what is missing, unknown or of another type
-    is refused."""
+    """Build the event from OpenLineage's own classes, which refuse missing or unknown fields and
+    wrong types."""
     body = dict(event)
     assert body.pop("schemaURL") == event_v2.RunEvent._get_schema()
     built_event: event_v2.RunEvent = built(event_v2.RunEvent, body)
@@ -213,7 +213,7 @@ def read_event(event: dict[str, Any]) -> event_v2.RunEvent:
 
 
 def built(kind: Any, value: Any) -> Any:
-    """The value as the type says: a class of OpenLineage, a list or mapping of them, plain."""
+    """Build a value of this type: a class of OpenLineage, a list or mapping of them, or plain."""
     inside = get_args(kind)
     if attr.has(kind):
         types = {field.alias: field.type for field in attr.fields(attr.resolve_types(kind))}
@@ -229,7 +229,7 @@ def built(kind: Any, value: Any) -> Any:
     if issubclass(kind, Enum):
         return kind(value)
     if kind is not Any and type(value) is not kind:
-        raise TypeError(f"{value!r} is no {kind}")
+        raise TypeError(f"{value!r} is not a {kind}")
     return value
 
 
@@ -252,7 +252,7 @@ def test_the_export_is_what_openlineages_own_classes_write(reproduced: BakedProj
 
 
 def bare(document: Any) -> Any:
-    """Leave out the empty lists that the classes write for what is optional."""
+    """Leave out the empty lists that the classes write for optional fields."""
     if isinstance(document, dict):
         return {key: bare(value) for key, value in document.items() if value != []}
     return [bare(item) for item in document] if isinstance(document, list) else document
@@ -264,7 +264,7 @@ def test_the_export_of_a_file_has_the_runs_that_led_to_it(changed: BakedProject)
     assert exported == [(stage, kind) for stage in stages for kind in ("START", "COMPLETE")]
 
 
-def test_the_export_says_the_same_whenever_and_wherever_it_is_made(
+def test_the_export_is_the_same_at_any_time_and_place(
     changed: BakedProject, tmp_path: Path
 ) -> None:
     clone = changed.clone(tmp_path / "elsewhere")
@@ -301,7 +301,7 @@ def test_an_altered_event_is_refused_by_openlineages_own_classes(changed: BakedP
 
 @pytest.mark.skipif(not SPECIFICATION, reason="OPENLINEAGE_SPEC names no folder of schemas")
 def test_the_export_is_valid_by_openlineages_own_schemas(reproduced: BakedProject) -> None:
-    """Each event and each facet against the file that it names, under the key that is there."""
+    """Validate each event and each facet with the schema that it names, under its key."""
     paths = [*Path(SPECIFICATION).glob("*.json"), *Path(SPECIFICATION, "facets").glob("*.json")]
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     by_id = {contents["$id"]: contents for contents in documents}

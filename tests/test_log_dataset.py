@@ -1,4 +1,4 @@
-"""The prediction log as a dataset: taken into the repository, and from there at a version."""
+"""The prediction log as a dataset: imported by the repository, and from there at a version."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ print(len(table), table["outcome"].drop_null().to_pylist())
 
 
 def answer(project: BakedProject, folder: Path, age: int, outcome: bool) -> None:
-    """Let the service answer a request and take its outcome; its file is of so many days ago."""
+    """Answer a request and accept its outcome, in a log file that is `age` days old."""
     row = json.loads((project.path / "models/examples.json").read_text(encoding="utf-8"))["rows"][0]
     with serving(project, prediction_log=str(folder)) as server:
         feedback = {"request_id": server.ask("/predict", row)[1]["request_id"], "outcome": outcome}
@@ -28,7 +28,9 @@ def answer(project: BakedProject, folder: Path, age: int, outcome: bool) -> None
         path.rename(path.with_name(f"{day}-{path.name[11:]}"))
 
 
-def test_others_take_the_log_at_a_version(work: BakedProject, tmp_path: Path) -> None:
+def test_another_repository_imports_the_log_at_a_version(
+    work: BakedProject, tmp_path: Path
+) -> None:
     host = tmp_path / "predictions"
 
     def read(folder: Path | str) -> str:

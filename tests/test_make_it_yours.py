@@ -1,4 +1,4 @@
-"""What a user adds first, word by word as the README and docs/guide/models.md have it."""
+"""What a user adds first, verbatim from the README and docs/guide/models.md."""
 
 import json
 import re
@@ -15,7 +15,7 @@ HEADING = "## A stage of your own, and a notebook"
 
 
 def insert(path: Path, before: str, text: str) -> None:
-    """Insert text before the first place where the file has `before`."""
+    """Insert text before the first occurrence of `before`."""
     content = path.read_text(encoding="utf-8")
     assert before in content
     path.write_text(content.replace(before, text + before, 1), encoding="utf-8")
@@ -54,7 +54,7 @@ def test_new_data_a_new_feature_and_a_new_model(reproduced: BakedProject, tmp_pa
 
 @pytest.fixture
 def guide(work: BakedProject) -> tuple[list[str], str]:
-    """The guide's code, as it stands there, and its one command."""
+    """The guide's code blocks, and its command."""
     text = (work.path / "docs/guide/models.md").read_text(encoding="utf-8").split(HEADING)[1]
     (command,) = re.findall(r"^    (uv run .+)$", text, re.M)
     return re.findall(r"^```\w+\n(.+?)^```$", text, re.M | re.S), command
@@ -62,7 +62,7 @@ def guide(work: BakedProject) -> tuple[list[str], str]:
 
 @pytest.fixture
 def explored(work: BakedProject, guide: tuple[list[str], str]) -> BakedProject:
-    """The project with the guide's stage and notebook, not yet run."""
+    """The project with the guide's stage and notebook, before a run."""
     module, params, stage, cell = guide[0]
     (work.path / "src/flight_delays/explore.py").write_text(module, encoding="utf-8")
     with (work.path / "params.yaml").open("a", encoding="utf-8") as file:
@@ -108,7 +108,7 @@ def test_a_stage_of_ones_own_is_green_everywhere(explored: BakedProject) -> None
     )
 
 
-def test_report_release_and_lineage_know_it(explored: BakedProject) -> None:
+def test_report_release_and_lineage_include_it(explored: BakedProject) -> None:
     before = explored.run("git", "rev-parse", "HEAD").stdout.strip()
     commit(explored, "Explore")
     explored.edit("params.yaml", explore__by="origin")

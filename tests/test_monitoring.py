@@ -1,4 +1,4 @@
-"""Monitoring as its users see it: the months after the data window, through the service itself."""
+"""Monitoring for its users: the months after the data window, replayed through the service."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ def counted(*columns: pd.Series) -> Counter[tuple[str, ...]]:
 
 
 def completed(folder: Path) -> Counter[tuple[str, ...]]:
-    """Every completed flight of the source files of the months, and whether it was late."""
+    """Every completed flight in the source files of the months, and whether it was late."""
     flights = pd.concat([pd.read_parquet(folder / f"{month}.parquet") for month in MONTHS])
     flights = flights[flights["arr_delay"].notna()]
     local = flights["time_hour"].dt.tz_convert("America/New_York").dt.strftime("%Y-%m-%d")
@@ -31,7 +31,7 @@ def completed(folder: Path) -> Counter[tuple[str, ...]]:
 
 
 def logged(folder: Path) -> Counter[tuple[str, ...]]:
-    """The same of the prediction log and its outcomes."""
+    """The same for the prediction log and its outcomes."""
     rows = read(folder).to_pandas()
     day = rows["raw_scheduled_departure"].dt.strftime("%Y-%m-%d")
     columns = day, rows["raw_origin"], rows["raw_carrier"], rows["raw_flight_number"]
@@ -40,7 +40,7 @@ def logged(folder: Path) -> Counter[tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def replayed(reproduced: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    """A project whose service was sent the autumn; `replay.txt` is what that printed."""
+    """A project whose service answered the autumn; `replay.txt` has the output of replay."""
     copy = reproduced.copy(tmp_path_factory.mktemp("replayed") / reproduced.path.name)
     with serving(copy, api_keys="", demo=True) as server:
         url = f"http://127.0.0.1:{server.port}"
@@ -62,7 +62,7 @@ def test_every_flight_of_the_autumn_is_answered_and_logged_with_its_outcome(
     assert logged(replayed.path / "logs/predictions") == flights
 
 
-def test_calibration_goes_in_the_autumn_and_the_rule_says_to_retrain(
+def test_calibration_degrades_in_autumn_and_the_rule_says_to_retrain(
     replayed: BakedProject,
 ) -> None:
     report = json.loads(replayed.run("flight-delays", "monitor", "--json").stdout)
@@ -75,7 +75,7 @@ def test_calibration_goes_in_the_autumn_and_the_rule_says_to_retrain(
 
 
 @needs_chromium
-def test_the_page_fits_a_phone_and_a_desk_in_the_dark_too(replayed: BakedProject) -> None:
+def test_the_page_fits_a_phone_and_a_desktop_also_in_dark_mode(replayed: BakedProject) -> None:
     replayed.run("flight-delays", "monitor")
     page = replayed.path / "reports/monitoring/index.html"
     with chromium() as browser:
@@ -84,7 +84,7 @@ def test_the_page_fits_a_phone_and_a_desk_in_the_dark_too(replayed: BakedProject
                 fits(browser, page, width, scheme)
 
 
-def test_dvc_shows_the_figures_and_draws_the_windows(replayed: BakedProject) -> None:
+def test_dvc_shows_the_metrics_and_plots_the_windows(replayed: BakedProject) -> None:
     replayed.run("flight-delays", "monitor")
     folder = "reports/monitoring"
     shown = replayed.run("dvc", "metrics", "show", f"{folder}/metrics.json").stdout

@@ -1,7 +1,7 @@
-"""Two other real tables in the sample's place: the machinery does not know of flights.
+"""Two other real tables instead of the sample: the machinery does not depend on flights.
 
-Neither has a time or groups, so the test adds them: bottles are tasted one a day in no order, and
-patients lie in wards of eight.
+Neither has a time or groups, so the test adds them: one bottle is tasted per day, in random order,
+and patients are in wards of eight.
 """
 
 import json
@@ -55,7 +55,7 @@ table.to_parquet(f"data/source/{sys.argv[1]}.parquet")
 
 
 def put(project: BakedProject, name: str) -> None:
-    """Put another table in the sample's place, and take the sample's tests away."""
+    """Replace the sample with another table, and remove the sample's tests."""
     shutil.rmtree(project.path / "data/source")
     (project.path / "data/source").mkdir()
     project.run("python", "-c", WRITE, name)

@@ -1,6 +1,6 @@
-"""Nothing that a user runs calls out: commands under strace, in a network of their own.
+"""No command makes network calls: each runs under strace in its own network namespace.
 
-The network namespace has a loopback device and nothing else, so a call out fails, and is seen.
+The namespace has only a loopback device, so a call fails, and strace records it.
 """
 
 import json
@@ -27,7 +27,7 @@ MADE = re.compile(r'mkdir(?:at)?\((?:AT_FDCWD<(?P<at>[^>]*)>, )?"(?P<path>[^"]*)
 INTERNET = re.compile(r"sa_family=AF_INET6?, .*")
 LOOPBACK = re.compile(r'inet_addr\("127\.0\.0\.1"\)|"::1"')
 LOOK_UP = re.compile(r"htons\((?:53|5353|853)\)")
-# Of the kernel, and what Python makes to lock; nothing of it stays.
+# Files of the kernel, and Python's temporary lock files.
 SYSTEM = ("/dev/", "/proc/", "/sys/")
 SERVICE = """
 import json, signal, subprocess, sys, time, urllib.request
@@ -53,16 +53,16 @@ with subprocess.Popen(command) as process:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a command did to the world."""
+    """The side effects of a command."""
 
-    calls: list[str]  # out of the machine, look-ups of names too
+    calls: list[str]  # to other machines, including name look-ups
     files: list[str]  # written outside of the project
     output: str
 
 
 @pytest.fixture
 def watched(small: BakedProject, tmp_path: Path) -> BakedProject:
-    """A project whose user has an empty home, and has not turned anything off."""
+    """A project whose user has an empty home, and has not disabled any telemetry."""
     for command in ([*ALONE, "true"], ["strace", "-o", "/dev/null", "true"]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -82,7 +82,7 @@ def watched(small: BakedProject, tmp_path: Path) -> BakedProject:
 
 
 def watch(project: BakedProject, *command: str, driver: tuple[str, ...] = ()) -> Trace:
-    """Run a command, by a driver beside it if there is one."""
+    """Run a command under strace, with a driver if there is one."""
     trace = project.path.parent / "trace"
     traced = (*TRACE, CALLS, "-o", str(trace), *command)
     done = project.run(*ALONE, *driver, *traced, check=False, FLIGHT_DELAYS_API_KEYS=KEY)
@@ -100,7 +100,7 @@ def _calls(lines: list[str]) -> list[str]:
 
 
 def _files(project: BakedProject, lines: list[str]) -> list[str]:
-    """The project's own are its folder, its remote, .venv, and what is passing."""
+    """Files written outside of the project: its folder, its remote, .venv and temporary folders."""
     folder = project.path.parent
     own = (project.path, f"{project.path}-dvc-remote", folder / "tmp", folder / "site")
     venv = (project.path / ".venv").resolve()
@@ -117,18 +117,18 @@ def _files(project: BakedProject, lines: list[str]) -> list[str]:
 
 
 def quiet(trace: Trace) -> None:
-    assert trace.calls == [], "it calls out"
+    assert trace.calls == [], "it makes network calls"
     assert trace.files == [], "it writes outside of the project"
 
 
 @pytest.mark.parametrize("stage", ["ingest", "split", "train schedule linear", "evaluate", "card"])
-def test_a_stage_calls_nobody(watched: BakedProject, stage: str) -> None:
+def test_a_stage_makes_no_network_calls(watched: BakedProject, stage: str) -> None:
     trace = watch(watched, "python", "-m", "flight_delays", *stage.split())
     assert "Traceback" not in trace.output
     quiet(trace)
 
 
-def test_dvc_repro_calls_nobody(watched: BakedProject) -> None:
+def test_dvc_repro_makes_no_network_calls(watched: BakedProject) -> None:
     trace = watch(watched, "dvc", "repro", "--force", "--single-item", "evaluate")
     assert "Running stage 'evaluate'" in trace.output
     quiet(trace)
@@ -138,7 +138,7 @@ def test_dvc_repro_calls_nobody(watched: BakedProject) -> None:
     "command",
     ["predict data/raw.parquet out.parquet", "report --against HEAD", "doctor", "show"],
 )
-def test_a_command_calls_nobody(watched: BakedProject, command: str) -> None:
+def test_a_command_makes_no_network_calls(watched: BakedProject, command: str) -> None:
     trace = watch(watched, "flight-delays", *command.split())
     assert "Traceback" not in trace.output
     quiet(trace)
@@ -153,7 +153,9 @@ def test_a_command_calls_nobody(watched: BakedProject, command: str) -> None:
     ],
     ids=lambda command: " ".join(command),
 )
-def test_the_service_calls_nobody(watched: BakedProject, command: tuple[str, ...]) -> None:
+def test_the_service_makes_no_network_calls(
+    watched: BakedProject, command: tuple[str, ...]
+) -> None:
     examples = json.loads((watched.path / "models/examples.json").read_text(encoding="utf-8"))
     rows = json.dumps(examples["rows"][0])
     trace = watch(watched, *command, driver=(sys.executable, "-c", SERVICE, rows, KEY))
@@ -161,7 +163,9 @@ def test_the_service_calls_nobody(watched: BakedProject, command: tuple[str, ...
     quiet(trace)
 
 
-def test_the_containers_command_calls_nobody(watched: BakedProject, tmp_path: Path) -> None:
+def test_the_containers_command_makes_no_network_calls(
+    watched: BakedProject, tmp_path: Path
+) -> None:
     rows = json.loads((watched.path / "models/examples.json").read_text(encoding="utf-8"))["rows"]
     image = Image(watched.path, tmp_path / "image")
     variables = image.variables(TMPDIR=image.place("/tmp"))
@@ -175,16 +179,16 @@ def test_the_containers_command_calls_nobody(watched: BakedProject, tmp_path: Pa
     quiet(trace)
 
 
-def test_tests_and_notebooks_call_nobody(watched: BakedProject) -> None:
+def test_tests_and_notebooks_make_no_network_calls(watched: BakedProject) -> None:
     trace = watch(watched, "pytest", "-q", "tests/test_model.py")
     assert " passed" in trace.output  # what a model of two candidates gets right is no matter here
     quiet(trace)
 
 
-def test_a_call_out_and_a_file_in_the_home_are_seen(watched: BakedProject) -> None:
+def test_a_network_call_and_a_file_in_the_home_are_detected(watched: BakedProject) -> None:
     look_up = "import socket; socket.getaddrinfo('example.org', 443)"
     assert watch(watched, "python", "-c", look_up).calls
     connect = "import socket; socket.create_connection(('192.0.2.1', 443), 1)"
     assert watch(watched, "python", "-c", connect).calls
-    trace = watch(watched, "python", "-c", "import onnxruntime")  # and nobody turned it off
+    trace = watch(watched, "python", "-c", "import onnxruntime")  # with its telemetry enabled
     assert [path for path in trace.files if path.startswith(watched.environment["HOME"])]

@@ -1,4 +1,4 @@
-"""The page of reports in a real Chromium: off the network, on a phone, in the dark, on paper."""
+"""The report page in a real Chromium: offline, on a phone, in dark mode, in print."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report(small: BakedProject) -> Path:
-    """Find the page of the small project."""
+    """The page of the small project."""
     return small.path / "reports/index.html"
 
 
@@ -40,7 +40,7 @@ def test_the_page_asks_for_nothing_and_fits_the_screen(
 
 
 @needs_chromium
-def test_contrast_that_is_too_low_would_be_found(browser: Browser, report: Path) -> None:
+def test_too_low_contrast_is_detected(browser: Browser, report: Path) -> None:
     with Visit(browser, report) as visit:
         visit.page.evaluate("document.body.style.setProperty('--muted', '#aaa')")
         assert visit.says(CONTRAST) != []
@@ -168,7 +168,7 @@ def test_the_page_is_small_and_the_same_bytes_wherever_it_is_made(
     assert copy.run("git", "status", "--short").stdout == ""
 
 
-def test_the_page_needs_no_home_that_can_be_written(small: BakedProject, tmp_path: Path) -> None:
+def test_the_page_needs_no_writable_home(small: BakedProject, tmp_path: Path) -> None:
     copy = small.copy(tmp_path / small.path.name)
     nowhere = os.fspath(tmp_path / "file" / "home")
     (tmp_path / "file").touch()

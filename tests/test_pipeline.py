@@ -1,4 +1,4 @@
-"""The pipeline of the baked project, run by real DVC as the project's README tells its user to."""
+"""The pipeline of the baked project, run with real DVC as in its README."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ def test_the_default_model_passes_its_gate(reproduced: BakedProject) -> None:
     assert "roc_auc" in shown
 
 
-def test_intervals_draw_whole_days_where_time_splits(reproduced: BakedProject) -> None:
+def test_intervals_resample_whole_days_with_a_split_by_time(reproduced: BakedProject) -> None:
     coverage = json.loads(reproduced.run("python", "-c", COVERAGE).stdout)
     assert coverage["days"] == pytest.approx(coverage["recorded"], abs=1e-5)
     assert coverage["rows"] != pytest.approx(coverage["recorded"], abs=1e-3)
@@ -129,7 +129,7 @@ def test_one_candidates_parameter_retrains_only_that_candidate(
 
 
 def test_the_infrastructure_runs_without_the_ml(project: BakedProject, tmp_path: Path) -> None:
-    """Rule 5: the prior as the only candidate; the gate says no, and all reports are written."""
+    """With the prior as the only candidate, the gate fails and all reports are written."""
     copy = project.copy(tmp_path / "copy")
     copy.edit("params.yaml", train__models=["prior"], train__feature_sets=["schedule"])
     copy.run("dvc", "repro")
@@ -139,7 +139,7 @@ def test_the_infrastructure_runs_without_the_ml(project: BakedProject, tmp_path:
     assert copy.run("flight-delays", "show", check=False).returncode == 1
 
 
-def test_the_gate_refuses_the_figures_of_a_real_run_beyond_its_limits(
+def test_the_gate_refuses_the_metrics_of_a_real_run_beyond_its_limits(
     reproduced: BakedProject, tmp_path: Path
 ) -> None:
     copy = reproduced.copy(tmp_path / "copy")

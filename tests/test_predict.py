@@ -1,4 +1,4 @@
-"""predict: the reproduced model in bulk: as the pipeline answers, killed, and in S3."""
+"""Bulk predictions of the reproduced model: like the pipeline's, when killed, and in S3."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def exits(project: BakedProject, code: int, *command: str | Path, **environment: str) -> str:
-    """What a command says that must end with this code, in words and not in a traceback."""
+    """Run predict, which must exit with this code and without a traceback; returns its output."""
     done = project.run("flight-delays", "predict", *command, check=False, **environment)
     assert done.returncode == code, done.stdout
     assert "Traceback" not in done.stdout
@@ -134,7 +134,7 @@ def test_unknown_texts_and_missing_values_are_answered_and_what_breaks_the_contr
     assert all(0 < row["probability_true"] < 1 for row in good)
 
 
-def test_wrong_use_is_told_in_a_sentence(here: BakedProject, out: Path) -> None:
+def test_wrong_use_is_reported_in_one_sentence(here: BakedProject, out: Path) -> None:
     assert "nothing.csv is missing" in exits(here, 2, "nothing.csv", out)
     assert "params.yaml must end in .parquet" in exits(here, 2, "params.yaml", out)
     lacking = exits(here, 2, "data/predictions.parquet", out)

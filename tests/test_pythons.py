@@ -1,4 +1,4 @@
-"""Every supported Python that the machine has installs a project, and its checks are green."""
+"""Every supported Python on this machine installs a project, and its checks pass."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from conftest import bake
 
 
 def interpreter(version: str) -> str | None:
-    """Find a Python of this version, also one that pyenv or uv keeps off the PATH."""
+    """Find a Python of this version, also if only pyenv or uv has it."""
     installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
     uv = Path(sys.executable).with_name("uv")
     find = [str(uv), "python", "find", "--no-project", "--no-python-downloads", version]
@@ -19,13 +19,13 @@ def interpreter(version: str) -> str | None:
     return str(installed[-1]) if installed else done.stdout.strip() or None
 
 
-# Looked for at import, before the tests get a home of their own.
+# Searched at import, before the tests get their own home.
 PYTHONS = {version: interpreter(version) for version in ("3.11", "3.12", "3.13")}
 BY_PIP = next((version for version, python in PYTHONS.items() if python), None)
 
 
 def bare_path() -> str:
-    """The PATH of a shell without uv, in which no .venv is activated."""
+    """The PATH of a shell without uv and without an activated .venv."""
     folders = os.environ["PATH"].split(os.pathsep)
     return os.pathsep.join(folder for folder in folders if not (Path(folder) / "uv").exists())
 
@@ -39,7 +39,7 @@ def test_a_project_installs_and_its_checks_and_tests_are_green(
     if python is None:
         pytest.skip(f"Python {version} is not on this machine")
     baked = bake(tmp_path)
-    # One of them as a user without uv does it, in a shell that knows nothing of .venv.
+    # One of them without uv, in a shell without an activated .venv.
     path = bare_path() if version == BY_PIP else baked.environment["PATH"]
     baked.run("make", "setup", f"PYTHON={python}", PATH=path)
     assert baked.run("python", "--version").stdout.startswith(f"Python {version}.")

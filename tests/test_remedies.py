@@ -1,4 +1,4 @@
-"""Remedies: each that is printed is typed, after which the fault is gone and no byte is lost."""
+"""Remedies: running each one fixes the fault and loses no data."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from test_versions import REFUSALS, append, rollback
 
 pytestmark = pytest.mark.slow
 
-NOTES_OF_TOOLS = ("/.venv", "/__pycache__/", "/.dvc/tmp/", "/.git/")
+TOOL_FILES = ("/.venv", "/__pycache__/", "/.dvc/tmp/", "/.git/")
 SOURCE = "data/source/2013-04.parquet"
 CONFLICT = "<<<<<<< HEAD\nmine\n=======\n>>>>>>> theirs\n"
 
@@ -26,11 +26,11 @@ Change = Callable[[BakedProject], object]
 
 
 def contents(project: BakedProject) -> dict[str, str]:
-    """Every content that is anywhere: project, cache, remote, archives, git; with a place of it."""
+    """The hash of every content in project, cache, remote, archives and git, with a place of it."""
     places = {}
     for path in sorted(project.path.parent.rglob("*")):
         place = str(path.relative_to(project.path.parent))
-        if path.is_file() and not any(part in f"/{place}" for part in NOTES_OF_TOOLS):
+        if path.is_file() and not any(part in f"/{place}" for part in TOOL_FILES):
             places[hashlib.sha256(path.read_bytes()).hexdigest()] = place
     for archive in (project.path / ".dvc/tmp").glob("removed-*.tar"):
         with tarfile.open(archive) as tar:
@@ -59,13 +59,13 @@ def flip(name: str) -> Change:
         place = stored(project, name, project.path / ".dvc/cache/files/md5")
         place.chmod(0o644)
         place.write_bytes(b"corrupted")
-        place.chmod(0o444)  # DVC itself looks into, and removes, what can be written
+        place.chmod(0o444)  # DVC verifies, and removes, writable files
 
     return change
 
 
 def unpush(name: str) -> Change:
-    """Take a file's object out of the remote."""
+    """Remove a file's object from the remote."""
     remote = "flight_delays-dvc-remote/files/md5"
     return lambda project: stored(project, name, project.path.parent / remote).unlink()
 
@@ -115,12 +115,12 @@ def test_what_doctor_says_ends_the_fault_and_loses_nothing(work: BakedProject, f
     assert wrong(work)[0] == check
     before = contents(work)
     follow(work, check)
-    if not doctor(work)[check]["passed"]:  # a remote is named first, and filled then
+    if not doctor(work)[check]["passed"]:  # a remote is first set, then filled
         follow(work, check)
     assert doctor(work)[check]["passed"], doctor(work)[check]
     after = contents(work)
     lost = {place for content, place in before.items() if content not in after}
-    # What is not of a user: made again by a run, or written by DVC.
+    # Not written by a user: made again by a run, or written by DVC.
     generated = {"flight_delays/dvc.lock", "flight_delays/.dvc/config", "flight_delays/.gitignore"}
     assert not {place for place in lost if "/reports/" not in place and place not in generated}
 
@@ -133,7 +133,7 @@ def refusals(project: BakedProject) -> dict[str, str]:
 
 
 def clean(project: BakedProject) -> set[str]:
-    """The files that git has as they are here."""
+    """The files that are unchanged since the last commit."""
     tracked = project.run("git", "ls-files").stdout.splitlines()
     changed = project.run("git", "diff", "--name-only", "HEAD").stdout.splitlines()
     return {f"{project.path.name}/{name}" for name in {*tracked} - {*changed}}
@@ -168,7 +168,7 @@ def test_what_release_says_ends_the_refusal_and_loses_nothing(
     after = contents(work)
     lost = {place for content, place in before.items() if content not in after}
     assert lost <= {*committed, "flight_delays/reports/gate.json"}
-    if name != "exists elsewhere":  # there the other half is to choose another version
+    if name != "exists elsewhere":  # there the user must also choose another version
         assert reason not in refusals(work)
 
 

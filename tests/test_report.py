@@ -1,4 +1,4 @@
-"""The report on a pull request, on a real history: branches reproduced, compared, told apart."""
+"""The report on a pull request, on a real history of reproduced branches."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")  # in which code hosts c
 
 
 class History:
-    """Branches that each hold one change and its run; `main` holds two plain candidates."""
+    """Branches with one change and its run each; `main` has two plain candidates."""
 
     def __init__(self, project: BakedProject) -> None:
         self.project = project
@@ -35,7 +35,7 @@ class History:
         self.project.run("dvc", "push", "--quiet")
 
     def report(self, branch: str, against: str, *words: str, code: int = 0) -> str:
-        """What the report of a branch says, after the checkout that its reader would make."""
+        """The report of a branch, made in its checkout."""
         self.project.run("git", "checkout", "--quiet", branch)
         self.project.run("dvc", "checkout", "--quiet")
         path = self.project.path.parent / "report.md"
@@ -45,7 +45,7 @@ class History:
         return text
 
     def ask(self, *words: str, code: int = 0) -> str:
-        """Run the command, which leaves the checkout as it is; what it prints."""
+        """Run the report, which must not change the checkout; returns its output."""
         done = self.project.run("flight-delays", "report", *words, check=False)
         assert done.returncode == code, done.stdout
         assert "Traceback" not in done.stdout
@@ -63,29 +63,29 @@ def replace(project: BakedProject, name: str, *edits: tuple[str, str]) -> None:
 
 
 def weather(project: BakedProject) -> None:
-    """A real improvement: the models may know the weather."""
+    """A real improvement: the models use the weather."""
     project.edit("params.yaml", train__feature_sets=["schedule", "schedule_weather"])
 
 
 def a_hair(project: BakedProject) -> None:
-    """Only noise: a penalty that is weaker by a hundredth."""
+    """Only noise: a penalty that is one percent weaker."""
     project.edit("params.yaml", train__hyperparameters__linear__C=0.99)
 
 
 def august(project: BakedProject) -> None:
-    """Only data: a month later."""
+    """Only data: one month more."""
     project.edit("params.yaml", ingest__until="2013-09-01")
 
 
 def rename(project: BakedProject) -> None:
-    """The same feature under another name, which the champion's model file does not know."""
+    """The same feature under another name, which the champion's model file does not have."""
     replace(project, "params.yaml", ("- flight_distance\n", "- length_of_flight\n"))
     code = "src/flight_delays/features.py"
     replace(project, code, ("def flight_distance(", "def length_of_flight("))
 
 
 def lose_a_column(project: BakedProject) -> None:
-    """The source stops to tell the distance, which the champion's features are made from."""
+    """The source loses the distance, from which the champion's features are made."""
     replace(project, "params.yaml", ("    - flight_distance\n", ""))
     code = (project.path / "src/flight_delays/features.py").read_text(encoding="utf-8")
     start = code.index('@tag(owner="scheduling", unit="mi")\ndef flight_distance(')
@@ -97,14 +97,14 @@ def lose_a_column(project: BakedProject) -> None:
 
 
 def ask_too_much(project: BakedProject) -> None:
-    """A gate that no model passes, and names that a page could take for more than names."""
+    """A gate that no model passes, and names with hostile markup."""
     project.edit("params.yaml", gate__floor=0.99)
     project.edit("params.yaml", **{f"train__hyperparameters__{HOSTILE}": {HOSTILE: HOSTILE}})
 
 
 @pytest.fixture(scope="module")
 def history(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> History:
-    """Every branch runs once, for all tests of this file."""
+    """The branches, each run once for all tests of this file."""
     folder = tmp_path_factory.mktemp("history")
     remote = f"{small.path.name}-dvc-remote"
     shutil.copytree(small.path.parent / remote, folder / remote)
@@ -115,12 +115,12 @@ def history(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Hi
 
 
 def verdict(report: str) -> str:
-    """The first line, of which the first words say it."""
+    """The verdict in the first line."""
     return report.splitlines()[0].partition("**:")[0].strip("*").lower()
 
 
 def section(report: str, title: str) -> str:
-    """What stands under a heading, or folded away under a summary."""
+    """The section under a heading or in a folded summary."""
     start = re.search(rf"^(### |<summary><b>)[^\n]*{title}", report, re.MULTILINE)
     assert start, title
     remainder = report[start.end() :]

@@ -1,4 +1,4 @@
-"""The report workflow: each line of its job run in a fresh clone, as the runner does."""
+"""The report workflow: each line of its jobs, run in a fresh clone as on a runner."""
 
 import os
 import re
@@ -29,7 +29,7 @@ RESULTS = {"dvc.lock", "metrics.json", "models/model.json", "reports/gate.json"}
 
 @pytest.fixture(scope="module")
 def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """A branch on which somebody has edited params.yaml in the browser, and run nothing."""
+    """A project with a branch where params.yaml was edited without a run."""
     shared = Shared(small, tmp_path_factory.mktemp("shared"))
     shared.change_a_parameter(BRANCH)
     return shared
@@ -44,18 +44,18 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[code_host.CodeHos
 
 @pytest.fixture(scope="module")
 def first(shared: Shared, host: code_host.CodeHost) -> tuple[BakedProject, str]:
-    """The clone in which the job ran first, and what it said."""
+    """The clone of the first run, and its output."""
     clone = shared.checkout("first", BRANCH)
     return clone, run_all(shared, clone, host)
 
 
 def run_all(shared: Shared, clone: BakedProject, host: code_host.CodeHost) -> str:
-    """Run the jobs of a pull request of ours; all must do. What they said."""
+    """Run the jobs of a pull request of this repository, which must succeed; returns the output."""
     return run(clone, "report", host) + run_writing(shared, clone, host)
 
 
 def run_writing(shared: Shared, clone: BakedProject, host: code_host.CodeHost) -> str:
-    """Run the jobs that write after the report job of this clone; all must do."""
+    """Run the jobs that write after this clone's report job, which must succeed."""
     output = ""
     for job in ("comment", "record"):
         target, environment = base(shared, clone, job, host)
@@ -66,7 +66,7 @@ def run_writing(shared: Shared, clone: BakedProject, host: code_host.CodeHost) -
 def base(
     shared: Shared, clone: BakedProject, job: str, host: code_host.CodeHost, of_run: str = ""
 ) -> tuple[BakedProject, dict[str, str]]:
-    """A checkout of the base branch with the artifact of the report job, and its environment."""
+    """A checkout of the base branch with the report job's artifact, and its environment."""
     target = shared.checkout(f"{clone.path.name}-{job}")
     (clone.path / "run").mkdir(exist_ok=True)
     shutil.copytree(clone.path / "run", target.path / "run")
@@ -77,7 +77,7 @@ def base(
 
 
 def run(clone: BakedProject, job: str, host: code_host.CodeHost, **environment: str) -> str:
-    """Run each `run:` line of a job in order; all must do."""
+    """Run each `run:` line of a job in order; all must succeed."""
     settings = environment or host.environment(clone.path.parent, BRANCH)
     code, output = run_workflow(clone, "report.yml", VALUES, job, **settings)
     assert code == 0, output
@@ -167,7 +167,7 @@ def test_data_whose_hash_is_not_its_name_is_not_pushed(
 def refused(
     shared: Shared, clone: BakedProject, host: code_host.CodeHost, reason: str, of_run: str = ""
 ) -> None:
-    """The record job of this clone's run fails, says why, and pushes nothing."""
+    """Check that the record job of this run fails, gives the reason, and pushes nothing."""
     origin = ("git", "--git-dir", shared.origin, "rev-parse", BRANCH)
     before = clone.run(*origin).stdout
     target, environment = base(shared, clone, "record", host, of_run)
@@ -235,7 +235,7 @@ FORK = "stranger/flights"
 
 
 def fork(clone: BakedProject, host: code_host.CodeHost, folder: Path) -> tuple[str, str]:
-    """What the fork's job said, and its summary."""
+    """The output of the fork's job, and its summary."""
     output = run(clone, "fork", host, **host.environment(folder, BRANCH, FORK))
     return output, (folder / "summary.md").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Retraining by the rule: a log of autumn comes in, an issue and a pull request come of it."""
+"""Retraining by the rule: the log of the autumn leads to an issue and a pull request."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CodeHost]:
 
 @pytest.fixture(scope="module")
 def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """A project whose source ends in July, and that imports the log of August to October."""
+    """A project whose source ends in July and that imports the log of August to October."""
     shared = Shared(small, tmp_path_factory.mktemp("retraining"))
     own, log = shared.own, shared.folder / "log"
     own.run("python", PROGRAM, log, "2013-08-01", "2013-11-01")
@@ -58,13 +58,13 @@ def runner(shared: Shared) -> BakedProject:
 
 @pytest.fixture
 def clone(runner: BakedProject) -> BakedProject:
-    """A runner's clone of main, as it is at the host."""
+    """A runner's clone of the host's main."""
     back(runner)
     return runner
 
 
 def back(clone: BakedProject) -> None:
-    """Go back to main, with its data as far as it is here."""
+    """Go back to main, with the data that is in the cache."""
     clone.run(*NO_HOOKS, "checkout", "--quiet", "--force", "-B", "main", "origin/main")
     clone.run("dvc", "checkout", "--quiet", "--force", "--allow-missing")
 

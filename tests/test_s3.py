@@ -1,4 +1,4 @@
-"""S3 as the project's remote, on real servers: what it holds, and what it does when it fails."""
+"""S3 as the project's remote, on real servers, including failures."""
 
 import hashlib
 import json
@@ -41,14 +41,14 @@ def bucket(server: s3.Server, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def here(small: BakedProject, server: s3.Server, bucket: str, tmp_path: Path) -> BakedProject:
-    """A reproduced project, moved to S3 as the guide says, the keys in the environment."""
+    """A reproduced project, moved to S3 as in the guide, with the keys in the environment."""
     copy = small.copy(tmp_path / "here")
     to_s3(copy, server, bucket)
     return BakedProject(copy.path, copy.environment | server.environment())
 
 
 def to_s3(project: BakedProject, server: s3.Server, bucket: str) -> None:
-    """Change the remote, and commit that."""
+    """Change the remote, and commit the change."""
     project.run("dvc", "remote", "modify", "storage", "url", f"s3://{bucket}/data")
     project.run("dvc", "remote", "modify", "storage", "endpointurl", server.url)
     commit(project)
@@ -60,7 +60,7 @@ def commit(project: BakedProject) -> None:
 
 
 def add(project: BakedProject, name: str, text: str) -> None:
-    """Put a new file under DVC, and commit that."""
+    """Add a new file to DVC, and commit it."""
     (project.path / name).write_text(text, encoding="utf-8")
     project.run("dvc", "add", "--quiet", name)
     commit(project)
@@ -75,7 +75,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refused(project: BakedProject, *command: str, **environment: str) -> str:
-    """What the project says when it must not succeed."""
+    """Run a command that must fail, and return its output."""
     done = project.run(*command, check=False, **environment)
     assert done.returncode, done.stdout
     assert "Traceback" not in done.stdout
@@ -132,7 +132,7 @@ def test_a_missing_bucket_is_named_as_the_fault(here: BakedProject) -> None:
     assert f"{fault}: {remedy}" in refused(here, "flight-delays", "release", "v1.0.0")
 
 
-def test_a_bit_flipped_in_s3_is_not_taken_for_the_data(
+def test_a_bit_flipped_in_s3_is_refused(
     here: BakedProject, server: s3.Server, bucket: str, tmp_path: Path
 ) -> None:
     add(here, "notes.bin", "good")
@@ -188,7 +188,7 @@ def test_a_file_of_500_megabytes(
 
 
 def pushed_and_pulled(here: BakedProject, name: str, tmp_path: Path) -> None:
-    """Take it to S3 and into a clone; pytest -s shows how long that took."""
+    """Push it to S3 and pull it into a clone; pytest -s shows the durations."""
     here.run("dvc", "add", "--quiet", name)
     commit(here)
     start = time.perf_counter()
@@ -200,7 +200,7 @@ def pushed_and_pulled(here: BakedProject, name: str, tmp_path: Path) -> None:
 
 
 def doctor(project: BakedProject, check: str) -> dict[str, str]:
-    """What the doctor finds of one thing."""
+    """The doctor's finding of one check."""
     output = project.run("flight-delays", "doctor", "--json", check=False).stdout
     return next(finding for finding in json.loads(output)["checks"] if finding["name"] == check)
 
@@ -220,7 +220,7 @@ def test_the_doctor_reads_s3_and_says_what_to_do(here: BakedProject) -> None:
 
 
 @pytest.mark.parametrize("place", ["config.local", "profile", "environment"])
-def test_no_tracked_file_holds_the_keys_wherever_they_are_kept(
+def test_no_tracked_file_contains_the_keys(
     here: BakedProject, server: s3.Server, tmp_path: Path, place: str
 ) -> None:
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -1,4 +1,4 @@
-"""The service as its users run it: real processes, real HTTP, the reproduced project."""
+"""The service of the reproduced project in real processes, over real HTTP."""
 
 import json
 import math
@@ -36,7 +36,7 @@ AFTER = ("departure_delay", "arrival_delay", "air_time", "late")
 
 @pytest.fixture(scope="module")
 def table(reproduced: BakedProject) -> tuple[list[Any], list[Any]]:
-    """Every row of the test table as requests have it, and what the pipeline predicted."""
+    """Every row of the test table as in requests, and the pipeline's predictions."""
     printed = reproduced.run("python", "-c", ROWS_OF, *AFTER).stdout
     rows, answers = json.loads(printed)
     return rows, answers
@@ -44,12 +44,12 @@ def table(reproduced: BakedProject) -> tuple[list[Any], list[Any]]:
 
 @pytest.fixture
 def served(reproduced: BakedProject, tmp_path: Path) -> BakedProject:
-    """Copy what the service needs of the reproduced project, and its code."""
+    """A copy of the files and the code of the reproduced project that the service needs."""
     return for_serving(reproduced, tmp_path)
 
 
 def differences(server: Server, rows: list[Any], answers: list[Any]) -> list[int]:
-    """Give the rows that HTTP answers otherwise than the pipeline did."""
+    """The rows for which HTTP and the pipeline differ."""
     predictions, wrong = [], []
     for start in range(0, len(rows), 1000):
         status, document = server.ask("/predict", rows[start : start + 1000])
@@ -85,7 +85,7 @@ def test_every_test_row_is_answered_over_http_as_in_the_pipeline(
 
 
 def logged(project: BakedProject) -> list[tuple[str, bool | None]]:
-    """Give the request id of each row in the prediction log, and its outcome."""
+    """The request id of each row in the prediction log, and its outcome."""
     script = (
         "import json\nfrom pathlib import Path\nfrom machinery.serving.log_files import read\n"
         "rows = read(Path('logs/predictions')).select(['request_id', 'outcome']).to_pylist()\n"
@@ -260,7 +260,7 @@ def test_a_service_whose_own_log_has_no_room_answers_all_the_same(
         server = Server(process, output, port)
         until(lambda: answers(server, "/ready"))
         assert server.ask("/predict", table[0][0])[0] == 200
-        (served.path / "models/model.onnx").write_bytes(b"a bad file")  # which is told
+        (served.path / "models/model.onnx").write_bytes(b"a bad file")  # which is logged
         until(lambda: 'outcome="refused"' in server.ask("/metrics")[1])
         assert server.ask("/predict", table[0][1])[0] == 200
         assert server.stop() == 0

@@ -1,4 +1,4 @@
-"""The standards of a generated project: make targets, git hooks, and each of them seen to fail."""
+"""The standards of a generated project: make targets and git hooks, and that each can fail."""
 
 import json
 import os
@@ -29,9 +29,9 @@ NOTEBOOK = {
     "nbformat": 4,
     "nbformat_minor": 5,
 }
-SECRET = "AKIA" + "IOSFODNN7EXAMPLQ"  # two halves, so that no scanner stops at this file
-MODULE = '"""fault: nothing in, a fault out."""\n\n'
-# A job without a name: zizmor minds only when it is pedantic.
+SECRET = "AKIA" + "IOSFODNN7EXAMPLQ"  # split, so that no secret scanner reports this file
+MODULE = '"""A module with a fault."""\n\n'
+# A job without a name, which zizmor reports only in pedantic mode.
 NAMELESS_JOB = """\
 name: check
 on: pull_request
@@ -80,7 +80,7 @@ def test_setup_leaves_nothing_to_commit_and_nothing_for_dvc_to_do(project: Baked
     assert "up to date" in project.run("dvc", "status", "data/source.dvc").stdout
 
 
-def test_dvc_tells_nobody_that_it_runs_and_asks_for_no_update(project: BakedProject) -> None:
+def test_dvc_sends_no_analytics_and_checks_for_no_updates(project: BakedProject) -> None:
     for setting in ("core.analytics", "core.check_update"):
         assert project.run("dvc", "config", "--project", setting).stdout == "false\n"
 
@@ -105,7 +105,7 @@ def test_setup_in_a_copied_folder_makes_a_venv_of_its_own(
 
 
 @pytest.mark.parametrize("how", ["environment", "pip.conf"])
-def test_setup_takes_packages_from_the_index_that_pip_is_told_of(
+def test_setup_uses_the_package_index_of_pip(
     project: BakedProject, tmp_path: Path, how: str
 ) -> None:
     mirror = "http://127.0.0.1:9/simple"  # where nothing listens
@@ -187,15 +187,15 @@ def test_ci_run_looks_for_every_program_that_a_test_needs() -> None:
     }
 
 
-@pytest.mark.parametrize(("promise", "status"), [({}, 0), ({"REQUIRE_PROGRAMS": "1"}, 1)])
-def test_a_program_that_ci_run_promised_fails_its_tests_where_it_is_missing(
-    tmp_path: Path, promise: dict[str, str], status: int
+@pytest.mark.parametrize(("variables", "status"), [({}, 0), ({"REQUIRE_PROGRAMS": "1"}, 1)])
+def test_a_missing_program_skips_its_tests_and_fails_them_in_ci_run(
+    tmp_path: Path, variables: dict[str, str], status: int
 ) -> None:
     command = [sys.executable, "-m", "pytest", "-rsE", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, f"--basetemp={tmp_path / 'in'}", TEMPLATE / "tests/test_gitlab.py"],
         cwd=TEMPLATE,
-        env=dict(os.environ) | promise | {"PATH": str(tmp_path)},
+        env=dict(os.environ) | variables | {"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""Rooms that a project does not need: each is deleted, and the rest stays green."""
+"""Components that a project does not need: each can be deleted, and the rest still works."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 GUIDE = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs/guide/components.md"
 SERVICE = ["deploy", "Dockerfile", ".dockerignore", ".env.example"]
-ROOMS = {
+COMPONENTS = {
     "serving": (
         ["src/machinery/serving", "requirements-serve.lock", *SERVICE, "src/machinery/monitoring"],
         {"serve", "log", "monitor", "replay"},
@@ -38,22 +38,22 @@ def commands(project: BakedProject) -> set[str]:
     return set(re.findall(r"^\W*([a-z]+)  ", shown, re.MULTILINE))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_is_deleted_and_the_rest_stays_green(
-    reproduced: BakedProject, tmp_path: Path, room: str
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_component_is_deleted_and_the_rest_still_works(
+    reproduced: BakedProject, tmp_path: Path, component: str
 ) -> None:
     copy = reproduced.copy(tmp_path / reproduced.path.name)
-    before, (paths, gone) = commands(copy), ROOMS[room]
+    before, (paths, gone) = commands(copy), COMPONENTS[component]
     for name in paths:
         path = copy.path / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if room == "serving":  # its ways in, of the project's own __main__.py
+    if component == "serving":  # also its entry points in the project's __main__.py
         main = copy.path / "src/flight_delays/__main__.py"
         text = main.read_text(encoding="utf-8")
         text = re.sub(r"def (service|handler)\(.*?\n\n\n", "", text, flags=re.DOTALL)
         main.write_text(text.replace("from typing import Any\n\n", ""), encoding="utf-8")
     copy.run("git", "add", "--all")
-    copy.run("git", "commit", "--quiet", "--message", f"Without {room}")  # with all hooks
+    copy.run("git", "commit", "--quiet", "--message", f"Without {component}")  # with all hooks
     assert commands(copy) == before - gone
     copy.run("make", "check", "test")
     copy.run("flight-delays", "show")
@@ -62,6 +62,6 @@ def test_a_room_is_deleted_and_the_rest_stays_green(
 
 def test_the_guide_names_what_goes_together() -> None:
     text = GUIDE.read_text(encoding="utf-8")
-    for paths, _ in ROOMS.values():
+    for paths, _ in COMPONENTS.values():
         for path in paths:
             assert f"`{path}`" in text or f"`{path}/`" in text, path

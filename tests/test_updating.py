@@ -1,4 +1,4 @@
-"""Updates from the template, by `make update` and by cruft, as docs/updating.md has them."""
+"""Updates from the template with `make update` and cruft, as in docs/updating.md."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ SOURCE = "{{cookiecutter.project_slug}}"
 
 
 class Updated:
-    """A template that moves on, and a project that was made from its first version."""
+    """A template that changes, and a project made from its first version."""
 
     def __init__(self, folder: Path, files: dict[str, str] | None = None) -> None:
         self.template = folder / "template"
@@ -34,7 +34,7 @@ class Updated:
         return done.stdout
 
     def start(self) -> None:
-        """Commit the project, as it is now, for the first time."""
+        """Make the first commit of the project."""
         self.run(self.project, "sh", "-c", self.first_commit)
 
     def move_on(self, **changes: tuple[str, str]) -> None:
@@ -52,7 +52,7 @@ class Updated:
         self.run(self.project, "git", "commit", "--quiet", "--all", "-m", "Mine")
 
     def update(self) -> list[str]:
-        """Update the project; what git says has changed."""
+        """Update the project, and return git's list of changes."""
         self.run(self.project, "cruft", "update", "--skip-apply-ask")
         changed = self.run(self.project, "git", "status", "--porcelain").splitlines()
         return sorted(changed, key=lambda line: line[3:])
@@ -71,7 +71,7 @@ GATE = "src/machinery/pipeline/stages/gate.py"
 
 
 def next_template(folder: Path) -> Path:
-    """The template with a version 0.1.0 in its history, and a later gate and README."""
+    """The template with version 0.1.0 in its history, and a newer gate and README."""
     template = copy_template(folder / "template")
     for words in (("init", "--quiet"), ("add", "--force", "."), ("commit", "-qm", "One")):
         subprocess.run(["git", *words], cwd=template, check=True)

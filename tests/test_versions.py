@@ -71,7 +71,7 @@ def tags(project: BakedProject) -> list[str]:
 
 
 def in_production(project: BakedProject) -> str:
-    """What GTO itself takes for the version in production."""
+    """The version in production according to GTO."""
     (row,) = json.loads(project.run("gto", "show", "model#production", "--json").stdout)
     return str(row["version"])
 
@@ -124,7 +124,7 @@ rollback.rollback("v1.0.0")
 
 
 class Released:
-    """A project with two releases, v1.0.0 and v1.1.0, and what the first one was."""
+    """A project with two releases, v1.0.0 and v1.1.0, and the state of the first one."""
 
     def __init__(self, project: BakedProject, folder: Path) -> None:
         self.project = project
@@ -138,7 +138,7 @@ class Released:
         self.served = self.ask(project)
 
     def change(self) -> None:
-        """August arrives, a parameter changes, a candidate is added."""
+        """Add the data of August and a candidate, and change a parameter."""
         change_params(self.project, "until: '2013-08-01'", "until: '2013-09-01'")
         change_params(self.project, "C: 1.0", "C: 0.5")
         change_params(self.project, "  - linear\n", "  - linear\n  - forest\n")
@@ -150,17 +150,17 @@ class Released:
         self.hashes["v1.1.0"] = hashes(self.project)
 
     def score(self, project: BakedProject) -> str:
-        """What the model file, and the scorer, answer to the rows stored at v1.0.0."""
+        """The answers of the model file and the scorer for the rows stored at v1.0.0."""
         return project.run("python", "-c", SCORE, self.rows).stdout
 
     def ask(self, project: BakedProject) -> bytes:
-        """What the service answers to the request stored at v1.0.0: its bytes."""
+        """The bytes of the service's answer to the request stored at v1.0.0."""
         with TemporaryDirectory() as folder, serving(for_serving(project, Path(folder))) as server:
             return answer(server, self.request)
 
 
 def answer(server: Server, request: bytes) -> bytes:
-    """The body of the answer as it came, but for the id that every request gets."""
+    """The body of the answer without the request id."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     connection.request("POST", "/predict", request, headers)
@@ -183,7 +183,7 @@ def released(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> R
 
 @pytest.fixture
 def copy(released: Released, tmp_path: Path) -> BakedProject:
-    """Two releases, to be changed; v1.1.0 is checked out."""
+    """A copy with two releases; v1.1.0 is checked out."""
     return beside(released.project, tmp_path)
 
 
@@ -232,7 +232,7 @@ def make_stale(project: BakedProject) -> None:
 
 
 def release_elsewhere(project: BakedProject) -> None:
-    """A teammate has published this version; nothing was fetched since."""
+    """A teammate publishes this version, which is not fetched."""
     project.run("git", "clone", "--quiet", "--bare", ".", "../upstream.git")
     project.run("git", "--git-dir", "../upstream.git", "tag", "v1.0.0")
     project.run("git", "remote", "add", "upstream", "../upstream.git")
@@ -475,7 +475,7 @@ def test_plain_git_and_dvc_bring_back_the_same_bytes(
     assert wrong(copy) == []
 
 
-def test_there_and_back_again(copy: BakedProject, released: Released) -> None:
+def test_rolling_back_and_forth(copy: BakedProject, released: Released) -> None:
     rollback(copy, "v1.0.0")
     answer = json.loads(rollback(copy, "v1.1.0", "--json"))
     assert hashes(copy) == released.hashes["v1.1.0"]
@@ -521,7 +521,7 @@ def output_of(project: BakedProject, version: str, path: str) -> str:
 
 
 def flip(path: Path) -> None:
-    """Change one byte; size, time and mode stay, so that DVC does not see it."""
+    """Change one byte but not size, time and mode, so that DVC does not notice."""
     before = path.stat()
     path.chmod(0o644)
     data = bytearray(path.read_bytes())
@@ -532,7 +532,7 @@ def flip(path: Path) -> None:
 
 
 def assert_untouched(project: BakedProject, released: Released) -> None:
-    """v1.1.0 is checked out as it was, on its branch, and no other branch or tag is left."""
+    """v1.1.0 is checked out unchanged, on its branch, without new branches or tags."""
     assert branch(project) == branch(released.project)
     assert hashes(project) == released.hashes["v1.1.0"]
     assert tags(project) == tags(released.project)
@@ -568,7 +568,7 @@ def test_bytes_that_are_nowhere_leave_everything_as_it_was(
 
 
 def test_a_version_without_a_candidate_of_old_comes_back(copy: BakedProject) -> None:
-    """DVC never takes a candidate out of dvc.lock, and this one's files are gone."""
+    """DVC never removes a candidate from dvc.lock, and this one's files are gone."""
     change_params(copy, "  - linear\n  - forest\n", "  - linear\n")
     copy.run("dvc", "repro")
     commit(copy, "Without the forest")
@@ -626,7 +626,7 @@ MANY = 600  # files, so that there is a middle to be stopped in
 
 @pytest.fixture
 def many(copy: BakedProject) -> BakedProject:
-    """v1.2.0 has a folder of many files; what is checked out has others in it."""
+    """v1.2.0 has a folder of many files; the checkout has other files in it."""
     folder = copy.path / "data/many"
     for text in ("then", "now"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -643,7 +643,7 @@ def many(copy: BakedProject) -> BakedProject:
 
 
 def stop_in_the_middle(project: BakedProject, number: signal.Signals) -> None:
-    """Stop a rollback when some files are the version's and some are not yet."""
+    """Stop a rollback when it has restored only some of the files."""
     run = start(project, "flight-delays", "rollback", "v1.2.0")
     wait_for(lambda: any((project.path / "data/many").glob("then-*")))
     os.killpg(run.pid, number)
@@ -652,7 +652,7 @@ def stop_in_the_middle(project: BakedProject, number: signal.Signals) -> None:
 
 
 def tidy(project: BakedProject) -> None:
-    """Remove, as the doctor says, the file that DVC had not finished."""
+    """Remove DVC's unfinished file, as the doctor says."""
     if "leftovers" in wrong(project):
         follow(project, "leftovers")
 

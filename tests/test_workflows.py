@@ -1,4 +1,4 @@
-"""Workflows: every `run:` line executed in a baked project, and seen to say no where it should."""
+"""Workflows: every `run:` line is executed in a baked project, and fails where it should."""
 
 import json
 import re
@@ -36,7 +36,7 @@ WITHOUT_REMOTE = f"github.event_name == 'pull_request' && {FORKS}"
 
 @pytest.fixture(scope="module")
 def shared(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """Read only, but for branches of its own."""
+    """Read-only, except for its own branches."""
     return Shared(small, tmp_path_factory.mktemp("shared"))
 
 
@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CodeHost]:
 
 @pytest.fixture
 def host(server: CodeHost) -> CodeHost:
-    """The code host, on which nothing is yet."""
+    """An empty code host."""
     server.clear()
     return server
 
@@ -163,7 +163,7 @@ def test_the_first_build_of_a_fresh_project_is_green_and_honest(
     assert "no run is committed, so there is nothing to check yet: dvc repro" in output
 
 
-def test_a_remote_on_another_machine_is_no_fault_but_said(shared: Shared, tmp_path: Path) -> None:
+def test_a_remote_on_another_machine_is_reported_and_passes(shared: Shared, tmp_path: Path) -> None:
     clone = shared.checkout("elsewhere").copy(tmp_path / "ci" / "flight_delays")
     code, output = fresh(clone)
     assert code == 0, output
@@ -247,7 +247,7 @@ def test_retraining_opens_one_pull_request_with_the_report(
     assert " # end of the data window" in old
 
 
-def test_what_retraining_pushes_is_whole(shared: Shared, month: BakedProject) -> None:
+def test_what_retraining_pushes_is_complete(shared: Shared, month: BakedProject) -> None:
     clone = shared.checkout("retrained", "retrain/2013-09-01")
     code, output = fresh(clone)
     assert code == 0, output
@@ -333,7 +333,7 @@ def test_without_a_remote_retraining_says_what_is_missing(
 
 @pytest.fixture(scope="module")
 def released(small: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """v1.0.0, released as the README says."""
+    """v1.0.0, released as in the README."""
     folder = tmp_path_factory.mktemp("released")
     shared = Shared(small, folder)
     output = shared.own.run("flight-delays", "release", "v1.0.0").stdout
@@ -397,7 +397,7 @@ def test_without_the_setting_nothing_is_published(released: Shared, host: CodeHo
     assert code != 0 and "PUBLISH is 'everywhere'" in output
 
 
-def test_a_tag_that_is_no_release_is_refused(released: Shared, host: CodeHost) -> None:
+def test_a_tag_that_is_not_a_release_is_refused(released: Shared, host: CodeHost) -> None:
     released.own.run("git", "tag", "v9.0.0")
     released.push("v9.0.0")
     clone = released.checkout("no-release", "v9.0.0")
