@@ -1,4 +1,4 @@
-"""A small contract that stands for any: a key, a time, a number, a category, what comes after."""
+"""Fixtures: a small contract with columns of each kind, and models of the shop."""
 
 import shutil
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def document() -> dict[str, Any]:
 
 @pytest.fixture
 def contract(document: dict[str, Any]) -> Contract:
-    """The contract of the document as it stands."""
+    """The contract of the document."""
     return contracts.parse(document)
 
 
@@ -70,14 +70,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shop(models: Path, tmp_path: Path) -> Path:
-    """The folder of a model that says whether a parcel will be late; the test may change it."""
+    """A model folder that predicts whether a parcel will be late; the test may change it."""
     shutil.copytree(models / "shop", tmp_path / "shop")
     return tmp_path / "shop"
 
 
 @pytest.fixture
 def row() -> Callable[..., dict[str, Any]]:
-    """Make a row that is valid, with changes; one to `...` leaves the field out."""
+    """Make a valid row with changes; `...` as a value removes the field."""
 
     def changed(**changes: Any) -> dict[str, Any]:
         row = {"id": "x", "at": "2026-01-02T08:00:00", "weight": 20.0}

@@ -1,4 +1,4 @@
-"""No personal value leaks: into reports, files beside the model, answers, log and messages."""
+"""No personal value leaks into reports, files next to the model, answers, log and messages."""
 
 import hmac
 import json
@@ -30,7 +30,7 @@ from shop.project import Shop
 from shop.whole_run import ROWS, Run
 
 KEY = "a-key-of-16-signs"
-PLANTED = re.compile(r"Nguyen|(?<![\w.])(631|739)\d{3}(\.0)?(?!\w)")  # in every text, and ages
+PLANTED = re.compile(r"Nguyen|(?<![\w.])(631|739)\d{3}(\.0)?(?!\w)")  # in every string; and ages
 FAILING = "Nguyen the unspeakable"
 ROW = {
     **{"id": "Nguyen:900", "at": "2026-01-29T08:00:00", "weight": 20.0, "colour": "red"},
@@ -43,18 +43,20 @@ HASHED = {"raw_name": ROW["name"], "raw_id": ROW["id"], "feature_side": "odd"}
 @tag(owner="shop", unit="")
 def side(street: np.ndarray) -> np.ndarray:
     """The side of the street."""
-    return np.array(["even" if str(each)[-1:] in "02468" else "odd" for each in street], object)
+    return np.array(
+        ["even" if str(address)[-1:] in "02468" else "odd" for address in street], object
+    )
 
 
 @tag(owner="shop", unit="")
 def seniority(age: np.ndarray) -> np.ndarray:
-    """A number that tells the age."""
+    """A number that reveals the age."""
     return np.asarray(age, dtype=np.float32)
 
 
 @tag(owner="shop", unit="")
 def greeting(name: np.ndarray) -> np.ndarray:
-    """Fails for one name, and says for which."""
+    """Fails for one name, which is in the message."""
     if FAILING in name:
         raise ValueError(f"cannot greet {FAILING}")
     return np.full(len(name), "hello", object)
@@ -67,8 +69,8 @@ class Personal(Shop):
 
     def features(self) -> ModuleType:
         module = ModuleType("features")
-        for each in (shop.mass, shop.hour, shop.place, side, seniority, greeting):
-            setattr(module, each.__name__, each)
+        for function in (shop.mass, shop.hour, shop.place, side, seniority, greeting):
+            setattr(module, function.__name__, function)
         return module
 
 
@@ -89,7 +91,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     run.table["street"] = [f"Nguyen Street {row}" for row in rows]
     run.table["title"], run.table["age"] = "none", 631_000.0 + rows % 300
     run.table.loc[7, ["title", "age"]] = ["Lord Nguyen", 739_999.0]
-    run.table = pd.concat([run.table, run.table[8:9]], ignore_index=True)  # a key twice
+    run.table = pd.concat([run.table, run.table[8:9]], ignore_index=True)  # a duplicate key
     run.params["train"]["features"]["all"] += ["side", "seniority", "greeting"]
     return run
 
@@ -130,7 +132,7 @@ WRONG: list[Any] = [
 
 
 def stopped(run: Run, change: Callable[[Run], None], sentence: str) -> str:
-    """What a stage says of the changed run."""
+    """The error message of the changed run."""
     changed = deepcopy(run)
     change(changed)
     with pytest.raises(UserError, match=sentence) as caught:
@@ -143,65 +145,69 @@ PLAIN = "weight", "colour", "town", "pieces", "gift"  # all others are personal,
 
 
 def served() -> list[str]:
-    """All answers of the service, refusals and failures among them."""
+    """All answers of the service, including refusals and failures."""
     settings = {"prediction_log": Path("logs"), "personal_key": KEY, "demo": True}
     set_up_logs()
     service = Service(Personal().features(), Settings(**settings))
     with TestClient(application(service), raise_server_exceptions=False) as client:
-        found = client.post("/predict", json=[ROW, ROW])
-        outcome = {"request_id": found.json()["request_id"], "outcome": True}
-        good = [found, client.post("/explain", json=ROW), client.post("/feedback", json=outcome)]
+        first = client.post("/predict", json=[ROW, ROW])
+        outcome = {"request_id": first.json()["request_id"], "outcome": True}
+        good = [
+            first,
+            client.post("/explain", json=ROW),
+            client.post("/feedback", json=outcome),
+        ]
         pages = ("/model", "/ready", "/metrics", "/openapi.json", "/docs")
         good += [client.get(path) for path in pages]
-        assert [each.status_code for each in good] == [200] * len(good)
+        assert [response.status_code for response in good] == [200] * len(good)
         bodies = [json.dumps(row, default=lambda _: None) for row in WRONG]
         bad = [client.post("/predict", content=body, headers=JSON) for body in bodies]
         bad += [client.post("/predict", content=bodies[0][:-9], headers=JSON)]
         bad += [client.post("/explain", json=[ROW, ROW])]
-        assert {each.status_code for each in bad} == {400, 422}
+        assert {response.status_code for response in bad} == {400, 422}
         failed = client.post("/predict", json={**ROW, "name": FAILING})
         assert failed.status_code == 500
-        return [each.text for each in (*good, *bad, failed)]
+        return [response.text for response in (*good, *bad, failed)]
 
 
 def predicted() -> list[str]:
-    """What bulk prints, and the reasons beside the bad rows."""
+    """The output of predict, and the reasons of the bad rows."""
     rows = pd.DataFrame([ROW, {**ROW, "age": 739_999}, {**ROW, "title": "Lord Nguyen"}])
     rows.to_csv("in.csv", index=False)
     with Path("in.csv").open("a") as file:
         file.write("Nguyen:901,is no row\n")
-    said = []
+    outputs = []
     for allowed, code in (("1", 0), ("0", 1)):
         words = ["predict", "in.csv", f"{allowed}.parquet", "--max-bad", allowed]
         done = CliRunner().invoke(app, words, obj=Personal())
         assert done.exit_code == code
-        said.append(done.output)
+        outputs.append(done.output)
     reasons = pd.read_parquet("1.bad.parquet")["bad_reason"].tolist()
     assert reasons[-1].startswith("has 2 fields")
-    return [*said, *reasons]
+    return [*outputs, *reasons]
 
 
 def monitored() -> str:
-    """What monitor prints; its page is among the reports."""
+    """The output of monitor; its page is among the reports."""
     done = CliRunner().invoke(app, ["monitor", "--log", "logs", "--json"], obj=Personal())
     assert done.exit_code == 0, done.output
     report = json.loads(done.output)
-    drifted = {each["column"] for each in report["drift"]["training"]["columns"]}
+    drifted = {drift["column"] for drift in report["drift"]["training"]["columns"]}
     assert drifted == {*report["windows"][0]["quality"]} == {*PLAIN}
     assert report["windows"][0]["skew"]["differ"] == 0
     return done.output
 
 
 def test_no_personal_value_leaks(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    """The pipeline's tables in data/ and models/candidates/ are data, and have every value."""
-    said = [stopped(run, *each) for each in STOPS.items()]
+    """The pipeline's tables in data/ and models/candidates/ are data, and keep every value."""
+    messages = [stopped(run, *stop) for stop in STOPS.items()]
     run(Personal())
-    said += [*served(), *predicted(), monitored()]
+    messages += [*served(), *predicted(), monitored()]
     logged = [path.read_text(encoding="utf-8") for path in Path("logs").glob("*.jsonl")]
     log_files.compact(Path("logs"), datetime.now(UTC) + timedelta(days=1, minutes=2))
     rows = log_files.read(Path("logs")).to_pylist()
     printed = capfd.readouterr()
-    texts = {"said": said, "logged": logged, "read": [str(rows)], "printed": [*printed]}
+    texts = {"messages": messages, "logged": logged, "read": [str(rows)], "printed": [*printed]}
     for folder in ("reports", "models"):
         for path in Path(folder).rglob("*.*"):
             if path.is_file() and path.suffix != ".parquet":

@@ -1,4 +1,4 @@
-"""One row is the same to a feature wherever it comes from: its types are the contract's alone."""
+"""A feature gets the same row from every source: the types depend on the contract alone."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ from machinery.serving.log_files import compact, read
 from machinery.serving.settings import Settings
 from shop.model_folder import column, write_folder
 
-BIG = 2**53 + 1  # which no float64 is
+BIG = 2**53 + 1  # not representable as float64
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "string": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5),
     "category": st.sampled_from(["NA", "null", "red"]),
@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 
 def document() -> dict[str, Any]:
-    """Every type of column, and each once more where a value may be missing."""
+    """A column of every type, each also as a nullable one."""
     kinds = {
         f"{kind}{'_or_null' * nullable}": column(
             kind, nullable=nullable, allowed=["NA", "null", "red"] if kind == "category" else None
@@ -69,7 +69,7 @@ FULL |= {name: FULL[name.removesuffix("_or_null")] for name in NAMES}
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[Row]:
-    """Rows, none too; a column that may be null is so in some rows, in all, or in none."""
+    """Rows, possibly none; a nullable column is null in some rows, in all, or in none."""
     count, names = draw(st.integers(0, 4)), NAMES
     columns = {}
     for name in names:
@@ -102,31 +102,33 @@ def joined(parts: list[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
 
 
-def same(found: Arrays, wanted: Arrays, where: str) -> None:
+def same(actual: Arrays, expected: Arrays, where: str) -> None:
     for name in NAMES:
-        one, other = found[name], wanted[name]
+        one, other = actual[name], expected[name]
         assert (one.dtype, len(one)) == (other.dtype, len(other)), f"{name} {where}"
         if one.dtype == object:
-            one, other = ([each if each == each else None for each in of] for of in (one, other))
+            one, other = (
+                [value if value == value else None for value in of] for of in (one, other)
+            )
             assert one == other, f"{name} {where}"
         else:
             np.testing.assert_array_equal(one, other, f"{name} {where}")
 
 
 class Paths:
-    """All the ways on which a row comes to a feature."""
+    """All the paths by which a row reaches a feature."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.features, self.calls = folder, ModuleType("features"), []
 
-        def seen(**columns: np.ndarray) -> np.ndarray:
-            """Keep what it is given."""
+        def record(**columns: np.ndarray) -> np.ndarray:
+            """Record the arguments."""
             self.calls.append(columns)
             return np.arange(len(columns["number"]), dtype=np.float32)
 
-        taken = [Parameter(name, Parameter.KEYWORD_ONLY) for name in NAMES]
-        seen.__signature__ = Signature(taken)  # type: ignore[attr-defined]
-        self.features.seen = tag(owner="shop", unit="")(seen)  # type: ignore[attr-defined]
+        parameters = [Parameter(name, Parameter.KEYWORD_ONLY) for name in NAMES]
+        record.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        self.features.record = tag(owner="shop", unit="")(record)  # type: ignore[attr-defined]
         table = to_pandas([HALF_EMPTY] * 4)
         table["late"] = [False, True] * 2
         write_folder(folder / "model", document(), self.features, table)
@@ -196,20 +198,20 @@ def test_a_value_is_the_same_to_a_feature_on_every_path(
     monkeypatch.setattr(run, "open_model", lambda features, folder: paths.scorer)
     monkeypatch.setattr(source, "BATCH_ROWS", 2)
     monkeypatch.setattr(os, "fsync", lambda file: None)
-    wanted = paths.pipeline(rows)
-    same(paths.pandas(rows), wanted, "read from Parquet by pandas")
+    expected = paths.pipeline(rows)
+    same(paths.pandas(rows), expected, "read from Parquet by pandas")
     table = to_arrow(rows)
     for kind in (pa.string(), pa.large_string(), pa.string_view()):
-        kinds = [kind if each == pa.string() else each for each in table.schema.types]
+        kinds = [kind if type_ == pa.string() else type_ for type_ in table.schema.types]
         parquet = table.cast(pa.schema(zip(table.schema.names, kinds, strict=True)))
-        same(paths.bulk(parquet, "in.parquet"), wanted, f"in bulk, of {kind}")
+        same(paths.bulk(parquet, "in.parquet"), expected, f"in bulk, of {kind}")
     coded = pa.table({name: table[name].dictionary_encode() for name in table.schema.names})
-    same(paths.bulk(coded, "in.parquet"), wanted, "in bulk, of dictionaries")
-    same(paths.bulk(table, "in.csv"), wanted, "in bulk from CSV")
+    same(paths.bulk(coded, "in.parquet"), expected, "in bulk, of dictionaries")
+    same(paths.bulk(table, "in.csv"), expected, "in bulk from CSV")
     if rows:
         request_id = paths.http(client, rows)
-        same(joined(paths.calls), wanted, "over HTTP")
-        same(paths.log(request_id), wanted, "in the log")
+        same(joined(paths.calls), expected, "over HTTP")
+        same(paths.log(request_id), expected, "in the log")
         compact(paths.folder / "log", TOMORROW)
-        same(paths.log(request_id), wanted, "in the compacted log")
+        same(paths.log(request_id), expected, "in the compacted log")
         shutil.rmtree(paths.folder / "log")

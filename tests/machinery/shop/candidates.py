@@ -1,4 +1,4 @@
-"""candidates: one of each kind that the machinery must convert faithfully."""
+"""Candidates of each kind that the machinery must convert faithfully."""
 
 import sys
 from typing import Any

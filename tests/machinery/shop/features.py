@@ -1,4 +1,4 @@
-"""features: a number, a time and a string."""
+"""Features made from a number, a time and a string."""
 
 import numpy as np
 
@@ -21,4 +21,4 @@ def hour(at: np.ndarray) -> np.ndarray:
 @tag(owner="shop", unit="")
 def place(town: np.ndarray) -> np.ndarray:
     """Where it goes."""
-    return np.array([each if isinstance(each, str) else "missing" for each in town], dtype=object)
+    return np.array([name if isinstance(name, str) else "missing" for name in town], dtype=object)

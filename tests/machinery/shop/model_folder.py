@@ -1,4 +1,4 @@
-"""A shop's late parcels: models of a contract that is not the project's, ready to be served."""
+"""Model folders of a shop that predicts late parcels, ready to be served."""
 
 import json
 from hashlib import sha256
@@ -70,7 +70,7 @@ def a_table(rows: int = 60) -> pd.DataFrame:
 
 
 def write_model(folder: Path, task: str = "classification", strength: float = 1.0) -> Path:
-    """The shop's model; `strength` tells one from another."""
+    """Write the shop's model; `strength` distinguishes models."""
     return write_folder(folder, document(task), features, a_table(), strength)
 
 
@@ -81,7 +81,7 @@ def write_folder(
     table: pd.DataFrame,
     strength: float = 1.0,
 ) -> Path:
-    """A whole model folder, of a linear model on the module's features of the table."""
+    """Write a complete model folder: a linear model on the module's features of the table."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
     (folder / "contract.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
     parsed, target, task = contracts.parse(contract), contract["target"], contract["task"]

@@ -1,4 +1,4 @@
-"""project: the parts of the shop."""
+"""Passes the shop's modules to the machinery."""
 
 from types import ModuleType
 
@@ -6,7 +6,7 @@ from machinery.pipeline.project import Project
 
 
 class Shop(Project):
-    """What the machinery's tests hand over."""
+    """The project of the machinery's tests."""
 
     def source(self) -> ModuleType:
         from . import source

@@ -1,4 +1,4 @@
-"""source: the parcels of a table as they lie there."""
+"""Read the parcels of a table."""
 
 from datetime import datetime
 from pathlib import Path
@@ -7,5 +7,5 @@ import pandas as pd
 
 
 def read(folder: Path, *, until: datetime | None, days: int = 1) -> pd.DataFrame:
-    """All parcels, whatever `days` says."""
+    """All parcels; `days` is ignored."""
     return pd.read_parquet(folder)

@@ -42,7 +42,7 @@ AFTER = "select", "evaluate", "gate", "card"
 
 
 class Run:
-    """A project in the current folder; `params`, `contract` and `table` may be changed."""
+    """A project in the current folder, with `params`, `contract` and `table` to change."""
 
     def __init__(self, task: str = "classification") -> None:
         self.params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ class Run:
         self.tested = self.table["at"] >= "2026-01-22"
 
     def __call__(self, project: Shop) -> dict[str, Any]:
-        """Run every stage; the gate's verdict."""
+        """Run every stage and return the gate's report."""
         paths.SOURCE.parent.mkdir(exist_ok=True)
         self.table.to_parquet(paths.SOURCE)
         for name, content in ((paths.PARAMS, self.params), (paths.CONTRACT, self.contract)):
