@@ -37,9 +37,7 @@ def comment(file: Path, job: Job) -> None:
         return
     if not file.exists():
         commit = job.commit or git.resolve("HEAD")
-        write_text(
-            f"**No report** for {commit}: the run failed, see [its log]({job.page}).\n", file
-        )
+        write_text(f"**No report** for {commit}: the run failed, see [its log]({job.log}).\n", file)
     text = file.read_text(encoding="utf-8")
     job.summarize(text)
     place = f"the job's {'summary' if job.summary else 'artifact'} has the text ({file})"
@@ -81,7 +79,7 @@ def _post_by_cml(job: Job, text: str, title: str) -> None:
         if "--watermark-title" not in _cml(job, home, "--help"):
             raise CodeHostError("the program of that name is not https://cml.dev")
         options = ["--publish=false", "--watermark-title", title, "--target", f"pr/{job.number}"]
-        options += ["--driver", job.host, "--repo", f"{job.server}/{job.repository}"]
+        options += ["--driver", job.host, "--repo", job.page]
         _cml(job, home, *options, str(body))
 
 
@@ -101,8 +99,6 @@ def _cml(job: Job, home: str, *arguments: str) -> str:
             timeout=TIMEOUT,
             check=False,
         )
-    except FileNotFoundError:
-        raise CodeHostError("it is not installed") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CodeHostError(first_line(error)) from error
     if done.returncode:

@@ -96,11 +96,7 @@ def _archive(stem: str, files: dict[str, bytes], seconds: int) -> bytes:
 
 
 def _release(version: str) -> str:
-    try:
-        tag = registry.find(version)
-    except UserError as error:
-        raise FixableError(str(error), "create release tags with the release command") from None
-    return f"{version} is registered, commit {tag.commit[:10]}"
+    return f"{version} is registered, commit {registry.find(version).commit[:10]}"
 
 
 def _checkout(version: str) -> str:

@@ -24,7 +24,8 @@ class GitHubJob(Job):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """The job that these variables describe."""
-        server, repository = environment["GITHUB_SERVER_URL"], environment["GITHUB_REPOSITORY"]
+        repository = environment["GITHUB_REPOSITORY"]
+        page = f"{environment['GITHUB_SERVER_URL']}/{repository}"
         api, token = environment["GITHUB_API_URL"], environment.get("GH_TOKEN", "")
         summary = environment.get("GITHUB_STEP_SUMMARY")
         event = json.loads(Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
@@ -32,9 +33,10 @@ class GitHubJob(Job):
         head = pull.get("head") or {}
         origin = head.get("repo") or {}  # none if the fork was deleted
         return cls(
-            server=server,
-            api=api,
             repository=repository,
+            page=page,
+            log=f"{page}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
+            api=api,
             comments_path=f"issues/{pull.get('number')}/comments",
             comment_path="issues/comments",
             number=pull.get("number"),
@@ -44,7 +46,6 @@ class GitHubJob(Job):
             credential=("Authorization", f"Bearer {token}"),
             token=token,
             summary=Path(summary) if summary else None,
-            page=f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
         )
 
     def notify(self, level: str, message: str) -> None:
@@ -64,7 +65,8 @@ class GitHubJob(Job):
     def save_pull_request(self, branch: str, base: str, title: str, body: str) -> str:
         """Open the pull request of the branch, or update it."""
         owner, text = self.repository.partition("/")[0], {"title": title, "body": body}
-        if pulls := self.call("GET", "pulls", head=f"{owner}:{branch}", state="open"):
+        query = {"head": f"{owner}:{branch}", "state": "open"}
+        if pulls := self.call("GET", "pulls", query=query):
             pull = self.call("PATCH", f"pulls/{pulls[0]['number']}", text)
             return f"Updated {pull['html_url']}"
         pull = self.call("POST", "pulls", {**text, "head": branch, "base": base})
@@ -72,7 +74,7 @@ class GitHubJob(Job):
 
     def publish_release(self, version: str, archive: Path, notes: str) -> str:
         """Upload the archive to the release of the tag, in place of one of the same name."""
-        release = self.find(f"releases/tags/{version}")
+        release = self.call("GET", f"releases/tags/{version}", missing_ok=True)
         if release is None:
             text = {"tag_name": version, "name": version, "body": notes}
             release = self.call("POST", "releases", text)
@@ -80,5 +82,5 @@ class GitHubJob(Job):
             if asset["name"] == archive.name:
                 self.call("DELETE", f"releases/assets/{asset['id']}")
         address = release["upload_url"].partition("{")[0]
-        self.call("POST", address, archive.read_bytes(), name=archive.name)
+        self.call("POST", address, archive.read_bytes(), {"name": archive.name})
         return str(release["html_url"])

@@ -31,13 +31,15 @@ class GitLabJob(Job):
         # A fork's job runs in the fork, and its merge request is not there.
         target = environment.get("CI_MERGE_REQUEST_PROJECT_PATH")
         repository = target or environment["CI_PROJECT_PATH"]
-        server, api = environment["CI_SERVER_URL"], environment["CI_API_V4_URL"]
+        page = f"{environment['CI_SERVER_URL']}/{repository}"
+        api = environment["CI_API_V4_URL"]
         token = environment.get("REPO_TOKEN", "")
         job_token = environment.get("CI_JOB_TOKEN", "")  # may publish, and little else
         return cls(
-            server=server,
-            api=api,
             repository=repository,
+            page=page,
+            log=environment.get("CI_JOB_URL", ""),
+            api=api,
             url=f"{api}/projects/{quote(repository, safe='')}",
             credential=("PRIVATE-TOKEN", token) if token else ("JOB-TOKEN", job_token),
             comments_path=notes,
@@ -47,8 +49,7 @@ class GitLabJob(Job):
             commit=environment.get("CI_COMMIT_SHA", ""),
             token=token,
             # The clone's remote has the job's token, which may not push.
-            push_address=f"{server}/{repository}.git" if token else None,
-            page=environment.get("CI_JOB_URL", ""),
+            push_address=f"{page}.git" if token else None,
             cancelled=environment.get("CI_JOB_STATUS") == "canceled",
         )
 
@@ -60,7 +61,8 @@ class GitLabJob(Job):
         """Open the merge request of the branch, or update it."""
         branches = {"source_branch": branch, "target_branch": base}
         text = {"title": title, "description": body}
-        if requests := self.call("GET", "merge_requests", state="opened", **branches):
+        query = {"state": "opened", **branches}
+        if requests := self.call("GET", "merge_requests", query=query):
             request = self.call("PUT", f"merge_requests/{requests[0]['iid']}", text)
             return f"Updated {request['web_url']}"
         request = self.call("POST", "merge_requests", {**text, **branches})
@@ -70,7 +72,7 @@ class GitLabJob(Job):
         """Upload a generic package, and make a release of the tag that links to it."""
         path = f"packages/generic/model/{version}/{archive.name}"
         self.call("PUT", path, archive.read_bytes())
-        if self.find(f"releases/{version}") is None:
+        if self.call("GET", f"releases/{version}", missing_ok=True) is None:
             link = {"name": archive.name, "url": f"{self.url}/{path}", "link_type": "package"}
             text = {"tag_name": version, "name": version, "description": notes}
             self.call("POST", "releases", {**text, "assets": {"links": [link]}})

@@ -26,10 +26,6 @@ class CodeHostError(UserError):
     """The code host refused a request: one sentence with its own words."""
 
 
-class NotFoundError(CodeHostError):
-    """Nothing has that address, or nothing that this token may see."""
-
-
 @dataclass(frozen=True)
 class Post:
     """A comment or an issue; `own` if the job's token wrote it."""
@@ -43,9 +39,10 @@ class Post:
 class Job(ABC):
     """A CI job and the repository that it belongs to."""
 
-    server: str  # https://github.com
-    api: str  # https://api.github.com
     repository: str  # owner/name
+    page: str  # of the repository
+    log: str  # address of the job's log
+    api: str  # https://api.github.com
     url: str  # of the repository in the API
     credential: tuple[str, str] = field(repr=False)  # header of requests: name and value
     comments_path: str  # of the pull request
@@ -56,7 +53,6 @@ class Job(ABC):
     token: str = field(default="", repr=False)
     push_address: str | None = None  # None: the remote of the clone
     summary: Path | None = None  # GitHub shows this file on the job's page
-    page: str = ""  # address of the log
     cancelled: bool = False
 
     host: ClassVar[str]
@@ -123,56 +119,51 @@ class Job(ABC):
             text = text.replace(secret, "***")
         return " ".join(text.split())
 
-    def call(self, method: str, path: str, document: Any = None, **query: str | int) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        document: Any = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        missing_ok: bool = False,
+    ) -> Any:
         """Send a request and return the JSON of the response. Nothing is retried.
 
         `path` is relative to the repository, or a whole address; `document` is sent as JSON, bytes
-        as they are.
-
-        Raises:
-            NotFoundError: for 404.
-            CodeHostError: for any other failure, with the host's message.
+        as they are. With `missing_ok`, 404 gives None. Raises CodeHostError with the host's
+        message.
         """
         address = path if "://" in path else f"{self.url}/{path}"
         address += f"?{urlencode(query)}" if query else ""
+        raw = isinstance(document, bytes)
+        body = document if raw or document is None else json.dumps(document).encode()
+        request = Request(address, body, method=method)
+        request.add_header("Content-Type", f"application/{'octet-stream' if raw else 'json'}")
+        request.add_unredirected_header(*self.credential)  # a redirect must not get the token
         try:
-            with urlopen(self._request(method, address, document), timeout=TIMEOUT) as response:
+            with urlopen(request, timeout=TIMEOUT) as response:
                 return json.loads(response.read() or b"null")
         except HTTPError as error:
             with error:
-                text = " ".join(error.read().decode("utf-8", "replace").split())[:300]
-            message = f"{method} {address} failed with {error.code}: {text or error.reason}"
-            kind = NotFoundError if error.code == 404 else CodeHostError
+                if error.code == 404 and missing_ok:
+                    return None
+                message = f"with {error.code}: {error.read().decode('utf-8', 'replace')[:300]}"
         except (HTTPException, OSError, ValueError) as error:
-            message, kind = f"{method} {address} failed: {first_line(error)}", CodeHostError
-        raise kind(self.hide_tokens(message))
-
-    def find(self, path: str) -> Any:
-        """The document at a path; None if there is none."""
-        try:
-            return self.call("GET", path)
-        except NotFoundError:
-            return None
+            message = first_line(error)
+        raise CodeHostError(self.hide_tokens(f"{method} {address} failed {message}"))
 
     def _posts(self, path: str, keys: tuple[str, str], **query: str) -> Iterator[Post]:
         """The comments or issues of all pages."""
         login, (author, name), (number, body) = self.login(), self.author, keys
         for page in count(1):
-            posts = self.call("GET", path, **query, per_page=PAGE, page=page)
+            query |= {"per_page": str(PAGE), "page": str(page)}
+            posts = self.call("GET", path, query=query)
             for post in posts:
                 own = post[author] is not None and post[author][name] == login
                 yield Post(str(post[number]), post[body] or "", own)
             if len(posts) < PAGE:
                 return
-
-    def _request(self, method: str, address: str, document: Any) -> Request:
-        raw = isinstance(document, bytes)
-        body = document if raw or document is None else json.dumps(document).encode()
-        request = Request(address, body, method=method)
-        request.add_header("Content-Type", f"application/{'octet-stream' if raw else 'json'}")
-        request.add_header("Accept", "application/json")
-        request.add_unredirected_header(*self.credential)  # a redirect must not get the token
-        return request
 
 
 def find_job(environment: Mapping[str, str] = os.environ) -> Job | None:

@@ -25,10 +25,6 @@ COMMIT = "commit.bundle"  # of git
 OBJECTS = "objects"  # of DVC's cache
 
 
-class UnreachableError(CheckError):
-    """The data cannot be reached: one sentence with the reason."""
-
-
 def reproduce(job: Job) -> None:
     """Run what is stale; leave the commit that records it in RUN, with its data.
 
@@ -37,12 +33,14 @@ def reproduce(job: Job) -> None:
     """
     require_clean()
     try:
-        _run_stale()
-    except UnreachableError as error:
+        stale = _pull_inputs()
+    except CheckError as error:
         if job.branch:
             raise
         job.notify("warning", f"nothing was run, since a fork's job cannot read the data: {error}")
         return
+    if stale:
+        dvc("repro", "--pull", "--allow-missing")
     if not git.changes():
         print("dvc.lock is up to date: there is nothing to record.")
         return
@@ -53,24 +51,19 @@ def reproduce(job: Job) -> None:
         job.notify("notice", "dvc.lock stays here: the branch is a fork's; run 'dvc repro' there")
 
 
-def _run_stale() -> None:
-    """Pull the inputs of all stages that will run, then run them.
+def _pull_inputs() -> bool:
+    """Pull the inputs of all stages that will run; return whether any will.
 
     `dvc repro --pull` alone would take a folder that several stages fill for complete once the
-    first of them has run.
+    first of them has run. Raises CheckError if the data cannot be reached.
     """
     if problem := remotes.folder_elsewhere():
-        raise UnreachableError(", and run and report need the data; ".join(problem))
-    stale = storage.changes()
-    if not stale:
-        return
-    print(f"Stale: {first_names(stale)}", flush=True)
-    if inputs := _inputs({*stale}):
-        try:
+        raise CheckError(", and run and report need the data; ".join(problem))
+    if stale := storage.changes():
+        print(f"Stale: {first_names(stale)}", flush=True)
+        if inputs := _inputs({*stale}):
             dvc("pull", "--allow-missing", *inputs)
-        except CheckError as error:
-            raise UnreachableError(str(error)) from None
-    dvc("repro", "--pull", "--allow-missing")
+    return bool(stale)
 
 
 def _inputs(stale: set[str]) -> list[str]:

@@ -37,17 +37,11 @@ def commit(message: str) -> None:
 
 def git_with_token(job: Job | None, *arguments: str) -> str:
     """The output of git, run with the token of the job if it has one. Raises UserError."""
-    secret, helper = {}, []
-    if job is not None and job.token:
-        secret = {"JOB_PASSWORD": job.token}
-        helper = ["-c", "credential.helper=", "-c", f"credential.helper={HELPER}"]
-    done = subprocess.run(
-        ["git", *helper, *arguments],
-        env=os.environ | secret,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    command, environment = ["git", *arguments], {**os.environ}
+    if job and job.token:
+        command[1:1] = ["-c", "credential.helper=", "-c", f"credential.helper={HELPER}"]
+        environment["JOB_PASSWORD"] = job.token
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise UserError(f"'git {arguments[0]}' failed, see above")
     return done.stdout.strip()

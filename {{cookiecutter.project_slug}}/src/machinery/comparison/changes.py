@@ -67,7 +67,7 @@ def _value(value: Any) -> Markdown:
 
 
 def _code(old: Side, new: Side) -> str:
-    parts = [_features(old, new), _machinery(old, new), _diff(old, new)]
+    parts = [_features(old, new), _machinery(old), _diff(old)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -80,24 +80,17 @@ def _features(old: Side, new: Side) -> str:
     return data.listed({"added": added, "removed": [name for name in before if name not in after]})
 
 
-def _machinery(old: Side, new: Side) -> str:
-    before, after = (
-        {(d.path, d.hash) for s in side.version.graph.stages for d in s.deps if MACHINERY in d.path}
-        for side in (old, new)
-    )
+def _machinery(old: Side) -> str:
+    diff = ("diff", "--name-only", old.version.base, "--", MACHINERY)
     command = code(f"git diff {old.version.base} -- {MACHINERY}")
-    return "" if before == after else f"{code(MACHINERY)} was edited or replaced: {command}."
+    return f"{code(MACHINERY)} was edited or replaced: {command}." if git.run(*diff) else ""
 
 
-def _diff(old: Side, new: Side) -> str:
-    """The diff of the user's packages: all that stages read in src/ except the machinery."""
-    stages = (*old.version.graph.stages, *new.version.graph.stages)
-    deps = [dep.path.split("/") for stage in stages for dep in stage.deps]
-    packages = {"/".join(parts[:2]) for parts in deps if parts[0] == "src"} - {MACHINERY}
-    if not packages:
-        return ""
+def _diff(old: Side) -> str:
+    """The diff of the user's packages: all of src/ except the machinery."""
     options = ("--no-color", "--no-ext-diff", "--no-textconv", "--relative")
-    text = git.run("diff", *options, old.version.base, "--", *sorted(packages))
+    paths = ("src", f":(exclude){MACHINERY}")
+    text = git.run("diff", *options, old.version.base, "--", *paths)
     if len(text) > MAX_DIFF:
         text = f"{text[:MAX_DIFF]}\n…"
     return fenced(text, "diff") if text else ""

@@ -14,7 +14,7 @@ from machinery.pipeline.files import UserError, read_table
 from machinery.pipeline.model.decision import rule
 from machinery.pipeline.model.evaluation import units
 from machinery.pipeline.params import Evaluate, Report, Select, Split
-from machinery.pipeline.paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS, TEST
+from machinery.pipeline.paths import CONTRACT, GATE, MODEL_INFO, PARAMS, PREDICTIONS
 from machinery.pipeline.statistics.slices import slices
 from machinery.versions import git, storage
 
@@ -64,11 +64,6 @@ class Judgement:
         if significant and abs(line.difference.value) < self.report.relevant:
             return "no relevant difference"
         return line.outcome
-
-    @property
-    def other_rows(self) -> bool:
-        """Whether the champion was evaluated on another test table."""
-        return self.champion is not None and self.champion.md5(TEST) != self.challenger.md5(TEST)
 
     def refusals(self) -> list[str]:
         """Why `--check` fails."""

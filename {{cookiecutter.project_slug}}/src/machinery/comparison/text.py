@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from machinery.pipeline.files import UserError
 from machinery.pipeline.markdown import code, first_names, number, plain
+from machinery.pipeline.paths import TEST
 
 from . import lineage, tables
 from .changes import sections
@@ -74,8 +75,9 @@ def notes(judgement: Judgement) -> Iterator[str]:
         commits = "1 commit" if judgement.behind == 1 else f"{judgement.behind:,} commits"
         ahead = f"{code(judgement.against)} has {commits} that this branch lacks"
         yield f"> **Note**: {ahead}: their changes appear here in reverse."
-    if judgement.champion and judgement.other_rows:
-        value = f"{judgement.headline} {tables.recorded(judgement.champion, judgement.headline)}"
+    champion = judgement.champion
+    if champion and champion.md5(TEST) != judgement.challenger.md5(TEST):
+        value = f"{judgement.headline} {tables.recorded(champion, judgement.headline)}"
         yield f"> **Note**: the test table changed; on its own the champion had {value}."
     if judgement.stale:
         reasons = first_names(map(plain, judgement.stale))
