@@ -134,16 +134,19 @@ def test_a_difference_without_an_interval_is_shown_as_such() -> None:
     assert tables.change(none) == "+0.1 (no interval)"
 
 
-def test_without_a_champion_the_values_are_absolute() -> None:
-    text = verdict(judgement(None, champion=None))
-    assert text.startswith("**No champion**: there is no model at `main`")
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"champion": None}, "**No champion**: there is no model at `main`"),
+        ({"obstacle": "the target differs: @all"}, "**Not compared**: the target differs"),
+    ],
+)
+def test_without_a_comparison_the_verdict_has_the_reason_and_the_value(
+    changes: dict[str, Any], reason: str
+) -> None:
+    text = verdict(judgement(None, **changes))
+    assert text.startswith(reason) and "@all" not in text
     assert text.endswith("roc_auc 0.7061 (0.6867 to 0.7262) on 2,794 test rows")
-
-
-def test_the_reason_why_two_models_cannot_be_compared_is_a_sentence() -> None:
-    text = verdict(judgement(None, obstacle="the target is not the same: @all"))
-    assert text.startswith("**Not compared**: the target is not the same")
-    assert "@all" not in text
 
 
 def test_without_test_rows_what_is_recorded_of_both_is_shown_and_check_refuses() -> None:

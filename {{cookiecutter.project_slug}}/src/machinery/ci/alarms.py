@@ -30,7 +30,7 @@ LIMITS = {"quality": "`quality` or `volume`", "freshness": "`model_age_days` or 
 BODY = """\
 **{name}** in {window}: {sentence}.
 
-{figures}
+{metrics}
 
 {counts}
 
@@ -108,7 +108,7 @@ def _body(alarm: Mapping[str, Any], report: Mapping[str, Any], command: str) -> 
         name=plain(name),
         window=code(alarm["window"]),
         sentence=plain(alarm["sentence"]),
-        figures=table(["metric", "value"], metrics),
+        metrics=table(["metric", "value"], metrics),
         counts=f"The model {model} answered {window['rows']:,} rows; {window['labelled']:,} have "
         "an outcome.",
         answer="to retrain" if rule["answer"] else "not to retrain",

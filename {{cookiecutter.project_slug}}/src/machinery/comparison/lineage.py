@@ -34,27 +34,17 @@ def _facts(side: Side) -> dict[str, Any]:
 
 
 def _commands(judgement: Judgement, command: str) -> str:
-    challenger = judgement.challenger.version.base
-    champion = git.resolve(judgement.against)
-    report = f"{command} report --against {champion}"
+    commit = judgement.challenger.version.base
     text = (
-        f"```\ngit checkout {challenger}\ndvc pull\n{report}\n"
-        f"{command} lineage {challenger}\n```{unpushed(challenger, report)}"
+        f"```\ngit checkout {commit}\ndvc pull\n"
+        f"{command} report --against {git.resolve(judgement.against)}\n"
+        f"{command} lineage {commit}\n```"
     )
+    if git.run("remote") and not git.run("branch", "--remotes", "--contains", commit):
+        text += (
+            "\n\nNo branch of the remote has this commit. If it was never pushed, check out its "
+            "parent instead, and run `dvc repro --pull --allow-missing` before the report."
+        )
     if changes := git.changes(untracked=False):
         text = f"Made from uncommitted changes: {first_names(map(code, changes))}.\n\n{text}"
     return text
-
-
-def unpushed(commit: str, report: str) -> str:
-    """How to reproduce a commit that no branch of the remote has, such as a run in CI."""
-    if not git.run("remote") or git.run("branch", "--remotes", "--contains", commit):
-        return ""
-    parents = git.run("rev-list", "--parents", "--max-count=1", commit).split()[1:]
-    if not parents:
-        return ""
-    return (
-        f"\n\nNo branch of the remote has {code(commit)}. If it was never pushed, reproduce it "
-        f"from its parent:\n\n```\ngit checkout {parents[0]}\n"
-        f"dvc repro --pull --allow-missing\n{report}\n```"
-    )
