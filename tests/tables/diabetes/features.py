@@ -1,4 +1,4 @@
-"""features: what a patient's measurements say, as NumPy arrays."""
+"""The features of a patient's measurements, as NumPy arrays."""
 
 import numpy as np
 

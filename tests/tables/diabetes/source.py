@@ -1,4 +1,4 @@
-"""source: every Parquet file of the folder in, one raw table out."""
+"""Read every Parquet file of the folder as one raw table."""
 
 from datetime import datetime
 from pathlib import Path

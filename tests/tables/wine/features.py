@@ -1,4 +1,4 @@
-"""features: what the wine's chemistry says, as NumPy arrays."""
+"""The features of the wine's chemistry, as NumPy arrays."""
 
 import numpy as np
 
