@@ -48,7 +48,9 @@ class Failure:
     """A status in place of the right response, to the requests that it fits."""
 
     status: int
-    fits: Callable[[Request], bool] = lambda _: True
+    fits: Callable[[Request], bool]
+    message: str = "refused by the test"
+    location: str = ""  # of a redirection
 
 
 @dataclass
@@ -105,9 +107,11 @@ class CodeHost:
         """All comments, oldest first."""
         return [comment["body"] for comment in self.comments]
 
-    def fail(self, status: int, fits: Callable[[Request], bool] = lambda _: True) -> None:
+    def fail(
+        self, status: int, fits: Callable[[Request], bool] = lambda _: True, **fields: str
+    ) -> None:
         """Respond with a status from now on, to the requests that fit."""
-        self.failures.append(Failure(status, fits))
+        self.failures.append(Failure(status, fits, **fields))
 
     def environment(
         self, folder: Path, branch: str = "", source: str = REPOSITORY, commit: str = ""
@@ -208,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.host.requests.append(request)
         for failure in self.host.failures:
             if failure.fits(request):
-                self._send(failure.status, {"message": "refused by the test"})
+                self._send(failure.status, {"message": failure.message}, failure.location)
                 return
         if request.token != TOKEN:
             self._send(401, {"message": "Bad credentials"})
@@ -229,10 +233,12 @@ class _Handler(BaseHTTPRequestHandler):
         token = next(filter(None, credentials), "").rpartition(" ")[2]
         return Request(self.command, self.path, token, body)
 
-    def _send(self, status: int, document: Any) -> None:
+    def _send(self, status: int, document: Any, location: str = "") -> None:
         raw = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(raw)))
+        if location:
+            self.send_header("Location", location)
         self.end_headers()
         self.wfile.write(raw)

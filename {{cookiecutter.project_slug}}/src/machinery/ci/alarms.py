@@ -74,8 +74,10 @@ def alarms(command: str) -> None:
     issues = _own_issues(job, command)
     for name, body in bodies.items():
         print(f"{_save(job, _title(name), body, issues.get(name))}: {_title(name)}")
+    latest, judged = _window(report, report["latest"]), newest_verdict(report["windows"])
     for name in issues.keys() - bodies.keys():
-        if window := _window_without_alarm(name, report):
+        window = latest if name in WITHOUT_OUTCOMES else judged
+        if window and window["over"]:
             comment = f"The alarm is over in the window {code(window['name'])}."
             job.close_issue(issues[name], comment)
             print(f"Closed: {_title(name)}")
@@ -89,14 +91,6 @@ def _title(name: str) -> str:
 
 def _window(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return dict(next(window for window in report["windows"] if window["name"] == name))
-
-
-def _window_without_alarm(name: str, report: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The complete window that shows that the alarm is over, if there is one."""
-    if name not in WITHOUT_OUTCOMES:
-        return newest_verdict(report["windows"])
-    latest = _window(report, report["latest"])
-    return latest if latest["over"] else None
 
 
 def _body(alarm: Mapping[str, Any], report: Mapping[str, Any], command: str) -> str:
