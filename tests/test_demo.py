@@ -19,25 +19,27 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
 
 
 @pytest.fixture(scope="module")
-def said(template: BakedProject) -> str:
+def output(template: BakedProject) -> str:
     """The output of `make demo`."""
     return template.run("make", "demo").stdout
 
 
 @pytest.fixture(scope="module")
-def demo(template: BakedProject, said: str) -> BakedProject:
+def demo(template: BakedProject, output: str) -> BakedProject:
     """The project that it makes."""
-    (path,) = re.findall(r"^The project is in (\S+): its README.md says how to go on.$", said, re.M)
+    (path,) = re.findall(
+        r"^The project is in (\S+): its README.md says how to go on.$", output, re.M
+    )
     return BakedProject(template.path / path, template.environment)
 
 
-def test_the_demo_shows_figures_a_gate_and_where_to_look(said: str, demo: BakedProject) -> None:
+def test_the_demo_shows_figures_a_gate_and_where_to_look(output: str, demo: BakedProject) -> None:
     figure = r" +│ [\d.]+"
     for metric in ("roc_auc", "log_loss", "coverage", "gain_over_baseline"):
-        assert re.search(rf"^│ {metric}{3 * figure} +│$", said, re.M), said
+        assert re.search(rf"^│ {metric}{3 * figure} +│$", output, re.M), output
     for check in ("better_than_baseline", "floor", "leakage", "freshness"):
-        assert re.search(rf"^│ {check} .*│ passed │$", said, re.M), said
-    (pages,) = re.findall(r"^The gate passed. See (\S+),", said, re.M)
+        assert re.search(rf"^│ {check} .*│ passed │$", output, re.M), output
+    (pages,) = re.findall(r"^The gate passed. See (\S+),", output, re.M)
     assert demo.has_file(pages)
     assert demo.has_file("README.md")
 

@@ -72,9 +72,9 @@ def assert_nothing_changes(project: BakedProject) -> None:
 
 def test_a_fresh_clone_is_told_what_to_type(work: BakedProject) -> None:
     clone = work.clone(work.path.parent / "clone")
-    said = doctor(clone)
-    assert [said[name]["remedy"] for name in wrong(clone)] == ["make setup", "dvc pull", None]
-    assert said["pipeline"]["found"] == "not checked, since files failed"
+    findings = doctor(clone)
+    assert [findings[name]["remedy"] for name in wrong(clone)] == ["make setup", "dvc pull", None]
+    assert findings["pipeline"]["found"] == "not checked, since files failed"
     follow(clone, "files")
     assert wrong(clone) == ["hooks"]
 
@@ -126,9 +126,9 @@ def test_conflict_markers_in_what_is_to_be_installed(
 
 def test_no_repository(work: BakedProject) -> None:
     shutil.rmtree(work.path / ".git")
-    said = doctor(work)
-    assert said["git"]["remedy"].startswith("git init -b main && git add .")
-    assert said["lock"]["found"] == "not checked, since git failed"
+    findings = doctor(work)
+    assert findings["git"]["remedy"].startswith("git init -b main && git add .")
+    assert findings["lock"]["found"] == "not checked, since git failed"
 
 
 def test_a_hook_that_is_not_installed(work: BakedProject) -> None:

@@ -59,12 +59,14 @@ def option(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def assert_refused(done: "subprocess.CompletedProcess[str]", question: str, *, asked: bool) -> None:
+def assert_refused(
+    done: "subprocess.CompletedProcess[str]", question: str, *, prompted: bool
+) -> None:
     """Its only output is one sentence, after its questions if it asked them."""
     sentence = rf"{question} \"[^\n]*: choose another\.\n"
     assert done.returncode == 1
     assert done.stderr == ""
-    assert re.search(rf"{sentence}\Z" if asked else rf"\A{sentence}\Z", done.stdout), done.stdout
+    assert re.search(rf"{sentence}\Z" if prompted else rf"\A{sentence}\Z", done.stdout), done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -358,7 +360,7 @@ def test_a_bad_slug_is_refused_in_one_sentence_with_nothing_written(
     (tmp_path / "here").mkdir()
     slug = parents.format(folder=tmp_path) + slug
     done = option(tmp_path / "here", str(TEMPLATE), f"project_slug={slug}")
-    assert_refused(done, "project_slug", asked=False)
+    assert_refused(done, "project_slug", prompted=False)
     assert json.dumps(slug) in done.stdout
     assert list(tmp_path.rglob("*")) == [tmp_path / "here"]
 
@@ -372,7 +374,7 @@ def test_it_is_refused_wherever_the_template_comes_from(tmp_path: Path, place: s
         subprocess.run([*git, *words], check=True)
     (tmp_path / "here").mkdir()
     done = option(tmp_path / "here", place.format(template=template), "project_slug=a/b")
-    assert_refused(done, "project_slug", asked=False)
+    assert_refused(done, "project_slug", prompted=False)
     assert list((tmp_path / "here").iterdir()) == []
 
 
@@ -458,7 +460,7 @@ def test_hostile_names_are_refused_in_one_sentence(
     if question == "remote_url" and text == HOSTILE["backslashes"]:
         assert done.returncode == 0  # a folder on Windows
         return
-    assert_refused(done, question, asked=True)
+    assert_refused(done, question, prompted=True)
     assert list(tmp_path.rglob("*")) == []
 
 
@@ -477,7 +479,7 @@ def test_a_newline_given_as_an_option_is_refused_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
     done = option(tmp_path, str(TEMPLATE), "author=two\nlines")
-    assert_refused(done, "author", asked=False)
+    assert_refused(done, "author", prompted=False)
     assert "U+000A" in done.stdout
     assert list(tmp_path.iterdir()) == []
 

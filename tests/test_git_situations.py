@@ -89,9 +89,9 @@ def test_a_worktree_whose_repository_was_moved(work: BakedProject, tmp_path: Pat
     work.run(*UNHOOKED, "worktree", "add", "--quiet", tmp_path / "tree")
     tree = BakedProject(tmp_path / "tree", work.environment).here()
     work.path.rename(tmp_path / "moved")
-    said = doctor(tree)["git"]
-    assert said["found"].startswith(".git points to no repository")
-    command, _, _ = said["remedy"].partition(", typed in ")
+    finding = doctor(tree)["git"]
+    assert finding["found"].startswith(".git points to no repository")
+    command, _, _ = finding["remedy"].partition(", typed in ")
     BakedProject(tmp_path / "moved", work.environment).run("sh", "-c", command)
     assert doctor(tree)["git"]["passed"]
 
@@ -279,8 +279,8 @@ def test_show_says_of_which_run_its_figures_are(work: BakedProject) -> None:
         file.write("\nraise ValueError\n")
     assert work.run("dvc", "repro", check=False).returncode
     last = work.run("git", "log", "-1", "--format=%h of %as", "--", "metrics.json").stdout.strip()
-    said = work.run("flight-delays", "show").stdout
-    assert f"these metrics are of the run committed in {last}, but src/flight_delays/fe" in said
+    output = work.run("flight-delays", "show").stdout
+    assert f"these metrics are of the run committed in {last}, but src/flight_delays/fe" in output
     (stale,) = json.loads(work.run("flight-delays", "show", "--json").stdout)["stale"]
     assert "features.py has changed since" in stale
 

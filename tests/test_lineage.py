@@ -154,7 +154,7 @@ def test_a_run_that_is_not_committed_has_no_commit_and_no_event(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         (["v9.9.9"], "'v9.9.9' is neither a file of the pipeline nor a revision"),
         (["HEAD~2"], "there is no dvc.lock at HEAD~2"),
@@ -168,11 +168,11 @@ def test_a_run_that_is_not_committed_has_no_commit_and_no_event(
     ],
 )
 def test_what_cannot_be_found_is_one_sentence(
-    changed: BakedProject, words: list[str], said: str
+    changed: BakedProject, words: list[str], sentence: str
 ) -> None:
     done = changed.run("flight-delays", "lineage", *words, check=False)
     assert done.returncode == 2
-    assert said in done.stdout
+    assert sentence in done.stdout
     assert len(done.stdout.splitlines()) == 1
 
 

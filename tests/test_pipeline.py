@@ -79,7 +79,7 @@ def test_a_fresh_clone_makes_the_same_bytes_whatever_its_shell_sets(
     clone.run("dvc", "repro", PYTHONHASHSEED="7", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
     assert lock(clone) == lock(reproduced)
     models = ("models/model.json", "models/examples.json")
-    for name in ("metrics.json", *models, *(f"reports/{each}" for each in REPORTS)):
+    for name in ("metrics.json", *models, *(f"reports/{report}" for report in REPORTS)):
         assert (clone.path / name).read_bytes() == (reproduced.path / name).read_bytes()
 
 

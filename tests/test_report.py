@@ -22,7 +22,7 @@ class History:
 
     def __init__(self, project: BakedProject) -> None:
         self.project = project
-        self.said = ""  # printed beside the report
+        self.output = ""  # printed beside the report
 
     def branch(self, name: str, change: Callable[[BakedProject], object], start: str) -> None:
         """A pull request: a branch with a change, reproduced, committed and pushed."""
@@ -39,7 +39,7 @@ class History:
         self.project.run("git", "checkout", "--quiet", branch)
         self.project.run("dvc", "checkout", "--quiet")
         path = self.project.path.parent / "report.md"
-        self.said = self.ask("--against", against, "--output", str(path), *words, code=code)
+        self.output = self.ask("--against", against, "--output", str(path), *words, code=code)
         text = path.read_text(encoding="utf-8")
         assert len(text) < LIMIT
         return text
@@ -146,7 +146,7 @@ def test_a_real_improvement_is_called_better_and_drawn_without_another_host(
 def test_the_same_change_taken_back_is_called_worse_and_fails_the_check(history: History) -> None:
     report = history.report("main", "weather", "--check", code=1)
     assert verdict(report) == "worse"
-    assert history.said == "roc_auc is worse than at weather\n"
+    assert history.output == "roc_auc is worse than at weather\n"
     assert "`weather` has 1 commit that this branch lacks" in report
 
 
@@ -218,7 +218,7 @@ def test_a_gate_that_failed_is_told_and_fails_the_check(history: History) -> Non
     report = history.report("ask_too_much", "main", "--check", code=1)
     assert "**The gate failed**: `floor` of " in report
     assert re.search(r"\| `floor` \| .* \| 0\.99 \| \*\*failed\*\* \|", section(report, "Gate"))
-    assert history.said == "the gate failed (floor)\n"
+    assert history.output == "the gate failed (floor)\n"
 
 
 def test_names_are_only_names(history: History) -> None:
@@ -245,5 +245,5 @@ def test_an_unknown_revision_is_one_sentence(history: History) -> None:
 
 def test_the_report_in_a_file_is_the_one_that_is_printed(history: History) -> None:
     written = history.report("main", "main")
-    assert history.said == ""
+    assert history.output == ""
     assert history.ask("--against", "main") == written

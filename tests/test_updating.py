@@ -90,10 +90,10 @@ def test_make_update_brings_the_machinery_and_names_the_rest(
     template = next_template(tmp_path)
     metrics = (work.path / "metrics.json").read_bytes()
     readme = (work.path / "README.md").read_bytes()
-    said = work.run("make", "update", f"FROM={template}").stdout
-    assert "src/machinery was 0.1.0 and is 0.2.0; 1 files changed." in said
-    assert "Review what else changed in the template since v0.1.0:" in said
-    assert "\n    README.md\n" in said
+    output = work.run("make", "update", f"FROM={template}").stdout
+    assert "src/machinery was 0.1.0 and is 0.2.0; 1 files changed." in output
+    assert "Review what else changed in the template since v0.1.0:" in output
+    assert "\n    README.md\n" in output
     assert (work.path / "README.md").read_bytes() == readme
     assert doctor(work)["machinery"]["found"] == "0.2.0, as the template has it"
     work.run("dvc", "repro")

@@ -133,7 +133,7 @@ class Released:
         self.rows = folder / "rows.parquet"
         shutil.copy(project.path / "data/features/test.parquet", self.rows)
         self.answer = self.score(project)
-        self.said = {"v1.0.0": project.run("flight-delays", "release", "v1.0.0").stdout}
+        self.output = {"v1.0.0": project.run("flight-delays", "release", "v1.0.0").stdout}
         self.request = json.dumps(read(project, "models/examples.json")["rows"]).encode()
         self.served = self.ask(project)
 
@@ -146,7 +146,7 @@ class Released:
         commit(self.project, "August")
         self.project.run("dvc", "push")
         command = ("flight-delays", "release", "v1.1.0", "--stage", "production")
-        self.said["v1.1.0"] = self.project.run(*command).stdout
+        self.output["v1.1.0"] = self.project.run(*command).stdout
         self.hashes["v1.1.0"] = hashes(self.project)
 
     def score(self, project: BakedProject) -> str:
@@ -398,7 +398,7 @@ def test_a_release_tags_registers_and_assigns(released: Released) -> None:
 
 def test_the_notes_are_in_the_tag_and_say_what_changed(released: Released) -> None:
     notes = released.project.run("git", "tag", "--list", "--format=%(contents)", "v1.1.0").stdout
-    assert notes.strip() in released.said["v1.1.0"]
+    assert notes.strip() in released.output["v1.1.0"]
     for line in (
         "## Changed since v1.0.0",
         "| `ingest.until` | 2013-08-01 | 2013-09-01 |",
@@ -407,13 +407,13 @@ def test_the_notes_are_in_the_tag_and_say_what_changed(released: Released) -> No
         assert line in notes
     value = f"| {released.metrics['roc_auc']['value']:.4g} ("
     assert f"| roc_auc {value}" in notes
-    assert f"| roc_auc {value}" in released.said["v1.0.0"]
+    assert f"| roc_auc {value}" in released.output["v1.0.0"]
 
 
 def test_the_printed_command_publishes_the_release(copy: BakedProject, released: Released) -> None:
     copy.run("git", "init", "--quiet", "--bare", "../origin.git")
     copy.run("git", "remote", "add", "origin", "../origin.git")
-    command = released.said["v1.1.0"].splitlines()[-1]
+    command = released.output["v1.1.0"].splitlines()[-1]
     copy.run(*shlex.split(command))
     there = copy.run("git", "ls-remote", "--tags", "--refs", "origin").stdout
     assert [name in there for name in ("v1.1.0", "model@v1.1.0", "model#production#1")]

@@ -401,8 +401,8 @@ def test_a_tag_that_is_not_a_release_is_refused(released: Shared, host: CodeHost
     released.own.run("git", "tag", "v9.0.0")
     released.push("v9.0.0")
     clone = released.checkout("no-release", "v9.0.0")
-    code, said = release(clone, host, "release", "v9.0.0")
-    assert code != 0 and "no release v9.0.0 (released: v1.0.0)" in said
+    code, output = release(clone, host, "release", "v9.0.0")
+    assert code != 0 and "no release v9.0.0 (released: v1.0.0)" in output
     assert host.releases == {}
 
 
