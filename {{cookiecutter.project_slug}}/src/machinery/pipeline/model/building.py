@@ -107,7 +107,9 @@ def _encoded(
 
 
 def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str) -> None:
-    """Set the hyperparameters and the seed of the estimator."""
+    """Set the hyperparameters and the seed of the estimator, and try them."""
+    from sklearn.base import clone
+
     estimator.set_params(**DETERMINISTIC.get(_library(estimator), {}))
     names = estimator.get_params()
     allowed = sorted(names.keys() - RESERVED)
@@ -117,24 +119,14 @@ def _set(estimator: Any, hyperparameters: Mapping[str, Any], seed: int, key: str
     estimator.set_params(**hyperparameters)
     if "random_state" in names:
         estimator.set_params(random_state=seed)
-    _try(estimator, key)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:  # on four rows, so that invalid values are rejected before hours of fitting
+            clone(estimator).fit([[0.0], [1.0], [0.0], [1.0]], [0, 1, 0, 1])
+        except Exception as error:  # others may come from the few rows; the real fit shows them
+            if type(error).__name__ == "InvalidParameterError":
+                raise UserError(f"{key}: {error}") from None
 
 
 def _library(estimator: Any) -> str:
     return type(estimator).__module__.partition(".")[0]
-
-
-def _try(estimator: Any, key: str) -> None:
-    """Fit a copy on four rows, so that scikit-learn rejects invalid values before hours of fitting.
-
-    Other errors may come from the few rows; the real fit will show them.
-    """
-    from sklearn.base import clone
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            clone(estimator).fit([[0.0], [1.0], [0.0], [1.0]], [0, 1, 0, 1])
-        except Exception as error:
-            if type(error).__name__ == "InvalidParameterError":
-                raise UserError(f"{key}: {error}") from None

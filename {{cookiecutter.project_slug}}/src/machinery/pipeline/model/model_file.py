@@ -118,8 +118,7 @@ class Model:
         return output if self._output == "probabilities" else output.reshape(-1)
 
     def _check_names(self, names: set[str]) -> None:
-        absent, unknown = sorted(self.features.keys() - names), sorted(names - self.features.keys())
-        faults = [f"lack {', '.join(absent)}"] * bool(absent)
-        faults += [f"have {', '.join(unknown)}, which it does not know"] * bool(unknown)
-        if faults:
-            raise UserError(f"the features for {self.path} {' and '.join(faults)}")
+        if names != self.features.keys():
+            absent = ", ".join(sorted(self.features.keys() - names)) or "none"
+            unknown = ", ".join(sorted(names - self.features.keys())) or "none"
+            raise UserError(f"wrong features for {self.path}: missing {absent}, unknown {unknown}")

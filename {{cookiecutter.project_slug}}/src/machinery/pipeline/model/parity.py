@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MASKED_SHARE = 0.25
-NUDGE = 1e-6  # relative: a few steps of float32
-ENCODE = "encode as the others in candidates.py do, or drop it from train.models in params.yaml"
+REMEDY = (
+    "impute and encode as the others in candidates.py do, round the feature in features.py, "
+    "or drop the model from train.models in params.yaml"
+)
 
 
 def parity_rows(table: "pd.DataFrame", rows: int, seed: int) -> "pd.DataFrame":
@@ -65,7 +67,7 @@ def check_parity(
     except Exception as error:  # from scikit-learn or onnxruntime
         reason = first_line(error)
         fault = f"{name} fails on missing or unknown values ({reason})"
-        raise UserError(f"{fault}; {ENCODE}") from error
+        raise UserError(f"{fault}; {REMEDY}") from error
     if not gaps.max() <= limit:  # also for NaN
         raise UserError(
             f"{name}: its ONNX file is {gaps.max():.2g} away from its pipeline, beyond "
@@ -81,27 +83,20 @@ def _where(
     limit: float,
     pipeline: "Pipeline",
 ) -> str:
-    """The row and the remedy, and the feature if a single other value of it closes the gap."""
+    """The row, the remedy, and the feature if another value of it closes the gap."""
     far = ~(gaps <= limit)
     if far.mean() > 0.5:
         estimator = type(pipeline[-1]).__name__
         remedy = "change candidates.py or its train.hyperparameters, or drop it from train.models"
         return f"in {far.mean():.0%} of the rows: {estimator} does not convert as set; {remedy}"
-    absent = (table.isna() | (table == UNSEEN)).sum(axis=1).to_numpy()
-    row = table.iloc[[int(np.flatnonzero(far)[absent[far].argmin()])]]
-    close = table.iloc[int(np.nanargmin(gaps))]
-    for name in map(str, table):
-        value, others = row[name].iloc[0], [close[name]]
-        if value == UNSEEN:
-            fault, remedy = "is a category never seen", ENCODE
-        elif value != value:
-            fault, remedy = "is missing", "impute it in candidates.py"
-        elif isinstance(value, str):
-            continue
-        else:
-            step = NUDGE * max(abs(value), table[name].abs().mean())
-            others = [np.float32(value - step), np.float32(value + step)]
-            fault, remedy = "is too close to a split for float32", "round it in features.py"
-        if any(differences(row.assign(**{name: other}))[0] <= limit for other in others):
-            return f"as in row {row.index[0]} of {TRAIN_FEATURES}, where {name} {fault}; {remedy}"
-    return f"as in row {row.index[0]} of {TRAIN_FEATURES}; {ENCODE}"
+    absent = (table.isna() | (table == UNSEEN)).to_numpy()
+    plainest = int(np.flatnonzero(far)[absent[far].sum(axis=1).argmin()])
+    row = table.iloc[[plainest]]
+    place = f"as in row {row.index[0]} of {TRAIN_FEATURES}"
+    close = table.iloc[[int(np.nanargmin(gaps))]].set_axis(row.index)
+    for name in row.columns[np.argsort(~absent[plainest], kind="stable")]:
+        changed = row.copy()
+        changed[name] = close[name]
+        if differences(changed)[0] <= limit:
+            return f"{place}, because of {name}; {REMEDY}"
+    return f"{place}; {REMEDY}"

@@ -50,8 +50,14 @@ class Scorer:
         _check_info(self.info, self.model.path, self.contract.version)
         self._catalogue = Catalogue(self.contract, features, list(self.model.features))
         self.columns, self.personal = self._catalogue.inputs, self._catalogue.personal
-        self._check_kinds()
         self._rule = rule(self.info)
+        for name, trained in self.model.features.items():
+            kind = "string" if self._catalogue.features[name].type == "string" else "number"
+            if kind != trained:
+                raise UserError(
+                    f"features.py makes {name} a {kind}, but {self.model.path} was trained "
+                    f"on a {trained}; run 'dvc repro', or take the features.py of that model"
+                )
 
     def arrays(self, columns: Mapping[str, Sequence[Any]]) -> Arrays:
         """Convert plain Python values, None where missing, to the arrays that features take."""
@@ -69,15 +75,6 @@ class Scorer:
     def score(self, features: Mapping[str, np.ndarray]) -> Answers:
         """The answers for rows of features."""
         return answer(self.model.predict(features), self._rule)
-
-    def _check_kinds(self) -> None:
-        for name, trained in self.model.features.items():
-            kind = "string" if self._catalogue.features[name].type == "string" else "number"
-            if kind != trained:
-                raise UserError(
-                    f"features.py makes {name} a {kind}, but {self.model.path} was trained "
-                    f"on a {trained}; run 'dvc repro', or take the features.py of that model"
-                )
 
 
 def version_of(folder: Path, info: Mapping[str, Any], otherwise: str = "unreleased") -> str:

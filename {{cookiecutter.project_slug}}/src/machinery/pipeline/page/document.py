@@ -20,21 +20,14 @@ Reports = Mapping[str, Any]
 
 
 def card(reports: Reports, contract: Contract, until: datetime | None, spoken: Card) -> str:
-    """The model card as Markdown.
-
-    Args:
-        reports: the documents that the stages wrote.
-        contract: the contract of the data.
-        until: the end of the data window, None for no cut-off.
-        spoken: the section `card` of params.yaml.
-    """
+    """The model card as Markdown; `until` is the end of the data window, if it has one."""
     return render("model_card.md.jinja", **_context(reports, contract, until, spoken))
 
 
 def page(
     reports: Reports, contract: Contract, until: datetime | None, spoken: Card, level: float
 ) -> str:
-    """The page; arguments as for `card`, and the level of the confidence intervals."""
+    """The page as HTML; `level` is that of the confidence intervals."""
     headline, target = reports["selection"]["headline"], contract.columns[contract.target]
     overall, columns = reports["metrics"][headline]["value"], reports["quality"]["columns"]
     unit = f" {target.unit}" if target.unit and contract.task == "regression" else ""
@@ -84,12 +77,12 @@ def _curves(plots: Reports, estimates: Reports, unit: str) -> list[Figure]:
     rates = ("fpr", "tpr", "false positive rate", "true positive rate")
     both = ("recall", "precision", "recall", "precision")
     pr, title = plots["precision_recall"], "Precision-recall curve"
-    intervals = "With intervals, in bins of equal count"
-    middle = "Mean and middle 80 % of the actual values, in bins of equal count"
+    bins = "in bins of equal count"
+    middle = f"Mean and middle 80 % of the actual values, {bins}"
     drawn = (
         figures.curves(plots["roc"], "roc", "ROC curve", rates, area("roc_auc")),
         figures.curves(pr, "recall", title, both, area("average_precision")),
-        figures.agreement(plots["calibration"], "observed", "Calibration", intervals),
+        figures.agreement(plots["calibration"], "observed", "Calibration", f"Intervals {bins}"),
         figures.agreement(plots["actual"], "actual", "Actual vs predicted", middle, unit),
         figures.residuals(plots["residuals"], unit),
     )
@@ -99,19 +92,18 @@ def _curves(plots: Reports, estimates: Reports, unit: str) -> list[Figure]:
 def _slices(slices: Sequence[Reports], headline: str, overall: float | None) -> list[Figure]:
     """A figure for each column, all on one scale."""
     sign = 1 if metrics.greater_is_better(headline) else -1
-    by_column = defaultdict(list)
+    by_column, drawn = defaultdict(list), []
     for line in slices:
-        by_column[line["column"]].append((str(line["slice"]), line))
-    drawn, lines = [], {column: _estimates(part) for column, part in by_column.items()}
-    points = [end for part in lines.values() for line in part for end in (line.low, line.high)]
-    edge = 0.04 * (max(points) - min(points)) if points else 0
-    ends = (min(points) - edge, max(points) + edge) if points else None
-    for number, (column, part) in enumerate(lines.items()):
-        worst = sorted(part, key=lambda line: sign * line.value)[:MAX_LINES]
-        cut = f" (worst {MAX_LINES} of {len(part)})" if len(worst) < len(part) else ""
-        shown, title = [line for line in part if line in worst], f"By {column}{cut}"
-        name, note = f"slice-{number}", words.title(headline)
-        drawn.append(figures.estimates(shown, name, title, note, overall, ends))
+        by_column[line["column"]] += _estimates([(str(line["slice"]), line)])
+    points = [end for part in by_column.values() for line in part for end in (line.low, line.high)]
+    low, high = min(points, default=0), max(points, default=0)
+    ends = low - 0.04 * (high - low), high + 0.04 * (high - low)
+    for number, (column, lines) in enumerate(by_column.items()):
+        worst, title = sorted(lines, key=lambda line: sign * line.value)[:MAX_LINES], f"By {column}"
+        if len(worst) < len(lines):
+            title += f" (worst {MAX_LINES} of {len(lines)})"
+        shown, note = [line for line in lines if line in worst], words.title(headline)
+        drawn.append(figures.estimates(shown, f"slice-{number}", title, note, overall, ends))
     return [figure for figure in drawn if figure]
 
 
@@ -119,16 +111,13 @@ def _worse(slices: Sequence[Reports], headline: str, overall: float | None) -> s
     """The slices that are worse than the overall value beyond their interval."""
     sign, end = (1, "high") if metrics.greater_is_better(headline) else (-1, "low")
     best = {f"{line['column']} {line['slice']}": line[end] for line in slices}
-    unknown = [name for name, value in best.items() if value is None]
-    worse = [
-        name
-        for name, value in best.items()
-        if None not in (value, overall) and sign * value < sign * (overall or 0)
-    ]
+    judged = {name: value for name, value in best.items() if value is not None}
     text = "No slice is worse than overall (dotted) beyond its interval."
-    if worse:
-        text = f"Worse than overall (dotted) beyond their interval: {', '.join(worse)}."
-    if unknown:
+    if overall is not None:
+        worse = [name for name, value in judged.items() if sign * value < sign * overall]
+        if worse:
+            text = f"Worse than overall (dotted) beyond their interval: {', '.join(worse)}."
+    if unknown := [name for name in best if name not in judged]:
         text += f" Too few rows, groups or cases for an interval: {', '.join(unknown)}."
     return text
 
@@ -145,8 +134,8 @@ def _candidates(selection: Reports) -> Figure | None:
     for line in selection["candidates"]:
         name, mean, error = line["candidate"], line["mean"], line["standard_error"]
         if None not in (mean, error):
-            is_selected = name == selection["candidate"]
-            lines.append(Estimate(name, mean, mean - error, mean + error, is_selected))
+            chosen = name == selection["candidate"]
+            lines.append(Estimate(name, mean, mean - error, mean + error, chosen))
     note = f"{words.title(selection['headline'])}, mean over folds ± standard error"
     return figures.estimates(lines[-MAX_LINES:], "comparison", "Simplest first", note)
 

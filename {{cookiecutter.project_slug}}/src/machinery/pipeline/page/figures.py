@@ -55,16 +55,11 @@ class Estimate(NamedTuple):
 
 
 def draw(
-    paint: "Callable[[Axes], object]",
-    name: str,
-    title: str,
-    note: str,
-    values: Sequence[str],
-    lines: int = 0,
+    paint: "Callable[[Axes], None]", name: str, title: str, note: str, values: list[str], rows: int
 ) -> Figure | None:
     """The figure that `paint` draws on empty axes; None if there are no values.
 
-    `values` are its text alternative. It has room for `lines` of text, or is nearly square.
+    `values` are its text alternative. It has room for `rows` of text, or is nearly square for 0.
     """
     import matplotlib
     from matplotlib.figure import Figure as Canvas
@@ -72,7 +67,7 @@ def draw(
     if not values:
         return None
     text = f"{note}: {'; '.join(values)}."
-    figure = Figure(name, title, note, text, Markup(), 32 + 24 * lines if lines else 290)
+    figure = Figure(name, title, note, text, Markup(), 32 + 24 * rows if rows else 290)
     file, width, height = StringIO(), figure.width, figure.height
     with matplotlib.rc_context(fname=RC), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # glyphs that DejaVu lacks: the reader's font has them
@@ -80,7 +75,7 @@ def draw(
         axes = canvas.add_axes((0, 0, 1, 1))
         paint(axes)
         longest = max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
-        left, bottom, right = (14 + LETTER_WIDTH * longest, 28, 18) if lines else (48, 42, 12)
+        left, bottom, right = (14 + LETTER_WIDTH * longest, 28, 18) if rows else (48, 42, 12)
         size = 1 - (left + right) / width, 1 - (bottom + 8) / height
         axes.set_position((left / width, bottom / height, *size))
         canvas.savefig(file, format="svg", metadata=NO_METADATA)
@@ -93,12 +88,7 @@ def draw(
 def curves(points: Points, name: str, title: str, names: Sequence[str], note: str) -> Figure | None:
     """A curve for each class; with more than six classes, those with the smallest area.
 
-    Args:
-        points: with class, x and y.
-        name: of the figure.
-        title: of the figure.
-        names: of x and y in the points, then on the axes.
-        note: on the area under the curves.
+    `names` are those of x and y in the points, then on the axes.
     """
     from numpy import trapezoid
 
@@ -122,7 +112,7 @@ def curves(points: Points, name: str, title: str, names: Sequence[str], note: st
 
     if len(lowest) < len(lines):
         title += f" (lowest {len(lowest)} of {len(lines)} classes)"
-    return draw(paint, name, title, note, [printable(label) for label in lowest])
+    return draw(paint, name, title, note, [printable(label) for label in lowest], 0)
 
 
 def agreement(points: Points, key: str, title: str, note: str, unit: str = "") -> Figure | None:
@@ -145,7 +135,7 @@ def agreement(points: Points, key: str, title: str, note: str, unit: str = "") -
         f"predicted {number(p['predicted'])}, {key} {number(p[key])} ({interval(p)})"
         for p in points
     ]
-    return draw(paint, key, title, note, values)
+    return draw(paint, key, title, note, values, 0)
 
 
 def residuals(points: Points, unit: str) -> Figure | None:
@@ -159,7 +149,7 @@ def residuals(points: Points, unit: str) -> Figure | None:
         axes.set(xlabel=f"actual − predicted{unit}", ylabel="rows")
 
     values = [f"{number(p['from'])} to {number(p['to'])}: {number(p['rows'])} rows" for p in points]
-    return draw(paint, "residuals", "Residuals", "Actual minus predicted", values)
+    return draw(paint, "residuals", "Residuals", "Actual minus predicted", values, 0)
 
 
 def estimates(

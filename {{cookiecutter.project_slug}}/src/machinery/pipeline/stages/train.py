@@ -102,12 +102,15 @@ def fit(work: Fitting, part: Fold) -> tuple[Any, np.ndarray]:
         seed=work.params.seed,
         encode=work.encode,
     )
-    table = work.table.iloc[learn]
+    table, options = work.table.iloc[learn], {}
     rows, target = table[features], contract.encode(table[contract.target])
     try:
         if isinstance(signs, dict):
             constrain(pipeline, signs, rows, target)
-        pipeline.fit(rows, target, **_weights(pipeline, table, contract))
+        if contract.weight:
+            require_weights(pipeline[-1], contract.weight)
+            options["estimator__sample_weight"] = table[contract.weight].to_numpy(np.float64)
+        pipeline.fit(rows, target, **options)
     except Exception as error:  # estimators raise anything
         fault = f"{work.name} does not fit ({first_line(error)})"
         where = f"its train.hyperparameters in {PARAMS}, or candidates.py"
@@ -117,20 +120,13 @@ def fit(work: Fitting, part: Fold) -> tuple[Any, np.ndarray]:
     return None, predict(pipeline, work.table[features].iloc[held], len(contract.classes))
 
 
-def _weights(pipeline: Any, table: "pd.DataFrame", contract: Contract) -> dict[str, np.ndarray]:
-    """The fit parameter with the sample weights, if the contract names a weight.
-
-    Raises:
-        ValueError: for an estimator that takes none.
-    """
+def require_weights(estimator: Any, column: str) -> None:
+    """Refuse, with a ValueError, an estimator that takes no sample weights."""
     from sklearn.utils.validation import has_fit_parameter
 
-    if not contract.weight:
-        return {}
-    if not has_fit_parameter(pipeline[-1], "sample_weight"):
-        fault = f"takes no weights, but contract.yaml names {contract.weight}"
-        raise ValueError(f"{type(pipeline[-1]).__name__} {fault}")
-    return {"estimator__sample_weight": table[contract.weight].to_numpy(np.float64)}
+    if not has_fit_parameter(estimator, "sample_weight"):
+        fault = f"takes no weights, but contract.yaml names {column}"
+        raise ValueError(f"{type(estimator).__name__} {fault}")
 
 
 def refuse_unusable(
@@ -272,9 +268,8 @@ def main(project: Project, feature_set: str, name: str) -> None:
 
     path = CANDIDATES / f"{feature_set}-{name}.onnx"
     save(trained.pipeline, kinds, path)
-    rows = parity_rows(table[list(kinds)], params.parity.rows, params.seed)
+    rows, limit = parity_rows(table[[*kinds]], params.parity.rows, params.seed), params.parity.limit
     scale = 1.0 if contract.classes else float(table[contract.target].std())
-    limit = params.parity.limit
     parity = check_parity(trained.pipeline, Model(path), rows, limit=limit, scale=scale)
     write_table(trained.out_of_fold, path.with_suffix(".parquet"))
     report = {

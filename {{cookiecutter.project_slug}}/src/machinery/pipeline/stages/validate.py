@@ -78,15 +78,15 @@ def quality(
         return {"freshness": None, "columns": columns}
     time = table[contract.time]
     latest = pc.max(time).as_py()
-    start = (latest if until is None else until) - timedelta(days=params.window_days)
+    start = (until or latest) - timedelta(days=params.window_days)
     newest = pc.greater_equal(time, pa.scalar(start, time.type))
     windows = {"reference": pc.invert(newest), "newest": newest}
     parts = {name: time.filter(rows) for name, rows in windows.items()}
     return {
         "freshness": {
             "newest_row": str(latest),
-            "window_end": None if until is None else str(until),
-            "age_days": None if until is None else (until - latest) / timedelta(days=1),
+            "window_end": str(until) if until else None,
+            "age_days": (until - latest) / timedelta(days=1) if until else None,
         },
         "windows": {
             name: {"from": str(pc.min(part).as_py()), "rows": len(part)}
