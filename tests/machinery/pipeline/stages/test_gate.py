@@ -62,7 +62,7 @@ def good() -> dict[str, Any]:
                 "size": {
                     "missing": {"reference": estimate(0.1), "newest": estimate(0.1)},
                     "share of big": {"reference": estimate(0.5), "newest": estimate(0.5)},
-                    "mean": {"reference": estimate(1.0), "newest": estimate(9.0)},
+                    "mean": {"reference": estimate(1.0), "newest": estimate(None)},
                 },
             },
             "freshness": {"age_days": 0.5},

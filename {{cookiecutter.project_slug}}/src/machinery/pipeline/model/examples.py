@@ -30,9 +30,9 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows stored with a model, the first `real` of them from the test table, and predictions.
+    """Rows, the first `real` of them from the test table, and their predictions.
 
-    Personal values are replaced by a stand-in that the contract allows.
+    They have the columns known before the prediction; a placeholder replaces personal values.
     """
 
     rows: Rows
@@ -42,17 +42,10 @@ class Examples:
 
 
 def make(table: "pd.DataFrame", prediction: np.ndarray, scorer: Scorer) -> dict[str, Any]:
-    """Rows spread over the test table, one with missing values and one with unknown strings.
+    """Rows of the table, one with missing values and one with unknown strings, for JSON.
 
-    Args:
-        table: the raw columns of the test rows.
-        prediction: the pipeline's predictions from the features that `featurize` wrote.
-        scorer: the scorer that answers requests.
-
-    Returns:
-        `rows`, with the columns known before the prediction and stand-ins for personal values;
-        `predictions`, probabilities or values; `real`, how many rows come from the table (the
-        first ones).
+    `table` holds the raw columns of the test rows, `prediction` what the pipeline predicted from
+    the features that `featurize` wrote.
 
     Raises:
         UserError: when the scorer does not predict what the pipeline did.

@@ -92,7 +92,8 @@ def _curves(plots: Reports, estimates: Reports, unit: str) -> list[Figure]:
 def _slices(slices: Sequence[Reports], headline: str, overall: float | None) -> list[Figure]:
     """A figure for each column, all on one scale."""
     sign = 1 if metrics.greater_is_better(headline) else -1
-    by_column, drawn = defaultdict(list), []
+    by_column: dict[str, list[Any]] = defaultdict(list)
+    drawn = []
     for line in slices:
         by_column[line["column"]] += _estimates([(str(line["slice"]), line)])
     points = [end for part in by_column.values() for line in part for end in (line.low, line.high)]

@@ -153,49 +153,41 @@ def _leakage(probes: list[dict[str, Any]], limit: int) -> Check:
 
 def _windows(quality: dict[str, Any], limits: Gate) -> Iterator[Check]:
     """The newest window compared with the reference window, if both have rows."""
-    windows, columns = quality.get("windows", {}), quality["columns"]
-    # Logged rows lack columns that are known only afterwards, and no feature reads these.
-    read = {name: columns[name] for name in columns if name not in quality["known_after"]}
-    empty = [name for name, window in windows.items() if not window["rows"]]
-    for check in (*_missing(read, limits.missing_rise), *_shares(columns, limits.share_shift)):
+    rises, shifts = _moves(quality)
+    why = "the largest rise of missing values"
+    checks = [*_largest("missing_values", rises, limits.missing_rise, why)]
+    checks += _largest("category_shares", shifts, limits.share_shift, "changed most")
+    empty = [name for name, window in quality.get("windows", {}).items() if not window["rows"]]
+    for check in checks:
         if empty:
             why = f"no row is in the {empty[0]} window; change validate.window_days or ingest.until"
-            yield replace(check, value=None, passed=False, why=why)
-        else:
-            yield check
+            check = replace(check, value=None, passed=False, why=why)
+        yield check
 
 
-def _missing(columns: dict[str, Any], limit: float) -> Iterator[Check]:
-    """The column with the largest rise of missing values, between the ends of the intervals."""
-    missing = {name: column["missing"] for name, column in columns.items()}
-    rises = {
-        f"{name} has": windows["newest"]["low"] - windows["reference"]["high"]
-        for name, windows in missing.items()
-        if "newest" in windows
-    }
-    why = "the largest rise of missing values since the reference window"
-    yield from _largest("missing_values", rises, limit, why)
-
-
-def _shares(columns: dict[str, Any], limit: float) -> Iterator[Check]:
-    """The category whose share changed most, between the ends of the intervals."""
-    moves = {
-        f"{name}, {statistic},": max(
-            windows["newest"]["low"] - windows["reference"]["high"],
-            windows["reference"]["low"] - windows["newest"]["high"],
-        )
-        for name, statistics in columns.items()
-        for statistic, windows in statistics.items()
-        if statistic.startswith("share of ") and "newest" in windows
-    }
-    yield from _largest("category_shares", moves, limit, "changed most since the reference window")
+def _moves(quality: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """By how much missing values rose and category shares changed, between ends of intervals."""
+    rises, shifts = {}, {}
+    for name, statistics in quality["columns"].items():
+        for statistic, windows in statistics.items():
+            if "newest" not in windows or statistic == "mean":
+                continue
+            rise = windows["newest"]["low"] - windows["reference"]["high"]
+            fall = windows["reference"]["low"] - windows["newest"]["high"]
+            # Logged rows lack columns that are known only afterwards, and no feature reads these.
+            if statistic != "missing":
+                shifts[f"{name}, {statistic},"] = max(rise, fall)
+            elif name not in quality["known_after"]:
+                rises[f"{name} has"] = rise
+    return rises, shifts
 
 
 def _largest(check: str, moves: dict[str, float], limit: float, why: str) -> Iterator[Check]:
     """A check of the largest move, if there are any; overlapping intervals did not move."""
     if moves:
         name = max(moves, key=moves.__getitem__)
-        yield at_most(check, max(0.0, moves[name]), limit, f"{name} {why}")
+        why = f"{name} {why} since the reference window"
+        yield at_most(check, max(0.0, moves[name]), limit, why)
 
 
 def main(_: Project) -> None:

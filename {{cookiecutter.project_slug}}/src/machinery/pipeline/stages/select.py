@@ -26,13 +26,8 @@ if TYPE_CHECKING:
 def select(reports: list[dict[str, Any]], headline: str) -> dict[str, Any]:
     """The simplest candidate within one standard error of the best (Breiman et al. 1984, §3.4.3).
 
-    Args:
-        reports: one per candidate, simplest first, with the scores of each fold.
-        headline: the metric that decides.
-
-    Returns:
-        The names of the candidate and of the baseline (the first candidate), the reason, and all
-        candidates with mean and standard error.
+    `reports` has the scores of each candidate, simplest first. The result has the names of the
+    candidate and of the baseline (the first one), the reason, and all means and standard errors.
 
     Raises:
         UserError: for a candidate with a fold in which the metric is undefined.

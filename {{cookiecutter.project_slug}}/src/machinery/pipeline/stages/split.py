@@ -65,24 +65,17 @@ def probe(parts: Parts, catalogue: Catalogue, params: Leakage, seed: int) -> lis
 def _is_test(
     table: "pd.DataFrame", until: datetime | None, contract: Contract, params: Split
 ) -> Any:
-    """A mask of the test rows."""
-    if params.by == "stratified":
-        return _stratified(table, contract, params)
-    name = getattr(contract, params.by)
+    """A mask of the test rows; stratified, a share of each class, or of each fifth of a number."""
+    random = np.random.default_rng(params.seed)
     if params.by == "time":
-        end = table[name].max() if until is None else until
-        return table[name] >= end - timedelta(days=params.test_days)
-    groups = np.sort(table[name].unique())
-    shuffled = np.random.default_rng(params.seed).permutation(groups)
-    return table[name].isin(shuffled[: round(params.test_share * len(groups))])
-
-
-def _stratified(table: "pd.DataFrame", contract: Contract, params: Split) -> np.ndarray:
-    """A mask with `test_share` of the rows of each class, or of each fifth of a number."""
+        end = until or table[contract.time].max()
+        return table[contract.time] >= end - timedelta(days=params.test_days)
+    if params.by == "group":
+        groups = random.permutation(np.sort(table[contract.group].unique()))
+        return table[contract.group].isin(groups[: round(params.test_share * len(groups))])
     strata = contract.encode(table[contract.target])
     if contract.task == "regression":
         strata = np.searchsorted(np.quantile(strata, [0.2, 0.4, 0.6, 0.8]), strata)
-    random = np.random.default_rng(params.seed)
     is_test = np.zeros(len(table), dtype=bool)
     for stratum in np.unique(strata):
         rows = random.permutation(np.flatnonzero(strata == stratum))

@@ -89,9 +89,9 @@ def fit(work: Fitting, part: Fold) -> tuple[Any, np.ndarray]:
     learn, held = part
     contract, features = work.contract, [*work.kinds]
     hyperparameters = dict(work.params.hyperparameters[work.name])
-    signs = hyperparameters.get("monotonic_cst")
-    if isinstance(signs, dict):
-        del hyperparameters["monotonic_cst"]
+    signs = {}
+    if isinstance(hyperparameters.get("monotonic_cst"), dict):
+        signs = hyperparameters.pop("monotonic_cst")
     pipeline = build(
         work.name,
         work.candidates,
@@ -105,7 +105,7 @@ def fit(work: Fitting, part: Fold) -> tuple[Any, np.ndarray]:
     table, options = work.table.iloc[learn], {}
     rows, target = table[features], contract.encode(table[contract.target])
     try:
-        if isinstance(signs, dict):
+        if signs:
             constrain(pipeline, signs, rows, target)
         if contract.weight:
             require_weights(pipeline[-1], contract.weight)
