@@ -37,11 +37,11 @@ def test_the_sets_are_those_of_mapie(coverage: float) -> None:
     peer = SplitConformalClassifier(
         Given().fit(probability, target), confidence_level=coverage, conformity_score="lac"
     ).conformalize(probability, target)
-    theirs = peer.predict_set(new)[1][:, :, 0]
+    expected = peer.predict_set(new)[1][:, :, 0]
     quantile = conformal.quantile(conformal.nonconformity(target, probability), coverage)
-    ours = conformal.sets(new, quantile)
+    actual = conformal.sets(new, quantile)
     likeliest = np.eye(3, dtype=bool)[new.argmax(axis=1)]
-    assert (ours == (theirs | likeliest)).all()
+    assert (actual == (expected | likeliest)).all()
 
 
 def test_intervals_cover_at_their_rate_on_new_rows() -> None:

@@ -33,6 +33,9 @@ NUMERIC, CATEGORICAL = ["temp", "gust"], ["origin"]
 TARGETS = ["binary", "three classes", "regression"]
 SMALL: dict[str, dict[str, Any]] = {"forest": {"n_estimators": 10}, "boosting": {"max_iter": 10}}
 LIMIT = 1e-4
+ONE_HOT = OneHotEncoder(handle_unknown="ignore")
+ORDINAL = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+FOREST = RandomForestClassifier(n_estimators=10, random_state=1)
 FEATURES_FILE = "data/features/train.parquet"
 PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # for other processes
 
@@ -118,33 +121,38 @@ def test_texts_and_many_categories_convert_faithfully(
     ).fit(table, a_target(target, table) + 2 * (target == "regression") * table["note"].str.len())
     save(pipeline, FEATURES | dict.fromkeys(texts, "string"), tmp_path / "schedule-mine.onnx")
     scale = 1.0 if target != "regression" else float(np.std(a_target(target, a_table())))
-    rows, made = parity_rows(table, rows=300, seed=1), Model(tmp_path / "schedule-mine.onnx")
-    assert check_parity(pipeline, made, rows, limit=LIMIT, scale=scale) < LIMIT / 20
-    assert made.predict(rows[:0]).shape == (0, *made.predict(rows).shape[1:])
+    rows, model_file = parity_rows(table, rows=300, seed=1), Model(tmp_path / "schedule-mine.onnx")
+    assert check_parity(pipeline, model_file, rows, limit=LIMIT, scale=scale) < LIMIT / 20
+    assert model_file.predict(rows[:0]).shape == (0, *model_file.predict(rows).shape[1:])
 
 
-def test_a_forest_without_imputer_is_refused_by_name(tmp_path: Path) -> None:
-    pipeline = by_hand("passthrough", OneHotEncoder(handle_unknown="ignore"), forest())
-    refuses(pipeline, tmp_path, "^schedule-mine: its ONNX file is .* beyond train.parity.limit ")
-    refuses(pipeline, tmp_path, rf"as in row \d+ of {FEATURES_FILE}, because of (temp|gust); ")
-
-
-def test_a_category_never_seen_is_named_where_the_file_is_wrong_about_it(tmp_path: Path) -> None:
-    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
-    pipeline = by_hand(SimpleImputer(), ordinal, forest())
-    refuses(pipeline, tmp_path, "because of origin; impute and encode as the others")
-
-
-def test_boosting_with_native_categories_is_refused_by_name(tmp_path: Path) -> None:
-    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
-    boosting = HistGradientBoostingClassifier(categorical_features=[2])
-    sentence = "in [1-9].% of the rows: HistGradientBoostingClassifier does not convert as set"
-    refuses(by_hand("passthrough", ordinal, boosting), tmp_path, sentence)
-
-
-def test_a_pipeline_that_fails_on_missing_values_is_refused_by_name(tmp_path: Path) -> None:
-    pipeline = by_hand("passthrough", OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
-    refuses(pipeline, tmp_path, r"schedule-mine fails on missing .*NaN.*candidates.py")
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        (
+            ("passthrough", ONE_HOT, FOREST),
+            rf"^schedule-mine: its ONNX file is .* beyond train.parity.limit .*, as in row \d+ of "
+            rf"{FEATURES_FILE}, because of (temp|gust); ",
+        ),
+        ((SimpleImputer(), ORDINAL, FOREST), "because of origin; impute and encode as the others"),
+        (
+            ("passthrough", ORDINAL, HistGradientBoostingClassifier(categorical_features=[2])),
+            "in [1-9].% of the rows: HistGradientBoostingClassifier does not convert as set",
+        ),
+        (
+            ("passthrough", ONE_HOT, LogisticRegression()),
+            "schedule-mine fails on missing .*NaN.*candidates.py",
+        ),
+    ],
+    ids=["missing", "never seen", "native categories", "fails"],
+)
+def test_a_file_that_differs_from_its_pipeline_is_refused_with_the_cause(
+    parts: Any, sentence: str, tmp_path: Path
+) -> None:
+    pipeline = by_hand(*parts)
+    rows = parity_rows(a_table(), rows=100, seed=1)
+    with pytest.raises(UserError, match=sentence):
+        check_parity(pipeline, saved(pipeline, tmp_path), rows, limit=LIMIT)
 
 
 def test_a_split_between_neighbouring_float32_is_refused_when_it_moves(tmp_path: Path) -> None:
@@ -260,16 +268,6 @@ def test_parity_rows_miss_every_number_and_know_no_category_somewhere(rows: int)
     assert checked[NUMERIC].isna().any().all()
     assert not checked["origin"].isin(table["origin"]).all()
     assert (checked.dtypes == table.dtypes).all()
-
-
-def forest() -> RandomForestClassifier:
-    return RandomForestClassifier(n_estimators=10, random_state=1)
-
-
-def refuses(pipeline: Pipeline, folder: Path, sentence: str) -> None:
-    scorer = saved(pipeline, folder)
-    with pytest.raises(UserError, match=sentence):
-        check_parity(pipeline, scorer, parity_rows(a_table(), rows=100, seed=1), limit=LIMIT)
 
 
 if __name__ == "__main__":

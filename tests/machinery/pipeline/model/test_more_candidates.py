@@ -43,7 +43,7 @@ def a_table(rows: int = 1000) -> pd.DataFrame:
     table = pd.DataFrame({"warmth": warmth, "spread": warmth - chill})
     table["pieces"] = random.integers(0, 40, rows).astype("float32")
     table.loc[random.random(rows) < 0.1, "warmth"] = np.nan
-    return table.assign(town=random.choice([f"town {each}" for each in range(20)], rows))
+    return table.assign(town=random.choice([f"town {number}" for number in range(20)], rows))
 
 
 def a_target(kind: str) -> Any:
@@ -96,8 +96,8 @@ def test_the_log_of_lightgbm_can_be_had(capfd: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("name", "objective"),
     [
-        *(("lightgbm", each) for each in ("poisson", "tweedie", "gamma", "quantile", "huber")),
-        *(("xgboost", each) for each in ("count:poisson", "reg:tweedie", "reg:gamma")),
+        *(("lightgbm", loss) for loss in ("poisson", "tweedie", "gamma", "quantile", "huber")),
+        *(("xgboost", loss) for loss in ("count:poisson", "reg:tweedie", "reg:gamma")),
     ],
 )
 def test_objectives_convert_with_their_link(name: str, objective: str, tmp_path: Path) -> None:

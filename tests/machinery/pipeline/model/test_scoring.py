@@ -27,7 +27,7 @@ def answers(scorer: Scorer, *rows: dict[str, Any]) -> Any:
 def change(shop: Path, **values: Any) -> None:
     path = shop / "models/model.json"
     info = json.loads(path.read_text()) | values
-    path.write_text(json.dumps({name: each for name, each in info.items() if each is not ...}))
+    path.write_text(json.dumps({name: value for name, value in info.items() if value is not ...}))
 
 
 def test_only_the_columns_behind_the_features_are_needed(shop: Path) -> None:
@@ -40,29 +40,30 @@ def test_the_decision_is_made_at_the_threshold_and_the_set_at_the_quantile(
     plain = answers(Scorer(features, shop), row())
     probability = float(plain.prediction[0, 1])
     change(shop, threshold=probability + 1e-4, conformal_quantile=1.0)
-    found = answers(Scorer(features, shop), row())
-    assert (plain.decision.tolist(), found.decision.tolist()) == ([1], [0])
-    assert found.members.tolist() == [[True, True]]
+    changed = answers(Scorer(features, shop), row())
+    assert (plain.decision.tolist(), changed.decision.tolist()) == ([1], [0])
+    assert changed.members.tolist() == [[True, True]]
     change(shop, conformal_quantile=None)  # too few rows to promise anything: infinite
     assert answers(Scorer(features, shop), row()).members.tolist() == [[True, True]]
 
 
 def test_missing_and_never_seen_values_are_scored_as_in_training(shop: Path, row: Row) -> None:
     scorer = Scorer(features, shop)
-    found = answers(scorer, row(weight=None), row(town="Nowhere"), row(weight=None, town="Nowhere"))
-    assert np.isfinite(found.prediction).all()
-    made = scorer.features(scorer.arrays({"weight": [None], "town": ["x"], "at": ["NaT"]}))
-    assert np.isnan(made["mass"][0])
-    assert np.isnan(made["hour"][0])
+    absences = {"weight": None}, {"town": "Nowhere"}, {"weight": None, "town": "Nowhere"}
+    scored = answers(scorer, *(row(**absence) for absence in absences))
+    assert np.isfinite(scored.prediction).all()
+    arrays = scorer.features(scorer.arrays({"weight": [None], "town": ["x"], "at": ["NaT"]}))
+    assert np.isnan(arrays["mass"][0])
+    assert np.isnan(arrays["hour"][0])
 
 
 def test_times_as_text_and_as_datetime_are_the_same(shop: Path) -> None:
     scorer = Scorer(features, shop)
     moments = [datetime(1969, 12, 31, 23, 59, 59, 5), datetime(2026, 1, 2, 3, 4, 5, 678_901)]
-    (made,) = scorer.arrays({"at": moments}).values()
+    (array,) = scorer.arrays({"at": moments}).values()
     (read,) = scorer.arrays({"at": [moment.isoformat() for moment in moments]}).values()
-    assert made.dtype == read.dtype == np.dtype("datetime64[us]")
-    assert made.tolist() == read.tolist() == moments
+    assert array.dtype == read.dtype == np.dtype("datetime64[us]")
+    assert array.tolist() == read.tolist() == moments
 
 
 def test_every_moment_is_exact_and_a_missing_one_no_time(shop: Path) -> None:
@@ -70,13 +71,13 @@ def test_every_moment_is_exact_and_a_missing_one_no_time(shop: Path) -> None:
     epoch = datetime(1970, 1, 1)
     moments = [datetime.min, datetime.min + step, epoch - step, epoch, epoch + step]
     moments += [datetime(year, 12, 31, 23, 59, 59, 999_999) for year in range(1, 10_000, 7)]
-    for given in ([*moments, datetime.max], [None, *moments, None], [None], []):
-        (made,) = scorer.arrays({"at": given}).values()
-        assert made.dtype == np.dtype("datetime64[us]")
-        assert made.tolist() == given
+    for values in ([*moments, datetime.max], [None, *moments, None], [None], []):
+        (array,) = scorer.arrays({"at": values}).values()
+        assert array.dtype == np.dtype("datetime64[us]")
+        assert array.tolist() == values
     mixed = [None, "2026-01-02T03:04:05", datetime.max]
-    (made,) = scorer.arrays({"at": mixed}).values()
-    assert made.tolist() == [None, datetime(2026, 1, 2, 3, 4, 5), datetime.max]
+    (array,) = scorer.arrays({"at": mixed}).values()
+    assert array.tolist() == [None, datetime(2026, 1, 2, 3, 4, 5), datetime.max]
 
 
 def test_columns_are_arrays_as_in_training(shop: Path) -> None:
@@ -87,7 +88,7 @@ def test_columns_are_arrays_as_in_training(shop: Path) -> None:
         return from_python(values, column)
 
     texts = [array("string", nullable, "a", "bcd", "") for nullable in (False, True)]
-    assert all(each.tolist() == ["a", "bcd", ""] and each.dtype == object for each in texts)
+    assert all(text.tolist() == ["a", "bcd", ""] and text.dtype == object for text in texts)
     assert np.isnan(array("string", True, "a", None)[1])
     numbers = array("number", True, 1, None, 2.5, 10**300)
     np.testing.assert_array_equal(numbers, [1, np.nan, 2.5, 1e300])

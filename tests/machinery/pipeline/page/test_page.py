@@ -198,7 +198,7 @@ def test_what_there_is_not_is_left_out(reports: dict[str, Any], render: Any) -> 
     del reports["quality"]["windows"]
     text = render(reports | {"slices": [], "features": [], "plots": {}})
     shown = [attrs["id"] for attrs in Elements(text).named("section")]
-    assert shown == [each for each in SECTIONS if each not in ("curves", "slices", "importance")]
+    assert shown == [name for name in SECTIONS if name not in ("curves", "slices", "importance")]
     assert "Every row satisfies the contract." in text
     assert "Drift" not in text
 

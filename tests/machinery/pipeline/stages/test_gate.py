@@ -74,10 +74,14 @@ def verdict(evidence: dict[str, Any]) -> dict[str, Any]:
     return gate(Evidence(**evidence), "roc_auc", LIMITS)
 
 
+def failed(report: dict[str, Any]) -> list[str]:
+    return [check["name"] for check in report["checks"] if not check["passed"]]
+
+
 def test_good_evidence_passes_every_check() -> None:
-    found = verdict(good())
-    assert found["passed"]
-    assert [check["name"] for check in found["checks"]] == [
+    report = verdict(good())
+    assert report["passed"]
+    assert [check["name"] for check in report["checks"]] == [
         "better_than_baseline",
         "floor",
         "worst_slice",
@@ -94,7 +98,7 @@ def test_good_evidence_passes_every_check() -> None:
 
 
 def test_what_logged_rows_cannot_have_does_not_count_as_missing() -> None:
-    (missing,) = (each for each in verdict(good())["checks"] if each["name"] == "missing_values")
+    (missing,) = (check for check in verdict(good())["checks"] if check["name"] == "missing_values")
     assert missing["passed"] and missing["why"].startswith("size has")
     evidence = good()
     evidence["quality"]["known_after"] = []
@@ -121,13 +125,13 @@ def test_what_logged_rows_cannot_have_does_not_count_as_missing() -> None:
     ],
 )
 def test_each_check_says_no_to_its_own_bad_figure(check: str, path: str, bad: object) -> None:
-    found = verdict(planted(good(), path, bad))
-    assert not found["passed"]
-    assert [each["name"] for each in found["checks"] if not each["passed"]] == [check]
+    report = verdict(planted(good(), path, bad))
+    assert not report["passed"]
+    assert failed(report) == [check]
 
 
 @pytest.mark.parametrize(
-    ("check", "path", "unknown", "told"),
+    ("check", "path", "unknown", "reason"),
     [
         ("better_than_baseline", "metrics.gain_over_baseline", estimate(None), "more groups"),
         ("floor", "metrics.roc_auc", estimate(None), "roc_auc on the test table"),
@@ -139,32 +143,32 @@ def test_each_check_says_no_to_its_own_bad_figure(check: str, path: str, bad: ob
     ],
 )
 def test_a_figure_that_could_not_be_computed_never_passes(
-    check: str, path: str, unknown: object, told: str
+    check: str, path: str, unknown: object, reason: str
 ) -> None:
     checks = verdict(planted(good(), path, unknown))["checks"]
-    (refused,) = [each for each in checks if not each["passed"]]
+    (refused,) = [line for line in checks if not line["passed"]]
     assert (refused["name"], refused["value"]) == (check, None)
-    assert told in refused["why"]
+    assert reason in refused["why"]
 
 
 def test_the_worst_slice_says_what_is_held_and_how_many_are_too_small() -> None:
     slices = [{**SLICE, **estimate(0.7)}, {**SLICE, **estimate(0.6)}]
     slices.append({**SLICE, **estimate(None), "slice": "3 too small: a, b, c", "small": 3})
-    found = {each["name"]: each for each in verdict(good() | {"slices": slices})["checks"]}
-    worst = found["worst_slice"]
+    by_name = {check["name"]: check for check in verdict(good() | {"slices": slices})["checks"]}
+    worst = by_name["worst_slice"]
     assert worst["passed"] and worst["value"] > 0.6
     assert "o s (9 rows) is the worst of 2 slices in roc_auc, 0.6 (" in worst["why"]
     assert worst["why"].endswith("; its better end counts here; 3 are too small to tell")
 
 
 def test_where_no_slices_are_asked_for_none_are_judged() -> None:
-    found = verdict(good() | {"slices": [], "sliced": []})
-    assert found["passed"]
-    assert "worst_slice" not in [each["name"] for each in found["checks"]]
+    report = verdict(good() | {"slices": [], "sliced": []})
+    assert report["passed"]
+    assert "worst_slice" not in [check["name"] for check in report["checks"]]
 
 
 def test_the_baseline_and_the_reason_of_an_exception_are_named() -> None:
-    why = {each["name"]: each["why"] for each in verdict(good())["checks"]}
+    why = {check["name"]: check["why"] for check in verdict(good())["checks"]}
     assert "over few-prior, the first candidate" in why["better_than_baseline"]
     assert why["leakage"].endswith(": size, the fleet is fixed")
 
@@ -174,17 +178,17 @@ def test_a_window_without_rows_is_no_proof_of_good_data(empty: str) -> None:
     windows = {name: {"rows": 0 if name == empty else 9} for name in ("reference", "newest")}
     evidence = good()
     evidence["quality"]["windows"] = windows
-    refused = [each for each in verdict(evidence)["checks"] if not each["passed"]]
-    assert [each["name"] for each in refused] == ["missing_values", "category_shares"]
-    assert all(f"no row is in the {empty} window" in each["why"] for each in refused)
+    report = verdict(evidence)
+    assert failed(report) == ["missing_values", "category_shares"]
+    reasons = [check["why"] for check in report["checks"] if not check["passed"]]
+    assert all(f"no row is in the {empty} window" in reason for reason in reasons)
 
 
 def test_a_loss_must_stay_below_its_floor() -> None:
     evidence = good()
     evidence["metrics"]["log_loss"] = estimate(0.61)
     evidence["sliced"] = []
-    checks = gate(Evidence(**evidence), "log_loss", LIMITS)["checks"]
-    assert [each["name"] for each in checks if not each["passed"]] == ["floor"]
+    assert failed(gate(Evidence(**evidence), "log_loss", LIMITS)) == ["floor"]
 
 
 def planted(evidence: dict[str, Any], path: str, value: object) -> dict[str, Any]:

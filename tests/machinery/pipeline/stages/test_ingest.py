@@ -22,9 +22,9 @@ def table() -> pd.DataFrame:
 
 
 def test_rows_are_those_before_the_end_of_the_window_in_order(contract: Contract) -> None:
-    found = stage.ingest(table(), datetime(2013, 1, 3), contract)
-    assert found["id"].to_pylist() == ["b", "a"]
-    assert found["size"].type == pa.float64()
+    rows = stage.ingest(table(), datetime(2013, 1, 3), contract)
+    assert rows["id"].to_pylist() == ["b", "a"]
+    assert rows["size"].type == pa.float64()
 
 
 def test_a_window_without_rows_is_refused(contract: Contract) -> None:
@@ -34,15 +34,15 @@ def test_a_window_without_rows_is_refused(contract: Contract) -> None:
 
 def test_a_row_without_a_time_stays_so_that_the_contract_can_name_it(contract: Contract) -> None:
     timeless = table().assign(at=pd.to_datetime([None, "2013-01-01", "2013-01-02"]))
-    found = stage.ingest(timeless, datetime(2013, 1, 2), contract)
-    assert found["id"].to_pylist() == ["b", "c"]
-    checked = checks.check({"at": found["at"].combine_chunks()}, contract)
+    rows = stage.ingest(timeless, datetime(2013, 1, 2), contract)
+    assert rows["id"].to_pylist() == ["b", "c"]
+    checked = checks.check({"at": rows["at"].combine_chunks()}, contract)
     assert checked.bad(2).tolist() == [False, True]
 
 
 def test_times_written_as_text_are_times(contract: Contract) -> None:
-    found = stage.ingest(table().assign(at=table()["at"].astype("str")), None, contract)
-    assert found["at"].type == pa.timestamp("us")
+    rows = stage.ingest(table().assign(at=table()["at"].astype("str")), None, contract)
+    assert rows["at"].type == pa.timestamp("us")
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def logged(**changes: Any) -> pa.Table:
 
 
 def test_logged_rows_are_appended_and_of_a_key_the_source_wins(contract: Contract) -> None:
-    found = stage.ingest(table().assign(extra=1), datetime(2013, 1, 3), contract, logged())
-    assert found["id"].to_pylist() == ["b", "a", "z"]
-    assert found["size"].to_pylist() == [1.0, 2.0, 8.0]
-    assert found["extra"].to_pylist() == [1, 1, None]
-    assert "late" not in found.column_names  # a column that source.py lacks stays a fault
+    rows = stage.ingest(table().assign(extra=1), datetime(2013, 1, 3), contract, logged())
+    assert rows["id"].to_pylist() == ["b", "a", "z"]
+    assert rows["size"].to_pylist() == [1.0, 2.0, 8.0]
+    assert rows["extra"].to_pylist() == [1, 1, None]
+    assert "late" not in rows.column_names  # a column that source.py lacks stays a fault
 
 
 def test_logged_rows_after_the_window_are_left_out(contract: Contract) -> None:
     late = logged(at=[datetime(2013, 1, 3)] * 2)
-    found = stage.ingest(table(), datetime(2013, 1, 3), contract, late)
-    assert found["id"].to_pylist() == ["b", "a"]
+    rows = stage.ingest(table(), datetime(2013, 1, 3), contract, late)
+    assert rows["id"].to_pylist() == ["b", "a"]
 
 
 def test_logged_rows_do_not_hide_that_the_source_has_no_key(contract: Contract) -> None:
-    found = stage.ingest(table().drop(columns="id"), None, contract, logged())
-    assert len(found) == 3 and "id" not in found.column_names
+    rows = stage.ingest(table().drop(columns="id"), None, contract, logged())
+    assert len(rows) == 3 and "id" not in rows.column_names
 
 
 def test_logged_rows_of_another_key_or_type_are_refused(contract: Contract) -> None:
@@ -122,5 +122,5 @@ def test_params_that_do_not_fit_the_source_are_named(source: dict[str, Any], fau
 
 
 def test_params_that_fit_reach_the_source() -> None:
-    found = stage.read(ONE_PARAMETER, Ingest(until=None, source={"hours": 2}))
-    assert found["hours"].tolist() == [2, 2, 2]
+    rows = stage.read(ONE_PARAMETER, Ingest(until=None, source={"hours": 2}))
+    assert rows["hours"].tolist() == [2, 2, 2]

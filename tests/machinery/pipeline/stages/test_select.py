@@ -19,23 +19,24 @@ def report(name: str, *scores: float | None, metric: str = "roc_auc") -> dict[st
     return {"candidate": name, "folds": folds, "features": {}, "bytes": 1}
 
 
-def test_a_simpler_candidate_within_one_standard_error_wins() -> None:
-    chosen = select([report("linear", 0.70, 0.74), report("forest", 0.71, 0.75)], "roc_auc")
-    assert chosen["candidate"] == chosen["baseline"] == "linear"
-    assert "simplest within one standard error" in chosen["why"]
-
-
-def test_a_clearly_better_candidate_wins_though_it_is_less_simple() -> None:
-    chosen = select([report("linear", 0.60, 0.61), report("forest", 0.71, 0.72)], "roc_auc")
-    assert (chosen["candidate"], chosen["baseline"]) == ("forest", "linear")
+@pytest.mark.parametrize(
+    ("forest", "candidate", "why"),
+    [
+        ((0.71, 0.75), "linear", "linear is the simplest within one standard error (0.0200) of"),
+        ((0.81, 0.85), "forest", "forest is the best, and no simpler one"),
+    ],
+)
+def test_a_candidate_wins_by_more_than_a_standard_error_or_by_being_simpler(
+    forest: tuple[float, float], candidate: str, why: str
+) -> None:
+    result = select([report("linear", 0.70, 0.74), report("forest", *forest)], "roc_auc")
+    assert (result["candidate"], result["baseline"]) == (candidate, "linear")
+    assert why in result["why"]
 
 
 def test_of_a_loss_the_lowest_is_the_best() -> None:
-    reports = [
-        report("linear", 0.60, 0.61, metric="log_loss"),
-        report("forest", 0.31, 0.32, metric="log_loss"),
-        report("boosting", 0.51, 0.52, metric="log_loss"),
-    ]
+    scores = {"linear": (0.60, 0.61), "forest": (0.31, 0.32), "boosting": (0.51, 0.52)}
+    reports = [report(name, *folds, metric="log_loss") for name, folds in scores.items()]
     assert select(reports, "log_loss")["candidate"] == "forest"
 
 
@@ -53,11 +54,11 @@ def test_threshold_and_quantile_come_from_rows_not_trained_on(contract: Contract
             "probability_true": probability,
         }
     )
-    how = Threshold(rule="recall", value=0.9)
-    found = calibrate(table, contract, Select(headline="roc_auc", threshold=how, coverage=0.5))
-    assert found["threshold"] == pytest.approx(0.25)
-    assert found["threshold_rule"] == "highest with a recall of 0.9"
-    assert found["conformal_quantile"] == pytest.approx(0.6)
+    rule = Threshold(rule="recall", value=0.9)
+    result = calibrate(table, contract, Select(headline="roc_auc", threshold=rule, coverage=0.5))
+    assert result["threshold"] == pytest.approx(0.25)
+    assert result["threshold_rule"] == "highest with a recall of 0.9"
+    assert result["conformal_quantile"] == pytest.approx(0.6)
 
 
 def test_files_of_candidates_no_longer_named_are_removed(

@@ -111,8 +111,8 @@ def test_two_equal_models_rarely_differ_on_few_groups_of_unequal_size(
             for _ in range(2)
         )
         scorers = {"difference": difference(one, two)}
-        found = bootstrap(scorers, len(group), samples=400, level=0.95, seed=seed, groups=group)
-        return not found["difference"].low <= 0 <= found["difference"].high
+        result = bootstrap(scorers, len(group), samples=400, level=0.95, seed=seed, groups=group)
+        return not result["difference"].low <= 0 <= result["difference"].high
 
     count = sum(called_different(seed) for seed in range(TRIALS))
     assert stats.binom.ppf(0.05, TRIALS, 0.03) <= count <= stats.binom.ppf(0.95, TRIALS, 0.07)
@@ -133,8 +133,8 @@ def test_bootstrap_of_few_groups_covers_the_true_mean_as_often_as_it_says(groups
 def test_bootstrap_of_a_mean_is_as_wide_as_theory_says() -> None:
     values = np.random.default_rng(1).normal(size=500)
     theory = mean_interval(values, 0.9)
-    found = bootstrap({"mean": mean(values)}, 500, samples=2000, level=0.9, seed=1)
-    assert found["mean"] == pytest.approx(theory, abs=0.01)
+    result = bootstrap({"mean": mean(values)}, 500, samples=2000, level=0.9, seed=1)
+    assert result["mean"] == pytest.approx(theory, abs=0.01)
 
 
 def test_paired_differences_have_narrower_intervals_than_unpaired_ones() -> None:
@@ -221,8 +221,8 @@ def classification(target: Codes, probability: Values) -> dict[str, Scorer]:
     )
 
 
-def covered(truth: float, found: list[Interval]) -> int:
-    return sum(interval.low <= truth <= interval.high for interval in found)
+def covered(truth: float, intervals: list[Interval]) -> int:
+    return sum(interval.low <= truth <= interval.high for interval in intervals)
 
 
 def grouped(count: int) -> Interval:
@@ -242,12 +242,12 @@ def estimate(scorer: Scorer, rows: int) -> Interval:
 
 def test_the_jackknife_is_by_hand_what_leaving_out_each_group_gives() -> None:
     values, groups = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0, 0, 1, 2])
-    found = jackknife({"mean": mean(values)}, groups, 0.95)["mean"]
+    interval = jackknife({"mean": mean(values)}, groups, 0.95)["mean"]
     without = [6.0, 11 / 3, 7 / 3]
-    spread = 2 / 3 * sum((each - np.mean(without)) ** 2 for each in without)
-    assert found.value == 3.75
-    assert found.high - found.value == pytest.approx(4.302653 * spread**0.5)  # t of 2 degrees
-    assert found.value - found.low == pytest.approx(found.high - found.value)
+    spread = 2 / 3 * sum((value - np.mean(without)) ** 2 for value in without)
+    assert interval.value == 3.75
+    assert interval.high - interval.value == pytest.approx(4.302653 * spread**0.5)  # t of 2 degrees
+    assert interval.value - interval.low == pytest.approx(interval.high - interval.value)
 
 
 def test_the_jackknife_of_two_groups_or_of_an_undefined_metric_has_no_interval() -> None:
@@ -266,8 +266,8 @@ def test_the_jackknife_covers_at_its_level_where_rows_of_a_day_are_alike(
         day = np.repeat(np.arange(days), sizes)
         effect = random.beta(2, 23 if rare else 3, days)  # the rate of a day, 0.08 or 0.4
         happened = random.random(len(day)) < effect[day]
-        found = jackknife({"gap": mean(happened - (0.08 if rare else 0.4))}, day, 0.95)["gap"]
-        missed += not found.low <= 0 <= found.high
+        interval = jackknife({"gap": mean(happened - (0.08 if rare else 0.4))}, day, 0.95)["gap"]
+        missed += not interval.low <= 0 <= interval.high
     assert 0.03 <= missed / trials <= 0.07
 
 
@@ -281,6 +281,6 @@ def test_figures_do_not_depend_on_where_blocks_are_scored(monkeypatch: pytest.Mo
         pieces.extend(items)
         return iter([function(shared, item) for item in reversed(pieces)][::-1])
 
-    drawn = {"samples": 300, "level": 0.95, "seed": 1}
-    assert intervals.bootstrap(scorers, 50, **drawn, spread=apart) == expected  # type: ignore[arg-type]
+    options = {"samples": 300, "level": 0.95, "seed": 1}
+    assert intervals.bootstrap(scorers, 50, **options, spread=apart) == expected  # type: ignore[arg-type]
     assert len(pieces) == 15

@@ -92,11 +92,11 @@ def test_float32_probabilities_give_the_metrics_of_scikit_learn() -> None:
     probability[:2] = 0, 1  # certain, and wrong
     target = np.append([1, 0], random.random(4998) < probability[2:]).astype(int)
     prediction = np.column_stack([1 - probability, probability])
-    found = metrics.score("classification", target, prediction)
-    assert found["roc_auc"] == pytest.approx(
+    scores = metrics.score("classification", target, prediction)
+    assert scores["roc_auc"] == pytest.approx(
         sklearn_metrics.roc_auc_score(target, probability), abs=1e-12
     )
-    assert found["log_loss"] == pytest.approx(
+    assert scores["log_loss"] == pytest.approx(
         sklearn_metrics.log_loss(target, prediction), rel=1e-6
     )
 
@@ -120,17 +120,17 @@ def test_higher_is_better_for_some_metrics_only() -> None:
     ("headline", "remedy"), [("roc_acu", "use one of roc_auc, "), ("neg_log_loss", "use log_loss")]
 )
 def test_a_headline_that_is_not_a_metric_is_a_sentence(headline: str, remedy: str) -> None:
-    found = metrics.unknown(headline, "classification")
-    assert f"select.headline is {headline}, which is not a metric of a classification" in found
-    assert remedy in found
+    message = metrics.unknown(headline, "classification")
+    assert f"select.headline is {headline}, which is not a metric of a classification" in message
+    assert remedy in message
 
 
 def test_one_class_has_no_ranking_but_a_loss() -> None:
     prediction = np.array([[0.8, 0.2], [0.4, 0.6]])
     for target in (np.array([0, 0]), np.array([1, 1])):
-        found = metrics.score("classification", target, prediction)
-        assert np.isnan([found["roc_auc"], found["average_precision"]]).all()
-        assert np.isfinite([found["log_loss"], found["balanced_accuracy"]]).all()
+        scores = metrics.score("classification", target, prediction)
+        assert np.isnan([scores["roc_auc"], scores["average_precision"]]).all()
+        assert np.isfinite([scores["log_loss"], scores["balanced_accuracy"]]).all()
 
 
 def test_r2_of_a_constant_target_is_not_defined() -> None:
@@ -153,12 +153,12 @@ def test_calibration_error_of_a_constant_shift_is_the_shift() -> None:
 
 def test_calibration_error_of_a_calibrated_model_does_not_count_noise() -> None:
     random = np.random.default_rng(1)
-    found = []
+    errors = []
     for _ in range(50):
         probability = random.random(1000)
         happened = random.random(1000) < probability
-        found.append(bare(metrics.calibration_error(happened, probability, 10)))
-    assert np.mean(found) < 0.015  # the plain expected calibration error: 0.03
+        errors.append(bare(metrics.calibration_error(happened, probability, 10)))
+    assert np.mean(errors) < 0.015  # the plain expected calibration error: 0.03
 
 
 def test_calibration_of_more_classes_looks_at_the_most_probable_one() -> None:
@@ -168,31 +168,30 @@ def test_calibration_of_more_classes_looks_at_the_most_probable_one() -> None:
     assert probability.tolist() == [0.7, 0.5]
 
 
-def test_best_threshold_lies_between_the_scores_that_it_separates() -> None:
-    target, probability = np.array([0, 0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.3, 0.4, 0.5])
-    assert metrics.best_threshold(target, probability) == pytest.approx(0.25)
-
-
 @pytest.mark.parametrize(
-    ("rule", "value", "threshold"),
+    ("target", "rule", "value", "threshold"),
     [
-        ("balanced_accuracy", None, 0.35),
-        ("cost_ratio", 0.1, 0.35),
-        ("cost_ratio", 10, 0.15),
-        ("recall", 0.3, 0.45),
-        ("recall", 0.5, 0.35),
-        ("recall", 1.0, 0.15),
+        ([0, 1, 0, 1, 1], "balanced_accuracy", None, 0.35),
+        ([0, 1, 0, 1, 1], "cost_ratio", 0.1, 0.35),
+        ([0, 1, 0, 1, 1], "cost_ratio", 10, 0.15),
+        ([0, 1, 0, 1, 1], "recall", 0.3, 0.45),
+        ([0, 1, 0, 1, 1], "recall", 0.5, 0.35),
+        ([0, 1, 0, 1, 1], "recall", 1.0, 0.15),
+        ([1, 0, 1, 0, 0], "recall", 1.0, 0.1),  # only predicting all rows reaches that
     ],
 )
-def test_the_threshold_follows_the_rule(rule: str, value: float | None, threshold: float) -> None:
-    target, probability = np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4, 0.5])
-    found = metrics.best_threshold(target, probability, rule, value)
-    assert found == pytest.approx(threshold)
+def test_the_threshold_follows_the_rule_and_lies_between_two_scores(
+    target: list[int], rule: str, value: float | None, threshold: float
+) -> None:
+    probability = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    best = metrics.best_threshold(np.array(target), probability, rule, value)
+    assert best == pytest.approx(threshold)
 
 
-def test_all_are_predicted_where_only_that_reaches_the_recall() -> None:
-    target, probability = np.array([1, 0, 1]), np.array([0.1, 0.2, 0.3])
-    assert metrics.best_threshold(target, probability, "recall", 1.0) == 0.1
+def test_the_threshold_does_not_separate_equal_scores() -> None:
+    target, probability = np.array([0, 0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.3, 0.4, 0.5])
+    assert metrics.best_threshold(target, probability) == pytest.approx(0.25)
+    assert metrics.best_threshold(np.array([0, 1, 0]), np.full(3, 0.25)) == 0.5
 
 
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 30))
@@ -221,10 +220,6 @@ def test_no_threshold_beats_the_best_one(seed: int, rows: int) -> None:
         assert best >= max(accuracy(t) for t in np.unique(probability)[1:]) - 1e-12
 
 
-def test_a_constant_probability_has_the_usual_threshold() -> None:
-    assert metrics.best_threshold(np.array([0, 1, 0]), np.full(3, 0.25)) == 0.5
-
-
 def draw(seed: int, rows: int) -> tuple[np.random.Generator, Any]:
     """Once each, at random, and as a bootstrap would: but every row counts a little."""
     random = np.random.default_rng(seed)
@@ -236,8 +231,8 @@ def both_classes(target: Any) -> Any:
     return np.append(target[:-2], [0, 1])
 
 
-def values(bound: dict[str, Scorer], weights: Any, wanted: dict[str, Any]) -> dict[str, float]:
-    return {name: float(bound[name](weights[None])[0]) for name in wanted}
+def values(bound: dict[str, Scorer], weights: Any, names: dict[str, Any]) -> dict[str, float]:
+    return {name: float(bound[name](weights[None])[0]) for name in names}
 
 
 def bare(scorer: Scorer) -> float:

@@ -13,8 +13,8 @@ def sizes(draw: object, repeats: int = 300) -> float:
     """The share of pairs of samples of one distribution that are said to differ."""
     random = np.random.default_rng(1)
     pairs = ([pd.Series(draw(random, n)) for n in (700, 400)] for _ in range(repeats))  # type: ignore[operator]
-    found = [shift(before, after, LEVEL) for before, after in pairs]
-    return float(np.mean([each is not None and each.size != "chance" for each in found]))
+    shifts = [shift(before, after, LEVEL) for before, after in pairs]
+    return float(np.mean([one is not None and one.size != "chance" for one in shifts]))
 
 
 @pytest.mark.parametrize(
@@ -33,24 +33,24 @@ def test_samples_of_one_distribution_differ_at_about_the_stated_rate(draw: objec
 
 
 def moved(before: list[object], after: list[object]) -> Shift:
-    found = shift(pd.Series(before), pd.Series(after), LEVEL)
-    assert found
-    return found
+    result = shift(pd.Series(before), pd.Series(after), LEVEL)
+    assert result
+    return result
 
 
 def test_the_index_is_the_one_of_the_books() -> None:
-    found = moved(["a"] * 5000 + ["b"] * 5000, ["a"] * 6000 + ["b"] * 4000)
+    result = moved(["a"] * 5000 + ["b"] * 5000, ["a"] * 6000 + ["b"] * 4000)
     by_hand = (0.6 - 0.5) * np.log(0.6 / 0.5) + (0.4 - 0.5) * np.log(0.4 / 0.5)
-    assert found.index == pytest.approx(by_hand, rel=1e-3)
-    assert (found.size, found.statistic, found.before, found.after) == ("small", "a", 0.5, 0.6)
+    assert result.index == pytest.approx(by_hand, rel=1e-3)
+    assert (result.size, result.statistic, result.before, result.after) == ("small", "a", 0.5, 0.6)
 
 
 def test_numbers_that_moved_by_half_a_deviation_are_a_moderate_shift() -> None:
     random = np.random.default_rng(1)
-    found = moved([*random.normal(0, 1, 2000)], [*random.normal(0.45, 1, 2000)])
-    assert found.size == "moderate"
-    assert found.statistic == "mean"
-    assert found.after - found.before == pytest.approx(0.45, abs=0.1)
+    result = moved([*random.normal(0, 1, 2000)], [*random.normal(0.45, 1, 2000)])
+    assert result.size == "moderate"
+    assert result.statistic == "mean"
+    assert result.after - result.before == pytest.approx(0.45, abs=0.1)
 
 
 def test_a_constant_that_became_another_is_a_large_shift() -> None:
@@ -58,9 +58,9 @@ def test_a_constant_that_became_another_is_a_large_shift() -> None:
 
 
 def test_values_that_went_missing_are_a_shift_of_their_own() -> None:
-    found = moved([*range(100)], [*range(60), *[None] * 40])
-    assert found.size == "large"
-    assert found.missing == (0.0, 0.4)
+    result = moved([*range(100)], [*range(60), *[None] * 40])
+    assert result.size == "large"
+    assert result.missing == (0.0, 0.4)
 
 
 def test_columns_without_a_value_or_without_a_row_are_no_failure() -> None:

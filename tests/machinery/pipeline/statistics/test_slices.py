@@ -13,8 +13,8 @@ from machinery.pipeline.statistics.slices import MISSING, slices
 @pytest.mark.parametrize("absent", [None, nan])
 def test_rows_without_a_value_are_a_slice_of_their_own(absent: Any) -> None:
     table = pd.DataFrame({"shop": ["b", absent, "a", absent]})
-    found = [(*names, rows.tolist()) for *names, rows in slices(table, ["shop"], least=1)]
-    assert found == [("shop", "a", [2]), ("shop", "b", [0]), ("shop", MISSING, [1, 3])]
+    lines = [(*names, rows.tolist()) for *names, rows in slices(table, ["shop"], least=1)]
+    assert lines == [("shop", "a", [2]), ("shop", "b", [0]), ("shop", MISSING, [1, 3])]
 
 
 def test_numbers_are_in_their_own_order_and_small_slices_are_left_out() -> None:
