@@ -61,7 +61,7 @@ def test_the_prior_of_a_regression_answers_with_the_mean() -> None:
 
 
 @pytest.mark.parametrize("feature", ["distance", "carrier"])
-def test_one_kind_of_feature_is_enough(feature: str) -> None:
+def test_features_of_a_single_kind_are_enough(feature: str) -> None:
     numeric = [name for name in [feature] if name == "distance"]
     categorical = [name for name in [feature] if name == "carrier"]
     pipeline = build(
@@ -76,7 +76,7 @@ def test_one_kind_of_feature_is_enough(feature: str) -> None:
     assert pipeline.fit(TABLE[[feature]], TARGET).predict_proba(NEW[[feature]]).shape == (1, 2)
 
 
-def test_strings_go_through_the_encoders_that_their_tags_name() -> None:
+def test_strings_go_through_the_encoders_named_by_their_tags() -> None:
     pipeline = built("linear", encode={"note": "text", "town": "target", "more": "text"})
     parts = {name: columns for name, _, columns in pipeline[0].transformers}
     assert parts == {
@@ -115,6 +115,6 @@ def test_an_unknown_or_reserved_hyperparameter_is_refused_with_the_known_ones(na
 
 
 @pytest.mark.parametrize("value", [-1.0, "1e-3"])  # YAML reads 1e-3 as text
-def test_an_impossible_value_is_refused_before_anything_is_fitted(value: Any) -> None:
+def test_an_invalid_value_is_refused_before_the_real_fit(value: Any) -> None:
     with pytest.raises(UserError, match=rf"hyperparameters\.linear: The 'C' .* Got '?{value}"):
         built("linear", C=value)

@@ -1,4 +1,4 @@
-"""Conformal prediction: it covers, it agrees with MAPIE, and its sets are never empty."""
+"""Conformal prediction: it covers, agrees with MAPIE, and its sets are never empty."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def sample(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9])
-def test_the_sets_are_those_of_mapie(coverage: float) -> None:
+def test_sets_agree_with_mapie(coverage: float) -> None:
     (target, probability), (_, new) = sample(500, seed=1), sample(300, seed=2)
     peer = SplitConformalClassifier(
         Given().fit(probability, target), confidence_level=coverage, conformity_score="lac"
@@ -57,6 +57,6 @@ def test_a_set_is_never_empty() -> None:
     assert sets.tolist() == [[True, False, False]]
 
 
-def test_too_few_rows_promise_nothing_less_than_everything() -> None:
+def test_too_few_rows_give_sets_of_all_classes() -> None:
     quantile = conformal.quantile(np.array([0.1, 0.2, 0.3]), coverage=0.9)
     assert conformal.sets(np.array([[0.99, 0.01]]), quantile).all()

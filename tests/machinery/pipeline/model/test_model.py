@@ -1,4 +1,4 @@
-"""The model file: it says what its pipeline says, has stable bytes, and needs nothing to load."""
+"""The model file predicts what its pipeline predicts, has stable bytes and loads on its own."""
 
 import os
 import subprocess
@@ -155,7 +155,7 @@ def test_a_file_that_differs_from_its_pipeline_is_refused_with_the_cause(
         check_parity(pipeline, saved(pipeline, tmp_path), rows, limit=LIMIT)
 
 
-def test_a_split_between_neighbouring_float32_is_refused_when_it_moves(tmp_path: Path) -> None:
+def test_a_split_between_neighbouring_float32_is_refused_if_it_moves(tmp_path: Path) -> None:
     steps = 2**24 + 2 * np.arange(8)  # neighbours: boosting splits halfway, ONNX cannot
     table = a_table(400).assign(temp=np.repeat(steps, 50).astype("float32"))
     target = np.repeat(np.arange(8) % 2, 50)
@@ -255,13 +255,13 @@ def test_a_damaged_file_is_refused_in_one_sentence(content: Any, linear: Model) 
         Model(linear.path)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model.onnx is missing"):
         Model(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("rows", [1, 2, 200])
-def test_parity_rows_miss_every_number_and_know_no_category_somewhere(rows: int) -> None:
+def test_parity_rows_lack_every_number_and_know_no_category_somewhere(rows: int) -> None:
     table = a_table()
     checked = parity_rows(table, rows=rows, seed=1)
     assert len(checked.head(rows).merge(table)) >= rows

@@ -76,7 +76,7 @@ def checked(pipeline: Any, kind: str, folder: Path) -> float:
 
 @pytest.mark.parametrize("kind", ["binary", "three classes", "number"])
 @pytest.mark.parametrize("name", CANDIDATES)
-def test_they_convert_faithfully_and_say_nothing(
+def test_they_convert_faithfully_without_output(
     name: str, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert checked(fitted(name, kind), kind, tmp_path) < LIMIT / 2
@@ -88,7 +88,7 @@ def test_boosting_runs_on_one_thread_unless_the_candidate_says_otherwise(name: s
     assert fitted(name, "binary")[-1].get_params()["n_jobs"] == 1
 
 
-def test_the_log_of_lightgbm_can_be_had(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_log_of_lightgbm_can_be_enabled(capfd: pytest.CaptureFixture[str]) -> None:
     fitted("lightgbm", "binary", verbose=1)
     assert "[LightGBM] [Info]" in capfd.readouterr().out
 

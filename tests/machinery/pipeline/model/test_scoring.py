@@ -1,4 +1,4 @@
-"""The scorer: raw columns in, answers as in the pipeline out, and files that do not fit refused."""
+"""The scorer answers as the pipeline does, and refuses files that do not fit together."""
 
 import json
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def test_times_as_text_and_as_datetime_are_the_same(shop: Path) -> None:
     assert array.tolist() == read.tolist() == moments
 
 
-def test_every_moment_is_exact_and_a_missing_one_no_time(shop: Path) -> None:
+def test_every_time_is_exact_and_a_missing_one_is_nat(shop: Path) -> None:
     scorer, step = Scorer(features, shop), timedelta(microseconds=1)
     epoch = datetime(1970, 1, 1)
     moments = [datetime.min, datetime.min + step, epoch - step, epoch, epoch + step]

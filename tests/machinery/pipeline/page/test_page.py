@@ -1,4 +1,4 @@
-"""The page: verdict first, every section, no hostile text alive, the same bytes each time."""
+"""The page: verdict first, every section, hostile text escaped, the same bytes each time."""
 
 from datetime import datetime
 from html.parser import HTMLParser
@@ -16,7 +16,7 @@ INTERVAL = {"value": 0.7, "low": 0.65, "high": 0.75}
 UNKNOWN = {"value": None, "low": None, "high": None}
 POINTS = [(0.0, 0.0), (0.2, 0.6), (1.0, 1.0)]
 HOSTILE = "</title></svg><script>alert(1)</script><b onclick='x'>\"&|$\\frac{1}$\x00\u202e@all"
-TERMS = {"task", "headline", "problem"}  # words of ours, not of users
+TERMS = {"task", "headline", "problem"}  # not written by users
 SECTIONS = "gate metrics curves slices importance candidates data features card versions".split()
 SPOKEN = Card(intended_use="trying", out_of_scope="all else", limits=["small"])
 
@@ -30,7 +30,7 @@ class Elements(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember it."""
+        """Collect the element."""
         self.all.append((tag, dict(attrs)))
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
@@ -146,7 +146,7 @@ def test_the_page_has_the_verdict_and_every_section(reports: dict[str, Any], ren
     assert "trying" in text and "all else" in text and "small" in text
 
 
-def test_a_failure_is_said_first_and_named(reports: dict[str, Any], render: Any) -> None:
+def test_a_failure_comes_first_and_is_named(reports: dict[str, Any], render: Any) -> None:
     reports["gate"]["passed"] = reports["gate"]["checks"][1]["passed"] = False
     text = render(reports)
     assert "The gate failed" in text
@@ -176,7 +176,7 @@ def test_hostile_text_stays_text(document: dict[str, Any]) -> None:
 
 
 def poisoned(value: Any, key: str = "") -> Any:
-    """The document with hostile text wherever a user's text may stand."""
+    """The document with hostile text wherever users may write text."""
     if isinstance(value, dict):
         return {name: poisoned(item, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -192,7 +192,7 @@ def test_the_bytes_depend_on_the_reports_alone(reports: dict[str, Any], render: 
         assert render(reports) == first
 
 
-def test_what_there_is_not_is_left_out(reports: dict[str, Any], render: Any) -> None:
+def test_empty_sections_are_left_out(reports: dict[str, Any], render: Any) -> None:
     figure = {"missing": {"reference": {"value": 0.0, "low": 0.0, "high": 0.1}}}
     reports["quality"] |= {"freshness": None, "violations": [], "columns": {"size": figure}}
     del reports["quality"]["windows"]
@@ -203,9 +203,7 @@ def test_what_there_is_not_is_left_out(reports: dict[str, Any], render: Any) -> 
     assert "Drift" not in text
 
 
-def test_values_that_are_unknown_are_said_and_stop_nothing(
-    reports: dict[str, Any], render: Any
-) -> None:
+def test_unknown_values_are_shown_as_such(reports: dict[str, Any], render: Any) -> None:
     """One class in the test window, or in a slice: nothing can be ranked."""
     reports["metrics"] = dict.fromkeys(reports["metrics"], UNKNOWN)
     reports["slices"] += [{**reports["slices"][0], "slice": "blue", **UNKNOWN}]
@@ -221,7 +219,7 @@ def test_values_that_are_unknown_are_said_and_stop_nothing(
     assert "no interval" in text and "ROC curve" not in text and "Confusion matrix" in text
 
 
-def test_one_candidate_one_prediction_and_one_feature_that_does_nothing_are_drawn(
+def test_one_candidate_one_prediction_and_one_useless_feature_are_drawn(
     reports: dict[str, Any], render: Any
 ) -> None:
     point = {"predicted": 0.0, "observed": 0.0, "low": 0.0, "high": 0.0, "rows": 42}

@@ -48,7 +48,7 @@ def reports() -> dict[str, Any]:
 SPOKEN = Card(intended_use="trying", out_of_scope="all else", limits=["small"])
 
 
-def test_the_card_tells_figures_limits_and_how_to_reproduce(
+def test_the_card_shows_metrics_limits_and_how_to_reproduce(
     reports: dict[str, Any], contract: Contract
 ) -> None:
     text = card(reports, contract, datetime(2013, 8, 1), SPOKEN)
@@ -63,7 +63,7 @@ def test_the_card_tells_figures_limits_and_how_to_reproduce(
     assert "no exception is stated" in text
 
 
-def test_the_card_says_of_how_many_rows_those_learned_from_were_drawn(
+def test_the_card_shows_the_sampling_of_training_rows(
     reports: dict[str, Any], contract: Contract
 ) -> None:
     reports["model"]["trained_on"]["of"] = 900
@@ -81,7 +81,7 @@ def test_the_card_shows_a_failure_and_an_allowed_leak(
     assert "| size | identifier | 1 | the fleet is fixed |" in text
 
 
-def test_the_owners_are_those_of_the_features_of_the_model(
+def test_only_owners_of_features_in_the_model_are_listed(
     reports: dict[str, Any], contract: Contract
 ) -> None:
     text = card(reports, contract, None, SPOKEN)

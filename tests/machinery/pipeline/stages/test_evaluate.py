@@ -64,7 +64,7 @@ def test_the_gain_over_the_baseline_is_above_zero_only_with_skill(headline: str)
     assert useless["low"] <= 0
 
 
-def test_a_slice_that_is_worse_shows_it_and_small_ones_are_counted_and_named() -> None:
+def test_a_worse_slice_is_visible_and_small_ones_are_counted_and_named() -> None:
     colours = np.repeat(["blue", "red", "tiny", "wee"], [200, 190, 6, 4])
     prediction = np.vstack([probabilities(2.0)[:200], probabilities(0.0)[200:]])
     table = pd.DataFrame({"colour": colours})
@@ -93,14 +93,14 @@ def test_a_slice_within_a_few_groups_has_no_interval() -> None:
     assert red["low"] is red["high"] is None
 
 
-def test_curves_stand_ready_for_the_plots() -> None:
+def test_plots_have_the_points_of_each_curve() -> None:
     points = plots(TARGET, probabilities(1.0), INFO, settings())
     assert {"fpr", "tpr"} < points["roc"][0].keys()
     assert sum(cell["rows"] for cell in points["confusion"]) == ROWS
     assert points["confusion"][1]["outcome"] == "false predicted as true"
 
 
-def test_a_regression_has_predicted_and_actual_in_the_place_of_curves() -> None:
+def test_a_regression_has_actual_values_and_residuals_instead_of_curves() -> None:
     values = np.arange(ROWS, dtype=np.float64)
     points = plots(values, values + 1, {"task": "regression"}, settings())
     assert points["roc"] == points["confusion"] == []
@@ -152,7 +152,7 @@ def test_every_prediction_is_written_with_its_set(contract: Contract) -> None:
     assert rows["in_set_true"].tolist() == [True, True]
 
 
-def test_too_few_rows_held_out_make_every_set_whole(contract: Contract) -> None:
+def test_too_few_held_out_rows_put_all_classes_into_every_set(contract: Contract) -> None:
     """The quantile is infinite then, which is null in model.json."""
     run, prediction = evaluation(conformal_quantile=None), probabilities(1.0)
     values = run.metrics(TARGET, prediction, prediction)
@@ -162,7 +162,7 @@ def test_too_few_rows_held_out_make_every_set_whole(contract: Contract) -> None:
     assert rows[["in_set_false", "in_set_true"]].to_numpy().all()
 
 
-def test_a_target_called_as_the_end_of_an_interval_keeps_its_values(
+def test_a_target_named_like_the_end_of_an_interval_keeps_its_values(
     document: dict[str, Any],
 ) -> None:
     document["columns"]["high"] = document["columns"]["delay"]

@@ -52,13 +52,13 @@ def table() -> pd.DataFrame:
     )
 
 
-def test_features_stand_beside_key_time_and_target(catalogue: Catalogue) -> None:
+def test_key_time_and_target_are_kept_with_the_features(catalogue: Catalogue) -> None:
     features = featurize(pa.Table.from_pandas(table()), catalogue)
     assert features.column_names == ["id", "at", "late", "double_size", "paint"]
     assert features["double_size"].type == pa.float32()
 
 
-def test_the_column_of_a_feature_says_how_it_is_encoded_where_its_tag_does(
+def test_the_encoding_in_a_tag_is_in_the_column_metadata(
     contract: Contract, tmp_path: Path
 ) -> None:
     module = ModuleType("features")
@@ -73,7 +73,7 @@ def test_the_column_of_a_feature_says_how_it_is_encoded_where_its_tag_does(
     assert kinds_of([*kinds], tmp_path / "x", "") == (kinds, {"wording": "text"})
 
 
-def test_batches_give_the_same_as_one_piece(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_batches_give_the_features_of_the_whole_table(catalogue: Catalogue, tmp_path: Path) -> None:
     source, target = tmp_path / "rows.parquet", tmp_path / "features.parquet"
     write_table(table(), source)
     featurize_file(source, target, catalogue, batch_rows=3)

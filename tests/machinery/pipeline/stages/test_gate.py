@@ -1,4 +1,4 @@
-"""The gate: every check passes on good evidence, and says no when its own figure is bad."""
+"""The gate: every check passes on good evidence and fails on its own bad value."""
 
 from copy import deepcopy
 from typing import Any
@@ -97,7 +97,7 @@ def test_good_evidence_passes_every_check() -> None:
     ]
 
 
-def test_what_logged_rows_cannot_have_does_not_count_as_missing() -> None:
+def test_columns_that_logged_rows_lack_do_not_count_as_missing() -> None:
     (missing,) = (check for check in verdict(good())["checks"] if check["name"] == "missing_values")
     assert missing["passed"] and missing["why"].startswith("size has")
     evidence = good()
@@ -124,7 +124,7 @@ def test_what_logged_rows_cannot_have_does_not_count_as_missing() -> None:
         ("freshness", "quality.freshness.age_days", 2.5),
     ],
 )
-def test_each_check_says_no_to_its_own_bad_figure(check: str, path: str, bad: object) -> None:
+def test_each_check_fails_on_its_own_bad_value(check: str, path: str, bad: object) -> None:
     report = verdict(planted(good(), path, bad))
     assert not report["passed"]
     assert failed(report) == [check]
@@ -142,16 +142,14 @@ def test_each_check_says_no_to_its_own_bad_figure(check: str, path: str, bad: ob
         ("freshness", "quality.freshness.age_days", None, "ingest.until is null"),
     ],
 )
-def test_a_figure_that_could_not_be_computed_never_passes(
-    check: str, path: str, unknown: object, reason: str
-) -> None:
+def test_an_unknown_value_never_passes(check: str, path: str, unknown: object, reason: str) -> None:
     checks = verdict(planted(good(), path, unknown))["checks"]
     (refused,) = [line for line in checks if not line["passed"]]
     assert (refused["name"], refused["value"]) == (check, None)
     assert reason in refused["why"]
 
 
-def test_the_worst_slice_says_what_is_held_and_how_many_are_too_small() -> None:
+def test_the_worst_slice_is_judged_by_its_better_end_and_small_ones_are_counted() -> None:
     slices = [{**SLICE, **estimate(0.7)}, {**SLICE, **estimate(0.6)}]
     slices.append({**SLICE, **estimate(None), "slice": "3 too small: a, b, c", "small": 3})
     by_name = {check["name"]: check for check in verdict(good() | {"slices": slices})["checks"]}
@@ -161,7 +159,7 @@ def test_the_worst_slice_says_what_is_held_and_how_many_are_too_small() -> None:
     assert worst["why"].endswith("; its better end counts here; 3 are too small to tell")
 
 
-def test_where_no_slices_are_asked_for_none_are_judged() -> None:
+def test_no_slice_is_judged_if_none_is_configured() -> None:
     report = verdict(good() | {"slices": [], "sliced": []})
     assert report["passed"]
     assert "worst_slice" not in [check["name"] for check in report["checks"]]
@@ -174,7 +172,7 @@ def test_the_baseline_and_the_reason_of_an_exception_are_named() -> None:
 
 
 @pytest.mark.parametrize("empty", ["reference", "newest"])
-def test_a_window_without_rows_is_no_proof_of_good_data(empty: str) -> None:
+def test_a_window_without_rows_fails(empty: str) -> None:
     windows = {name: {"rows": 0 if name == empty else 9} for name in ("reference", "newest")}
     evidence = good()
     evidence["quality"]["windows"] = windows

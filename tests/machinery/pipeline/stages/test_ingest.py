@@ -21,7 +21,7 @@ def table() -> pd.DataFrame:
     return pd.DataFrame({"id": ["c", "b", "a"], "at": days, "size": [3, 1, 2]})
 
 
-def test_rows_are_those_before_the_end_of_the_window_in_order(contract: Contract) -> None:
+def test_rows_before_the_end_of_the_window_are_kept_and_sorted(contract: Contract) -> None:
     rows = stage.ingest(table(), datetime(2013, 1, 3), contract)
     assert rows["id"].to_pylist() == ["b", "a"]
     assert rows["size"].type == pa.float64()
@@ -32,7 +32,7 @@ def test_a_window_without_rows_is_refused(contract: Contract) -> None:
         stage.ingest(table(), datetime(2012, 1, 1), contract)
 
 
-def test_a_row_without_a_time_stays_so_that_the_contract_can_name_it(contract: Contract) -> None:
+def test_a_row_without_a_time_is_kept_for_validate_to_quarantine(contract: Contract) -> None:
     timeless = table().assign(at=pd.to_datetime([None, "2013-01-01", "2013-01-02"]))
     rows = stage.ingest(timeless, datetime(2013, 1, 2), contract)
     assert rows["id"].to_pylist() == ["b", "c"]
@@ -40,7 +40,7 @@ def test_a_row_without_a_time_stays_so_that_the_contract_can_name_it(contract: C
     assert checked.bad(2).tolist() == [False, True]
 
 
-def test_times_written_as_text_are_times(contract: Contract) -> None:
+def test_times_as_strings_are_converted(contract: Contract) -> None:
     rows = stage.ingest(table().assign(at=table()["at"].astype("str")), None, contract)
     assert rows["at"].type == pa.timestamp("us")
 
@@ -63,7 +63,7 @@ def logged(**changes: Any) -> pa.Table:
     return pa.table(rows | changes)
 
 
-def test_logged_rows_are_appended_and_of_a_key_the_source_wins(contract: Contract) -> None:
+def test_logged_rows_are_appended_unless_the_source_has_their_key(contract: Contract) -> None:
     rows = stage.ingest(table().assign(extra=1), datetime(2013, 1, 3), contract, logged())
     assert rows["id"].to_pylist() == ["b", "a", "z"]
     assert rows["size"].to_pylist() == [1.0, 2.0, 8.0]

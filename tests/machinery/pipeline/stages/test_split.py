@@ -40,7 +40,7 @@ def test_by_time_the_last_days_of_the_window_are_the_test_table(contract: Contra
     assert len(train) == 6
 
 
-def test_by_group_no_group_stands_on_both_sides(document: dict[str, Any]) -> None:
+def test_by_group_no_group_is_in_both_parts(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"group": "colour"})
     rows = table(8).assign(late=[False, False, True, True] * 2)
     train, test = split(rows, None, contract, params(by="group", test_share=0.5))
@@ -68,7 +68,7 @@ def test_the_seed_decides_which_rows_are_tested(contract: Contract) -> None:
         (4, {"test_days": 1}, "late is never True in 3 training rows"),
     ],
 )
-def test_a_split_that_cannot_be_is_refused(
+def test_an_impossible_split_is_refused(
     contract: Contract, rows: int, changes: dict[str, Any], sentence: str
 ) -> None:
     end = datetime(2013, 1, 1 + rows)
@@ -78,7 +78,7 @@ def test_a_split_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize("column", ["one, rest", "it's", "a: b", 'a "b"', "größe"])
-def test_the_exception_that_is_proposed_lets_the_leak_pass_when_it_is_typed(
+def test_the_proposed_exception_allows_the_leak_when_pasted(
     contract: Contract, monkeypatch: pytest.MonkeyPatch, column: str
 ) -> None:
     leak = [Probe("determine the target together", column, 1.0, 0.998, "together give it")]

@@ -74,12 +74,12 @@ def hyper(name: str, **hyperparameters: Any) -> dict[str, Any]:
     return {"models": [name], "hyperparameters": {name: hyperparameters}}
 
 
-def test_by_time_a_fold_is_held_out_after_all_it_is_predicted_from(contract: Contract) -> None:
+def test_by_time_a_fold_is_later_than_the_rows_it_is_predicted_from(contract: Contract) -> None:
     for learned, held in folds(features(), contract, "time", params()):
         assert learned.max() < held.min()
 
 
-def test_by_group_no_group_is_learned_from_and_held_out(document: dict[str, Any]) -> None:
+def test_by_group_no_group_is_both_learned_from_and_held_out(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"group": "colour"})
     table = features()
     for learned, held in folds(table, contract, "group", params()):
@@ -100,7 +100,7 @@ def test_scores_and_predictions_are_of_rows_not_trained_on(contract: Contract) -
     assert "probability_true" in trained.out_of_fold
 
 
-def test_each_fold_is_decided_at_the_threshold_of_the_others(contract: Contract) -> None:
+def test_each_fold_is_scored_at_the_threshold_of_the_others(contract: Contract) -> None:
     """All probabilities are below a half: at 0.5 every row would be predicted negative."""
     low = np.array([0.1, 0.2, 0.1, 0.2])
     predictions = [np.column_stack([1 - low, low])] * 3
@@ -123,7 +123,7 @@ def test_class_weights_raise_the_rarer_class(name: str, contract: Contract) -> N
     assert means[0] < means[1] < means[2]
 
 
-def test_rows_weigh_what_the_contract_says(document: dict[str, Any]) -> None:
+def test_rows_are_weighted_by_the_column_in_the_contract(document: dict[str, Any]) -> None:
     document["columns"]["size"] |= {"nullable": False}
     contract = contracts.parse(document | {"weight": "size"})
     table = features().assign(size=lambda rows: 3.0 * rows["late"] + 0.5)
@@ -132,7 +132,7 @@ def test_rows_weigh_what_the_contract_says(document: dict[str, Any]) -> None:
     assert pipeline.predict_proba(table[["length"]])[0, 1] == pytest.approx(weighted)
 
 
-def test_an_estimator_that_cannot_weigh_rows_is_refused(document: dict[str, Any]) -> None:
+def test_an_estimator_without_sample_weights_is_refused(document: dict[str, Any]) -> None:
     document["columns"]["size"] |= {"nullable": False}
     contract = contracts.parse(document | {"weight": "size"})
     near = {"near": lambda task: ("passthrough", "drop", KNeighborsClassifier())}
@@ -140,7 +140,7 @@ def test_an_estimator_that_cannot_weigh_rows_is_refused(document: dict[str, Any]
         fit(features().assign(size=1.0), contract, "near", "time", near, **hyper("near"))
 
 
-def test_what_an_estimator_cannot_fit_is_one_sentence(contract: Contract) -> None:
+def test_an_error_in_a_fit_is_reported_in_one_sentence(contract: Contract) -> None:
     with pytest.raises(UserError, match=r"^linear does not fit \(Solver lbfgs .*params.yaml, or c"):
         fit(features(), contract, "linear", "time", **hyper("linear", l1_ratio=1.0))
 
@@ -173,7 +173,7 @@ def test_predictions_rise_and_fall_as_the_constraints_say(
     ("name", "feature", "fault"),
     [("linear", "length", "Regression takes no mono"), ("boosting", "tint", "tint, which is not")],
 )
-def test_constraints_that_cannot_be_are_refused(
+def test_impossible_constraints_are_refused(
     name: str, feature: str, fault: str, contract: Contract
 ) -> None:
     changes = hyper(name, monotonic_cst={feature: 1})
@@ -188,7 +188,7 @@ def test_constraints_that_cannot_be_are_refused(
         ({"late": np.arange(80) >= 40}, "late is false"),
     ],
 )
-def test_a_fold_that_nothing_can_be_learned_from_is_refused_by_name(
+def test_a_fold_with_a_missing_feature_or_a_single_class_is_refused(
     unusable: dict[str, Any], fault: str, contract: Contract
 ) -> None:
     with pytest.raises(UserError, match=f"{fault} in all 20 rows that fold 1 learns from"):
@@ -215,16 +215,14 @@ def test_kinds_are_read_from_the_feature_table(tmp_path: Any) -> None:
     ("names", "sentence"),
     [(["width"], "names width, which features.py does not make"), (["length"] * 2, "length twice")],
 )
-def test_a_feature_set_that_cannot_be_is_refused(
-    tmp_path: Any, names: list[str], sentence: str
-) -> None:
+def test_a_wrong_feature_set_is_refused(tmp_path: Any, names: list[str], sentence: str) -> None:
     path = tmp_path / "train.parquet"
     write_table(features(), path)
     with pytest.raises(UserError, match=sentence):
         kinds_of(names, path, "params.yaml: train.features.few")
 
 
-def test_of_a_longer_table_so_many_rows_are_drawn_in_their_order(
+def test_a_longer_table_is_sampled_in_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "ROW_GROUP", 7)

@@ -1,4 +1,4 @@
-"""validate: bad rows go to quarantine and are counted; too many, or a wrong table, stop the run."""
+"""validate: bad rows are quarantined and counted; too many, or a wrong table, stop the run."""
 
 from datetime import datetime
 from typing import Any
@@ -64,7 +64,7 @@ def test_a_missing_and_an_extra_column_stop_the_run_together(contract: Contract)
         validate(conform(wrong, contract), END, contract, params(quarantine_limit=0.9))
 
 
-def test_the_newest_window_is_held_against_the_reference_window(contract: Contract) -> None:
+def test_statistics_are_reported_for_both_windows(contract: Contract) -> None:
     sizes = [1.0] * 6 + [None, None, 1.0, 1.0]
     report = validate(conform(table(size=sizes), contract), END, contract, params()).report
     missing = report["columns"]["size"]["missing"]
@@ -75,7 +75,7 @@ def test_the_newest_window_is_held_against_the_reference_window(contract: Contra
 
 
 @pytest.mark.parametrize(("until", "age"), [(datetime(2013, 1, 13), 3.0), (None, None)])
-def test_freshness_is_counted_to_the_end_of_the_window_not_to_today(
+def test_freshness_is_relative_to_the_end_of_the_window_not_to_today(
     until: datetime | None, age: float | None, contract: Contract
 ) -> None:
     report = validate(conform(table(), contract), until, contract, params()).report

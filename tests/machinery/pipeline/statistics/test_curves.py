@@ -27,7 +27,7 @@ def test_precision_recall_curve_agrees_with_scikit_learn() -> None:
     assert columns(points)[::-1] == pytest.approx(np.column_stack([recall, precision]))
 
 
-def test_predicted_and_actual_are_told_in_bins_and_not_row_by_row() -> None:
+def test_predicted_and_actual_values_are_aggregated_in_bins() -> None:
     target = np.arange(100.0)
     points = curves.actual_curve(target, target + 5, bins=4)
     assert [line["rows"] for line in points] == [25] * 4
@@ -35,7 +35,7 @@ def test_predicted_and_actual_are_told_in_bins_and_not_row_by_row() -> None:
     assert (points[0]["low"], points[0]["high"]) == pytest.approx((2.4, 21.6))
 
 
-def test_residuals_count_how_many_rows_were_how_far_off() -> None:
+def test_residuals_are_a_histogram_of_the_errors() -> None:
     points = curves.residuals(np.array([1.0, 2.0, 9.0]), np.array([1.0, 1.0, 1.0]), bins=2)
     assert points == [{"from": 0.0, "to": 4.0, "rows": 2}, {"from": 4.0, "to": 8.0, "rows": 1}]
 

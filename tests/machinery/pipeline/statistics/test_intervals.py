@@ -1,4 +1,4 @@
-"""Intervals cover what they claim, resamples are paired, and figures depend on the seed alone."""
+"""Intervals cover at their level, resamples are paired, and results depend on the seed alone."""
 
 import json
 from math import isnan, nan
@@ -35,7 +35,7 @@ def test_wilson_agrees_with_scipy() -> None:
     assert wilson(7, 30, 0.9) == pytest.approx((7 / 30, expected.low, expected.high))
 
 
-def test_wilson_says_something_where_nothing_was_seen() -> None:
+def test_wilson_is_defined_at_zero_at_one_and_without_rows() -> None:
     assert wilson(0, 10, 0.95).low == 0.0
     assert 0.0 < wilson(0, 10, 0.95).high < 0.35
     assert wilson(10, 10, 0.95).high == 1.0
@@ -54,17 +54,17 @@ def test_mean_of_one_value_has_no_interval_and_is_valid_json() -> None:
     assert isnan(mean_interval([], 0.95).value)
 
 
-def test_wilson_covers_the_true_rate_as_often_as_it_says() -> None:
+def test_wilson_covers_the_true_rate_at_its_level() -> None:
     successes = np.random.default_rng(1).binomial(40, 0.15, TRIALS)
     assert covered(0.15, [wilson(int(s), 40, 0.95) for s in successes]) >= FEWEST
 
 
-def test_mean_interval_covers_the_true_mean_as_often_as_it_says() -> None:
+def test_mean_interval_covers_the_true_mean_at_its_level() -> None:
     samples = np.random.default_rng(1).normal(2.0, size=(TRIALS, 5))
     assert covered(2.0, [mean_interval(s, 0.95) for s in samples]) >= FEWEST
 
 
-def test_bootstrap_covers_the_true_roc_auc_as_often_as_it_says() -> None:
+def test_bootstrap_covers_the_true_roc_auc_at_its_level() -> None:
     truth = stats.norm.cdf(1 / np.sqrt(2))  # two unit normals, one unit apart
     positive = np.arange(300) < 100
 
@@ -76,7 +76,7 @@ def test_bootstrap_covers_the_true_roc_auc_as_often_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("truth", [0.0, 0.05])
-def test_bootstrap_covers_the_true_calibration_error_as_often_as_it_says(truth: float) -> None:
+def test_bootstrap_covers_the_true_calibration_error_at_its_level(truth: float) -> None:
     def trial(seed: int) -> Interval:
         random = np.random.default_rng(seed)
         probability = random.uniform(0.1, 0.8, 500)
@@ -119,7 +119,7 @@ def test_two_equal_models_rarely_differ_on_few_groups_of_unequal_size(
 
 
 @pytest.mark.parametrize("groups", [10, 31])
-def test_bootstrap_of_few_groups_covers_the_true_mean_as_often_as_it_says(groups: int) -> None:
+def test_bootstrap_of_few_groups_covers_the_true_mean_at_its_level(groups: int) -> None:
     def trial(seed: int) -> Interval:
         random = np.random.default_rng(seed)
         group = np.repeat(np.arange(groups), random.integers(15, 80, groups))
@@ -153,7 +153,7 @@ def test_groups_are_resampled_whole() -> None:
         assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
 
 
-def test_rows_that_repeat_within_groups_add_nothing_to_the_certainty() -> None:
+def test_repeated_rows_within_groups_do_not_narrow_the_interval() -> None:
     values = np.random.default_rng(1).normal(size=200)
     repeated, groups = np.repeat(values, 9), np.repeat(np.arange(200), 9)
     grouped = bootstrap(
@@ -178,7 +178,7 @@ def test_few_groups_have_a_value_but_no_interval() -> None:
         ("time", True, 10, "groups"),
     ],
 )
-def test_rows_of_a_group_or_else_of_a_day_are_drawn_together(
+def test_the_unit_is_a_group_or_a_day_or_a_row(
     by: str, grouped: bool, days: int, unit: str
 ) -> None:
     at = np.datetime64("2013-07-01T08:00") + np.arange(2 * days) * np.timedelta64(12, "h")
@@ -194,13 +194,13 @@ def test_every_resample_draws_as_many_rows_as_there_are() -> None:
     assert all((batch.sum(axis=1) == 50).all() for batch in resamples(50, samples=30, seed=1))
 
 
-def test_same_seed_gives_the_same_figures_and_another_seed_others() -> None:
+def test_intervals_depend_on_the_seed_alone() -> None:
     scorers = {"mean": mean(np.arange(50))}
     assert paired(scorers, 50) == paired(scorers, 50)
     assert paired(scorers, 50) != paired(scorers, 50, seed=2)
 
 
-def test_figures_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intervals_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     scorers = {"mean": mean(np.random.default_rng(1).normal(size=50))}
     expected = paired(scorers, 50)["mean"]
     monkeypatch.setattr(intervals, "BATCH_BYTES", 7 * 8 * 50)
@@ -208,7 +208,7 @@ def test_figures_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> 
     assert paired(scorers, 50)["mean"] == pytest.approx(expected, rel=1e-12)
 
 
-def test_resamples_without_a_figure_are_left_out_until_they_are_most() -> None:
+def test_undefined_resamples_are_dropped_unless_they_are_the_majority() -> None:
     positive, scores = np.array([True, False, False, False]), np.array([0.9, 0.1, 0.2, 0.3])
     assert estimate(roc_auc(positive, scores), 4) == (1.0, 1.0, 1.0)
     one_class = estimate(roc_auc(np.zeros(4, bool), scores), 4)
@@ -240,7 +240,7 @@ def estimate(scorer: Scorer, rows: int) -> Interval:
     return paired({"it": scorer}, rows)["it"]
 
 
-def test_the_jackknife_is_by_hand_what_leaving_out_each_group_gives() -> None:
+def test_the_jackknife_agrees_with_leaving_out_each_group_by_hand() -> None:
     values, groups = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0, 0, 1, 2])
     interval = jackknife({"mean": mean(values)}, groups, 0.95)["mean"]
     without = [6.0, 11 / 3, 7 / 3]
@@ -257,7 +257,7 @@ def test_the_jackknife_of_two_groups_or_of_an_undefined_metric_has_no_interval()
 
 
 @pytest.mark.parametrize(("days", "rare"), [(7, False), (31, False), (31, True)])
-def test_the_jackknife_covers_at_its_level_where_rows_of_a_day_are_alike(
+def test_the_jackknife_covers_at_its_level_if_rows_of_a_day_are_alike(
     days: int, rare: bool
 ) -> None:
     random, missed, trials = np.random.default_rng(3), 0, 300
@@ -271,7 +271,7 @@ def test_the_jackknife_covers_at_its_level_where_rows_of_a_day_are_alike(
     assert 0.03 <= missed / trials <= 0.07
 
 
-def test_figures_do_not_depend_on_where_blocks_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intervals_do_not_depend_on_where_blocks_run(monkeypatch: pytest.MonkeyPatch) -> None:
     scorers = {"mean": mean(np.random.default_rng(1).normal(size=50))}
     expected = paired(scorers, 50)
     monkeypatch.setattr(intervals, "FAR", 0)

@@ -119,7 +119,7 @@ def test_higher_is_better_for_some_metrics_only() -> None:
 @pytest.mark.parametrize(
     ("headline", "remedy"), [("roc_acu", "use one of roc_auc, "), ("neg_log_loss", "use log_loss")]
 )
-def test_a_headline_that_is_not_a_metric_is_a_sentence(headline: str, remedy: str) -> None:
+def test_an_unknown_headline_is_reported_in_one_sentence(headline: str, remedy: str) -> None:
     message = metrics.unknown(headline, "classification")
     assert f"select.headline is {headline}, which is not a metric of a classification" in message
     assert remedy in message
@@ -161,7 +161,7 @@ def test_calibration_error_of_a_calibrated_model_does_not_count_noise() -> None:
     assert np.mean(errors) < 0.015  # the plain expected calibration error: 0.03
 
 
-def test_calibration_of_more_classes_looks_at_the_most_probable_one() -> None:
+def test_calibration_of_more_classes_is_that_of_the_most_probable_one() -> None:
     prediction = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]])
     happened, probability = metrics.top_label(np.array([1, 2]), prediction)
     assert happened.tolist() == [True, False]

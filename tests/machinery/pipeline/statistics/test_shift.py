@@ -1,4 +1,4 @@
-"""shift: samples of one distribution stay within chance, others are called small or large."""
+"""Shift: samples of one distribution stay within chance, others are small or large."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ LEVEL = 0.95
 
 
 def sizes(draw: object, repeats: int = 300) -> float:
-    """The share of pairs of samples of one distribution that are said to differ."""
+    """The share of pairs of samples of one distribution that differ beyond chance."""
     random = np.random.default_rng(1)
     pairs = ([pd.Series(draw(random, n)) for n in (700, 400)] for _ in range(repeats))  # type: ignore[operator]
     shifts = [shift(before, after, LEVEL) for before, after in pairs]
@@ -38,7 +38,7 @@ def moved(before: list[object], after: list[object]) -> Shift:
     return result
 
 
-def test_the_index_is_the_one_of_the_books() -> None:
+def test_the_index_agrees_with_its_definition() -> None:
     result = moved(["a"] * 5000 + ["b"] * 5000, ["a"] * 6000 + ["b"] * 4000)
     by_hand = (0.6 - 0.5) * np.log(0.6 / 0.5) + (0.4 - 0.5) * np.log(0.4 / 0.5)
     assert result.index == pytest.approx(by_hand, rel=1e-3)
@@ -57,18 +57,18 @@ def test_a_constant_that_became_another_is_a_large_shift() -> None:
     assert moved([1] * 50, [2] * 50).size == "large"
 
 
-def test_values_that_went_missing_are_a_shift_of_their_own() -> None:
+def test_missing_values_are_a_bin_of_their_own() -> None:
     result = moved([*range(100)], [*range(60), *[None] * 40])
     assert result.size == "large"
     assert result.missing == (0.0, 0.4)
 
 
-def test_columns_without_a_value_or_without_a_row_are_no_failure() -> None:
+def test_columns_without_values_or_rows_do_not_fail() -> None:
     assert moved([None, None], [None, None]).size == "chance"
     assert shift(pd.Series([], dtype=float), pd.Series([1.0]), LEVEL) is None
 
 
-def test_rare_values_count_together() -> None:
+def test_rare_values_are_pooled() -> None:
     before = ["common"] * 990 + [f"rare {n}" for n in range(10)]
     after = ["common"] * 990 + [f"other {n}" for n in range(10)]
     assert moved(before, after).size == "chance"

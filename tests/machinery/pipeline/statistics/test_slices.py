@@ -22,6 +22,6 @@ def test_numbers_are_in_their_own_order_and_small_slices_are_left_out() -> None:
     assert [value for _, value, _ in slices(table, ["size"], least=2)] == ["9", "10"]
 
 
-def test_a_column_that_is_not_there_is_named() -> None:
+def test_a_missing_column_is_named() -> None:
     with pytest.raises(UserError, match="evaluate.slices names size, which the table lacks"):
         list(slices(pd.DataFrame(), ["size"], least=1))

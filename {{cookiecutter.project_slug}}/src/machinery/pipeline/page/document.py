@@ -41,7 +41,7 @@ def page(
         "greater_is_better": metrics.greater_is_better,
         "curves": _curves(plots, reports["metrics"], unit),
         "slice_figures": _slices(reports["slices"], headline, overall),
-        "worse": _worse(reports["slices"], headline, overall),
+        "overall": overall,
         "ranking": _importance(plots["importance"], headline),
         "comparison": _candidates(reports["selection"]),
         "drift": _drift(columns),
@@ -54,14 +54,14 @@ def _context(
     reports: Reports, contract: Contract, until: datetime | None, spoken: Card
 ) -> dict[str, Any]:
     used = [line for line in reports["features"] if line["name"] in reports["model"]["features"]]
+    end = f"{until:%Y-%m-%d %H:%M}".removesuffix(" 00:00") if until else ""
     sources = {column for feature in used for column in feature["columns"]}
     return {
         **reports,
         "contract": contract,
         "spoken": spoken,
         "words": words,
-        "window": words.window(until),
-        "weights": words.weights(contract),
+        "window": f"rows before {end}" if end else "no cut-off",
         "used": used,
         "column_owners": ", ".join(sorted({contract.columns[name].owner for name in sources})),
     }
@@ -106,21 +106,6 @@ def _slices(slices: Sequence[Reports], headline: str, overall: float | None) -> 
         shown, note = [line for line in lines if line in worst], words.title(headline)
         drawn.append(figures.estimates(shown, f"slice-{number}", title, note, overall, ends))
     return [figure for figure in drawn if figure]
-
-
-def _worse(slices: Sequence[Reports], headline: str, overall: float | None) -> str:
-    """The slices that are worse than the overall value beyond their interval."""
-    sign, end = (1, "high") if metrics.greater_is_better(headline) else (-1, "low")
-    best = {f"{line['column']} {line['slice']}": line[end] for line in slices}
-    judged = {name: value for name, value in best.items() if value is not None}
-    text = "No slice is worse than overall (dotted) beyond its interval."
-    if overall is not None:
-        worse = [name for name, value in judged.items() if sign * value < sign * overall]
-        if worse:
-            text = f"Worse than overall (dotted) beyond their interval: {', '.join(worse)}."
-    if unknown := [name for name in best if name not in judged]:
-        text += f" Too few rows, groups or cases for an interval: {', '.join(unknown)}."
-    return text
 
 
 def _importance(ranking: Sequence[Reports], headline: str) -> Figure | None:

@@ -1,10 +1,7 @@
 """Names and sentences of the model card and the page."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
-
-from machinery.pipeline.data.contract import Contract
 
 Reports = Mapping[str, Any]
 
@@ -43,13 +40,6 @@ def positive(model: Reports) -> str:
     )
 
 
-def weights(contract: Contract) -> str:
-    """The column of sample weights, if there is one."""
-    if contract.weight is None:
-        return ""
-    return f"Fits weight each row by {contract.weight}; metrics count each row once."
-
-
 def printable(value: Any) -> str:
     """Text on one line, without characters that control a terminal, a browser or a parser."""
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
@@ -69,13 +59,6 @@ def plainly(name: str) -> str:
     """A name with underscores as words."""
     words = printable(name).replace("_", " ")
     return words[:1].upper() + words[1:]
-
-
-def window(until: datetime | None) -> str:
-    """The data window, which ends at `until`."""
-    if until is None:
-        return "no cut-off"
-    return f"rows before {until:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
 
 
 def verdict(gate: Reports) -> str:
