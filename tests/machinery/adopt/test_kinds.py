@@ -1,4 +1,4 @@
-"""Types from text: each by a rule, exact, and with a reason; in doubt a text stays a text."""
+"""Types from text: exact, by rules, with a reason; ambiguous text stays text."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from machinery.adopt.kinds import convert, python_names, typed
-from machinery.adopt.plan import Given, Typed
+from machinery.adopt.plan import RawTable, TypedColumn
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
@@ -20,13 +20,13 @@ def described(kind: str, **changes: Any) -> dict[str, Any]:
     return {"type": kind, "description": "what it is", "owner": "a team", **plain, **changes}
 
 
-def one(*values: Any, as_type: str | None = None) -> Typed:
+def one(*values: Any, as_type: str | None = None) -> TypedColumn:
     """The column of the values, alone in its table."""
     [column] = typed(pa.table({"x": [*values]}), {"x": as_type} if as_type else {})
     return column
 
 
-def values(column: Typed) -> list[Any]:
+def values(column: TypedColumn) -> list[Any]:
     """What is in the column."""
     return list(column.values.to_pylist())
 
@@ -97,7 +97,7 @@ def test_what_is_written_in_one_style_gets_its_type(name: str) -> None:
 
 
 TEXTS = {
-    "codes, for some begin with 0 or +": ["02134", "10001"],
+    "codes, because some begin with 0 or +": ["02134", "10001"],
     f"most are numbers, but not '{2**63}'": [str(2**63), "1"],
     "most are numbers, but not 'many', 'few'": ["1", "2", "3", "many", "few"],
     "most are dates like 2024-12-31, but not '31.12.2024'": [
@@ -188,11 +188,11 @@ def test_whole_numbers_that_pandas_made_floats_are_integers_only_where_one_is_mi
 
 def test_a_number_that_could_be_thousands_is_decided_by_the_column() -> None:
     assert values(one("1,234", "12,345")) == [1234, 12345]
-    assert "could be numbers like 1234,56" in one("1,234", "12,345").reason
+    assert "could also be numbers like 1234,56" in one("1,234", "12,345").reason
     assert values(one("1,234", "5678")) == [1.234, 5678]
     assert values(one("1,234", "0,567")) == [1.234, 0.567]
     assert values(one("1.234", "5.678")) == [1.234, 5.678]
-    assert "could be" in one("1.234", "5.678").reason
+    assert "could also be" in one("1.234", "5.678").reason
 
 
 def test_what_a_column_leaves_open_other_columns_decide() -> None:
@@ -210,10 +210,10 @@ def test_what_a_column_leaves_open_other_columns_decide() -> None:
     assert "could" not in number.reason + at.reason
 
 
-def test_dates_that_could_be_both_are_month_first_and_told() -> None:
+def test_dates_that_could_be_both_are_month_first_and_reported() -> None:
     column = one("01/02/2024", "03/04/2024")
     assert values(column) == [day(1, 2), day(3, 4)]
-    assert "could be dates like 31/12/2024" in column.reason
+    assert "could also be dates like 31/12/2024" in column.reason
 
 
 def test_types_of_typed_formats_are_kept() -> None:
@@ -231,8 +231,8 @@ def test_types_of_typed_formats_are_kept() -> None:
         "list": pa.array([[1, 2], None]),
         "none": pa.nulls(2),
     }
-    results = {each.name: each for each in typed(pa.table(columns), {})}
-    assert {name: (each.type, values(each)[0]) for name, each in results.items()} == {
+    results = {column.name: column for column in typed(pa.table(columns), {})}
+    assert {name: (column.type, values(column)[0]) for name, column in results.items()} == {
         "int": ("integer", 2**53 + 1),
         "float": ("number", 1.5),
         "decimal": ("number", 0.1),
@@ -245,7 +245,7 @@ def test_types_of_typed_formats_are_kept() -> None:
         "list": ("string", "[1, 2]"),
         "none": ("string", None),
     }
-    assert all(values(each)[1] is None for name, each in results.items() if name != "large")
+    assert all(values(column)[1] is None for name, column in results.items() if name != "large")
 
 
 @pytest.mark.parametrize(
@@ -270,17 +270,17 @@ def test_a_type_can_be_forced(kind: str, texts: list[str], meant: list[Any]) -> 
 
 
 def test_a_forced_type_names_the_first_value_that_is_not_of_it() -> None:
-    with pytest.raises(UserError, match="x has 'many' in row 3, which is no number"):
+    with pytest.raises(UserError, match="x has 'many' in row 3, which is not of type number"):
         one("1", "2", "many", "few", "none at all", as_type="number")
-    with pytest.raises(UserError, match="x has 'many' in row 2, which is no number"):
+    with pytest.raises(UserError, match="x has 'many' in row 2, which is not of type number"):
         one("1 %", "many %", as_type="number")
-    with pytest.raises(UserError, match=f"x has '{2**63}' in row 2, which is no integer"):
+    with pytest.raises(UserError, match=f"x has '{2**63}' in row 2, which is not of type integer"):
         one("1", str(2**63), as_type="integer")
-    with pytest.raises(UserError, match="x has '1.5' in row 2, which is no integer"):
+    with pytest.raises(UserError, match="x has '1.5' in row 2, which is not of type integer"):
         one(1.0, 1.5, as_type="integer")
 
 
-def test_a_forced_column_that_is_not_there_is_named() -> None:
+def test_a_forced_column_that_does_not_exist_is_named() -> None:
     with pytest.raises(UserError, match="--set y.type=number: the table has no column y"):
         typed(pa.table({"x": ["1"]}), {"y": "number"})
     with pytest.raises(UserError, match="--set x.type=float: a type is string, category, integer"):
@@ -288,7 +288,7 @@ def test_a_forced_column_that_is_not_there_is_named() -> None:
 
 
 def test_names_are_those_that_python_can_use() -> None:
-    given = [
+    headers = [
         "Age",
         "Fare (GBP)",
         "class",
@@ -300,7 +300,7 @@ def test_names_are_those_that_python_can_use() -> None:
         "a.b",
         "a b",
     ]
-    names = python_names(given)
+    names = python_names(headers)
     assert names == [
         *("Age", "fare_gbp_2", "class_", "column_4", "fare_gbp"),
         *("grosse_cm", "größe", "column_2019", "a_b", "a_b_2"),
@@ -326,10 +326,10 @@ def sizes(document: dict[str, Any]) -> Contract:
     return contracts.parse(document)
 
 
-def later(**changes: list[str]) -> Given:
+def later(**changes: list[str]) -> RawTable:
     """A later table, all text."""
     columns = {"at": ["2024-01-31"], "Size (mm)": ["1,5"], "code": ["007"], "seen": ["31/01/2024"]}
-    return Given(pa.table({**columns, **changes}), ["as it was"])
+    return RawTable(pa.table({**columns, **changes}), ["as it was"])
 
 
 def test_a_later_table_gets_the_names_and_types_of_the_contract(sizes: Contract) -> None:
@@ -338,7 +338,7 @@ def test_a_later_table_gets_the_names_and_types_of_the_contract(sizes: Contract)
         {"at": day(1, 31), "seen": day(1, 31), "size_mm": 1.5, "code": "007"}
     ]
     assert "as it was" in notes
-    assert "other is left out, for contract.yaml does not describe it." in notes
+    assert "other is left out because contract.yaml does not describe it." in notes
     assert "late is not in the table." in notes
 
 
@@ -353,35 +353,37 @@ def test_a_later_table_gets_the_names_and_types_of_the_contract(sizes: Contract)
         (None, "12%", "size_mm is written in %, but contract.yaml says none; compare"),
     ],
 )
-def test_a_later_table_in_another_unit_is_told(
+def test_a_later_table_in_another_unit_is_reported(
     sizes: Contract, document: dict[str, Any], unit: str | None, value: str, note: str | None
 ) -> None:
     document["columns"]["size_mm"] |= {"unit": unit} if unit else {}
     _, notes = convert(later(**{"Size (mm)": [value]}), contracts.parse(document))
-    assert [each for each in notes if "compare" in each] == (
+    assert [note_ for note_ in notes if "compare" in note_] == (
         [f"{note} the values."] if note else []
     )
 
 
 def test_a_later_table_that_lacks_a_column_is_refused(sizes: Contract) -> None:
-    given = later()
+    raw = later()
     with pytest.raises(UserError, match="the table lacks seen, which contract.yaml describes"):
-        convert(given._replace(table=given.table.drop_columns("seen")), sizes)
+        convert(raw._replace(table=raw.table.drop_columns("seen")), sizes)
 
 
 def test_a_wrong_value_of_a_later_table_is_named_by_its_row(sizes: Contract) -> None:
-    with pytest.raises(UserError, match="size_mm has a value in row 1, which is no number"):
+    with pytest.raises(
+        UserError, match="size_mm has a value in row 1, which is not of type number"
+    ):
         convert(later(**{"Size (mm)": ["big"]}), sizes)
 
 
 def test_a_personal_value_is_not_shown(sizes: Contract, document: dict[str, Any]) -> None:
     document["columns"]["code"] = described("integer", personal=True)
-    with pytest.raises(UserError, match="code has a value in row 1, which is no integer"):
+    with pytest.raises(UserError, match="code has a value in row 1, which is not of type integer"):
         convert(later(code=["secret"]), contracts.parse(document))
 
 
 def test_a_later_table_whose_dates_could_be_both_is_refused(sizes: Contract) -> None:
     with pytest.raises(
-        UserError, match="seen may hold dates like 12/31/2024 or dates like 31/12/2024"
+        UserError, match="seen may contain dates like 12/31/2024 or dates like 31/12/2024"
     ):
         convert(later(seen=["01/02/2024"]), sizes)

@@ -1,4 +1,4 @@
-"""profile: roles, types, ranges and leaks are guessed as the table's owner would, and told."""
+"""Roles, types, ranges and leaks are guessed as the table's owner would, and reported."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from machinery.adopt.plan import Plan, Type, Typed
+from machinery.adopt.plan import Plan, Type, TypedColumn
 from machinery.adopt.profile import plan
 from machinery.pipeline.files import UserError
 
@@ -28,16 +28,18 @@ LETTERS = RANDOM.choice(list("abcdef"), size=ROWS).tolist()
 DAYS = [datetime(2024, 1, 1) + timedelta(days=day) for day in range(ROWS)]
 
 
-def columns(**values: Sequence[Any]) -> list[Typed]:
-    """Typed columns; a name that is no identifier is what was given for a plain one."""
+def columns(**values: Sequence[Any]) -> list[TypedColumn]:
+    """Typed columns; a name that is not an identifier is a header."""
     typed = []
-    for given, column in values.items():
-        kind = next((TYPES[type(each)] for each in column if each is not None), "string")
+    for header, column in values.items():
+        kind = next((TYPES[type(value)] for value in column if value is not None), "string")
         array = pa.chunked_array([pa.array(column, pa.string() if kind == "string" else None)])
         if kind == "datetime":
             array = array.cast(pa.timestamp("us"))
-        name = re.sub(r"\W+", "_", given).strip("_").lower() if re.search(r"\W", given) else given
-        typed.append(Typed(name, given, kind, array, ""))
+        name = (
+            re.sub(r"\W+", "_", header).strip("_").lower() if re.search(r"\W", header) else header
+        )
+        typed.append(TypedColumn(name, header, kind, array, ""))
     return typed
 
 
@@ -48,33 +50,33 @@ def planned(target: Sequence[Any] = COIN, *, options: Any = None, **values: Sequ
 
 
 def test_zero_and_one_are_a_boolean() -> None:
-    made = planned(COIN)
-    assert (made.kind, made.positive) == ("binary", True)
-    target = made.columns["target"]
+    result = planned(COIN)
+    assert (result.kind, result.positive) == ("binary", True)
+    target = result.columns["target"]
     assert (target.type, target.known, target.nullable) == ("boolean", "after", False)
 
 
 def test_the_word_tells_which_class_is_positive() -> None:
-    made = planned(["Positive" if each else "Negative" for each in COIN])
-    assert (made.columns["target"].type, made.positive) == ("category", "Positive")
-    assert made.columns["target"].allowed == ["Negative", "Positive"]
-    assert not made.questions
+    result = planned(["Positive" if heads else "Negative" for heads in COIN])
+    assert (result.columns["target"].type, result.positive) == ("category", "Positive")
+    assert result.columns["target"].allowed == ["Negative", "Positive"]
+    assert not result.questions
 
 
 def test_else_the_rarer_class_is_positive_and_asked_about() -> None:
     target = ["2"] * 10 + ["1"] * 190
-    made = planned(target)
-    assert made.positive == "2"
-    assert "--set target.positive=1 takes the other" in made.questions[0]
+    result = planned(target)
+    assert result.positive == "2"
+    assert "--set target.positive=1 chooses the other" in result.questions[0]
     options = {"overrides": {"target.positive": "1"}}
     assert planned(target, options=options).positive == "1"
 
 
 def test_classes_of_numbers_become_strings_in_their_order() -> None:
-    made = planned([10, 9, 2] * 60)
-    assert made.kind == "classes"
-    assert made.columns["target"].allowed == ["2", "9", "10"]
-    assert "--task regression" in made.questions[0]
+    result = planned([10, 9, 2] * 60)
+    assert result.kind == "classes"
+    assert result.columns["target"].allowed == ["2", "9", "10"]
+    assert "--task regression" in result.questions[0]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +96,9 @@ def test_the_task_comes_from_the_values(target: list[Any], kind: str) -> None:
 
 def test_many_whole_numbers_are_classes_if_the_task_says_so() -> None:
     target = [number % 20 for number in range(ROWS)]
-    made = planned(target)
-    assert made.kind == "regression"
-    assert "--task classification takes them for classes" in made.questions[0]
+    result = planned(target)
+    assert result.kind == "regression"
+    assert "--task classification makes them classes" in result.questions[0]
     assert planned(target, options={"task": "classification"}).kind == "classes"
 
 
@@ -105,10 +107,10 @@ def test_many_whole_numbers_are_classes_if_the_task_says_so() -> None:
     [
         ([1] * ROWS, {}, "target is always 1, so there is nothing to learn"),
         ([None] * ROWS, {}, "target has no value, so there is nothing to learn"),
-        (DAYS, {}, "target holds dates, which no model here predicts"),
-        ([f"note {row}" for row in range(ROWS)], {}, "200 different values in 200 rows, too many"),
-        (LETTERS, {"task": "regression"}, "--task regression: target is a string, and no number"),
-        (SIZE, {"task": "counts"}, "--task counts: target has values below 0 or fractions"),
+        (DAYS, {}, "target contains dates, which these models cannot predict"),
+        ([f"note {row}" for row in range(ROWS)], {}, "200 distinct values in 200 rows, too many"),
+        (LETTERS, {"task": "regression"}, "--task regression: target is a string, not a number"),
+        (SIZE, {"task": "counts"}, "--task counts: target has negative values or fractions"),
         (SIZE, {"task": "ranking"}, "--task ranking: it is one of classification, regression"),
         (COIN, {"time": "size"}, "--time size: its type is number, not datetime"),
         (COIN, {"time": "sise"}, "--time sise: no such column; is it size?"),
@@ -116,7 +118,7 @@ def test_many_whole_numbers_are_classes_if_the_task_says_so() -> None:
         ([*SIZE[1:], float("inf")], {}, "target is infinite in some rows"),
         (LETTERS, {"time": "target"}, "--time target: its type is string, not datetime"),
         (COIN, {"overrides": {"target.positive": "yes"}}, "it is false or true"),
-        (COIN, {"time": "a", "group": "b"}, "parted by time or by group, not by both"),
+        (COIN, {"time": "a", "group": "b"}, "split by time or by group, not by both"),
         (COIN, {"overrides": {"size.color": "red"}}, "after the column comes one of type, use"),
         (COIN, {"overrides": {"size.known": "never"}}, "known is one of before, after"),
         (COIN, {"overrides": {"Sizes.known": "after"}}, "--set Sizes: no such column; is it size?"),
@@ -132,17 +134,17 @@ def test_what_cannot_be_is_refused_in_a_sentence(
 
 def test_rows_without_a_target_are_counted_and_do_not_count() -> None:
     target = [None, *COIN[1:]]
-    made = planned(target, code=["only here", *LETTERS[1:]])
-    assert (made.rows, made.unlabelled) == (ROWS - 1, 1)
-    assert made.columns["code"].allowed == list("abcdef")
-    assert "Rows without target: 1, left out." in made.decisions
+    result = planned(target, code=["only here", *LETTERS[1:]])
+    assert (result.rows, result.unlabelled) == (ROWS - 1, 1)
+    assert result.columns["code"].allowed == list("abcdef")
+    assert "Rows without target: 1, left out." in result.decisions
 
 
 def test_a_date_that_is_always_there_orders_the_rows() -> None:
-    made = planned(ordered=DAYS)
-    assert (made.time, made.columns["ordered"].use) == ("ordered", "date")
-    assert not made.columns["ordered"].nullable
-    assert "ordered orders the rows" in made.questions[0]
+    result = planned(ordered=DAYS)
+    assert (result.time, result.columns["ordered"].use) == ("ordered", "date")
+    assert not result.columns["ordered"].nullable
+    assert "ordered orders the rows" in result.questions[0]
     assert planned(ordered=DAYS, options={"time": "none"}).time is None
 
 
@@ -152,17 +154,17 @@ def test_a_birthday_orders_no_rows(name: str) -> None:
 
 
 def test_of_two_dates_the_one_that_sorts_the_file_orders_the_rows() -> None:
-    made = planned(signed_up=DAYS[::-1], ordered=DAYS)
-    assert made.time == "ordered"
-    assert "signed_up could as well" in made.questions[0]
+    result = planned(signed_up=DAYS[::-1], ordered=DAYS)
+    assert result.time == "ordered"
+    assert "signed_up could do so as well" in result.questions[0]
 
 
 def test_a_date_after_the_one_that_orders_rows_is_known_too_late_unless_it_is_planned() -> None:
     later = [day + timedelta(hours=5) for day in DAYS]
-    made = planned(ordered=DAYS, delivered=later, due=later)
-    assert made.columns["delivered"].known == "after"
-    assert made.columns["due"].use == "date"
-    assert any("--set delivered.known=before" in each for each in made.questions)
+    result = planned(ordered=DAYS, delivered=later, due=later)
+    assert result.columns["delivered"].known == "after"
+    assert result.columns["due"].use == "date"
+    assert any("--set delivered.known=before" in text for text in result.questions)
 
 
 def test_a_time_that_is_often_missing_is_refused() -> None:
@@ -173,21 +175,23 @@ def test_a_time_that_is_often_missing_is_refused() -> None:
 @pytest.mark.parametrize("form", ["P{}", 7])
 def test_patients_with_several_rows_stay_together(form: str | int) -> None:
     numbers = [row // 4 for row in range(ROWS)]
-    patients = [form.format(each) if isinstance(form, str) else form * each for each in numbers]
-    made = planned(patient=patients, store=LETTERS)
-    assert made.group == "patient"
-    assert made.columns["patient"].identifier
-    assert made.columns["store"].use == "category"
-    assert "--group none" in made.questions[0]
+    patients = [
+        form.format(number) if isinstance(form, str) else form * number for number in numbers
+    ]
+    result = planned(patient=patients, store=LETTERS)
+    assert result.group == "patient"
+    assert result.columns["patient"].identifier
+    assert result.columns["store"].use == "category"
+    assert "--group none" in result.questions[0]
 
 
 def test_beside_a_time_there_is_no_group() -> None:
     patient = [f"P{row // 4}" for row in range(ROWS)]
-    made = planned(patient=patient, at=DAYS)
-    assert (made.time, made.group) == ("at", None)
-    assert made.columns["patient"].identifier
-    made = planned(patient=patient, at=DAYS, options={"group": "patient"})
-    assert (made.time, made.group) == (None, "patient")
+    result = planned(patient=patient, at=DAYS)
+    assert (result.time, result.group) == ("at", None)
+    assert result.columns["patient"].identifier
+    result = planned(patient=patient, at=DAYS, options={"group": "patient"})
+    assert (result.time, result.group) == (None, "patient")
 
 
 def test_who_is_named_as_a_group_stays_personal_and_a_time_cannot_be() -> None:
@@ -206,9 +210,9 @@ def test_who_is_named_as_a_group_stays_personal_and_a_time_cannot_be() -> None:
     ],
 )
 def test_a_column_made_to_tell_rows_apart_is_the_key(name: str, values: list[Any]) -> None:
-    made = planned(**{name: values})
-    assert made.key == name
-    column = made.columns[name]
+    result = planned(**{name: values})
+    assert result.key == name
+    column = result.columns[name]
     assert (column.identifier, column.use, column.nullable) == (True, "none", False)
 
 
@@ -221,27 +225,27 @@ def test_a_column_made_to_tell_rows_apart_is_the_key(name: str, values: list[Any
     ],
 )
 def test_a_measurement_that_differs_in_every_row_is_a_number(name: str, values: list[Any]) -> None:
-    made = planned(**{name: values})
-    assert made.key is None
-    assert made.columns[name].use == "number"
+    result = planned(**{name: values})
+    assert result.key is None
+    assert result.columns[name].use == "number"
 
 
 def test_a_key_may_repeat_in_rows_that_are_there_twice() -> None:
     values: dict[str, Any] = {"id": list(range(ROWS)), "target": COIN, "size": SIZE}
     twice = {name: [*column, *column[:5]] for name, column in values.items()}
-    made = plan(columns(**twice), "target")
-    assert (made.key, made.duplicates) == ("id", 5)
+    result = plan(columns(**twice), "target")
+    assert (result.key, result.duplicates) == ("id", 5)
 
 
 def test_rows_that_are_alike_by_chance_stay() -> None:
-    made = plan(columns(sex=["f", "m"] * 100, target=COIN), "target")
-    assert (made.duplicates, made.kept_duplicates) == (0, 196)
-    assert any("kept, for others like them differ" in each for each in made.decisions)
+    result = plan(columns(sex=["f", "m"] * 100, target=COIN), "target")
+    assert (result.duplicates, result.kept_duplicates) == (0, 196)
+    assert any("kept, because other equal rows differ" in text for text in result.decisions)
 
 
 def test_rows_that_differ_in_their_key_alone_are_counted() -> None:
-    made = plan(columns(id=range(ROWS), sex=["f", "m"] * 100, target=COIN), "target")
-    assert (made.key, made.duplicates, made.kept_duplicates) == ("id", 0, 196)
+    result = plan(columns(id=range(ROWS), sex=["f", "m"] * 100, target=COIN), "target")
+    assert (result.key, result.duplicates, result.kept_duplicates) == ("id", 0, 196)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +309,7 @@ def test_years_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "unit"),
+    ("header", "unit"),
     [
         ("body_mass_kg", "kg"),
         ("length (mm)", "mm"),
@@ -317,9 +321,11 @@ def test_years_go_on() -> None:
         ("answer (yes/no)", None),
     ],
 )
-def test_the_unit_is_in_the_name(given: str, unit: str | None) -> None:
-    made = planned(**{given: [1.5, 2.5] * 100})
-    assert next(each.unit for each in made.columns.values() if each.given == given) == unit
+def test_the_unit_is_in_the_name(header: str, unit: str | None) -> None:
+    result = planned(**{header: [1.5, 2.5] * 100})
+    assert (
+        next(column.unit for column in result.columns.values() if column.header == header) == unit
+    )
 
 
 @pytest.mark.parametrize(
@@ -335,10 +341,10 @@ def test_the_unit_is_in_the_name(given: str, unit: str | None) -> None:
     ],
 )
 def test_what_is_about_a_person_is_no_feature_unless_set(name: str, values: list[Any]) -> None:
-    made = planned(**{name: values})
-    column = made.columns[name]
+    result = planned(**{name: values})
+    column = result.columns[name]
     assert (column.personal, column.use, column.identifier) == (True, "none", False)
-    assert any(f"--set {name}.personal=false" in each for each in made.questions)
+    assert any(f"--set {name}.personal=false" in text for text in result.questions)
     options = {"overrides": {f"{name}.personal": "false"}}
     assert not planned(**{name: values}, options=options).columns[name].personal
 
@@ -356,7 +362,7 @@ def test_what_only_sounds_personal_is_not(name: str, values: list[Any]) -> None:
     assert not planned(**{name: values}).columns[name].personal
 
 
-LATE = [bool(each) for each in COIN]
+LATE = [bool(heads) for heads in COIN]
 NEAR = [late + size / 1000 for late, size in zip(LATE, SIZE, strict=True)]
 
 
@@ -368,15 +374,15 @@ NEAR = [late + size / 1000 for late, size in zip(LATE, SIZE, strict=True)]
         ("returned", [None if late else row for row, late in enumerate(LATE)], "filled only"),
         ("score", NEAR, "alone nearly"),
         ("recovered", [0 if not late else row for row, late in enumerate(LATE)], "not 0 only"),
-        ("target_reason", LETTERS, "the name of the target"),
+        ("target_reason", LETTERS, "named after the target"),
         ("state", ["gone" if late else "here" for late in LATE], ""),
     ],
 )
 def test_what_looks_like_a_leak_is_known_after(name: str, values: list[Any], reason: str) -> None:
-    made = planned(LATE, **{name: values})
-    assert (made.columns[name].known, made.columns[name].use) == ("after", "none")
-    assert reason in made.columns[name].notes[0]
-    assert any(f"--set {name}.known=before" in each for each in made.questions)
+    result = planned(LATE, **{name: values})
+    assert (result.columns[name].known, result.columns[name].use) == ("after", "none")
+    assert reason in result.columns[name].notes[0]
+    assert any(f"--set {name}.known=before" in text for text in result.questions)
     options = {"overrides": {f"{name}.known": "before"}}
     assert planned(LATE, **{name: values}, options=options).columns[name].known == "before"
 
@@ -384,8 +390,8 @@ def test_what_looks_like_a_leak_is_known_after(name: str, values: list[Any], rea
 def test_what_orders_rows_as_a_number_to_predict_does_is_known_after() -> None:
     cost = np.exp(3 * np.array(SIZE))
     low, grams = (-np.log(cost)).tolist(), (cost * 1000).tolist()
-    made = plan(columns(grams=grams, low=low, cost=cost.tolist()), "cost")
-    assert {each.known for each in made.columns.values()} == {"after"}
+    result = plan(columns(grams=grams, low=low, cost=cost.tolist()), "cost")
+    assert {column.known for column in result.columns.values()} == {"after"}
 
 
 def test_a_date_for_one_class_alone_is_known_after_beside_a_time_too() -> None:
@@ -395,28 +401,28 @@ def test_a_date_for_one_class_alone_is_known_after_beside_a_time_too() -> None:
 
 def test_numbers_whose_sum_is_to_be_predicted_are_known_after() -> None:
     casual, members = (RANDOM.poisson(50, size=ROWS).tolist() for _ in range(2))
-    riders = [sum(each) for each in zip(casual, members, strict=True)]
-    made = plan(columns(casual=casual, members=members, wind=SIZE, riders=riders), "riders")
-    assert {name for name, each in made.columns.items() if each.known == "before"} == {"wind"}
-    assert "the target follows from casual, members" in made.questions[-1]
+    riders = [sum(pair) for pair in zip(casual, members, strict=True)]
+    result = plan(columns(casual=casual, members=members, wind=SIZE, riders=riders), "riders")
+    assert {name for name, column in result.columns.items() if column.known == "before"} == {"wind"}
+    assert "the target follows from casual, members" in result.questions[-1]
 
 
 def test_a_shop_has_its_level_and_is_no_leak() -> None:
     shop = [f"shop {row % 8}" for row in range(ROWS)]
     sales = [100 * (row % 8) + 30 * size for row, size in enumerate(SIZE)]
-    made = plan(columns(shop=shop, sales=sales), "sales")
-    assert made.columns["shop"].known == "before"
+    result = plan(columns(shop=shop, sales=sales), "sales")
+    assert result.columns["shop"].known == "before"
     grade = [f"grade {row % 8}" for row in range(ROWS)]
     rate = [100 * (row % 8) + size for row, size in enumerate(SIZE)]
-    made = plan(columns(grade=grade, rate=rate), "rate")
-    assert made.columns["grade"].known == "after"
+    result = plan(columns(grade=grade, rate=rate), "rate")
+    assert result.columns["grade"].known == "after"
 
 
 def test_a_strong_honest_column_is_no_leak() -> None:
     strong = [late + 0.45 * size for late, size in zip(LATE, SIZE, strict=True)]
     at_times = [None if letter == "a" else letter for letter in LETTERS]
-    made = planned(LATE, strong=strong, at_times=at_times)
-    assert {made.columns[name].known for name in ("strong", "at_times", "size")} == {"before"}
+    result = planned(LATE, strong=strong, at_times=at_times)
+    assert {result.columns[name].known for name in ("strong", "at_times", "size")} == {"before"}
 
 
 def test_what_is_set_overrules_what_is_guessed() -> None:
@@ -428,29 +434,29 @@ def test_what_is_set_overrules_what_is_guessed() -> None:
         "x.unit": "kg",
     }
     row = RANDOM.permutation(ROWS).tolist()
-    made = planned(
+    result = planned(
         letter=LETTERS, row=row, town=LETTERS[::-1], x=row[::-1], options={"overrides": overrides}
     )
-    assert made.columns["size"].known == "after"
-    assert made.columns["letter"].use == "many categories"
-    assert made.columns["row"].use == "number"
-    assert made.columns["town"].identifier
-    assert made.columns["x"].unit == "kg"
-    assert not made.questions
+    assert result.columns["size"].known == "after"
+    assert result.columns["letter"].use == "many categories"
+    assert result.columns["row"].use == "number"
+    assert result.columns["town"].identifier
+    assert result.columns["x"].unit == "kg"
+    assert not result.questions
 
 
-def test_columns_are_named_as_given_or_anew() -> None:
+def test_columns_are_named_by_header_or_name() -> None:
     table = columns(**{"net price": SIZE, "is late": LATE})
     for name in ("is late", "is_late"):
-        made = plan(table, name, overrides={"net price.unit": "EUR"})
-        assert made.target == "is_late"
-        assert made.columns["net_price"].unit == "EUR"
+        result = plan(table, name, overrides={"net price.unit": "EUR"})
+        assert result.target == "is_late"
+        assert result.columns["net_price"].unit == "EUR"
 
 
 def test_a_name_with_a_dot_can_be_set() -> None:
     table = columns(**{"Sepal.Length": SIZE}, y=LATE)
-    made = plan(table, "y", overrides={"Sepal.Length.unit": "cm"})
-    assert made.columns["sepal_length"].unit == "cm"
+    result = plan(table, "y", overrides={"Sepal.Length.unit": "cm"})
+    assert result.columns["sepal_length"].unit == "cm"
 
 
 def test_an_option_can_be_pasted_into_a_shell() -> None:
@@ -461,11 +467,11 @@ def test_an_option_can_be_pasted_into_a_shell() -> None:
 def test_columns_may_have_our_own_words_as_names() -> None:
     names = ["prediction", "fold", "row", "target", "key", "time", "features"]
     values = {name: RANDOM.normal(size=ROWS).tolist() for name in names}
-    made = plan(columns(**values, low=LATE), "low")
-    assert [each.use for each in made.columns.values()] == ["number"] * 7 + ["none"]
+    result = plan(columns(**values, low=LATE), "low")
+    assert [column.use for column in result.columns.values()] == ["number"] * 7 + ["none"]
 
 
-def test_columns_of_which_the_same_is_said_share_a_sentence() -> None:
+def test_columns_with_the_same_decision_share_a_sentence() -> None:
     many = {f"x{number}": RANDOM.normal(size=ROWS).tolist() for number in range(30)}
     assert "size, x0, x1, x2, x3 and 26 more: number." in planned(**many).decisions
 
@@ -474,8 +480,8 @@ def test_a_rare_class_is_looked_at_as_closely_as_the_other() -> None:
     rare = [row % 100 == 0 for row in range(5000)]
     leak = (np.array(rare) + RANDOM.random(5000)).tolist()
     honest = RANDOM.normal(size=5000).tolist()
-    made = plan(columns(leak=leak, honest=honest, y=rare), "y")
-    assert {name: each.known for name, each in made.columns.items()} == {
+    result = plan(columns(leak=leak, honest=honest, y=rare), "y")
+    assert {name: column.known for name, column in result.columns.items()} == {
         "leak": "after",
         "honest": "before",
         "y": "after",

@@ -1,4 +1,4 @@
-"""Tables as people have them: read right, or refused in one sentence with the remedy."""
+"""Real-world files: read correctly, or refused in one sentence with the fix."""
 
 import bz2
 import gzip
@@ -17,7 +17,7 @@ from openpyxl import Workbook
 from pyarrow import parquet
 
 from machinery.adopt.kinds import typed
-from machinery.adopt.plan import Given
+from machinery.adopt.plan import RawTable
 from machinery.adopt.read import read
 from machinery.pipeline.files import UserError
 
@@ -51,7 +51,7 @@ def csv(
     return above + "".join(line + end for line in lines)
 
 
-def meant(comma: bool = False, names: list[str] = HEADER) -> dict[str, list[str]]:
+def table(comma: bool = False, names: list[str] = HEADER) -> dict[str, list[str]]:
     """The columns of the rows."""
     columns = dict(zip(names, map(list, zip(*ROWS, strict=True)), strict=True))
     if comma:
@@ -61,61 +61,61 @@ def meant(comma: bool = False, names: list[str] = HEADER) -> dict[str, list[str]
 
 NUMBERED = [f"column_{at}" for at in range(1, 5)]
 ODD: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {
-    "commas": (csv(), meant()),
-    "semicolons": (csv(";"), meant()),
-    "tabs": (csv("\t"), meant()),
-    "bars": (csv("|"), meant()),
-    "carets": (csv("^"), meant()),
-    "tildes": (csv("~"), meant()),
-    "decimal commas and semicolons": (csv(";", comma=True), meant(comma=True)),
-    "decimal commas and tabs": (csv("\t", comma=True), meant(comma=True)),
-    "decimal commas, quoted, and commas": (csv(comma=True), meant(comma=True)),
-    "all quoted": (csv(all_quoted=True), meant()),
-    "single quotes": (csv(quote="'"), meant()),
-    "Windows line ends": (csv(end="\r\n"), meant()),
-    "old Macintosh line ends": (csv(end="\r"), meant()),
-    "no end of the last line": (csv().rstrip("\n"), meant()),
-    "a BOM": (csv().encode("utf-8-sig"), meant()),
-    "a BOM, semicolons and Windows line ends": (csv(";", "\r\n").encode("utf-8-sig"), meant()),
-    "UTF-16": (csv("\t").encode("utf-16"), meant()),
-    "UTF-16, big end first": (b"\xfe\xff" + csv(";").encode("utf-16-be"), meant()),
-    "cp1252": (csv(";", comma=True).encode("cp1252"), meant(comma=True)),
-    "cp1252 and Windows line ends": (csv(end="\r\n").encode("cp1252"), meant()),
-    "Excel's line for the separator": (csv(";", above="sep=;\n"), meant()),
-    "Excel's line for a tab": (csv("\t", above='"sep=\t"\r\n', end="\r\n"), meant()),
-    "a title": (csv(above="Sales of 2024\n"), meant()),
-    "a title, an author and an empty line": (csv(";", above="Sales\nby A, B\n\n"), meant()),
-    "a padded title, as Excel saves it": (csv(";", above="Sales;;;\n;;;\n"), meant()),
-    "comments": (csv(above="# from the till\n# version 2\n"), meant()),
-    "a comment with commas": (csv(above="# from a, b, c\n"), meant()),
-    "comments with commas": (csv(above="# a, b\n# c, d\n"), meant()),
+    "commas": (csv(), table()),
+    "semicolons": (csv(";"), table()),
+    "tabs": (csv("\t"), table()),
+    "bars": (csv("|"), table()),
+    "carets": (csv("^"), table()),
+    "tildes": (csv("~"), table()),
+    "decimal commas and semicolons": (csv(";", comma=True), table(comma=True)),
+    "decimal commas and tabs": (csv("\t", comma=True), table(comma=True)),
+    "decimal commas, quoted, and commas": (csv(comma=True), table(comma=True)),
+    "all quoted": (csv(all_quoted=True), table()),
+    "single quotes": (csv(quote="'"), table()),
+    "Windows line ends": (csv(end="\r\n"), table()),
+    "old Macintosh line ends": (csv(end="\r"), table()),
+    "no end of the last line": (csv().rstrip("\n"), table()),
+    "a BOM": (csv().encode("utf-8-sig"), table()),
+    "a BOM, semicolons and Windows line ends": (csv(";", "\r\n").encode("utf-8-sig"), table()),
+    "UTF-16": (csv("\t").encode("utf-16"), table()),
+    "UTF-16, big end first": (b"\xfe\xff" + csv(";").encode("utf-16-be"), table()),
+    "cp1252": (csv(";", comma=True).encode("cp1252"), table(comma=True)),
+    "cp1252 and Windows line ends": (csv(end="\r\n").encode("cp1252"), table()),
+    "Excel's line for the separator": (csv(";", above="sep=;\n"), table()),
+    "Excel's line for a tab": (csv("\t", above='"sep=\t"\r\n', end="\r\n"), table()),
+    "a title": (csv(above="Sales of 2024\n"), table()),
+    "a title, an author and an empty line": (csv(";", above="Sales\nby A, B\n\n"), table()),
+    "a padded title, as Excel saves it": (csv(";", above="Sales;;;\n;;;\n"), table()),
+    "comments": (csv(above="# from the till\n# version 2\n"), table()),
+    "a comment with commas": (csv(above="# from a, b, c\n"), table()),
+    "comments with commas": (csv(above="# a, b\n# c, d\n"), table()),
     "a header with a hash": (
         csv(header=["#id", *HEADER[1:]]),
-        meant(names=["#id", *HEADER[1:]]),
+        table(names=["#id", *HEADER[1:]]),
     ),
-    "a quoted title": (csv(above='"Sales, of\n2024"\n'), meant()),
-    "empty lines between": (csv().replace("\n008", "\n\n008"), meant()),
-    "no header": (csv(header=[]), meant(names=NUMBERED)),
-    "no header, under a title": (csv(";", header=[], above="Sales\n\n"), meant(names=NUMBERED)),
+    "a quoted title": (csv(above='"Sales, of\n2024"\n'), table()),
+    "empty lines between": (csv().replace("\n008", "\n\n008"), table()),
+    "no header": (csv(header=[]), table(names=NUMBERED)),
+    "no header, under a title": (csv(";", header=[], above="Sales\n\n"), table(names=NUMBERED)),
     "a header of two lines": (
         csv(header=["id", "name", "price", "sold\non"], all_quoted=True),
-        meant(names=["id", "name", "price", "sold\non"]),
+        table(names=["id", "name", "price", "sold\non"]),
     ),
     "names with blanks around": (
         csv(header=[" id", "name ", " price", "sold on"]),
-        meant(),
+        table(),
     ),
     "names twice": (
         csv(header=["id", "id", "price", "price"]),
-        meant(names=["id", "id_2", "price", "price_2"]),
+        table(names=["id", "id_2", "price", "price_2"]),
     ),
     "a column without name": (
         csv(header=["", "name", "price", "sold on"]),
-        meant(names=["column_1", *HEADER[1:]]),
+        table(names=["column_1", *HEADER[1:]]),
     ),
     "a separator at the end of all lines": (
         csv(";").replace("\n", ";\n"),
-        {**meant(), "column_5": [""] * 4},
+        {**table(), "column_5": [""] * 4},
     ),
     "years as names": (
         "land,2023,2024\nDE,5.5,6\nFR,7.25,8\n",
@@ -153,25 +153,27 @@ ODD: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> Callable[..., Given]:
-    """Read what is given as a file."""
+def read_content(tmp_path: Path) -> Callable[..., RawTable]:
+    """Read the content of a file."""
 
-    def given(content: str | bytes, name: str = "sales.csv", **options: Any) -> Given:
+    def read_content(content: str | bytes, name: str = "sales.csv", **options: Any) -> RawTable:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return read(str(path), **options)
 
-    return given
+    return read_content
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_files_are_read_right(given: Callable[..., Given], name: str) -> None:
+def test_odd_files_are_read_right(read_content: Callable[..., RawTable], name: str) -> None:
     content, columns = ODD[name]
-    assert given(content).table.to_pydict() == columns
+    assert read_content(content).table.to_pydict() == columns
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_every_combination_is_read_right(given: Callable[..., Given], delimiter: str) -> None:
+def test_every_combination_is_read_right(
+    read_content: Callable[..., RawTable], delimiter: str
+) -> None:
     for end, comma, codec, above in product(
         ("\n", "\r\n"),
         (False, True),
@@ -179,19 +181,19 @@ def test_every_combination_is_read_right(given: Callable[..., Given], delimiter:
         ("", "Sales of 2024\n", "Sales\nby Ann, Bob\n\n", "# from the till\n"),
     ):
         text = csv(delimiter, "\n", comma=comma, above=above).replace("\n", end)
-        assert given(text.encode(codec)).table.to_pydict() == meant(comma), text
+        assert read_content(text.encode(codec)).table.to_pydict() == table(comma), text
 
 
-def test_a_german_table_is_read_and_typed(given: Callable[..., Given]) -> None:
+def test_a_german_table_is_read_and_typed(read_content: Callable[..., RawTable]) -> None:
     content = "Nr.;Preis;bezahlt am;ja?\n007;1.234,50 €;31.12.2024;ja\n008;;1.1.2025;Nein\n"
-    columns = typed(given(content.encode("cp1252")).table, {})
-    assert [(each.name, each.type, each.unit) for each in columns] == [
+    columns = typed(read_content(content.encode("cp1252")).table, {})
+    assert [(column.name, column.type, column.unit) for column in columns] == [
         ("nr", "string", None),
         ("Preis", "number", "€"),
         ("bezahlt_am", "datetime", None),
         ("ja", "boolean", None),
     ]
-    assert pa.table({each.name: each.values for each in columns}).to_pylist() == [
+    assert pa.table({column.name: column.values for column in columns}).to_pylist() == [
         {"nr": "007", "Preis": 1234.5, "bezahlt_am": datetime(2024, 12, 31), "ja": True},
         {"nr": "008", "Preis": None, "bezahlt_am": datetime(2025, 1, 1), "ja": False},
     ]
@@ -204,41 +206,46 @@ def test_a_german_table_is_read_and_typed(given: Callable[..., Given]) -> None:
         ("cp1252", "as cp1252 it reads Müller, Söhne, Çelik, Zoë; if wrong, name its --encoding."),
         ("UTF-16", "The text is UTF-16"),
         ("a title, an author and an empty line", "Lines above the table are left out: 3."),
-        ("no header", "There is no header, so the columns are column_1 and so on."),
-        ("names twice", "Column 2 is called id_2, for there are two id."),
-        ("a column without name", "Column 1 is called column_1, for it has no name."),
+        ("no header", "There is no header, so the columns are named column_1 and so on."),
+        ("names twice", "Column 2 is called id_2 because there are two named id."),
+        ("a column without name", "Column 1 is called column_1 because it has no name."),
     ],
 )
-def test_what_was_guessed_is_told(given: Callable[..., Given], name: str, note: str) -> None:
-    assert note in "\n".join(given(ODD[name][0]).notes)
+def test_guesses_are_reported(read_content: Callable[..., RawTable], name: str, note: str) -> None:
+    assert note in "\n".join(read_content(ODD[name][0]).notes)
 
 
-def test_the_encoding_can_be_given(given: Callable[..., Given]) -> None:
+def test_the_encoding_can_be_given(read_content: Callable[..., RawTable]) -> None:
     content = "stadt;n\nŁódź;1\n".encode("cp1250")
-    assert given(content).table["stadt"].to_pylist() == ["£ódŸ"]
-    assert given(content, encoding="cp1250").table["stadt"].to_pylist() == ["Łódź"]
+    assert read_content(content).table["stadt"].to_pylist() == ["£ódŸ"]
+    assert read_content(content, encoding="cp1250").table["stadt"].to_pylist() == ["Łódź"]
     plain = "a;b\n1;2\n".encode("utf-16-le")
-    assert given(plain, encoding="utf-16-le").table.to_pydict() == {"a": ["1"], "b": ["2"]}
+    assert read_content(plain, encoding="utf-16-le").table.to_pydict() == {"a": ["1"], "b": ["2"]}
 
 
-def test_a_file_is_known_by_what_it_holds(given: Callable[..., Given], tmp_path: Path) -> None:
+def test_a_file_is_known_by_what_it_holds(
+    read_content: Callable[..., RawTable], tmp_path: Path
+) -> None:
     sheet = pa.table({"n": [1, 2]})
     parquet.write_table(sheet, tmp_path / "sheet.csv")
     assert read(str(tmp_path / "sheet.csv")).table == sheet
-    assert given(gzip.compress(csv().encode())).table.to_pydict() == meant()
-    assert given(workbook([["n", "x"], [1, "a"]])).table.to_pydict() == {"n": [1], "x": ["a"]}
+    assert read_content(gzip.compress(csv().encode())).table.to_pydict() == table()
+    assert read_content(workbook([["n", "x"], [1, "a"]])).table.to_pydict() == {
+        "n": [1],
+        "x": ["a"],
+    }
 
 
-def test_json_lines_keep_their_types(given: Callable[..., Given]) -> None:
+def test_json_lines_keep_their_types(read_content: Callable[..., RawTable]) -> None:
     content = '{"n": 9007199254740993, "at": "2024-01-01T10:00:00+02:00"}\n{"zip": "02134"}\n'
-    assert given(content).table.to_pylist() == [
+    assert read_content(content).table.to_pylist() == [
         {"n": 2**53 + 1, "at": "2024-01-01T10:00:00+02:00", "zip": None},
         {"n": None, "at": None, "zip": "02134"},
     ]
-    assert given(content.encode("utf-8-sig")).table.num_rows == 2
+    assert read_content(content.encode("utf-8-sig")).table.num_rows == 2
     large = f'{{"n": {2**64}}}\n{{"n": {2**64 + 1}}}\n\n{{"x": {{"y": 1.5}}, "n": "a"}}\n'
-    columns = typed(given(large).table, {})
-    assert [each.values.to_pylist() for each in columns] == [
+    columns = typed(read_content(large).table, {})
+    assert [column.values.to_pylist() for column in columns] == [
         [str(2**64), str(2**64 + 1), "a"],
         [None, None, '{"y": 1.5}'],
     ]
@@ -257,21 +264,23 @@ def workbook(*sheets: list[list[Any]]) -> bytes:
     return file.getvalue()
 
 
-def test_a_workbook_is_read_like_a_file(given: Callable[..., Given]) -> None:
+def test_a_workbook_is_read_like_a_file(read_content: Callable[..., RawTable]) -> None:
     at = datetime(2024, 1, 31, 10)
     rows = [["Sales"], [], ["id", "n", "at", "mixed"], ["007", 1, at, 1], ["008", 2.5, None, "a"]]
-    table, notes = given(workbook(rows, [["other"]]))
+    table, notes = read_content(workbook(rows, [["other"]]))
     assert table.to_pydict() == {
         "id": ["007", "008"],
         "n": [1, 2.5],
         "at": [at, None],
         "mixed": ["1", "a"],
     }
-    assert "Of 2 sheets only the first is read." in notes
+    assert "Only the first of 2 sheets is read." in notes
     assert "Lines above the table are left out: 1." in notes
 
 
-def test_parts_in_a_folder_are_one_table(given: Callable[..., Given], tmp_path: Path) -> None:
+def test_parts_in_a_folder_are_one_table(
+    read_content: Callable[..., RawTable], tmp_path: Path
+) -> None:
     for year, content in (("2023", "a,b\n1,x\n"), ("2024", "b;a\ny;2\n")):
         folder = tmp_path / "parts" / f"year={year}"
         folder.mkdir(parents=True)
@@ -279,7 +288,7 @@ def test_parts_in_a_folder_are_one_table(given: Callable[..., Given], tmp_path: 
         (folder / "_SUCCESS").touch()
     table, notes = read(str(tmp_path / "parts"))
     assert table.to_pydict() == {"a": ["1", "2"], "b": ["x", "y"], "year": ["2023", "2024"]}
-    assert notes[0] == "Files read, one after another: 2."
+    assert notes[0] == "Files read and concatenated: 2."
 
 
 def test_parts_of_several_types_are_strings(tmp_path: Path) -> None:
@@ -292,17 +301,19 @@ def test_parts_of_several_types_are_strings(tmp_path: Path) -> None:
     }
 
 
-def test_parts_with_other_columns_are_refused(given: Callable[..., Given], tmp_path: Path) -> None:
-    given("a,b\n1,2\n", "1.csv")
-    given("a,c\n1,2\n", "2.csv")
-    with pytest.raises(UserError, match="not all files have a column b; keep others apart"):
+def test_parts_with_other_columns_are_refused(
+    read_content: Callable[..., RawTable], tmp_path: Path
+) -> None:
+    read_content("a,b\n1,2\n", "1.csv")
+    read_content("a,c\n1,2\n", "2.csv")
+    with pytest.raises(UserError, match="not all files have a column b; keep those apart"):
         read(str(tmp_path))
 
 
 ARCHIVE = io.BytesIO()
 with zipfile.ZipFile(ARCHIVE, "w") as _archive:
     _archive.writestr("sales.csv", csv())
-NO_TABLE = "is none of CSV, JSON lines, Parquet, .xlsx; save it as one of these, or name its --enc"
+NO_TABLE = "is not CSV, JSON lines, Parquet or .xlsx; save it as one of these, or name its --enc"
 FAULTS: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "is empty; get a table that has rows"),
     "empty lines": ("\n\n", "is empty; get a table that has rows"),
@@ -335,7 +346,7 @@ FAULTS: dict[str, tuple[str | bytes, str]] = {
     "a letter cut off": ("a,b\nü,ü".encode()[:-1], "is UTF-8 at first, but not to its end"),
     "a zip archive": (ARCHIVE.getvalue(), "is an archive, not a workbook; unpack it first"),
     "a JSON list": ('[{"a": 1}]', NO_TABLE),
-    "bzip2": (bz2.compress(csv().encode()), "is none of|is not readable"),
+    "bzip2": (bz2.compress(csv().encode()), "is not CSV|is not readable"),
     "a PDF document": (b"%PDF-1.7\n", NO_TABLE),
     "a header with a name too few, as R writes it": (
         csv("\t", header=HEADER[1:]),
@@ -361,21 +372,23 @@ FAULTS: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_file_that_is_no_table_is_refused_in_one_sentence(
-    given: Callable[..., Given], name: str
+    read_content: Callable[..., RawTable], name: str
 ) -> None:
     content, fault = FAULTS[name]
     with pytest.raises(UserError, match=fault) as refused:
-        given(content)
+        read_content(content)
     assert re.search(r"sales\.csv\b", str(refused.value))
     assert "\n" not in str(refused.value)
 
 
-def test_what_is_not_there_is_refused(given: Callable[..., Given], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="/nowhere.csv is missing; look at the path"):
+def test_a_missing_file_and_a_wrong_encoding_are_refused(
+    read_content: Callable[..., RawTable], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="/nowhere.csv is missing; check the path"):
         read(str(tmp_path / "nowhere.csv"))
     with pytest.raises(UserError, match="is an empty folder"):
         read(str(tmp_path))
     with pytest.raises(UserError, match="unknown encoding: klingon"):
-        given(csv(), encoding="klingon")
+        read_content(csv(), encoding="klingon")
     with pytest.raises(UserError, match="is not readable: .*can't decode"):
-        given(csv(), encoding="ascii")
+        read_content(csv(), encoding="ascii")

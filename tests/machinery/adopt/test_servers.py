@@ -48,7 +48,7 @@ def test_a_query_to_sqlite_is_read(sqlite: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "fault"),
     [
-        ("SELECT * FROM absent", "no such table: absent; look at --database and --sql"),
+        ("SELECT * FROM absent", "no such table: absent; check --database and --sql"),
         ("SELECT * FROM sales WHERE 1 = 2", "the query has no rows; change --sql"),
         ("DELETE FROM sales", "--sql gives no rows; write a SELECT"),
         ("", "--sql and --database go together"),
@@ -61,7 +61,7 @@ def test_a_query_that_gives_no_table_is_refused(sqlite: str, sql: str, fault: st
 
 
 def test_a_database_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no.db is missing; look at the path in --database"):
+    with pytest.raises(UserError, match="no.db is missing; check the path in --database"):
         read("", sql="SELECT 1", database=f"sqlite:///{tmp_path}/no.db")
     assert not [*tmp_path.iterdir()]
     with pytest.raises(UserError, match="--database is not a URL"):
@@ -158,7 +158,7 @@ def test_a_table_is_read_from_the_web(web: str) -> None:
 def test_what_the_web_does_not_give_is_refused_without_secrets(
     web: str, path: str, fault: str
 ) -> None:
-    with pytest.raises(UserError, match=f"^http://{web}/{fault}; look at") as refused:
+    with pytest.raises(UserError, match=f"^http://{web}/{fault}; check") as refused:
         read(f"http://me:wr0ng@{web}/{path}")
     assert "wr0ng" not in str(refused.value)
     assert "t0p" not in str(refused.value)

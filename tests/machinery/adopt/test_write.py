@@ -16,7 +16,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from machinery.adopt import swap
-from machinery.adopt.plan import Column, Plan, Typed
+from machinery.adopt.plan import Column, Plan, TypedColumn
 from machinery.adopt.write import About, address, module, stem, write
 from machinery.pipeline.data import contract as contracts
 from machinery.pipeline.data.catalogue import Catalogue
@@ -57,16 +57,16 @@ class Table:
 
     def add(self, name: str, kind: Any, use: Any, values: Any, **more: Any) -> None:
         """Another column."""
-        self.columns[name] = Column(name, more.pop("given", name), kind, use, **more)
+        self.columns[name] = Column(name, more.pop("header", name), kind, use, **more)
         self.values[name] = values
 
     @property
-    def typed(self) -> list[Typed]:
+    def typed(self) -> list[TypedColumn]:
         """Its columns."""
         return [
-            Typed(
+            TypedColumn(
                 name,
-                column.given,
+                column.header,
                 "string" if column.type == "category" else column.type,
                 pa.chunked_array([pa.array(self.values[name])]),
                 "it looks so",
@@ -101,11 +101,11 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Table]
     for name in ("__init__", "source", "features"):  # by which ruff knows the package
         Path(f"src/shop/{name}.py").touch()
 
-    def made(table: Table) -> Path:
+    def write_table(table: Table) -> Path:
         write(table.plan, table.typed, ABOUT, tmp_path / "new")
         return tmp_path / "new"
 
-    return made
+    return write_table
 
 
 def params(folder: Path) -> dict[str, Any]:
@@ -162,12 +162,18 @@ NAMES = ["l", "np", "Age", "größe", "on", "name", "_hidden", "_1", "size_value
 def test_columns_of_any_name_become_features(written: Callable[[Table], Path]) -> None:
     table = Table()
     for name in NAMES:
-        table.add(name, "number", "number", np.arange(240.0), given=f'{name}: "x"\\')
+        table.add(name, "number", "number", np.arange(240.0), header=f'{name}: "x"\\')
     folder = written(table)
     assert is_tidy(folder)
-    made = features(folder)
-    assert len(made) == len({*made} - {*table.columns}) == len(NAMES) + 2 + 4
-    assert {"age_value", "hidden_value", "column_1_value", "size_value_", "on_value"} <= made.keys()
+    computed = features(folder)
+    assert len(computed) == len({*computed} - {*table.columns}) == len(NAMES) + 2 + 4
+    assert {
+        "age_value",
+        "hidden_value",
+        "column_1_value",
+        "size_value_2",
+        "on_value",
+    } <= computed.keys()
 
 
 def test_dates_become_their_parts_but_none_that_a_later_row_cannot_share(
@@ -177,12 +183,12 @@ def test_dates_become_their_parts_but_none_that_a_later_row_cannot_share(
         table = Table(**roles)
         days = table.values["sent"].astype("datetime64[D]") + np.timedelta64(2, "D")
         table.add("paid", "datetime", "date", days.astype("datetime64[us]"))
-        made = features(written(table))
+        computed = features(written(table))
         common = {"size_value", "town_category", "sent_hour", "sent_weekday", "paid_weekday"}
         of_dates = {f"{name}_{part}" for name in ("sent", "paid") for part in parts}
-        assert made.keys() == common | {"paid_days"} | of_dates
-        assert made["sent_hour"][0] == 6.5
-        assert made["paid_days"][0] == pytest.approx(2 - 6.5 / 24)
+        assert computed.keys() == common | {"paid_days"} | of_dates
+        assert computed["sent_hour"][0] == 6.5
+        assert computed["paid_days"][0] == pytest.approx(2 - 6.5 / 24)
 
 
 HALF_A_YEAR = [*np.linspace(0, 30, 60), *range(31, 182), *range(183, 365, 4)]  # has 4 in 5 rows
@@ -197,9 +203,9 @@ def test_the_month_of_rows_in_time_comes_where_a_whole_year_is_learned_from(
     table = Table(time="sent", rows=len(days))
     hours = np.rint(24 * np.array(days)).astype(int)
     table.values["sent"] = NEW_YEAR + HOUR * hours[::-1]
-    made = features(written(table))
-    assert ("sent_month" in made) is comes
-    assert "sent_year" not in made
+    computed = features(written(table))
+    assert ("sent_month" in computed) is comes
+    assert "sent_year" not in computed
 
 
 @pytest.mark.parametrize(("rows", "stops"), [(240, False), (6500, True)])
@@ -219,8 +225,8 @@ def test_texts_and_many_categories_say_how_they_are_encoded(
     table.add("note", "string", "text", ["Well,\tDONE!"] * 239 + [None], nullable=True)
     table.add("code", "string", "many categories", [f"c{row % 90}" for row in range(240)])
     folder = written(table)
-    made, own_module = features(folder), own(folder, "features")
-    assert {*made["note_words"]} == {"well done", "missing"}
+    computed, own_module = features(folder), own(folder, "features")
+    assert {*computed["note_words"]} == {"well done", "missing"}
     assert own_module.note_words.tags["encode"] == "text"
     assert own_module.code_category.tags["encode"] == "target"
 
@@ -235,9 +241,9 @@ def test_a_wide_table_has_lists_of_columns_in_place_of_functions(
     text = (folder / "src/shop/features.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 150
     assert is_tidy(folder)
-    made = features(folder)
-    assert len(made) == 300 + 6
-    np.testing.assert_array_equal(made["x299_value"], np.arange(240, dtype=np.float32))
+    computed = features(folder)
+    assert len(computed) == 300 + 6
+    np.testing.assert_array_equal(computed["x299_value"], np.arange(240, dtype=np.float32))
 
 
 VALUES = ["yes", "NO", "1e5", "2013-01-01", "a: b", "# x", "it's", '"q"', "~", "0x1f", "1_000"]
@@ -281,9 +287,9 @@ def test_a_number_that_some_fold_never_has_is_left_to_people(
     Path("pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
     table = Table(time="sent")
     table.add("late", "number", "number", [None] * 230 + [1.0] * 10, nullable=True)
-    said = write(table.plan, table.typed, ABOUT, tmp_path)
+    notes = write(table.plan, table.typed, ABOUT, tmp_path)
     assert "late_value" not in params(tmp_path)["train"]["features"]["all"]
-    assert any(sentence.startswith("late") for sentence in said)
+    assert any(note.startswith("late") for note in notes)
 
 
 def test_rare_classes_are_measured_by_what_needs_no_row_of_each(
@@ -311,7 +317,7 @@ def test_too_few_rows_are_refused(written: Callable[[Table], Path]) -> None:
         written(table)
 
 
-def test_a_class_that_only_the_newest_rows_have_is_told_with_what_helps(
+def test_a_class_that_only_the_newest_rows_have_is_reported_with_the_fix(
     written: Callable[[Table], Path],
 ) -> None:
     table = Table("classes", time="sent")
@@ -331,7 +337,7 @@ def test_a_class_that_only_the_newest_rows_have_is_told_with_what_helps(
         ("", "", "table"),
     ],
 )
-def test_where_a_table_is_is_told_without_secrets(table: str, shown: str, name: str) -> None:
+def test_where_a_table_is_is_shown_without_secrets(table: str, shown: str, name: str) -> None:
     assert (address(table), stem(table)) == (shown, name)
 
 
@@ -368,20 +374,20 @@ PATHS = [Path("contract.yaml"), Path("tests/test_it.py")]
 def test_the_new_stands_in_place_of_the_old_and_again(project: Path) -> None:
     for text in ("new", "newer"):
         swap.refuse_edited(PATHS)
-        with swap.place() as folder:
+        with swap.staging() as folder:
             fill(folder, text)
             swap.swap()
         assert Path("contract.yaml").read_text(encoding="utf-8") == text
-        assert [each.name for each in Path("data/source").iterdir()] == ["new.parquet"]
+        assert [path.name for path in Path("data/source").iterdir()] == ["new.parquet"]
         assert not Path("data/make_sample.py").exists() and Path("a").exists()
-        assert not swap.PLACE.exists()
+        assert not swap.STAGING.exists()
         Path("dvc.lock").write_text("of the new table", encoding="utf-8")  # stays
     assert Path("dvc.lock").exists()
 
 
 @WARNS
 def test_what_was_edited_is_named_and_nothing_is_written(project: Path) -> None:
-    with swap.place() as folder:
+    with swap.staging() as folder:
         fill(folder)
         swap.swap()
     Path("tests/test_it.py").write_text("mine", encoding="utf-8")
@@ -433,7 +439,7 @@ def test_an_interrupt_leaves_the_project_as_it_was(
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(Path, "rename", stopped(last))
             patch.setattr(swap.storage, "opened", _ctrl_c)
-            with swap.place() as folder:
+            with swap.staging() as folder:
                 fill(folder)
                 swap.swap()
         assert {path: path.read_bytes() for path in project.rglob("*") if _is_own(path)} == before
@@ -451,7 +457,7 @@ def killed(path, to):
     if left < 0:
         os._exit(137)
     return rename(path, to)
-with swap.place() as folder:
+with swap.staging() as folder:
     for name in ("contract.yaml", "tests/test_it.py", "data/source/new.parquet"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("new")
@@ -486,7 +492,7 @@ def _ctrl_c(what: str) -> None:
 
 
 def test_a_dry_run_shows_lines_and_files(project: Path) -> None:
-    with swap.place() as folder:
+    with swap.staging() as folder:
         fill(folder)
         shown = list(swap.difference())
     assert "-the sample's" in shown and "+new" in shown

@@ -1,26 +1,27 @@
-"""facts: one column in; what its name and its values tell by themselves out."""
+"""What the name and the values of a single column say about it."""
 
 import re
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from machinery.pipeline.data.columns import combine_chunks
 
-from .plan import Typed
+from .plan import TypedColumn
 
-MANY = 1_000  # texts that are read one by one
-MOSTLY = 0.8  # of them, from which all are taken to be of a kind
-FEW = 10  # different values; fewer name nobody
-MISSING = -(2**53) + 1  # stands for it where rows are compared
+MAX_TEXTS = 1_000  # texts that are examined one by one
+MOSTLY = 0.8  # share of them from which the column counts as being of a kind
+FEW = 10  # distinct values; fewer do not identify anybody
+MISSING = -(2**53) + 1  # replaces missing values when rows are compared
 LISTED = 5
 
 IDS = frozenset(
     "id pid uid userid customerid orderid idcode key uuid guid nr nbr number rownames rowid".split()
 )
 ROWS = frozenset("row index idx unnamed".split())
-THINGS = frozenset(
+ENTITIES = frozenset(
     "patient subject person individual participant respondent student pupil child mother family "
     "household customer client user member account player driver employee worker company firm "
     "hospital clinic school store shop site farm animal device sensor machine engine vehicle "
@@ -30,9 +31,9 @@ PERIODS = frozenset("year yr month week day date time hour minute quarter period
 UNITS = (
     "kg mg lb lbs oz km cm mm ft mi ml kW kWh mph kPa hPa psi kHz MHz GHz Hz MB GB ppm rpm "
     "sqft sqm USD EUR GBP CHF JPY usd eur gbp ms hours minutes seconds days weeks months years"
-)
-SHORT = "% m g s h t l W V A K °C °F ° $ € £ in min d dl µm nm"  # units only if in brackets
-IN_WORDS = {"pct": "%", "percent": "%", "percentage": "%", "celsius": "°C", "fahrenheit": "°F"}
+).split()
+SHORT_UNITS = "% m g s h t l W V A K °C °F ° $ € £ in min d dl µm nm".split()  # in brackets only
+UNIT_WORDS = {"pct": "%", "percent": "%", "percentage": "%", "celsius": "°C", "fahrenheit": "°F"}
 
 CAMEL = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 BRACKETS = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
@@ -53,11 +54,11 @@ PERSON = r"[^\W\d_][^\W\d_'’.-]+,?( [^\W\d_(\"][\w'’.()\"-]*){1,6}"
 UUID = r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}"
 
 
-class Facts(NamedTuple):
-    """What the values of a column tell; missing ones count in `rows` alone.
+class Summary(NamedTuple):
+    """Statistics of a column; missing values count only in `rows`.
 
-    `once` counts texts that occur in a single row, `texts` has up to a thousand different ones,
-    `low`, `middle` (the median) and `high` are of finite numbers.
+    `once` counts values that occur in a single row, `texts` has up to a thousand distinct ones.
+    `low`, `median` and `high` are those of finite numbers.
     """
 
     rows: int
@@ -66,82 +67,87 @@ class Facts(NamedTuple):
     once: int
     texts: list[str]
     low: float = np.nan
-    middle: float = np.nan
+    median: float = np.nan
     high: float = np.nan
 
     @property
     def mean_rows(self) -> float:
-        """Rows a value."""
+        """Rows per distinct value."""
         return self.filled / max(self.distinct, 1)
 
+    @property
+    def is_prose(self) -> bool:
+        """Whether the texts are mostly distinct and have several words."""
+        blanks = sum(text.count(" ") for text in self.texts)
+        return self.distinct > self.filled / 2 and blanks >= 3 * len(self.texts) > 0
 
-def look(values: pa.ChunkedArray) -> tuple[Facts, np.ndarray]:
-    """What the values tell, and 64 bits for each row, which are equal where the values are."""
+
+def summarize(values: pa.ChunkedArray) -> Summary:
+    """The statistics of a column."""
     filled = len(values) - values.null_count
+    counts = values.drop_null().value_counts()
+    once = int(np.sum(np.asarray(counts.field("counts")) == 1))
+    summary = Summary(len(values), filled, len(counts), once, [])
     if is_text(values):
-        encoded = combine_chunks(values.dictionary_encode())
-        codes = np.asarray(encoded.indices.fill_null(-1)).astype(np.int64)
-        counts = np.bincount(codes[codes >= 0], minlength=len(encoded.dictionary))
-        once, texts = int((counts == 1).sum()), encoded.dictionary[:MANY].to_pylist()
-        seen = Facts(len(values), filled, len(counts), once, texts)
-        return seen, codes.view(np.uint64)
-    numbers = combine_chunks(values)
-    if not pa.types.is_floating(numbers.type):
-        numbers = numbers.cast(pa.int64())
-    bits = np.asarray(numbers.fill_null(MISSING)).view(np.uint64)
-    ordered = np.sort(np.asarray(numbers.drop_null()))
-    distinct = int((ordered[1:] != ordered[:-1]).sum()) + bool(filled)
-    finite = ordered[np.isfinite(ordered)]
-    ends = [finite[at].item() for at in (0, len(finite) // 2, -1)] if len(finite) else []
-    return Facts(len(values), filled, distinct, 0, [], *ends), bits
+        return summary._replace(texts=counts.field("values")[:MAX_TEXTS].to_pylist())
+    if filled and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        finite = values.filter(pc.is_finite(values))
+        ends = pc.quantile(finite, [0, 0.5, 1], interpolation="higher").to_pylist()
+        if len(finite):
+            return summary._replace(low=ends[0], median=ends[1], high=ends[2])
+    return summary
+
+
+def codes(values: pa.ChunkedArray) -> np.ndarray:
+    """A 64-bit number per row, equal where values are; texts are numbered as they appear."""
+    column = combine_chunks(values.dictionary_encode() if is_text(values) else values)
+    if is_text(values):
+        column = column.indices
+    if not pa.types.is_floating(column.type):
+        column = column.cast(pa.int64())
+    return np.asarray(column.fill_null(MISSING))
 
 
 def is_text(values: pa.ChunkedArray) -> bool:
-    """Whether the column is of strings."""
+    """Whether the column has strings."""
     return bool(pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
 
 
 def words(name: str) -> list[str]:
-    """The words of a name, in small letters."""
+    """The words of a name, in lower case."""
     return re.findall(r"[^\W_]+", CAMEL.sub(" ", name).casefold())
 
 
-def unit(given: str) -> str | None:
-    """The unit that stands in the name, in brackets or as its last word."""
-    for text in BRACKETS.findall(given):
-        if set(re.split(r"[/·*^\d ]+", text)) <= {*UNITS.split(), *SHORT.split(), ""}:
+def unit(header: str) -> str | None:
+    """The unit in the header, in brackets or as its last word."""
+    for text in BRACKETS.findall(header):
+        if set(re.split(r"[/·*^\d ]+", text)) <= {*UNITS, *SHORT_UNITS, ""}:
             return str(text)
-    last = (words(given) or [""])[-1]
-    return IN_WORDS.get(last, last if last in UNITS.split() else None)
+    last = (words(header) or [""])[-1]
+    return UNIT_WORDS.get(last, last if last in UNITS else None)
 
 
-def personal(column: Typed, seen: Facts) -> str | None:
-    """Why the column seems to be about a person: by its name, or by what most values are."""
-    least = FEW if column.type == "string" else seen.filled / 2
-    if column.type == "number" or seen.distinct <= min(least, seen.filled / 2):
+def personal(column: TypedColumn, summary: Summary) -> str | None:
+    """Why the column seems to be about a person: its name, or what most values are."""
+    least = FEW if column.type == "string" else summary.filled / 2
+    if column.type == "number" or summary.distinct <= min(least, summary.filled / 2):
         return None
-    name = " ".join(words(column.given))
-    if named := PERSONAL_NAME.search(name):
-        return f"named {named[0]}"
+    name = " ".join(words(column.header))
+    if match := PERSONAL_NAME.search(name):
+        return f"named {match[0]}"
     for kind, pattern in PERSONAL_VALUES.items():
-        if mostly(seen.texts, pattern):
+        if mostly(summary.texts, pattern):
             return f"its values are {kind}"
-    is_name = name.endswith("name") and seen.distinct > seen.filled / 2
-    return "its values are names" if is_name and mostly(seen.texts, PERSON) else None
+    is_name = name.endswith("name") and summary.distinct > summary.filled / 2
+    return "its values are names" if is_name and mostly(summary.texts, PERSON) else None
 
 
 def mostly(texts: list[str], pattern: str) -> bool:
-    """Whether most of the texts are of the pattern."""
+    """Whether most of the texts match the pattern."""
     return sum(bool(re.fullmatch(pattern, text)) for text in texts) > MOSTLY * len(texts)
 
 
-def is_prose(seen: Facts) -> bool:
-    """Whether the texts are sentences rather than names: mostly distinct, of several words."""
-    blanks = sum(text.count(" ") for text in seen.texts)
-    return seen.distinct > seen.filled / 2 and blanks >= 3 * len(seen.texts) > 0
-
-
 def listed(names: list[str]) -> str:
-    """The first of the names, and how many more there are."""
+    """The first names, and how many more there are."""
     more = len(names) - LISTED
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")

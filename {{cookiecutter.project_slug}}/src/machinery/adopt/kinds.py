@@ -1,7 +1,7 @@
-"""kinds: columns as given in; the same in the contract's types, each with the reason for it, out.
+"""Decide the type of each column, with the reason.
 
-A column of text gets a type where all its values are written in one style. Where they can be read
-in two ways, other columns decide, if their values prove one of the two.
+A text column gets a type if all its values are written in one style. If two styles fit, another
+column of the table decides, provided its values fit only one of them.
 """
 
 import json
@@ -19,48 +19,49 @@ from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.data.contract import Contract
 from machinery.pipeline.files import UserError
 
-from .plan import Given, Type, Typed
-from .styles import Style, Values, bare, coded, styles, unit
+from .plan import RawTable, Type, TypedColumn
+from .styles import SAMPLE, Style, Values, coded, split_unit, styles
 
 WORDS = "na n/a n.a. nan null none nil - -- ? . #n/a #na <na> #null! #div/0! #value! #ref!".split()
 MISSING = ["", "NaN", *(form(word) for word in WORDS for form in (str.lower, str.upper, str.title))]
-SAMPLE = 1_000
 EXAMPLES = 3
-OWN: dict[Type, Callable[[pa.DataType], bool]] = {
+MAX_NAME = 60
+NATIVE: dict[Type, Callable[[pa.DataType], bool]] = {
     "boolean": pa.types.is_boolean,
-    "integer": pa.types.is_integer,
+    "integer": lambda kind: bool(pa.types.is_integer(kind) and kind != pa.uint64()),
     "number": pa.types.is_floating,
-    "datetime": lambda own: pa.types.is_date(own) or pa.types.is_timestamp(own),
+    "datetime": lambda kind: bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind)),
 }
-LONGEST_NAME = 60
 
 
 class Reading(NamedTuple):
-    """A style in which all values of a column are written, and what they are then."""
+    """A style that all values of a column have, and the values read in it."""
 
     style: Style
     values: Values
 
 
-class Column(NamedTuple):
-    """A column, blank-like words missing, and the one or two ways in which it may be read."""
+class Readings(NamedTuple):
+    """A column with blank-like words as nulls, and the one or two ways to read it, if any."""
 
     values: Values
-    readings: list[Reading]
+    ways: list[Reading]
     unit: str | None
     notes: list[str]
 
 
-def typed(table: pa.Table, overrides: Mapping[str, str], later: bool = False) -> list[Typed]:
-    """Give each column a type, and a name that Python can use.
+def typed(
+    table: pa.Table, overrides: Mapping[str, str], *, strict: bool = False
+) -> list[TypedColumn]:
+    """Give each column a type, and a name that is a Python identifier.
 
     Args:
-        table: columns as they were read, with unique names.
-        overrides: a column, by either name, to the type that it must have.
-        later: whether the table must be certain by itself, and no value may be shown.
+        table: the columns as read, with unique names.
+        overrides: the required type of a column, by its header or its new name.
+        strict: refuse ambiguous values, and show none in messages.
 
     Raises:
-        UserError: naming a column that is not there, or a value that is not of the forced type.
+        UserError: for an unknown column, or a value that does not have the required type.
     """
     names = dict(zip(table.column_names, python_names(table.column_names), strict=True))
     for name, kind in overrides.items():
@@ -68,86 +69,93 @@ def typed(table: pa.Table, overrides: Mapping[str, str], later: bool = False) ->
             raise UserError(f"--set {name}.type={kind}: the table has no column {name}")
         if kind not in get_args(Type):
             raise UserError(f"--set {name}.type={kind}: a type is {', '.join(get_args(Type))}")
-    forced = [overrides.get(given, overrides.get(name, "")) for given, name in names.items()]
+    forced = [overrides.get(header, overrides.get(name, "")) for header, name in names.items()]
     with ThreadPoolExecutor() as pool:
-        columns = [*pool.map(_column, table.columns, forced)]
-    proven = {each.readings[0].style.convention for each in columns if len(each.readings) == 1}
-    results = []
-    for (given, name), column, kind in zip(names.items(), columns, forced, strict=True):
-        decided = _decided(given, column, kind, proven - {""}, later)
-        results.append(decided._replace(name=name))
-    return results
+        columns = [*pool.map(_readings, table.columns, forced)]
+    conventions = {column.ways[0].style.convention for column in columns if len(column.ways) == 1}
+    return [
+        _decide(header, column, kind, conventions - {""}, strict)._replace(name=name)
+        for (header, name), column, kind in zip(names.items(), columns, forced, strict=True)
+    ]
 
 
-def convert(given: Given, contract: Contract) -> Given:
-    """The columns of a later table in the names and types of the contract, by the same rules.
+def convert(raw: RawTable, contract: Contract) -> RawTable:
+    """Give a later table the column names and types of the contract, by the same rules.
 
-    The key and columns that are known only after the prediction may be missing.
+    The key and columns that are only known after the prediction may be missing.
 
     Raises:
-        UserError: naming columns that are missing, or rows whose values do not fit.
+        UserError: naming the missing columns, or a value that does not have its type.
     """
-    table = given.table.rename_columns(python_names(given.table.column_names))
-    names, columns = {*table.column_names}, contract.columns
-    if needed := [each for each in contract.known_before() if each not in {*names, contract.key}]:
-        raise UserError(f"the table lacks {', '.join(needed)}, which contract.yaml describes")
-    unknown = [each for each in table.column_names if each not in columns]
-    notes = [f"{each} is left out, for contract.yaml does not describe it." for each in unknown]
-    notes += [f"{each} is not in the table." for each in columns if each not in names]
-    kinds = {name: each.type for name, each in columns.items() if name in names}
-    results = typed(table.select([*kinds]), kinds, later=True)
-    for each in results:
-        if (unit := columns[each.given].unit) != each.unit and (each.unit or unit == "%"):
-            written = f"in {each.unit}" if each.unit else "without unit"
-            but = f"but contract.yaml says {unit or 'none'}; compare the values."
-            notes.append(f"{each.given} is written {written}, {but}")
-    return Given(pa.table({each.given: each.values for each in results}), [*given.notes, *notes])
+    table = raw.table.rename_columns(python_names(raw.table.column_names))
+    names, columns = table.column_names, contract.columns
+    if missing := [
+        name for name in contract.known_before() if name not in names and name != contract.key
+    ]:
+        raise UserError(f"the table lacks {', '.join(missing)}, which contract.yaml describes")
+    notes = [
+        f"{name} is left out because contract.yaml does not describe it."
+        for name in names
+        if name not in columns
+    ]
+    notes += [f"{name} is not in the table." for name in columns if name not in names]
+    kinds = {name: column.type for name, column in columns.items() if name in names}
+    results = typed(table.select([*kinds]), kinds, strict=True)
+    for column in results:
+        unit = columns[column.header].unit
+        if unit != column.unit and (column.unit or unit == "%"):
+            written = f"in {column.unit}" if column.unit else "without unit"
+            declared = f"but contract.yaml says {unit or 'none'}; compare the values."
+            notes.append(f"{column.header} is written {written}, {declared}")
+    table = pa.table({column.header: column.values for column in results})
+    return RawTable(table, [*raw.notes, *notes])
 
 
-def python_names(given: Sequence[str]) -> list[str]:
-    """The names as identifiers, unique and no keywords, in order; what is one stays."""
+def python_names(headers: Sequence[str]) -> list[str]:
+    """A unique identifier for each header, in order; a header that is one stays as it is."""
     names = {
-        name: name
-        for name in given
-        if name.isidentifier()
-        and not iskeyword(name)
-        and unicodedata.is_normalized("NFKC", name)  # as Python will read it
+        header: header
+        for header in headers
+        if header.isidentifier()
+        and not iskeyword(header)
+        and unicodedata.is_normalized("NFKC", header)  # as Python will read it
     }
-    for number, name in enumerate(given, 1):
-        if name not in names:
-            letters = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore")
-            plain = re.sub(r"\W+", "_", letters.decode()).strip("_")[:LONGEST_NAME].rstrip("_")
+    for number, header in enumerate(headers, 1):
+        if header not in names:
+            letters = unicodedata.normalize("NFKD", header.casefold()).encode("ascii", "ignore")
+            plain = re.sub(r"\W+", "_", letters.decode()).strip("_")[:MAX_NAME].rstrip("_")
             if not plain or plain[0].isdigit():
                 plain = f"column_{plain or number}"
-            names[name] = unique(plain + "_" * iskeyword(plain), names.values())
-    return [names[name] for name in given]
+            names[header] = unique(plain + "_" * iskeyword(plain), names.values())
+    return [names[header] for header in headers]
 
 
-def unique(name: str, others: Collection[str]) -> str:
-    """The name, with a number behind it where others have it."""
+def unique(name: str, names: Collection[str]) -> str:
+    """The name, with a number appended if it is among the names."""
     number, free = 1, name
-    while free in others:
+    while free in names:
         number += 1
         free = f"{name}_{number}"
     return free
 
 
 def as_text(values: Values) -> Values:
-    """The values as strings; what is nested, as JSON."""
+    """The values as strings; nested ones as JSON."""
     try:
         return values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         texts = [
-            None if each is None else json.dumps(each, default=str) for each in values.to_pylist()
+            None if value is None else json.dumps(value, default=str)
+            for value in values.to_pylist()
         ]
         return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def _column(values: Values, forced: str) -> Column:
-    """Find the styles in which all values are written."""
-    own = _own(values)
-    if own is not None and forced in ("", own.style.kind):
-        return Column(values, [own], None, [])
+def _readings(values: Values, forced: str) -> Readings:
+    """Find the styles that all values have."""
+    kind = next((kind for kind, matches in NATIVE.items() if matches(values.type)), None)
+    if kind and forced in ("", kind):
+        return Readings(values, [_native(values, kind)], None, [])
     trimmed = pc.utf8_trim_whitespace(as_text(values))
     missing = pc.is_in(trimmed, pa.array(MISSING))
     words = [repr(word) for word in trimmed.filter(missing).unique().to_pylist() if word]
@@ -155,95 +163,91 @@ def _column(values: Values, forced: str) -> Column:
     texts = pc.if_else(missing, None, trimmed)
     if texts.null_count == len(texts):
         empty = Style(cast(Type, forced or "string"), "every value is missing", as_text)
-        return Column(texts, [Reading(empty, texts)], None, [])
-    mark = unit(texts.drop_null()[:SAMPLE]) if forced in ("", "integer", "number") else None
-    if mark and (without := bare(texts, mark)).null_count == texts.null_count:
-        readings = _readings(without, forced or "number")
-        if readings or forced:
-            return Column(without, readings, mark, notes)
-    readings = _readings(texts, forced)
-    if not readings and not forced:
+        return Readings(texts, [Reading(empty, texts)], None, [])
+    unit, bare = split_unit(texts) if forced in ("", "integer", "number") else (None, texts)
+    ways = _ways(bare, forced or ("number" if unit else ""))
+    if unit and not ways and not forced:
+        unit, bare, ways = None, texts, _ways(texts, forced)
+    if not ways and not forced:
         notes = [_why_text(texts), *notes]
-    return Column(texts, readings, None, notes)
+    return Readings(bare, ways, unit, notes)
 
 
-def _readings(texts: Values, forced: str) -> list[Reading]:
-    """The styles of one type that all texts have: the first of a convention, two at most."""
-    few = texts.drop_null()[:SAMPLE]
-    readings: dict[str, Reading] = {}
-    for style in styles(forced, few, bool(texts.null_count)):
-        if "" in readings or any(one.style.kind != style.kind for one in readings.values()):
+def _native(values: Values, kind: Type) -> Reading:
+    """A column of a typed format in the contract's type."""
+    name = f"{values.type} in the source"
+    if kind == "number":
+        values = pc.if_else(pc.is_nan(values), None, values)
+    if pa.types.is_timestamp(values.type) and values.type.tz:
+        values, name = values.cast(pa.timestamp("us", "UTC"), safe=False), f"{name}, now in UTC"
+    return Reading(Style(kind, name, as_text), values.cast(arrow_type(kind), safe=False))
+
+
+def _ways(texts: Values, forced: str) -> list[Reading]:
+    """The styles of one type that all texts have: the first of each convention, at most two."""
+    sample = texts.drop_null()[:SAMPLE]
+    ways: dict[str, Reading] = {}
+    for style in styles(forced, texts):
+        if "" in ways or any(way.style.kind != style.kind for way in ways.values()):
             break
-        if style.convention in readings or style.read(few).null_count:
+        if style.convention in ways or style.read(sample).null_count:
             continue
         values = style.read(texts)
         constant = style.kind == "boolean" and not forced and len(values.drop_null().unique()) < 2
         if values.null_count == texts.null_count and not constant:
-            readings[style.convention] = Reading(style, values)
-    some = [*readings.values()]
-    if len(some) == 2 and some[0].values.equals(some[1].values):  # it proves neither
-        return [some[0]._replace(style=some[0].style._replace(convention=""))]
-    return some
+            ways[style.convention] = Reading(style, values)
+    readings = [*ways.values()]
+    if len(readings) == 2 and readings[0].values.equals(readings[1].values):  # shows neither
+        return [readings[0]._replace(style=readings[0].style._replace(convention=""))]
+    return readings
 
 
-def _decided(
-    given: str, column: Column, forced: str, proven: Collection[str], later: bool
-) -> Typed:
-    """The column in its type: in the style whose convention is proven, or else in the first."""
-    values, readings, mark, notes = column
+def _decide(
+    header: str, column: Readings, forced: str, conventions: Collection[str], strict: bool
+) -> TypedColumn:
+    """Read the column in the style of the other columns' convention, or else in the first."""
+    values, ways, unit, notes = column
     kind: Type = "string"
-    if len(readings) > 1:
-        favoured = [one for one in readings if one.style.convention in proven]
-        first, second = (one.style.name for one in readings)
-        if len(favoured) == 1:
-            readings, notes = favoured, ["as other columns are written", *notes]
-        elif later and first != "numbers":
-            cure = "write dates as 2024-12-31 and numbers as 1234.5"
-            raise UserError(f"{given} may hold {first} or {second}; {cure}")
+    if len(ways) > 1:
+        likely = [way for way in ways if way.style.convention in conventions]
+        first, second = (way.style.name for way in ways)
+        if len(likely) == 1:
+            ways, notes = likely, ["as other columns are written", *notes]
+        elif strict and first != "numbers":
+            remedy = "write dates as 2024-12-31 and numbers as 1234.5"
+            raise UserError(f"{header} may contain {first} or {second}; {remedy}")
         else:
-            notes = [f"they could be {second} as well", *notes]
-    if readings:
-        style, values = readings[0]
+            notes = [f"they could also be {second}", *notes]
+    if ways:
+        style, values = ways[0]
         kind = "integer" if pa.types.is_integer(values.type) else style.kind
         notes = [style.name, *notes]
     elif forced not in ("", "string", "category"):
         misfit = _misfits(values, forced)[1][0]
-        shown = "a value" if later else repr(misfit.as_py())
-        row = pc.index(values, misfit).as_py() + 1
-        raise UserError(f"{given} has {shown} in row {row}, which is no {forced}; correct it there")
+        value = "a value" if strict else repr(misfit.as_py())
+        place = f"{header} has {value} in row {pc.index(values, misfit).as_py() + 1}"
+        raise UserError(f"{place}, which is not of type {forced}; correct it there")
     if forced:
         kind, notes = cast(Type, "string" if forced == "category" else forced), [*notes, "as set"]
     reason = "; ".join(notes)
     reason = f"{reason[0].upper()}{reason[1:]}."
-    return Typed(given, given, kind, values.cast(arrow_type(kind), safe=False), reason, mark)
+    values = values.cast(arrow_type(kind), safe=False)
+    return TypedColumn(header, header, kind, values, reason, unit)
 
 
 def _misfits(texts: Values, forced: str) -> tuple[str, Values]:
-    """The style that most of the first texts have, and all texts that do not have it."""
-    few = texts.drop_null()[:SAMPLE]
-    style = min(styles(forced, few), key=lambda style: style.read(few).null_count)
+    """The most common style of the first texts, and all texts written in another."""
+    sample = texts.drop_null()[:SAMPLE]
+    style = min(styles(forced, sample), key=lambda style: style.read(sample).null_count)
     return style.name, texts.filter(pc.and_(style.read(texts).is_null(), texts.is_valid()))
 
 
 def _why_text(texts: Values) -> str:
-    """Why the texts get no other type."""
+    """Why no other type fits."""
     if pc.all(pc.match_substring_regex(texts, r"^[-+]?\d+$")).as_py() and coded(texts):
-        return "codes, for some begin with 0 or +"
-    style, others = _misfits(texts, "")
-    if not 0 < 2 * len(others) <= len(texts) - texts.null_count:
+        return "codes, because some begin with 0 or +"
+    style, misfits = _misfits(texts, "")
+    if not 0 < 2 * len(misfits) <= len(texts) - texts.null_count:
         return "text"
-    shown = ", ".join(map(repr, others.unique()[:EXAMPLES].to_pylist()))
-    return f"text: most are {style}, but not {shown}"
-
-
-def _own(values: Values) -> Reading | None:
-    """The column in the type that it has where it comes from; None where our rules decide."""
-    own, name = values.type, f"{values.type} where it comes from"
-    kind = next((kind for kind, is_own in OWN.items() if is_own(own)), None)
-    if kind is None or own == pa.uint64():
-        return None
-    if kind == "number":
-        values = pc.if_else(pc.is_nan(values), None, values)
-    if pa.types.is_timestamp(own) and own.tz:
-        values, name = values.cast(pa.timestamp("us", "UTC"), safe=False), f"{name}, in UTC now"
-    return Reading(Style(kind, name, as_text), values.cast(arrow_type(kind), safe=False))
+    examples = ", ".join(map(repr, misfits.unique()[:EXAMPLES].to_pylist()))
+    return f"text: most are {style}, but not {examples}"

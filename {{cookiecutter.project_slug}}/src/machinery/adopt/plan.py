@@ -1,4 +1,4 @@
-"""plan: what adopt knows of a table, from the columns as they were given to the roles they take."""
+"""The data model of adopt: columns as read, columns with a type, and the plan for the project."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -7,27 +7,29 @@ import pyarrow as pa
 
 Type = Literal["string", "category", "integer", "number", "boolean", "datetime"]
 Use = Literal["number", "category", "many categories", "text", "date", "none"]
+Kind = Literal["binary", "classes", "regression", "counts"]
 
 
-class Given(NamedTuple):
-    """A table as it was read: unique column names as given, and how it was read, in sentences.
+class RawTable(NamedTuple):
+    """A table with unique column names, and notes on how it was read.
 
-    Columns are strings, but for those of formats that have types (Parquet, Excel, SQL, JSON lines).
+    Columns are strings, except for those of typed formats (Parquet, Excel, SQL, JSON lines).
     """
 
     table: pa.Table
     notes: list[str]
 
 
-class Typed(NamedTuple):
-    """One column in its type, under a name that Python can use, and the reason for the type.
+class TypedColumn(NamedTuple):
+    """A column with its type, and the reason for the type.
 
-    `type` is never "category": that takes a look at all columns, and is the plan's to decide.
-    `unit` is what all values were written with, such as % or EUR.
+    `name` is a Python identifier, `header` the name in the source. `type` is never "category",
+    which depends on all columns and is decided by the plan. `unit` is written in all values, e.g. %
+    or EUR.
     """
 
     name: str
-    given: str
+    header: str
     type: Type
     values: pa.ChunkedArray
     reason: str
@@ -36,13 +38,10 @@ class Typed(NamedTuple):
 
 @dataclass
 class Column:
-    """One column of the contract to be written, and how features.py uses it.
-
-    `notes` are what was decided about it and why, a sentence each.
-    """
+    """A column of the contract, and how features.py uses it; `notes` explain the decisions."""
 
     name: str
-    given: str
+    header: str
     type: Type
     use: Use
     unit: str | None = None
@@ -56,15 +55,14 @@ class Column:
 
 @dataclass
 class Plan:
-    """What will be written: the contract's roles, its columns in order, and every decision.
+    """What adopt will write: the contract's roles and columns, and every decision.
 
-    `key` is None where the rows are to be numbered. `kind` is finer than the contract's task.
-    `rows` counts those with a target; `unlabelled` those without, which source.py drops,
-    as it drops `duplicates`; `kept_duplicates` are alike by chance.
-    `questions` are decisions that a wrong guess would cost, with the answer that was taken.
+    `key` is None if rows must be numbered. `rows` have a target; source.py drops the `unlabelled`
+    ones without, and `duplicates`, but not `kept_duplicates`, which are equal by chance.
+    `questions` are the decisions where a wrong guess is costly, each with the default answer.
     """
 
-    kind: Literal["binary", "classes", "regression", "counts"]
+    kind: Kind
     target: str
     positive: Any
     key: str | None

@@ -1,4 +1,4 @@
-"""read: a file, folder, address or query in; its table, and in sentences how it was read, out."""
+"""Read a table from a file, a folder, a URL or a database query, with notes on how it was read."""
 
 import csv
 import gzip
@@ -19,29 +19,29 @@ from pyarrow import parquet
 
 from machinery.pipeline.files import UserError, first_line
 
-from .delimited import BLOCK_ROWS, SAMPLE, SEPARATOR, encoding, lay_out, read_csv
+from .delimited import BLOCK_ROWS, SAMPLE, SEPARATOR, encoding, layout, read_csv
 from .kinds import as_text, unique
-from .plan import Given
+from .plan import RawTable
 
 NOT_A_TABLE = re.compile(r"[\0-\x08\x0e-\x1f]|\A\s*(?:<|%PDF|\[\s*\{)")  # bytes, HTML, a JSON list
 CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 SCHEMES: dict[str, dict[str, Any]] = {
-    "s3": {"config_kwargs": dict.fromkeys(CHECKSUMS, "when_required")},  # not Amazon's alone
-    "https": {"client_kwargs": {"trust_env": True}},  # by a proxy where there is one
+    "s3": {"config_kwargs": dict.fromkeys(CHECKSUMS, "when_required")},  # for S3 of other vendors
+    "https": {"client_kwargs": {"trust_env": True}},  # through a proxy if there is one
     "http": {"client_kwargs": {"trust_env": True}},
 }
 UNREADABLE = (OSError, EOFError, ValueError, LookupError, csv.Error, zlib.error, BadZipFile)
 BOM = "\ufeff"
-SAMPLE_ROWS = 1_000  # of a workbook, which tell how it is laid out
+SAMPLE_ROWS = 1_000  # of a workbook, from which the layout is detected
 
 
 def read(
     source: str, *, sql: str | None = None, database: str | None = None, encoding: str | None = None
-) -> Given:
-    """Read a table from a path, an s3:// or https:// address, or by a query from a database.
+) -> RawTable:
+    """Read a table from a path, an s3:// or https:// URL, or by a query from a database.
 
     Raises:
-        UserError: naming what cannot be read, and what to do. No password is shown.
+        UserError: naming what is not readable, and the fix. No message shows a password.
     """
     if sql is not None or database is not None:
         return _query(sql or "", database or "")
@@ -50,120 +50,117 @@ def read(
         if "://" in source:
             parts = urlsplit(source)  # user, password and query may be secret
             name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-            path = _fetched(source, name, Path(folder))
+            path = _download(source, name, Path(folder))
         if not path.exists():
-            raise UserError(f"{name} is missing; look at the path")
-        given = (_folder if path.is_dir() else _file)(path, name, encoding)
-    if not given.table.num_rows:
+            raise UserError(f"{name} is missing; check the path")
+        raw = (_folder if path.is_dir() else _file)(path, name, encoding)
+    if not raw.table.num_rows:
         raise UserError(f"{name} has no rows under its header; get a table that has some")
-    return given
+    return raw
 
 
-def _fetched(url: str, shown: str, folder: Path) -> Path:
-    """The file or folder at the address, copied."""
+def _download(url: str, name: str, folder: Path) -> Path:
+    """A copy of the file or folder."""
     import fsspec
 
     scheme, path = url.partition("://")[0], folder / "table"
     if scheme not in SCHEMES:
-        raise UserError(f"{shown} is neither s3:// nor https://; download it")
+        raise UserError(f"{name} is neither s3:// nor https://; download it")
     try:
         system, inside = fsspec.core.url_to_fs(url, skip_instance_cache=True, **SCHEMES[scheme])
         if scheme == "s3" and system.isdir(inside):
             system.get(inside, str(path), recursive=True)
         else:
             system.get_file(inside, str(path))
-    except Exception as error:  # of many kinds, and some of their messages have the address
-        why = getattr(error, "status", None) or type(error).__name__
-        raise UserError(f"{shown} cannot be fetched ({why}); look at address and keys") from None
+    except Exception as error:  # of many types, and some messages contain the URL
+        reason = getattr(error, "status", None) or type(error).__name__
+        raise UserError(f"{name} cannot be fetched ({reason}); check address and keys") from None
     return path
 
 
-def _folder(path: Path, name: str, encoding: str | None) -> Given:
-    """All its files, one after another; of a folder year=2024, year is a column."""
+def _folder(path: Path, name: str, encoding: str | None) -> RawTable:
+    """All files of a folder; in a folder year=2024, year is a column."""
     tables: list[pa.Table] = []
     notes: dict[str, None] = {}
     for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path).parts
-        if file.is_dir() or any(part[0] in "._" for part in inside):
+        parts = file.relative_to(path).parts
+        if file.is_dir() or any(part[0] in "._" for part in parts):
             continue
-        table, more = _file(file, "/".join((name, *inside)), encoding)
-        for column, _, value in (part.partition("=") for part in inside if "=" in part):
+        table, file_notes = _file(file, "/".join((name, *parts)), encoding)
+        for column, _, value in (part.partition("=") for part in parts if "=" in part):
             table = table.append_column(column, pa.array([value] * len(table)))
         tables.append(table)
-        notes |= dict.fromkeys(more)
-        if others := {*table.column_names} ^ {*tables[0].column_names}:
-            raise UserError(f"{name}: not all files have a column {min(others)}; keep others apart")
+        notes |= dict.fromkeys(file_notes)
+        if odd := {*table.column_names} ^ {*tables[0].column_names}:
+            raise UserError(f"{name}: not all files have a column {min(odd)}; keep those apart")
     if not tables:
-        raise UserError(f"{name} is an empty folder; name a file, or a folder that has some")
-    return Given(_joined(tables), [f"Files read, one after another: {len(tables)}.", *notes])
+        raise UserError(f"{name} is an empty folder; name a file, or a folder with files")
+    return RawTable(_concat(tables), [f"Files read and concatenated: {len(tables)}.", *notes])
 
 
-def _joined(tables: list[pa.Table]) -> pa.Table:
-    """The rows of all; as strings where a column has types that do not go together."""
+def _concat(tables: list[pa.Table]) -> pa.Table:
+    """All rows; as strings if a column has types that have none in common."""
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException:
-        texts = [
-            pa.Table.from_arrays([*map(as_text, table.columns)], table.column_names)
-            for table in tables
-        ]
+        texts = [pa.table([*map(as_text, table.columns)], table.column_names) for table in tables]
         return pa.concat_tables(texts, promote_options="default")
 
 
-def _file(path: Path, name: str, encoding: str | None) -> Given:
-    """One file, by what it holds, whatever its name ends in."""
+def _file(path: Path, name: str, encoding: str | None) -> RawTable:
+    """One file, in the format that its content shows, whatever its suffix."""
     notes: list[str] = []
     try:
         with path.open("rb") as file:
-            begins = file.read(4)
-        if begins == b"PAR1":
+            magic = file.read(4)
+        if magic == b"PAR1":
             table = parquet.read_table(path, partitioning=None)
-        elif begins.startswith(b"PK"):
+        elif magic.startswith(b"PK"):
             table, notes = _excel(path, name)
         else:
-            table, notes = _text(path, begins.startswith(b"\x1f\x8b"), name, encoding)
+            table, notes = _text(path, magic.startswith(b"\x1f\x8b"), name, encoding)
     except UNREADABLE as error:
         raise UserError(f"{name} is not readable: {first_line(error)}; get it again") from error
-    names, more = _names(table.column_names)
-    return Given(table.rename_columns(names), [*notes, *more])
+    names, renamed = _names(table.column_names)
+    return RawTable(table.rename_columns(names), [*notes, *renamed])
 
 
-def _names(given: Iterable[str]) -> tuple[list[str], list[str]]:
-    """A name of its own for each column, and what was changed."""
+def _names(headers: Iterable[str]) -> tuple[list[str], list[str]]:
+    """A unique name for each column, and notes on the changes."""
     names: list[str] = []
     notes = []
-    for number, name in enumerate(map(str.strip, given), 1):
+    for number, name in enumerate(map(str.strip, headers), 1):
         names.append(unique(name or f"column_{number}", names))
         if names[-1] != name:
-            why = f"there are two {name}" if name else "it has no name"
-            notes.append(f"Column {number} is called {names[-1]}, for {why}.")
+            reason = f"there are two named {name}" if name else "it has no name"
+            notes.append(f"Column {number} is called {names[-1]} because {reason}.")
     return names, notes
 
 
-def _text(path: Path, packed: bool, name: str, codec: str | None) -> tuple[pa.Table, list[str]]:
+def _text(path: Path, gzipped: bool, name: str, codec: str | None) -> tuple[pa.Table, list[str]]:
     """JSON lines or CSV."""
-    opened: Any = gzip.open if packed else open
+    opener: Any = gzip.open if gzipped else open
     notes: list[str] = []
     if codec is None:
-        with opened(path, "rb") as file:
+        with opener(path, "rb") as file:
             codec, notes = encoding(file.read(), name)
-    with opened(path, "rt", encoding=codec, newline="") as file:
+    with opener(path, "rt", encoding=codec, newline="") as file:
         sample = file.read(SAMPLE).removeprefix(BOM)
     if not SEPARATOR.sub("", sample, 1).strip():
         raise UserError(f"{name} is empty; get a table that has rows")
     if NOT_A_TABLE.search(sample):
-        wanted = "save it as one of these, or name its --encoding"
-        raise UserError(f"{name} is none of CSV, JSON lines, Parquet, .xlsx; {wanted}")
-    with opened(path, "rt", encoding=codec, newline="") as file:
+        remedy = "save it as one of these, or name its --encoding"
+        raise UserError(f"{name} is not CSV, JSON lines, Parquet or .xlsx; {remedy}")
+    with opener(path, "rt", encoding=codec, newline="") as file:
         lines = chain([next(file).removeprefix(BOM)], file)
         if sample.lstrip().startswith("{"):
             return _json(lines), notes
-        table, more = read_csv(lines, name, sample)
-    return table, [*notes, *more]
+        table, csv_notes = read_csv(lines, name, sample)
+    return table, [*notes, *csv_notes]
 
 
 def _json(lines: Iterator[str]) -> pa.Table:
-    """An object a line."""
+    """JSON lines, one object per line."""
     tables = []
     while block := [*islice(lines, BLOCK_ROWS)]:
         rows = [json.loads(line) for line in block if line.strip()]
@@ -171,7 +168,7 @@ def _json(lines: Iterator[str]) -> pa.Table:
             raise ValueError("not every line is an object")
         names = dict.fromkeys(name for row in rows for name in row)
         tables.append(pa.table({name: _array([row.get(name) for row in rows]) for name in names}))
-    return _joined(tables)
+    return _concat(tables)
 
 
 def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
@@ -179,7 +176,7 @@ def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
     from openpyxl import load_workbook
 
     with warnings.catch_warnings(), path.open("rb") as file:
-        warnings.simplefilter("ignore")  # of styles and the like
+        warnings.simplefilter("ignore")  # about unsupported styles
         try:
             book = load_workbook(file, data_only=True)
         except KeyError:
@@ -187,23 +184,23 @@ def _excel(path: Path, name: str) -> tuple[pa.Table, list[str]]:
     rows = [row for row in book.worksheets[0].values if {*row} - {None}]
     if not rows:
         raise UserError(f"{name} has nothing in its first sheet; put the table there")
-    few = [["" if cell is None else str(cell) for cell in row] for row in rows[:SAMPLE_ROWS]]
-    skip, names, notes = lay_out(few, name)
+    sample = [["" if cell is None else str(cell) for cell in row] for row in rows[:SAMPLE_ROWS]]
+    skip, names, notes = layout(sample, name)
     if len(book.sheetnames) > 1:
-        notes.append(f"Of {len(book.sheetnames)} sheets only the first is read.")
-    return pa.Table.from_arrays([*map(_array, zip(*rows[skip:], strict=True))], names), notes
+        notes.append(f"Only the first of {len(book.sheetnames)} sheets is read.")
+    return pa.table([*map(_array, zip(*rows[skip:], strict=True))], names), notes
 
 
 def _array(values: Sequence[Any]) -> pa.Array:
-    """The values in their type, or as strings where they have several."""
+    """The values in their type, or as strings if they have several types."""
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError):
         return pa.array([None if value is None else str(value) for value in values])
 
 
-def _query(sql: str, database: str) -> Given:
-    """The rows of a query, some at a time."""
+def _query(sql: str, database: str) -> RawTable:
+    """The rows of a query, fetched in blocks."""
     if not sql or not database:
         raise UserError("--sql and --database go together; give a query and the database's URL")
     import sqlalchemy as sa
@@ -216,9 +213,9 @@ def _query(sql: str, database: str) -> Given:
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise UserError(f"{url.database} is missing; look at the path in --database")
+        raise UserError(f"{url.database} is missing; check the path in --database")
     try:
-        query = sa.text(sql.replace(":", r"\:"))  # no parameters
+        query = sa.text(sql.replace(":", r"\:"))  # no bind parameters
         engine = sa.create_engine(url, poolclass=sa.NullPool)
         with engine.connect() as connection:
             result = connection.execution_options(stream_results=True).execute(query)
@@ -226,14 +223,14 @@ def _query(sql: str, database: str) -> Given:
                 raise UserError("--sql gives no rows; write a SELECT")
             names, notes = _names(result.keys())
             tables = [
-                pa.Table.from_arrays([*map(_array, zip(*rows, strict=True))], names)
+                pa.table([*map(_array, zip(*rows, strict=True))], names)
                 for rows in result.partitions(BLOCK_ROWS)
             ]
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        why = first_line(getattr(error, "orig", None) or error)
+        reason = first_line(getattr(error, "orig", None) or error)
         for secret in filter(None, (url.password, *url.query.values())):
-            why = why.replace(str(secret), "...")
-        raise UserError(f"{name}: {why}; look at --database and --sql") from None
+            reason = reason.replace(str(secret), "...")
+        raise UserError(f"{name}: {reason}; check --database and --sql") from None
     if not tables:
         raise UserError(f"{name}: the query has no rows; change --sql")
-    return Given(_joined(tables), [f"The rows are from {name}.", *notes])
+    return RawTable(_concat(tables), [f"The rows are from {name}.", *notes])

@@ -1,4 +1,4 @@
-"""roles: a table that was looked at in; its time, group and key, given or guessed, out."""
+"""Find the columns that order, group and identify the rows, as set or guessed."""
 
 from collections.abc import Iterator
 
@@ -8,119 +8,124 @@ import pyarrow as pa
 from machinery.pipeline.data.columns import combine_chunks
 from machinery.pipeline.files import UserError
 
-from .facts import IDS, PERIODS, ROWS, THINGS, UUID, Facts, is_prose, mostly, words
-from .plan import Typed
+from .facts import ENTITIES, IDS, PERIODS, ROWS, UUID, Summary, mostly, words
+from .plan import TypedColumn
 from .table import Table
 
 Guess = tuple[str | None, list[str]]
 
-MOMENTS = 10  # different times, at least, to order rows by
-APART = 20  # things, at least, to test on some of them
-OFTEN = 1.5  # rows of a thing, on average at least
-MISSING = 0.01  # share of rows that `validate` lets go
-MEASURED = 100  # rows, in fewer of which whole numbers may all differ that are no names
-EVEN = 0.2  # of names the median is well within the range; of amounts it is near the low end
+MIN_TIMES = 10  # distinct times needed to order rows
+MIN_GROUPS = 20  # needed to test on some of them
+GROUP_ROWS = 1.5  # mean rows of a group, at least
+MISSING = 0.01  # share of rows that `validate` tolerates
+MEASURED = 100  # rows; in fewer, whole numbers that all differ may be measurements
+EVEN = 0.2  # the median of identifiers is well within their range; that of amounts is low
 NO_EVENT = frozenset("birth birthday born dob geburtsdatum death died due expiry expires".split())
 
 
-def time_of(table: Table, given: str | None) -> Guess:
-    """The datetime column that orders the rows, and what to ask of a guess.
+def time_of(table: Table, option: str | None) -> Guess:
+    """The datetime column that orders the rows, and what to ask about a guess.
 
-    Of those that are always filled, one by which the file is sorted, else the first; a birthday is
-    no event.
+    Among the columns without missing values, one by which the file is sorted comes first.
+    Birthdays and the like are not events.
     """
-    if given is not None:
-        return _given(table, given, "--time", ("datetime",)), []
+    if option is not None:
+        return _checked(table, option, "--time", ("datetime",)), []
     likely = [
-        column.name
-        for column, seen in _filled(table, ("datetime",))
-        if seen.distinct >= MOMENTS and NO_EVENT.isdisjoint(words(column.given))
+        column
+        for column, summary in _filled(table, ("datetime",))
+        if summary.distinct >= MIN_TIMES and NO_EVENT.isdisjoint(words(column.header))
     ]
     if not likely:
         return None, []
-    name = min(likely, key=lambda name: not _is_sorted(table.columns[name]))
-    others = " or ".join(table.columns[each].given for each in likely if each != name)
-    doubt = f"; {others} could as well" if others else ""
-    said = f"{table.columns[name].given} orders the rows, and the last ones are the test{doubt}"
-    return name, [f"{said}; --time takes another column, --time none draws the test at random."]
+    time = min(likely, key=lambda column: not _is_sorted(column))
+    choice = f"{time.header} orders the rows, and the last ones are the test"
+    if alternatives := [column.header for column in likely if column is not time]:
+        choice = f"{choice}; {' or '.join(alternatives)} could do so as well"
+    ways_out = "--time names another column, --time none draws the test rows at random"
+    return time.name, [f"{choice}; {ways_out}."]
 
 
-def group_of(table: Table, given: str | None, time: str | None) -> Guess:
-    """The column that names things of several rows each, and what to ask of a guess.
+def group_of(table: Table, option: str | None, time: str | None) -> Guess:
+    """The column that names groups of rows, and what to ask about a guess.
 
-    None beside a time: the last rows of a customer would be apart from the others.
+    None beside a time: the last rows of a customer would be in the test, the others in training.
     """
-    if given is not None:
-        return _given(table, given, "--group", ("string", "integer")), []
+    if option is not None:
+        return _checked(table, option, "--group", ("string", "integer")), []
     likely = [
-        column.given
-        for column, seen in _filled(table, ("string", "integer"))
-        if seen.distinct >= APART and seen.mean_rows >= OFTEN and is_thing(column.given)
-        if not time and words(column.given)[-1] not in ROWS and not is_prose(seen)
+        column
+        for column, summary in _filled(table, ("string", "integer"))
+        if summary.distinct >= MIN_GROUPS and summary.mean_rows >= GROUP_ROWS
+        if is_identifier(column.header) and words(column.header)[-1] not in ROWS
+        if not time and not summary.is_prose
     ]
     if not likely:
         return None, []
-    name = min(likely, key=lambda given: THINGS.isdisjoint(words(given)))
-    said = f"Rows of one {name} stay together, in training or in test"
-    way_out = "--group takes another column, --group none draws rows by themselves."
-    return table.find(name, "--group"), [f"{said}; {way_out}"]
+    group = min(likely, key=lambda column: ENTITIES.isdisjoint(words(column.header)))
+    choice = f"Rows of the same {group.header} stay together, in training or in test"
+    ways_out = "--group names another column, --group none draws single rows"
+    return group.name, [f"{choice}; {ways_out}."]
 
 
-def key_of(table: Table, taken: set[str | None]) -> str | None:
-    """A column that no two rows share, and that seems to be made for that."""
+def key_of(table: Table, roles: set[str | None]) -> str | None:
+    """A column that differs in all rows, and seems to be made for that."""
     likely = [
-        column.name
+        column
         for column, _ in _filled(table, ("string", "integer"))
-        if column.name not in taken and is_unique(table, column.name)
+        if column.name not in roles and is_unique(table, column.name)
         if not table.is_set(column.name, "identifier", "false")
     ]
-    return min(likely, key=lambda name: not is_thing(table.columns[name].given), default=None)
+    likely.sort(key=lambda column: not is_identifier(column.header))
+    return likely[0].name if likely else None
 
 
 def is_unique(table: Table, name: str) -> bool:
-    """Whether the column differs in all rows, and is a name or a number of them."""
-    column, seen = table.columns[name], table.facts[name]
-    if column.type not in ("string", "integer") or seen.distinct < table.different:
+    """Whether the column differs in all rows, and names or numbers them."""
+    column, summary = table.columns[name], table.summaries[name]
+    if column.type not in ("string", "integer") or summary.distinct < table.different:
         return False
-    if is_thing(column.given) or column.type == "string":
-        return is_thing(column.given) or mostly(seen.texts, UUID)
-    if PERIODS.intersection(words(column.given)):
+    if is_identifier(column.header):
+        return True
+    if column.type == "string":
+        return mostly(summary.texts, UUID)
+    if PERIODS.intersection(words(column.header)):
         return False
     if table.rows < MEASURED:
-        return seen.low in (0, 1) and seen.high - seen.low == table.rows - 1
-    return EVEN < (seen.middle - seen.low) / (seen.high - seen.low) < 1 - EVEN
+        return summary.low in (0, 1) and summary.high - summary.low == table.rows - 1
+    return EVEN < (summary.median - summary.low) / (summary.high - summary.low) < 1 - EVEN
 
 
-def is_thing(given: str) -> bool:
-    """Whether the name says that the column names things, or rows."""
-    own = words(given) or ["unnamed"]
-    if own[0] in ("id", "unnamed") or own[-1] in IDS:
-        return len(own) > 1 or own[0] not in ("number", "nr")
-    return len(own) == 1 and own[0] in ROWS | THINGS
+def is_identifier(header: str) -> bool:
+    """Whether the header says that the column identifies entities or rows."""
+    name = words(header) or ["unnamed"]
+    if name[0] in ("id", "unnamed") or name[-1] in IDS:
+        return len(name) > 1 or name[0] not in ("number", "nr")
+    return len(name) == 1 and name[0] in ROWS | ENTITIES
 
 
-def _given(table: Table, given: str, option: str, types: tuple[str, ...]) -> str | None:
-    if given == "none":
+def _checked(table: Table, value: str, option: str, types: tuple[str, ...]) -> str | None:
+    if value == "none":
         return None
-    name = table.find(given, option)
-    kind, missing = table.columns[name].type, 1 - table.facts[name].filled / table.rows
+    name = table.find(value, option)
+    kind, missing = table.columns[name].type, 1 - table.summaries[name].filled / table.rows
     if kind not in types:
-        remedy = f"name another column, or try --set {given}.type={types[0]}"
-        raise UserError(f"{option} {given}: its type is {kind}, not {' or '.join(types)}; {remedy}")
+        remedy = f"name another column, or try --set {value}.type={types[0]}"
+        raise UserError(f"{option} {value}: its type is {kind}, not {' or '.join(types)}; {remedy}")
     if missing > MISSING:
         remedy = "fill it in, or name another column"
-        raise UserError(f"{option} {given}: it is missing in {missing:.1%} of the rows; {remedy}")
+        raise UserError(f"{option} {value}: it is missing in {missing:.1%} of the rows; {remedy}")
     return name
 
 
-def _filled(table: Table, types: tuple[str, ...]) -> Iterator[tuple[Typed, Facts]]:
-    """Columns of these types that have a value in every row, and are not personal."""
+def _filled(table: Table, types: tuple[str, ...]) -> Iterator[tuple[TypedColumn, Summary]]:
+    """Columns of these types without missing values, except personal ones."""
     for name, column in table.columns.items():
-        seen = table.facts[name]
-        if column.type in types and seen.filled == table.rows and name not in table.personal:
-            yield column, seen
+        summary = table.summaries[name]
+        if column.type in types and summary.filled == table.rows and name not in table.personal:
+            yield column, summary
 
 
-def _is_sorted(column: Typed) -> bool:
+def _is_sorted(column: TypedColumn) -> bool:
     times = np.asarray(combine_chunks(column.values).cast(pa.int64()))
     return bool(np.all(times[1:] >= times[:-1]))

@@ -1,8 +1,8 @@
-"""swap: a folder of new files in; those files in the place of the project's, all or none, out."""
+"""Put new files in the place of the project's: all of them, or none."""
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import unified_diff
 from hashlib import sha256
@@ -13,108 +13,108 @@ from machinery.pipeline.paths import METRICS, SOURCE
 from machinery.versions import git, storage
 from machinery.versions.checking import first_names
 
-PLACE = Path(".dvc/tmp/adopt")  # in no commit, and on the same disk
-NEW, OLD = PLACE / "new", PLACE / "old"
+STAGING = Path(".dvc/tmp/adopt")  # never committed, and on the same disk
+NEW, OLD = STAGING / "new", STAGING / "old"
 POINTER = Path(f"{SOURCE}.dvc")
-ADOPTED = Path("data/adopted.json")  # the hashes of what adopt wrote
+ADOPTED = Path("data/adopted.json")  # the hashes of the files that adopt wrote
 STALE = (Path("data/make_sample.py"), Path("dvc.lock"), METRICS, Path("models"), Path("reports"))
 
 
 @contextmanager
-def place() -> Iterator[Path]:
-    """An empty folder for new files, which is gone in the end, unless former ones are left there.
+def staging() -> Iterator[Path]:
+    """An empty folder for new files, removed at the end unless old files are left in it.
 
     Raises:
-        UserError: where they are.
+        UserError: if an earlier run was killed while it moved files.
     """
     refuse_unfinished()
-    shutil.rmtree(PLACE, ignore_errors=True)
+    shutil.rmtree(STAGING, ignore_errors=True)
     NEW.mkdir(parents=True)
     try:
         yield NEW
     finally:
         if not _has_files(OLD):
-            shutil.rmtree(PLACE)
+            shutil.rmtree(STAGING)
 
 
 def refuse_unfinished() -> None:
-    """Refuse to go on where adopt was killed while it moved files: the former ones lie in OLD.
+    """Refuse to run if adopt was killed while it moved files: the old ones are in OLD.
 
     Raises:
-        UserError: with the command that brings them back.
+        UserError: with the command that restores them.
     """
     if _has_files(OLD):
-        remedy = f"'cp -a {OLD}/. . && rm -r {PLACE}' brings the former files back"
+        remedy = f"'cp -a {OLD}/. . && rm -r {STAGING}' restores the old files"
         raise UserError(f"adopt was killed while it wrote; {remedy}")
 
 
 def refuse_edited(paths: Iterable[Path]) -> None:
-    """Refuse to overwrite what is neither what the project began with nor what adopt wrote.
+    """Refuse to overwrite files that differ from the project's first ones and from adopt's.
 
     Raises:
-        CheckError: naming the files, and source files that DVC does not keep.
-        UserError: where git has no commit.
+        CheckError: naming the files, and data/source if DVC does not track its content.
+        UserError: if git has no commit.
     """
     try:
         git.resolve("HEAD")
     except UserError:
         remedy = "type 'git init && git add . && git commit' first"
         raise UserError(f"git has no commit here to go back to; {remedy}") from None
-    mine = [path.as_posix() for path in paths if _is_edited(path)]
+    edited = [path.as_posix() for path in paths if _is_edited(path)]
     if SOURCE.exists():
         with storage.opened("dvc status fails") as repo:
             if not POINTER.is_file() or repo.status([str(POINTER)]):
-                mine.append(f"{SOURCE} (not as {POINTER} records it)")
-    if mine:
+                edited.append(f"{SOURCE} (not as {POINTER} records it)")
+    if edited:
         remedy = "--force overwrites them; commit first, so that git keeps them"
-        names = first_names(mine)
-        raise CheckError(f"edited since the project began, or since adopt: {names}; {remedy}")
+        fault = f"edited since the project began, or since adopt: {first_names(edited)}"
+        raise CheckError(f"{fault}; {remedy}")
 
 
 def difference() -> Iterator[str]:
-    """What would change, line by line as `diff -u` has it, and the files that would go."""
+    """What would change, in lines of `diff -u`, and the files that would be removed."""
     for path in _files():
         old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         new = (NEW / path).read_text(encoding="utf-8").splitlines()
         yield from unified_diff(old, new, f"a/{path}", f"b/{path}", lineterm="")
-    yield from (f"removed: {path}" for path in _gone() if path.exists())
+    yield from (f"removed: {path}" for path in _stale() if path.exists())
     yield from (f"written: {path.relative_to(NEW)}" for path in (NEW / SOURCE).iterdir())
 
 
 def swap() -> None:
-    """Put the new files into the place of the old ones, and the source into DVC.
+    """Move the new files into place, and add the source to DVC.
 
-    Whatever fails or interrupts it: the project is as it was.
+    Restores the project if anything fails or interrupts it.
     """
-    files, gone = _files(), [POINTER, *_gone()]
-    sums = {path.as_posix(): sha256((NEW / path).read_bytes()).hexdigest() for path in files}
-    write_text(json.dumps({"files": sums}, indent=2) + "\n", NEW / ADOPTED)
+    files, stale = _files(), [POINTER, *_stale()]
+    hashes = {path.as_posix(): _sha256(NEW / path) for path in files}
+    write_text(json.dumps({"files": hashes}, indent=2) + "\n", NEW / ADOPTED)
     new = [ADOPTED, *files, SOURCE]
     try:
-        for path in (*new, *gone):
+        for path in (*new, *stale):
             _move(path, OLD / path)
             _move(NEW / path, path)
         with storage.opened("dvc add fails") as repo:
             repo.add([str(SOURCE)])
     except BaseException:
-        for path in (*new, *gone):
+        for path in (*new, *stale):
             if (OLD / path).exists() or path in new and not (NEW / path).exists():
-                _move(path, PLACE / "failed" / path)
+                _move(path, STAGING / "failed" / path)
             _move(OLD / path, path)
         git.run("reset", "--quiet", "--", str(POINTER))
         raise
     if OLD.exists():
-        OLD.rename(PLACE / "replaced")
+        OLD.rename(STAGING / "replaced")
 
 
 def _files() -> list[Path]:
-    """What is written beside the source and the record of it."""
+    """The new files without the source and the record of hashes."""
     paths = (path.relative_to(NEW) for path in NEW.rglob("*") if path.is_file())
-    return sorted(each for each in paths if not each.is_relative_to(SOURCE) and each != ADOPTED)
+    return sorted(path for path in paths if not path.is_relative_to(SOURCE) and path != ADOPTED)
 
 
-def _gone() -> list[Path]:
-    """How the sample was made, and what a run came to, where the next will come to another."""
+def _stale() -> list[Path]:
+    """What no longer applies if a file other than documentation changes: sample and results."""
     pairs = ((path, NEW / path) for path in _files() if path.suffix != ".md")
     is_same = all(old.is_file() and old.read_bytes() == new.read_bytes() for old, new in pairs)
     return [] if is_same else [*STALE]
@@ -123,11 +123,15 @@ def _gone() -> list[Path]:
 def _is_edited(path: Path) -> bool:
     if not path.is_file():
         return False
-    written: Mapping[str, str] = read_json(ADOPTED)["files"] if ADOPTED.is_file() else {}
+    written = read_json(ADOPTED)["files"] if ADOPTED.is_file() else {}
     if path.as_posix() in written:
-        return sha256(path.read_bytes()).hexdigest() != written[path.as_posix()]
+        return bool(_sha256(path) != written[path.as_posix()])
     added = git.run("log", "--format=%H", "--diff-filter=A", "--", str(path)).splitlines()
     return not added or git.file(added[-1], path.as_posix()) != path.read_bytes()
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _has_files(folder: Path) -> bool:

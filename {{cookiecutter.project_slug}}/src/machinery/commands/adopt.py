@@ -66,7 +66,7 @@ def adopt(
     origin = write.address(database or table) + f" (`{sql}`)" * bool(sql)
     project = (ctx.obj.package, ctx.obj.command, _owner())
     about = write.About(*project, write.stem(name or table), origin, source.notes)
-    with swap.place() as folder:
+    with swap.staging() as folder:
         for note in write.write(plan, columns, about, folder):
             print(f"  {plain(note)}")
         if dry_run:
@@ -107,7 +107,7 @@ def convert(
 
 def _require_project() -> None:
     if not CONTRACT.is_file():
-        raise UserError(f"there is no {CONTRACT}; run the command in the folder of the project")
+        raise UserError(f"there is no {CONTRACT}; run the command in the project's folder")
 
 
 def _overrides(arguments: list[str]) -> dict[str, str]:
@@ -121,9 +121,11 @@ def _overrides(arguments: list[str]) -> dict[str, str]:
 
 def _types(overrides: Mapping[str, str]) -> dict[str, str]:
     """Column → its stated type; a category is a string until all columns are read."""
-    pairs = ((*key.rpartition("."), value) for key, value in overrides.items())
-    types = {column: value for column, _, key, value in pairs if key == "type"}
-    return {column: "string" if type == "category" else type for column, type in types.items()}
+    return {
+        key.removesuffix(".type"): "string" if value == "category" else value
+        for key, value in overrides.items()
+        if key.endswith(".type")
+    }
 
 
 def _owner() -> str:
