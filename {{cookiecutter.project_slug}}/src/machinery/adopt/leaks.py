@@ -115,4 +115,4 @@ def _same_order(values: np.ndarray, target: np.ndarray) -> bool:
     """Whether the values rise or fall with the target nearly everywhere, e.g. as its logarithm."""
     ranks = [np.unique(numbers, return_inverse=True)[1] for numbers in (values, target)]
     enough = len(values) >= MIN_ROWS and ranks[0].any()
-    return bool(enough and abs(np.corrcoef(*ranks)[0, 1]) > RANKS)
+    return bool(enough and abs(np.corrcoef(ranks[0], ranks[1])[0, 1]) > RANKS)

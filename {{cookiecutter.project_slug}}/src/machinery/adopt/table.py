@@ -56,7 +56,7 @@ class Table:
             self.settings[self.find(name, "--set")][attribute] = value
         self.target = self.find(target, "--target")
         labels = self.columns[self.target].values
-        self.unlabelled = labels.null_count
+        self.unlabelled = int(labels.null_count)
         if self.unlabelled:
             labelled = labels.is_valid()
             for name, column in self.columns.items():
@@ -84,7 +84,7 @@ class Table:
         self._hashes = np.zeros(self.rows, dtype=np.uint64)
         for name, column in self.columns.items():
             values = codes(column.values)
-            self.digests[name] = sha256(values).digest()
+            self.digests[name] = sha256(values.tobytes()).digest()
             self._hashes += _hashes(values, name)
         self.different = len(np.unique(self._hashes))
         self.repeated = self.rows - self.different
