@@ -13,7 +13,7 @@ from collections.abc import Callable
 import onnxruntime
 from flight_delays import features
 
-from machinery.bulk.places import place
+from machinery.bulk.locations import locate
 from machinery.bulk.source import Source
 from machinery.pipeline.data import checks
 from machinery.pipeline.data.columns import arrays, combine_chunks
@@ -32,7 +32,7 @@ def seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Measure."""
     scorer = Scorer(features)
-    batches = [batch.table for batch in Source(place(sys.argv[1])).batches()]
+    batches = [batch.table for batch in Source(locate(sys.argv[1])).batches()]
     raw = [
         arrays(
             checks.check(

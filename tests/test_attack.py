@@ -213,7 +213,7 @@ def test_each_damage_is_named(attacked: Attacked, damage: str) -> None:
     status, found = server.ask("/predict", DAMAGES[damage](json.dumps(good["row"]).encode()))
     words = {
         "too large": (413, "The body is larger than 2000000 bytes"),
-        "too many": (413, "The list holds 1001 rows; give at most 1000"),
+        "too many": (413, "The list has 1001 rows; send at most 1000"),
     }
     wanted = words.get(damage, (400, "The body is not valid JSON"))
     assert (status, found["error"][: len(wanted[1])]) == wanted
@@ -270,7 +270,7 @@ def test_only_json_is_read(attacked: Attacked, kind: str) -> None:
     server, good = attacked
     data = post(b"{}").replace(b"application/json", kind.encode())
     ((status, found),) = say(server, data, 1)
-    assert (status, found["error"][:21]) == (415, "The body must be JSON")
+    assert (status, found["error"][:34]) == (415, "The body must be uncompressed JSON")
     assert_right(server, good)
 
 

@@ -170,7 +170,7 @@ def test_the_key_is_that_of_the_settings(start: Start, monkeypatch: pytest.Monke
 def test_a_service_without_a_log_takes_no_outcomes(start: Start) -> None:
     done = run(start(prediction_log=None))
     assert done.exit_code == 2
-    assert "No prediction log is kept here, so feedback cannot be stored" in done.stderr
+    assert "This service has no prediction log to store feedback in" in done.stderr
     assert "0 outcomes delivered" in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""The service of a shop, and a client of it."""
+"""A service of the shop, and a client of it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from shop import features
 
 
 class Client(TestClient):
-    """A client of the application in memory, from its start to its end."""
+    """A client of the application in memory."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(application(service), "http://shop", raise_server_exceptions=False)
@@ -23,17 +23,17 @@ class Client(TestClient):
 
 @pytest.fixture
 def service(shop: Path) -> Callable[..., Service]:
-    """Make the service itself, with settings."""
+    """Build the service with settings."""
 
     def build_service(**settings: Any) -> Service:
-        plain = {"model_folder": shop, "prediction_log": None, "demo": True, "poll_seconds": 3600}
-        return Service(features, Settings(**{**plain, **settings}))
+        defaults = {"model_folder": shop, "prediction_log": None, "demo": True}
+        return Service(features, Settings(**{**defaults, "poll_seconds": 3600, **settings}))
 
     return build_service
 
 
 @pytest.fixture
 def serve(service: Callable[..., Service]) -> Iterator[Callable[..., Client]]:
-    """Start the service, with settings; it is stopped after the test."""
+    """Start the service with settings; it stops after the test."""
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(Client(service(**settings)))

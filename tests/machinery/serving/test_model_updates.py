@@ -1,4 +1,4 @@
-"""Models come and go while the service answers; what it answers is logged, and what they say."""
+"""New models while the service runs, challengers, and feedback."""
 
 import asyncio
 import json
@@ -26,15 +26,14 @@ def replace(shop: Path, other: Path) -> None:
         target.with_suffix(".part").replace(target)
 
 
-def look(client: Any, times: int = 2) -> None:
-    """What the service does every few seconds; files must rest for one look before they count."""
+def poll(client: Any, times: int = 2) -> None:
+    """Poll as the service does every few seconds; files must not change between two polls."""
     for _ in range(times):
-        asyncio.run(client.service.champion.look())
+        asyncio.run(client.service.champion.poll())
 
 
-def version(client: Any, row: Row) -> str:
-    found: str = client.post("/predict", json=row()).json()["model_version"]
-    return found
+def version(client: Any, row: Row) -> Any:
+    return client.post("/predict", json=row()).json()["model_version"]
 
 
 def test_a_new_model_is_swapped_in_while_the_service_runs(
@@ -44,16 +43,16 @@ def test_a_new_model_is_swapped_in_while_the_service_runs(
     old = version(client, row)
     replace(shop, models / "other")
     assert client.get("/ready").status_code == 200
-    look(client, times=1)
+    poll(client, times=1)
     assert version(client, row) == old == client.get("/ready").json()["model_version"]
-    look(client, times=1)
+    poll(client, times=1)
     assert version(client, row) != old
     assert client.get("/ready").status_code == 200
     assert 'outcome="swapped",role="champion"} 1.0' in client.get("/metrics").text
 
 
-def now_personal(path: Path) -> None:
-    """A column that the service logs as it comes becomes personal."""
+def make_personal(path: Path) -> None:
+    """Mark a column as personal that the service logs unchanged."""
     contract = yaml.safe_load(path.read_text())
     contract["columns"]["town"]["personal"] = True
     path.write_text(yaml.safe_dump(contract))
@@ -64,7 +63,7 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "torn": lambda shop, models: copy("models/model.onnx", models / "other", shop),
     "answers": lambda shop, models: copy("models/examples.json", models / "other", shop),
     "contract": lambda shop, models: replace(shop, models / "days"),
-    "personal": lambda shop, _: now_personal(shop / "contract.yaml"),
+    "personal": lambda shop, _: make_personal(shop / "contract.yaml"),
     "gone": lambda shop, _: (shop / "models/model.json").unlink(),
     "version": lambda shop, _: (shop / "version.json").write_text("[]"),
 }
@@ -75,28 +74,28 @@ def copy(name: str, source: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_bad_file_is_refused_and_the_old_model_goes_on(
+def test_a_bad_file_is_refused_and_the_old_model_keeps_answering(
     serve: Serve, row: Row, shop: Path, models: Path, damage: str
 ) -> None:
     client = serve()
     before = client.post("/predict", json=row()).json()
     DAMAGES[damage](shop, models)
     assert client.get("/ready").status_code == 200
-    look(client)
+    poll(client)
     assert client.get("/ready").json()["model_version"] == before["model_version"]
     after = client.post("/predict", json=row()).json()
     assert after["predictions"] == before["predictions"]
     assert after["model_version"] == before["model_version"]
     assert 'outcome="refused",role="champion"} 1.0' in client.get("/metrics").text
-    look(client, times=3)
+    poll(client, times=3)
     assert 'outcome="refused",role="champion"} 1.0' in client.get("/metrics").text
     (shop / "version.json").unlink(missing_ok=True)
     replace(shop, models / "shop")
-    look(client)
+    poll(client)
     assert version(client, row) == before["model_version"]
 
 
-def test_models_without_a_version_of_their_own_are_told_apart_by_their_hash(
+def test_models_without_a_version_are_distinguished_by_their_hash(
     serve: Serve, row: Row, shop: Path, models: Path
 ) -> None:
     client = serve(version="v1", commit="abc")
@@ -104,12 +103,12 @@ def test_models_without_a_version_of_their_own_are_told_apart_by_their_hash(
     digest = json.loads((shop / "models/model.json").read_text())["sha256"]
     assert (old, commit) == (f"v1-{digest[:8]}", "abc")
     replace(shop, models / "other")
-    look(client)
+    poll(client)
     assert version(client, row) not in (old, "v1")
     assert client.get("/model").json()["commit"] is None
 
 
-def test_a_model_that_no_longer_answers_its_examples_is_not_ready(
+def test_a_model_that_no_longer_reproduces_its_examples_is_not_ready(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = serve()
@@ -130,7 +129,7 @@ def test_a_folder_without_a_model_is_refused_at_the_start(serve: Serve, shop: Pa
         serve()
 
 
-def test_a_challenger_answers_into_the_log_only(
+def test_answers_of_a_challenger_are_only_logged(
     serve: Serve, row: Row, shop: Path, models: Path, tmp_path: Path
 ) -> None:
     rows = [row(), row(weight=None)]
@@ -147,7 +146,7 @@ def test_a_challenger_answers_into_the_log_only(
     assert champion["model_version"] != shadow["model_version"]
 
 
-def test_a_challenger_that_fails_is_counted_and_answers_go_on(
+def test_a_challenger_that_fails_is_counted_and_fails_no_request(
     serve: Serve, row: Row, models: Path, tmp_path: Path
 ) -> None:
     client = serve(shadow_folder=models / "other", prediction_log=tmp_path / "log")
@@ -170,19 +169,19 @@ def test_a_challenger_that_fails_is_counted_and_answers_go_on(
         ({"request_id": "r", "outcome": True, "row": -1}, "row must be an integer from 0"),
     ],
 )
-def test_feedback_that_means_nothing_is_refused(
+def test_invalid_feedback_is_refused(
     serve: Serve, tmp_path: Path, body: dict[str, Any], words: str
 ) -> None:
     refused = serve(prediction_log=tmp_path / "log").post("/feedback", json=body)
     assert (refused.status_code, refused.json()["error"][: len(words)]) == (422, words)
 
 
-def test_feedback_without_a_log_is_not_swallowed(serve: Serve) -> None:
+def test_feedback_without_a_log_is_refused(serve: Serve) -> None:
     refused = serve().post("/feedback", json={"request_id": "r", "outcome": True})
-    assert (refused.status_code, "No prediction log" in refused.json()["error"]) == (503, True)
+    assert (refused.status_code, "no prediction log" in refused.json()["error"]) == (503, True)
 
 
-def test_examples_hold_rows_that_lack_things_and_unknown_texts(shop: Path) -> None:
+def test_examples_include_missing_values_and_unseen_strings(shop: Path) -> None:
     stored = json.loads((shop / "models/examples.json").read_text())
     rows = stored["rows"]
     assert len(rows) == stored["real"] + 2 == len(stored["predictions"])

@@ -1,4 +1,4 @@
-"""The prediction log: lines outlive the process, become Parquet once, and what is lost is said."""
+"""The prediction log: lines survive crashes, are compacted once, and losses are reported."""
 
 import errno
 import hmac
@@ -40,9 +40,9 @@ def contract(document: dict[str, Any]) -> Contract:
 
 @pytest.fixture
 def log(tmp_path: Path, contract: Contract) -> Iterator[PredictionLog]:
-    counted: list[tuple[int, int]] = []
-    log = PredictionLog(tmp_path / "log", contract, lambda *counts: counted.append(counts))
-    log.counted = counted  # type: ignore[attr-defined]
+    counts: list[tuple[int, int]] = []
+    log = PredictionLog(tmp_path / "log", contract, lambda *count: counts.append(count))
+    log.counts = counts  # type: ignore[attr-defined]
     yield log
     log.close()
 
@@ -64,8 +64,8 @@ def answer(log: PredictionLog, request_id: str = "r", rows: int = 2, **changes: 
         decision=np.ones(rows, int),
         members=np.array([[False, True]] * rows),
     )
-    given = {"model_version": "v1", "raw": raw, "features": features, "answers": plain, **changes}
-    return log.answers(request_id, **given)
+    arguments = {"model_version": "v1", "raw": raw, "features": features, "answers": plain}
+    return log.answers(request_id, **{**arguments, **changes})
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def test_each_request_is_one_line_behind_what_its_columns_are(
+def test_each_request_is_one_line_after_the_description_of_its_model(
     log: PredictionLog, tmp_path: Path
 ) -> None:
     assert answer(log)
@@ -85,10 +85,10 @@ def test_each_request_is_one_line_behind_what_its_columns_are(
     assert answers["raw"]["size"] == [None, 1.5]
     assert answers["features"]["size"] == [None, 1.5]
     assert (outcome["row"], outcome["outcome"]) == (1, True)
-    assert log.counted == [(2, 0), (1, 0)]  # type: ignore[attr-defined]
+    assert log.counts == [(2, 0), (1, 0)]  # type: ignore[attr-defined]
 
 
-def test_only_the_user_of_the_service_may_read_the_log(log: PredictionLog, tmp_path: Path) -> None:
+def test_only_the_owner_may_read_the_log(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
     compact(tmp_path / "log", TOMORROW)
     answer(log)
@@ -105,7 +105,7 @@ def test_a_table_is_typed_by_the_contract_whether_from_lines_or_parquet(
     missing = {"size": np.full(2, np.nan, np.float32), "colour": np.full(2, np.nan, object)}
     answer(log, role="shadow", model_version="v2", features=missing)
     log.feedback([("r", 1, False), ("s", 0, True)])
-    log.feedback([("r", 1, True)])  # the newest counts
+    log.feedback([("r", 1, True)])  # the latest counts
     table = read(tmp_path / "log")
     assert table.num_rows == 5
     assert compact(tmp_path / "log", TOMORROW).rows == 8
@@ -128,20 +128,20 @@ def test_today_is_not_compacted(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
     assert compact(tmp_path / "log").rows == 0
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0) + timedelta(days=1)
-    assert compact(tmp_path / "log", midnight).rows == 0  # a line may still be on its way
+    assert compact(tmp_path / "log", midnight).rows == 0  # a line may still be written
     assert read(tmp_path / "log").num_rows == 2
 
 
-def test_days_are_read_by_their_name(log: PredictionLog, tmp_path: Path) -> None:
+def test_days_are_selected_by_name(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
     log.feedback([("r", 0, True)])
     (path,) = (tmp_path / "log").glob("*.jsonl")
     day = path.name[:10]
     path.rename(path.with_name("2026-01-01" + path.name[10:]))
     answer(log, "later")
-    for days, wanted in [(["2026-01-01"], "r"), ([day], "later")]:
-        assert read(tmp_path / "log", days)["request_id"].to_pylist() == [wanted, wanted]
-    with pytest.raises(UserError, match="holds no answers of 2026-01-02"):
+    for days, request_id in [(["2026-01-01"], "r"), ([day], "later")]:
+        assert read(tmp_path / "log", days)["request_id"].to_pylist() == [request_id] * 2
+    with pytest.raises(UserError, match="contains no answers of 2026-01-02"):
         read(tmp_path / "log", ["2026-01-02"])
 
 
@@ -151,34 +151,36 @@ from datetime import datetime
 from pathlib import Path
 import pyarrow.parquet as pq
 from machinery.serving.log_files import compact
-folder, now, at, last = sys.argv[1:]
-owner, calls = pq.ParquetWriter if at == "write_table" else Path, []
-original = getattr(owner, at)
-def die(*args, **more):
-    calls.append(at)
-    if len(calls) == int(last):
+folder, now, name, number = sys.argv[1:]
+owner, calls = pq.ParquetWriter if name == "write_table" else Path, []
+original = getattr(owner, name)
+def die(*args, **options):
+    calls.append(name)
+    if len(calls) == int(number):
         os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **more)
-setattr(owner, at, die)
+    return original(*args, **options)
+setattr(owner, name, die)
 compact(Path(folder), datetime.fromisoformat(now))
 """
 
 
-@pytest.mark.parametrize(("at", "last"), [("write_table", "2"), ("replace", "2"), ("unlink", "4")])
-def test_a_compaction_that_is_killed_loses_and_doubles_nothing(
-    log: PredictionLog, tmp_path: Path, at: str, last: str
+@pytest.mark.parametrize(
+    ("name", "number"), [("write_table", "2"), ("replace", "2"), ("unlink", "4")]
+)
+def test_a_killed_compaction_loses_and_duplicates_nothing(
+    log: PredictionLog, tmp_path: Path, name: str, number: str
 ) -> None:
-    for number in range(3):
-        answer(log, f"r{number}")
-        answer(log, f"r{number}", role="shadow", model_version="v2", features={})
+    for request_id in ("r0", "r1", "r2"):
+        answer(log, request_id)
+        answer(log, request_id, role="shadow", model_version="v2", features={})
     log.feedback([("r0", 0, True)])
     folder = tmp_path / "log"
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, folder, TOMORROW.isoformat(), at, last],
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, folder, TOMORROW.isoformat(), name, number],
         env={"PYTHONPATH": os.pathsep.join(sys.path)},
         check=False,
     )
-    assert done.returncode == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL
     assert list(folder.glob("*.jsonl"))
     assert read(folder).num_rows == 12
     compact(folder, TOMORROW)
@@ -188,46 +190,46 @@ def test_a_compaction_that_is_killed_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "left"),
+    ("valid", "damaged", "request_ids"),
     [
         ('"r"', '"r', ["s"] * 2),
-        ('"model"', '"x"', []),  # so that nobody knows what its columns are
+        ('"model"', '"x"', []),  # its columns are then unknown
         ('{"line":"outcome"', '{"line":"answers","time":"20\n{"line":"outcome"', list("rrss")),
     ],
 )
-def test_lines_that_cannot_be_read_are_left_out_named_and_kept(
+def test_unreadable_lines_are_left_out_reported_and_kept(
     log: PredictionLog,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    good: str,
-    bad: str,
-    left: list[str],
+    valid: str,
+    damaged: str,
+    request_ids: list[str],
 ) -> None:
     answer(log)
     answer(log, "s")
     log.feedback([("s", 0, True)])
     (path,) = (tmp_path / "log").glob("*.jsonl")
-    path.write_text(path.read_text().replace(good, bad, 1))
-    if left:
-        assert read(tmp_path / "log")["request_id"].to_pylist() == left
+    path.write_text(path.read_text().replace(valid, damaged, 1))
+    if request_ids:
+        assert read(tmp_path / "log")["request_id"].to_pylist() == request_ids
         assert f"{path}: 1 lines cannot be read" in caplog.text
-    kept = path.with_suffix(".damaged")
-    done = compact(tmp_path / "log", TOMORROW)
-    assert (done.rows, done.damaged) == (len(left) + 1, [kept])
-    assert (path.exists(), kept.exists()) == (False, True)
+    renamed = path.with_suffix(".damaged")
+    compacted = compact(tmp_path / "log", TOMORROW)
+    assert (compacted.rows, compacted.damaged) == (len(request_ids) + 1, [renamed])
+    assert (path.exists(), renamed.exists()) == (False, True)
 
 
 def test_a_file_that_is_compacted_before_it_is_read_counts_once(
     log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Late(log_files.Lines):
-        def tables(self) -> Iterator[tuple[str, pa.Table]]:
-            monkeypatch.undo()
-            compact(tmp_path / "log", TOMORROW)
-            return super().tables()
+    original = log_files._read_lines
+
+    def read_late(kind: str, path: Path) -> Any:
+        compact(tmp_path / "log", TOMORROW)
+        return original(kind, path)
 
     answer(log)
-    monkeypatch.setattr(log_files, "Lines", Late)
+    monkeypatch.setattr(log_files, "_read_lines", read_late)
     assert read(tmp_path / "log").num_rows == 2
 
 
@@ -240,22 +242,17 @@ def test_a_damaged_parquet_file_is_named(log: PredictionLog, tmp_path: Path) -> 
         read(tmp_path / "log")
 
 
-@pytest.mark.parametrize("how", ["moved away", "removed"])
-def test_a_folder_that_is_gone_is_made_again(log: PredictionLog, tmp_path: Path, how: str) -> None:
+def test_a_folder_that_is_moved_away_is_created_again(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
-    if how == "removed":
-        shutil.rmtree(tmp_path / "log")
-    else:
-        (tmp_path / "log").rename(tmp_path / "away")
+    (tmp_path / "log").rename(tmp_path / "away")
     answer(log, "s")
     assert read(tmp_path / "log")["request_id"].to_pylist() == ["s", "s"]
-    if how == "moved away":
-        assert read(tmp_path / "away")["request_id"].to_pylist() == ["r", "r"]
+    assert read(tmp_path / "away")["request_id"].to_pylist() == ["r", "r"]
 
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for a megabyte."""
+    """A file system of one megabyte."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if shutil.which("mount") is None or os.geteuid() != 0:
@@ -269,24 +266,24 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_loses_whole_lines_which_are_counted_and_reported(
+def test_a_full_disk_loses_only_whole_lines_and_reports_them(
     tiny_disk: Path, contract: Contract, caplog: pytest.LogCaptureFixture
 ) -> None:
     counts: list[tuple[int, int]] = []
-    log = PredictionLog(tiny_disk / "log", contract, lambda *each: counts.append(each))
+    log = PredictionLog(tiny_disk / "log", contract, lambda *count: counts.append(count))
     (tiny_disk / "ballast").write_bytes(bytes(MEGABYTE * 9 // 10))
-    taken = [answer(log, f"r{number}", 50) for number in range(60)]
-    assert not all(taken)
-    assert any(taken)
+    accepted = [answer(log, f"r{number}", 50) for number in range(60)]
+    assert not all(accepted)
+    assert any(accepted)
     assert "rows of the prediction log are lost: " in caplog.text
     assert len(caplog.records) == 1  # not once for each request
     (tiny_disk / "ballast").unlink()
     assert answer(log, "again", 50)
     log.close()
-    written, lost = (sum(each) for each in zip(*counts, strict=True))
+    written, lost = map(sum, zip(*counts, strict=True))
     assert caplog.messages[-1] == f"{lost} rows of the prediction log were lost"
     table = read(tiny_disk / "log")
-    assert table.num_rows == written == 50 * (sum(taken) + 1)
+    assert table.num_rows == written == 50 * (sum(accepted) + 1)
     assert written + lost == 50 * 61
 
 
@@ -313,20 +310,20 @@ def test_many_rows_are_compacted_in_batches(
     monkeypatch.setattr(log_files, "BATCH_BYTES", 500)
     for number in range(10):
         answer(log, f"r{number}")
-    done = compact(tmp_path / "log", TOMORROW)
-    assert (done.rows, done.files > 3) == (20, True)
+    compacted = compact(tmp_path / "log", TOMORROW)
+    assert (compacted.rows, compacted.files > 3) == (20, True)
     assert read(tmp_path / "log").num_rows == 20
 
 
-def test_the_command_says_what_it_did(log: PredictionLog, tmp_path: Path) -> None:
+def test_the_command_prints_a_summary(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
     (path,) = (tmp_path / "log").glob("*.jsonl")
     path.rename(path.with_name("2026-01-01" + path.name[10:]))
-    done = CliRunner().invoke(app, ["log", "compact", str(tmp_path / "log")], obj=Shop())
-    assert (done.exit_code, done.output) == (0, "2 rows in 1 Parquet files\n")
+    result = CliRunner().invoke(app, ["log", "compact", str(tmp_path / "log")], obj=Shop())
+    assert (result.exit_code, result.output) == (0, "2 rows in 1 Parquet files\n")
 
 
-def test_days_older_than_the_setting_keeps_are_removed(
+def test_days_older_than_the_setting_are_removed(
     log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, today = tmp_path / "log", (TOMORROW - timedelta(days=1)).date()
@@ -342,14 +339,14 @@ def test_days_older_than_the_setting_keeps_are_removed(
     assert (len(compacted.damaged), compacted.removed) == (1, [])
     assert len({*read(folder)["time"].to_pylist()}) == 1
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SHOP_HOST", "0.0.0.0")  # that of a service with keys
-    for number, said in ((None, ""), (7, "2 days removed, older than 7 days\n"), (7, "0 days ")):
+    monkeypatch.setenv("SHOP_HOST", "0.0.0.0")  # of a service with keys
+    for number, text in ((None, ""), (7, "2 days removed, older than 7 days\n"), (7, "0 days ")):
         monkeypatch.setenv("SHOP_PREDICTION_LOG_DAYS", "" if number is None else str(number))
-        done = CliRunner().invoke(app, ["log", "compact", "log"], obj=Shop())
-        assert done.exit_code == 0
-        assert done.output.startswith("0 rows in 0 Parquet files\n" + said)
-    kept = [path.name for kind in ("answers", "feedback") for path in (folder / kind).iterdir()]
-    assert sorted(kept) == sorted([*(f"day={day}" for day in days[:2] * 2), "day=soon"])
+        result = CliRunner().invoke(app, ["log", "compact", "log"], obj=Shop())
+        assert result.exit_code == 0
+        assert result.output.startswith("0 rows in 0 Parquet files\n" + text)
+    names = [path.name for kind in ("answers", "feedback") for path in (folder / kind).iterdir()]
+    assert sorted(names) == sorted([*(f"day={day}" for day in days[:2] * 2), "day=soon"])
     assert not [*folder.glob("*.damaged")]
     assert path.exists()
 
@@ -383,9 +380,10 @@ def test_personal_values_are_hashed_with_a_key_or_not_logged(
     assert rows[0]["raw_at"] == datetime(2026, 1, 2, 3, 4, 5)
 
 
-def test_values_that_json_cannot_hold_are_null(log: PredictionLog, tmp_path: Path) -> None:
-    of = {"decision": np.ones(1, int), "members": np.array([[False, True]])}
-    assert answer(log, rows=1, answers=Answers(np.array([[np.inf, -np.inf]]), **of))
+def test_infinite_values_are_null(log: PredictionLog, tmp_path: Path) -> None:
+    infinite = np.array([[np.inf, -np.inf]])
+    answers = Answers(infinite, decision=np.ones(1, int), members=np.array([[False, True]]))
+    assert answer(log, rows=1, answers=answers)
     (row,) = read(tmp_path / "log").to_pylist()
     assert np.isnan([row["probability_false"], row["probability_true"]]).all()
 

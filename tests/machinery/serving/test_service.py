@@ -1,4 +1,4 @@
-"""The service over HTTP, in memory: what it answers, what it refuses, and that it says why."""
+"""The service over HTTP, in memory: responses and refusals."""
 
 import hmac
 import json
@@ -29,7 +29,7 @@ JSON = {"content-type": "application/json"}
 POSTS = ("/predict", "/explain", "/feedback")
 
 
-def test_a_row_gets_an_answer(serve: Serve, row: Row) -> None:
+def test_a_row_is_predicted(serve: Serve, row: Row) -> None:
     answer = serve().post("/predict", json=row()).json()
     (first,) = answer["predictions"]
     assert sum(first["probability"].values()) == pytest.approx(1)
@@ -38,7 +38,7 @@ def test_a_row_gets_an_answer(serve: Serve, row: Row) -> None:
     assert answer["model_version"].startswith("unreleased-")
 
 
-def test_the_service_imports_neither_pandas_nor_pyarrow_nor_what_trains() -> None:
+def test_the_service_imports_neither_pandas_nor_pyarrow_nor_training_libraries() -> None:
     code = """
 import sys
 from machinery.serving.replies import predictions
@@ -46,23 +46,22 @@ from shop import features
 from machinery.serving import app, server
 print(*sorted({"dvc", "pandas", "pyarrow", "sklearn"} & sys.modules.keys()))
 """
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.split() == []
+    assert result.stdout.split() == []
 
 
-def test_a_number_is_answered_with_its_interval(serve: Serve, row: Row, models: Path) -> None:
+def test_a_regression_answers_with_an_interval(serve: Serve, row: Row, models: Path) -> None:
     client = serve(model_folder=models / "days")
     answer = client.post("/predict", json=row()).json()
-    (found,) = answer["predictions"]
-    low, high = found["interval"]
-    assert low == pytest.approx(found["prediction"] - 0.6, abs=1e-6)
-    assert high == pytest.approx(found["prediction"] + 0.6, abs=1e-6)
+    (row_answer,) = answer["predictions"]
+    prediction = row_answer["prediction"]
+    assert row_answer["interval"] == pytest.approx([prediction - 0.6, prediction + 0.6], abs=1e-6)
     explained = client.post("/explain", json=row()).json()
     assert explained["explained"] == "days"
 
@@ -71,23 +70,23 @@ def test_a_number_is_answered_with_its_interval(serve: Serve, row: Row, models: 
     ("changes", "field", "words"),
     [
         ({"weight": 31}, "weight", "weight must be a number from 0 to 30 in kg, or null; it is 31"),
-        ({"weight": "20"}, "weight", "weight must be a number from 0 to 30 in kg, or null; it is"),
+        ({"weight": "20"}, "weight", "weight must be a number from 0 to 30 in kg, or null"),
         ({"weight": 10**400}, "weight", "weight must be a number"),
         ({"colour": "green"}, "colour", 'colour must be one of red, blue; it is "green"'),
         ({"colour": None}, "colour", "colour must be one of red, blue; it is null"),
-        ({"colour": ...}, "colour", "colour is missing; give one of red, blue"),
+        ({"colour": ...}, "colour", "colour is missing; send one of red, blue"),
         ({"town": "x" * 1001}, "town", "town must be a string of at most 1000 characters"),
         ({"pieces": 2.5}, "pieces", "pieces must be an integer from 1 to 9, or null"),
         ({"pieces": 1e300}, "pieces", "pieces must be an integer from 1 to 9, or null"),
         ({"gift": 1}, "gift", "gift must be true or false, or null"),
         ({"at": "2026-01-02T08:00:00Z"}, "at", "at must be a date and time without time zone"),
-        ({"late": True}, "late", "late is known only after the prediction is made; leave it out"),
+        ({"late": True}, "late", "late is only known after the prediction; leave it out"),
         ({"speed` of": 1}, "speed` of", "speed` of is not a field of a row"),
-        ({"gift": ...}, "gift", "gift is missing; give true or false, or null"),
+        ({"gift": ...}, "gift", "gift is missing; send true or false, or null"),
         (
             {"weight": ..., "wieght": 20.0},
             "wieght",
-            "wieght is not a field of a row (see /openapi.json); rename it weight",
+            "wieght is not a field of a row (see /openapi.json); rename it to weight",
         ),
         (
             {"wieght": 20.0},
@@ -96,7 +95,7 @@ def test_a_number_is_answered_with_its_interval(serve: Serve, row: Row, models: 
         ),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_name(
+def test_a_violation_is_refused_with_the_name_of_its_field(
     serve: Serve, row: Row, changes: dict[str, Any], field: str, words: str
 ) -> None:
     client = serve()
@@ -119,10 +118,10 @@ def test_a_wrong_value_is_refused_by_its_name(
             b'{"id": 1, "id": "x", "at": "2026-01-02T08:00:00", "colour": "red", "town": "Aa", '
             b'"weight": null, "pieces": null, "gift": null, "seen": null}',
             422,
-            "A field is given twice",
+            "A field occurs twice",
         ),
         (b"null", 422, "A row must be an object"),
-        (b"[]", 422, "The list holds no row"),
+        (b"[]", 422, "The list has no rows"),
         (b" \n[1]", 422, "A row must be an object"),
         (b"[" * 100_000, 422, "A row must be an object"),
         (b'{"a":' * 100_000, 400, "The body is not valid JSON"),
@@ -131,26 +130,24 @@ def test_a_wrong_value_is_refused_by_its_name(
         (b'{"town": "\xff"}', 400, "The body is not valid JSON"),
     ],
 )
-def test_a_body_that_is_no_row_is_refused(
-    serve: Serve, body: bytes, status: int, words: str
-) -> None:
+def test_a_body_without_rows_is_refused(serve: Serve, body: bytes, status: int, words: str) -> None:
     refused = serve().post("/predict", content=body, headers=JSON)
     assert (refused.status_code, refused.json()["error"][: len(words)]) == (status, words)
 
 
-def test_a_name_that_a_client_made_up_is_cut_short(serve: Serve, row: Row) -> None:
+def test_a_long_name_from_a_client_is_truncated(serve: Serve, row: Row) -> None:
     refused = serve().post("/predict", json=row(**{"x" * 100_000: 1}))
     assert (refused.status_code, len(refused.json()["field"])) == (422, 1000)
     refused = serve().get("/" + "x" * 60_000)
     assert (refused.status_code, len(refused.content) < 2000) == (404, True)
 
 
-def test_an_integer_may_be_written_with_a_point_or_be_null(serve: Serve, row: Row) -> None:
+def test_an_integer_may_be_written_as_a_float_or_be_null(serve: Serve, row: Row) -> None:
     client = serve()
     rows = [row(pieces=3), row(pieces=3.0), row(pieces=None)]
     assert client.post("/predict", json=rows).status_code == 200
-    read = client.service.rows.read(json.dumps(rows).encode())["pieces"]
-    assert [repr(value) for value in read] == ["3", "3", "None"]
+    pieces = client.service.rows.read(json.dumps(rows).encode())["pieces"]
+    assert [repr(value) for value in pieces] == ["3", "3", "None"]
 
 
 @pytest.mark.parametrize("name", ['5" pipe', "back\\slash", "new\nline"])
@@ -179,7 +176,7 @@ def test_only_plain_json_is_read(serve: Serve, row: Row) -> None:
         assert client.post("/predict", json=row(), headers=headers).status_code == 200
 
 
-def test_a_key_is_asked_for_and_each_of_several_will_do(serve: Serve, row: Row) -> None:
+def test_each_of_several_api_keys_is_accepted_and_no_other(serve: Serve, row: Row) -> None:
     client = serve(demo=False, api_keys=f"{KEY}, {OTHER}")
     for headers in ({"authorization": f"Bearer {KEY}"}, {"x-api-key": OTHER}):
         assert client.post("/predict", json=row(), headers=headers).status_code == 200
@@ -192,50 +189,50 @@ def test_a_key_is_asked_for_and_each_of_several_will_do(serve: Serve, row: Row) 
         assert client.get(path).status_code == client.request("HEAD", path).status_code == 200
 
 
-def test_answers_carry_the_request_id_and_guard_themselves(serve: Serve, row: Row) -> None:
+def test_responses_carry_the_request_id_and_security_headers(serve: Serve, row: Row) -> None:
     client = serve()
     answer = client.post("/predict", json=row(), headers={"x-request-id": "mine-1"})
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "mine-1"
-    for given in ("", "a b", "x" * 65, '{"a":1}'):
-        made = client.get("/nowhere", headers={"x-request-id": given})
-        assert made.headers["x-request-id"] == made.json()["request_id"] != given
-    for each in (answer, client.get("/health"), client.get("/nowhere")):
-        assert each.headers["x-content-type-options"] == "nosniff"
-        assert "default-src 'none'" in each.headers["content-security-policy"]
-        assert "access-control-allow-origin" not in each.headers
+    for invalid in ("", "a b", "x" * 65, '{"a":1}'):
+        response = client.get("/nowhere", headers={"x-request-id": invalid})
+        assert response.headers["x-request-id"] == response.json()["request_id"] != invalid
+    for response in (answer, client.get("/health"), client.get("/nowhere")):
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in response.headers["content-security-policy"]
+        assert "access-control-allow-origin" not in response.headers
 
 
-def test_what_is_not_there_is_said_in_a_sentence(serve: Serve) -> None:
+def test_a_wrong_path_or_method_is_refused_in_one_sentence(serve: Serve) -> None:
     client = serve()
     assert client.get("/nowhere").status_code == 404
     assert client.get("/predict").status_code == client.post("/model").status_code == 405
     assert client.get("/predict").headers["allow"] == "POST"
     for path in ("/nowhere", "/health"):
-        said = client.request("DELETE", path).json()["error"]
-        assert said == f"{path} does not answer DELETE; see /openapi.json"
+        error = client.request("DELETE", path).json()["error"]
+        assert error == f"{path} does not answer DELETE; see /openapi.json"
 
 
-def test_the_model_tells_of_itself(serve: Serve, shop: Path, models: Path) -> None:
+def test_the_model_is_described(serve: Serve, shop: Path, models: Path) -> None:
     version = {"version": "v1.2.0", "commit": "abc", "date": "today"}
     metrics = {"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}}
     gate = {"passed": True, "checks": [{"name": "better than the baseline", "passed": True}]}
     freshness = {"newest": "2026-01-05", "days": 2}
     (shop / "reports").mkdir()
-    for path, told in {
+    for path, document in {
         "version.json": version,
         "metrics.json": metrics,
         "reports/gate.json": gate,
         "reports/data_quality.json": {"freshness": freshness, "rows": 60},
     }.items():
-        (shop / path).write_text(json.dumps(told))
+        (shop / path).write_text(json.dumps(document))
     info = json.loads((shop / "models/model.json").read_text())
-    same = ("sha256", "task", "target", "classes", "candidate", "features", "contract_version")
-    assert serve(shadow_folder=models / "shop", commit="not asked").get("/model").json() == {
+    copied = ("sha256", "task", "target", "classes", "candidate", "features", "contract_version")
+    assert serve(shadow_folder=models / "shop", commit="ignored").get("/model").json() == {
         **version,
-        **{name: info[name] for name in same},
+        **{name: info[name] for name in copied},
         "shadow_version": f"unreleased-{info['sha256'][:8]}",
         "coverage": 0.9,
-        "positive": None,  # of a model that was made before it was said
+        "positive": None,  # model.json of older versions lacks it
         "decision_threshold": 0.4,
         "data_window": {"rows": 60, "until": "2026-01-05 00:00:00"},
         "metrics": metrics,
@@ -244,14 +241,14 @@ def test_the_model_tells_of_itself(serve: Serve, shop: Path, models: Path) -> No
     }
 
 
-def test_every_key_is_compared_whichever_is_right(
+def test_every_key_is_compared_whichever_is_valid(
     serve: Serve, row: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = serve(demo=False, api_keys=f"{KEY}, {OTHER}")
     compared: list[bool] = []
 
-    def compare(given: bytes, key: bytes) -> bool:
-        compared.append(given == key)
+    def compare(digest: bytes, valid: bytes) -> bool:
+        compared.append(digest == valid)
         return compared[-1]
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
@@ -260,7 +257,7 @@ def test_every_key_is_compared_whichever_is_right(
     assert compared == [True, False, False, True, False, False]
 
 
-def test_metrics_count_what_was_answered_and_refused(serve: Serve, row: Row) -> None:
+def test_metrics_count_answers_and_refusals(serve: Serve, row: Row) -> None:
     client = serve()
     client.post("/predict", json=[row(), row(weight=0)])
     client.post("/predict", json={})
@@ -276,34 +273,34 @@ def test_metrics_count_what_was_answered_and_refused(serve: Serve, row: Row) -> 
 
 
 def test_openapi_describes_rows_as_the_contract_does(serve: Serve, row: Row) -> None:
-    described = serve().get("/openapi.json").json()
-    schema = described["components"]["schemas"]["Row"]
+    document = serve().get("/openapi.json").json()
+    schema = document["components"]["schemas"]["Row"]
     Draft202012Validator.check_schema(schema)
     valid = Draft202012Validator(schema).is_valid
     assert valid(row())
     assert valid(schema["examples"][0])
-    wrong = [{"weight": 31}, {"colour": "green"}, {"late": True}, {"at": "2026-02-30T00:00:00"}]
-    wrong += [{"pieces": 2.5}, {"pieces": 10}, {"pieces": ...}]
-    assert not any(valid(row(**changes)) for changes in wrong)
+    invalid = [{"weight": 31}, {"colour": "green"}, {"late": True}, {"at": "2026-02-30T00:00:00"}]
+    invalid += [{"pieces": 2.5}, {"pieces": 10}, {"pieces": ...}]
+    assert not any(valid(row(**changes)) for changes in invalid)
     assert schema["properties"]["weight"]["description"] == "what it is, in kg"
-    assert set(described["paths"]["/predict"]["post"]["responses"]) >= {"408", "413", "429"}
+    assert set(document["paths"]["/predict"]["post"]["responses"]) >= {"408", "413", "429"}
 
 
-def test_the_document_asks_for_a_key_only_if_the_service_does(serve: Serve) -> None:
-    for settings, wanted in [({}, set()), ({"demo": False, "api_keys": KEY}, {*POSTS, "/model"})]:
+def test_the_document_requires_a_key_only_if_the_service_does(serve: Serve) -> None:
+    for settings, guarded in [({}, set()), ({"demo": False, "api_keys": KEY}, {*POSTS, "/model"})]:
         paths = serve(**settings).get("/openapi.json").json()["paths"]
         for words in ('"security"', '"401"'):
-            assert {name for name, path in paths.items() if words in json.dumps(path)} == wanted
+            assert {name for name, path in paths.items() if words in json.dumps(path)} == guarded
 
 
-def test_the_page_of_the_document_loads_nothing(serve: Serve) -> None:
+def test_the_docs_page_loads_nothing(serve: Serve) -> None:
     page = serve().get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "<h2>/predict</h2>" in page.text
     assert not re.search(r"<script|<link|<img|https?://", page.text)
 
 
-def test_no_redirect_is_made_of_the_host_that_was_sent(serve: Serve) -> None:
+def test_the_host_header_is_never_redirected_to(serve: Serve) -> None:
     answer = serve().get("/model/", headers={"host": "evil.example"})
     assert (answer.status_code, "location" in answer.headers) == (404, False)
 

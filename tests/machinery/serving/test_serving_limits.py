@@ -1,4 +1,4 @@
-"""Limits that a well-behaved client never meets, spoken in plain ASGI and over uvicorn."""
+"""Limits that a well-behaved client never reaches, over plain ASGI and over uvicorn."""
 
 import asyncio
 import json
@@ -17,16 +17,16 @@ Answer = tuple[int, dict[bytes, bytes], dict[str, Any]]
 GONE = {"type": "http.disconnect"}
 
 
-async def ask(
-    app: Starlette, row: Any, come: asyncio.Event | None = None, sends: Any = None
+async def request(
+    app: Starlette, row: Any, arrives: asyncio.Event | None = None, message: Any = None
 ) -> Answer:
-    """Status, headers and document of the answer to a row, which is sent once it may `come`."""
+    """Send a row once it `arrives` (or a message), and return status, headers and document."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
-        if come is not None:
-            await come.wait()
-        return sends or {"type": "http.request", "body": json.dumps(row).encode()}
+        if arrives is not None:
+            await arrives.wait()
+        return message or {"type": "http.request", "body": json.dumps(row).encode()}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -39,37 +39,37 @@ async def ask(
     return sent[0]["status"], dict(sent[0]["headers"]), json.loads(sent[1]["body"])
 
 
-def test_more_at_once_than_allowed_are_asked_to_come_back(service: Services, row: Row) -> None:
+def test_too_many_concurrent_requests_are_asked_to_retry(service: Services, row: Row) -> None:
     async def three() -> tuple[Answer, Answer, Answer]:
-        app, come = application(service(max_concurrency=1)), asyncio.Event()
-        slow = asyncio.create_task(ask(app, row(), come))
+        app, arrives = application(service(max_concurrency=1)), asyncio.Event()
+        slow = asyncio.create_task(request(app, row(), arrives))
         await asyncio.sleep(0)
-        hasty = await ask(app, row())
-        come.set()
-        return await slow, hasty, await ask(app, row())
+        hasty = await request(app, row())
+        arrives.set()
+        return await slow, hasty, await request(app, row())
 
     slow, hasty, later = asyncio.run(three())
     assert (slow[0], hasty[0], later[0]) == (200, 429, 200)
     assert hasty[1][b"retry-after"] == b"1"
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(service: Services, row: Row) -> None:
+def test_a_body_that_does_not_arrive_times_out(service: Services, row: Row) -> None:
     app = application(service(timeout_seconds=0.05))
-    status, _, problem = asyncio.run(ask(app, row(), asyncio.Event()))
+    status, _, problem = asyncio.run(request(app, row(), asyncio.Event()))
     assert status == 408
     assert problem["error"].startswith("The body did not arrive within 0.05 seconds")
 
 
-def test_a_client_that_hangs_up_leaves_nothing_behind(service: Services, row: Row) -> None:
+def test_a_client_that_disconnects_frees_its_slot(service: Services, row: Row) -> None:
     async def two() -> tuple[Answer, Answer]:
         app = application(service(max_concurrency=1))
-        return await ask(app, row(), sends=GONE), await ask(app, row())
+        return await request(app, row(), message=GONE), await request(app, row())
 
     gone, later = asyncio.run(two())
     assert (gone[0], later[0]) == (0, 200)
 
 
-def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
+def test_a_failure_is_one_sentence_and_affects_no_other_request(
     service: Services, row: Row
 ) -> None:
     running = service()
@@ -82,7 +82,7 @@ def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
         return features(columns)
 
     async def two() -> list[Answer]:
-        return await asyncio.gather(*(ask(app, row(town=town)) for town in ("Aa", "poison")))
+        return await asyncio.gather(*(request(app, row(town=town)) for town in ("Aa", "poison")))
 
     scorer.features = fragile  # type: ignore[method-assign]
     good, bad = asyncio.run(two())
@@ -92,7 +92,7 @@ def test_a_failure_is_one_sentence_and_takes_no_other_request_along(
 
 
 def post(row: Any) -> bytes:
-    """A request as it goes over the wire."""
+    """The bytes of a request."""
     body = json.dumps(row).encode()
     head = "POST /predict HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -102,34 +102,34 @@ Talk = Callable[[int], Awaitable[bytes]]
 
 
 async def over_uvicorn(app: Starlette, talk: Talk) -> bytes:
-    """What a client says who talks to the application, over uvicorn, by the number of its port."""
+    """Run the application with uvicorn, and return what `talk` to its port returns."""
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
-    said = await talk(server.servers[0].sockets[0].getsockname()[1])
+    result = await talk(server.servers[0].sockets[0].getsockname()[1])
     server.should_exit = True
     await running
-    return said
+    return result
 
 
 @pytest.mark.parametrize("rows", [1, 1000])
-def test_a_request_that_ends_with_a_half_close_gets_its_answer(
+def test_a_request_that_ends_with_a_half_close_is_answered(
     service: Services, row: Row, rows: int
 ) -> None:
     async def talk(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post([row()] * rows))
         writer.write_eof()
-        said = await reader.readline()
+        line = await reader.readline()
         writer.close()
-        return said
+        return line
 
     assert asyncio.run(over_uvicorn(application(service()), talk)).split()[1:2] == [b"200"]
 
 
-def test_a_client_that_goes_away_from_fifty_pipelined_requests_leaves_no_traceback(
+def test_a_client_that_abandons_fifty_pipelined_requests_leaves_no_traceback(
     service: Services, row: Row, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def talk(port: int) -> bytes:

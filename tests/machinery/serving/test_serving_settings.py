@@ -1,4 +1,4 @@
-"""Settings: each from the environment and from .env, all listed in .env.example."""
+"""Settings from the environment and .env, and their list in .env.example."""
 
 import json
 from collections.abc import Callable
@@ -42,12 +42,12 @@ VALUES: dict[str, tuple[str, Any]] = {
 }
 
 
-def load(**given: Any) -> Settings:
-    return settings_module.load(Shop(), **given)
+def load(**options: Any) -> Settings:
+    return settings_module.load(Shop(), **options)
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(PREFIX + name.upper(), raising=False)
@@ -56,36 +56,36 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_setting_comes_from_the_environment_or_a_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wanted = {name: value for name, (_, value) in VALUES.items()}
+    expected = {name: value for name, (_, value) in VALUES.items()}
     defaults = Settings(_env_file=None, _env_prefix=PREFIX).model_dump()
-    assert not [name for name, value in wanted.items() if value == defaults[name]]
-    assert {*wanted, *SECRET} == defaults.keys()
-    given = {f"{PREFIX}{name.upper()}": text for name, (text, _) in VALUES.items()}
-    given |= {f"{PREFIX}{name.upper()}": KEY for name in SECRET}
-    Path(".env").write_text("".join(f"{name}={text}\n" for name, text in given.items()))
-    assert load().model_dump(exclude=SECRET) == wanted
+    assert not [name for name, value in expected.items() if value == defaults[name]]
+    assert {*expected, *SECRET} == defaults.keys()
+    variables = {f"{PREFIX}{name.upper()}": text for name, (text, _) in VALUES.items()}
+    variables |= {f"{PREFIX}{name.upper()}": KEY for name in SECRET}
+    Path(".env").write_text("".join(f"{name}={text}\n" for name, text in variables.items()))
+    assert load().model_dump(exclude=SECRET) == expected
     Path(".env").unlink()
-    for name, text in given.items():
+    for name, text in variables.items():
         monkeypatch.setenv(name, text)
-    assert load().model_dump(exclude=SECRET) == wanted
+    assert load().model_dump(exclude=SECRET) == expected
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_requests_have_a_line_in_the_log_unless_told_otherwise(
-    serve: Serve, capfd: pytest.CaptureFixture[str], wanted: bool
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_each_request_is_logged_unless_a_setting_turns_it_off(
+    serve: Serve, capfd: pytest.CaptureFixture[str], is_logged: bool
 ) -> None:
     set_up_logs()
-    serve(access_log=wanted).get("/health", headers={"x-request-id": "mine"})
+    serve(access_log=is_logged).get("/health", headers={"x-request-id": "an-id"})
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    mine = [line for line in lines if line.get("request_id") == "mine"]
-    assert [(line["event"], line["path"], line["status"]) for line in mine] == [
+    requests = [line for line in lines if line.get("request_id") == "an-id"]
+    assert [(line["event"], line["path"], line["status"]) for line in requests] == [
         ("request", "/health", 200)
-    ] * wanted
+    ] * is_logged
 
 
 @pytest.mark.parametrize("name", ["MAX_ROW", "max_row"])
 @pytest.mark.parametrize("place", ["environment", ".env"])
-def test_a_setting_that_is_spelt_wrong_is_refused_by_its_name(
+def test_a_misspelt_setting_is_refused_with_its_name(
     monkeypatch: pytest.MonkeyPatch, name: str, place: str
 ) -> None:
     if place == ".env":
@@ -97,7 +97,7 @@ def test_a_setting_that_is_spelt_wrong_is_refused_by_its_name(
         load()
 
 
-def test_variables_of_other_programs_disturb_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_other_programs_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PREFIX + "API_KEYS", KEY)
     for name in ("SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_8000_TCP_ADDR", "TRAINING_BUCKET"):
         monkeypatch.setenv(PREFIX + name, "1")
@@ -105,14 +105,14 @@ def test_variables_of_other_programs_disturb_nothing(monkeypatch: pytest.MonkeyP
     load()
 
 
-def test_several_keys_serve_at_once_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_keys_are_accepted_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PREFIX + "API_KEYS", f"{KEY}, {KEY}-next,")
     monkeypatch.setenv(PREFIX + "PERSONAL_KEY", KEY)
     monkeypatch.setenv(PREFIX + "PORT", "1")
-    found = load(port=2, workers=None)
-    assert found.port == 2
-    assert [key.get_secret_value() for key in found.api_keys] == [KEY, f"{KEY}-next"]
-    assert KEY not in repr(found)
+    settings = load(port=2, workers=None)
+    assert settings.port == 2
+    assert [key.get_secret_value() for key in settings.api_keys] == [KEY, f"{KEY}-next"]
+    assert KEY not in repr(settings)
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_several_keys_serve_at_once_and_are_never_shown(monkeypatch: pytest.Monk
     [
         ({}, "API_KEYS is not set"),
         ({"API_KEYS": " ,"}, "API_KEYS is not set"),
-        ({"API_KEYS": f"{KEY}\n{KEY}"}, "a key is of 16 or more printable ASCII characters"),
-        ({"API_KEYS": SHORT}, "a key is of 16 or more printable ASCII characters"),
-        ({"API_KEYS": KEY, "PERSONAL_KEY": SHORT}, "PERSONAL_KEY: the key is of 16 or more"),
+        ({"API_KEYS": f"{KEY}\n{KEY}"}, "a key has 16 or more printable ASCII characters"),
+        ({"API_KEYS": SHORT}, "a key has 16 or more printable ASCII characters"),
+        ({"API_KEYS": KEY, "PERSONAL_KEY": SHORT}, "PERSONAL_KEY: a key has 16 or more"),
         ({"API_KEYS": KEY, "PREDICTION_LOG_DAYS": "0"}, "PREDICTION_LOG_DAYS is '0'"),
         ({"API_KEYS": KEY, "PORT": "http"}, "PORT is 'http'"),
         ({"DEMO": "true", "HOST": "0.0.0.0"}, "a demo without API keys listens on 127.0.0.1"),
     ],
 )
-def test_a_wrong_setting_is_named_and_no_key_means_no_service(
+def test_an_invalid_setting_is_named_and_a_key_is_required(
     settings: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in settings.items():

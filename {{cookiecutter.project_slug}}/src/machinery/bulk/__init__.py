@@ -1,1 +1,1 @@
-"""Files of any size in, the same rows with their predictions out."""
+"""Predictions for files of any size."""

@@ -1,4 +1,4 @@
-"""rows: a batch in; its good rows with their predictions, and its bad ones with the reason, out."""
+"""Check and score batches of rows; bad rows get a reason instead of a prediction."""
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -21,23 +21,23 @@ VERSION = "model_version"
 
 
 class Predicted(NamedTuple):
-    """The result of a batch; `counts` says how often each violation occurs, `shown` with what."""
+    """The result of a batch: `counts` of each violation, and `examples` of its values as text."""
 
     good: pa.Table
     bad: pa.Table
     counts: Mapping[str, int]
-    shown: Mapping[str, str]
+    examples: Mapping[str, str]
+    done: int  # as in Batch
 
 
 class RowScorer:
-    """Checks and scores batches of tables with the same columns.
+    """Checks and scores batches with the columns of a source.
 
-    Every column of the contract that is known before the prediction and is in the table is checked;
-    all others are kept as they are. Those in `missing` are empty in every row.
+    Columns of the contract that are known before the prediction are checked; all others are copied.
 
     Raises:
-        UserError: when the table lacks a column that the model needs, has one of a wrong type, or
-            one that has the name of what is added.
+        UserError: if a column that the model needs is missing or has the wrong type, or a column
+            has the name of one that is added.
     """
 
     def __init__(
@@ -49,7 +49,11 @@ class RowScorer:
         missing: Collection[str] = (),
         typed: bool = False,
     ) -> None:
-        """Check the columns; `typed` gives those of the contract in its types."""
+        """Check the columns.
+
+        Those in `missing` may be absent, and are then null. With `typed`, columns of the contract
+        are written in their types.
+        """
         self._scorer, self._version, self._typed = scorer, version, typed
         self._contract, schema = scorer.contract, source.schema
         names = {*schema.names}
@@ -59,61 +63,67 @@ class RowScorer:
         for name, column in mistyped:
             if column.known == "before":
                 kind = schema.field(name).type
-                raise UserError(f"{source.place}: {name} is {kind}, not of type {column.type}")
+                raise UserError(f"{source.location}: {name} is {kind}, not of type {column.type}")
         notes = [field.with_name(self._contract.added(field.name)) for field in BAD]
         self.bad_schema = pa.schema([*schema, *notes])
         added = {*self._answers({}, 0), *self.bad_schema.names[len(schema) :]}
-        if twins := sorted(added & names):
-            raise UserError(f"{source.place} already has a column {twins[0]}; rename or drop it")
-        self.schema = self(Batch("", schema.empty_table(), np.arange(0), {}, 0)).good.schema
+        if taken_names := sorted(added & names):
+            fault = f"{source.location} already has a column {taken_names[0]}"
+            raise UserError(f"{fault}; rename or drop it")
+        self.schema = self.score(Batch("", schema.empty_table(), np.arange(0), {}, 0)).good.schema
 
-    def __call__(self, batch: Batch) -> Predicted:
+    def score(self, batch: Batch) -> Predicted:
         """Check and score the rows."""
         table = batch.table
         checked = checks.check(
             {name: combine_chunks(table[name]) for name in self._checked}, self._contract
         )
         bad = checked.bad(len(table))
-        counts = {str(each): each.count for each in checked.violations}
-        counts |= {"a line is no row": len(batch.malformed)} if batch.malformed else {}
-        typed, kept = checked.columns, table
+        typed, good = checked.columns, table
         if bad.any():
-            good = pa.array(~bad)
-            kept = table.filter(good)
-            typed = {name: values.filter(good) for name, values in typed.items()}
+            valid = pa.array(~bad)
+            typed = {name: values.filter(valid) for name, values in typed.items()}
+            good = table.filter(valid)
         if self._typed:
             for name in self._checked:
-                kept = kept.set_column(kept.schema.get_field_index(name), name, typed[name])
-        for name, values in self._answers(typed, len(kept)).items():
-            kept = kept.append_column(name, values)
-        shown = {}
-        for each in checked.violations:
-            if values := checks.examples(combine_chunks(table[each.column]), each, self._contract):
-                shown[str(each)] = f", e.g. {', '.join(values)}"
-        return Predicted(kept, self._bad(batch, checked, bad), counts, shown)
+                good = good.set_column(good.schema.get_field_index(name), name, typed[name])
+        for name, values in self._answers(typed, len(good)).items():
+            good = good.append_column(name, values)
+        counts = {str(violation): violation.count for violation in checked.violations}
+        if batch.malformed:
+            counts["a line is malformed"] = len(batch.malformed)
+        examples = {}
+        for violation in checked.violations:
+            column = combine_chunks(table[violation.column])
+            if values := checks.examples(column, violation, self._contract):
+                examples[str(violation)] = f", e.g. {', '.join(values)}"
+        return Predicted(good, self._bad(batch, checked, bad), counts, examples, batch.done)
 
     def _answers(self, typed: Mapping[str, pa.Array], rows: int) -> dict[str, pa.Array]:
         described = self._contract.columns
         types = {name: arrow_type(described[name].type) for name in self._scorer.columns}
         columns = {name: typed.get(name, pa.nulls(rows, kind)) for name, kind in types.items()}
         answers = self._scorer.answers(arrays(columns, columns, self._contract))
-        named = answer_columns(answers, self._contract.class_names)
-        named[VERSION] = pa.repeat(self._version, rows)
-        return {self._contract.added(name): values for name, values in named.items()}
+        added = answer_columns(answers, self._contract.class_names)
+        added[VERSION] = pa.repeat(self._version, rows)
+        return {self._contract.added(name): values for name, values in added.items()}
 
     def _bad(self, batch: Batch, checked: Checked, bad: np.ndarray) -> pa.Table:
-        """The bad rows as they came, then the lines that are no rows."""
-        count, lines = int(np.count_nonzero(bad)), batch.malformed
-        if not count and not lines:
+        """The bad rows unchanged, then the malformed lines."""
+        lines = batch.malformed
+        if not bad.any() and not lines:
             return self.bad_schema.empty_table()
         rows = [*batch.numbers[bad].tolist(), *lines]
         personal = any(column.personal for column in self._contract.columns.values())
-        told = (fault if personal else f"{text!r} {fault}" for text, fault in lines.values())
-        why = [*checked.reasons(bad), *told]
-        given = batch.table.filter(pa.array(bad))
-        empty = [pa.nulls(len(lines), kind) for kind in given.schema.types]
-        table = pa.concat_tables([given, pa.table(empty, given.schema)])
-        notes = [pa.repeat(batch.path, len(rows)), pa.array(rows, pa.int64()), pa.array(why)]
+        faults = (fault if personal else f"{text!r} {fault}" for text, fault in lines.values())
+        table = batch.table.filter(pa.array(bad))
+        empty = [pa.nulls(len(lines), kind) for kind in table.schema.types]
+        table = pa.concat_tables([table, pa.table(empty, table.schema)])
+        notes = [
+            pa.repeat(batch.path, len(rows)),
+            pa.array(rows, pa.int64()),
+            pa.array([*checked.reasons(bad), *faults], pa.string()),
+        ]
         return pa.table([*table.columns, *notes], self.bad_schema)
 
     def _refuse_absent(self, source: Source, names: set[str], missing: Collection[str]) -> None:
@@ -122,11 +132,11 @@ class RowScorer:
             nullable = self._contract.columns[name].nullable
             if name in missing and nullable:
                 continue
-            lacks = f"{source.place} lacks {', '.join(absent)}, which the model needs"
-            near = get_close_matches(name, sorted(names), 1)
-            remedy = f"rename {near[0]}" if near else "add it"
+            fault = f"{source.location} lacks {', '.join(absent)}, which the model needs"
+            matches = get_close_matches(name, sorted(names), 1)
+            remedy = f"rename {matches[0]}" if matches else "add it"
             if nullable:
-                remedy += f", or mean it by --allow-missing {name}"
+                remedy += f", or pass --allow-missing {name}"
             elif name in missing:
                 remedy += f" (contract.yaml says that {name} is nullable: false)"
-            raise UserError(f"{lacks}; {remedy}")
+            raise UserError(f"{fault}; {remedy}")

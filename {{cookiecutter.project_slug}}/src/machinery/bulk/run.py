@@ -1,7 +1,7 @@
-"""run: input, output and a model's folder in; every row predicted, and a summary, out.
+"""Predict every row of the input and summarise the run.
 
-One thread reads and writes, others score, here or on a cluster; what waits between them is bounded,
-and so is memory.
+One thread reads and writes, others score, here or on a cluster. The number of batches in memory is
+bounded.
 """
 
 import time
@@ -17,14 +17,14 @@ from machinery.pipeline.model import examples
 from machinery.pipeline.model.scoring import Scorer, version_of
 from machinery.pipeline.progress import bar
 
-from .places import place, reported, work_folder
-from .rows import Predicted, RowScorer
-from .source import Batch, Source
+from .locations import locate, user_errors, work_folder
+from .rows import RowScorer
+from .source import Source
 from .target import Target, Writer
 
 
 class Options(NamedTuple):
-    """How to go about it; the columns in `missing` may be absent."""
+    """Options of a run; the columns in `missing` may be absent."""
 
     model: Path = Path()
     max_bad: float = 0.01
@@ -43,34 +43,46 @@ def predict(
     """Predict every row of the source; the target appears when all are done.
 
     Raises:
-        UserError: for an input or a model that cannot be read, or an output that is there already.
-        CheckError: when more than the share `max_bad` of the rows break the contract.
+        UserError: if an input or model cannot be read, or the output already exists.
+        CheckError: if more than the share `max_bad` of the rows break the contract.
     """
-    with reported(source, target):
-        rows, start = Source(place(source)), time.perf_counter()
+    start = time.perf_counter()
+    with user_errors(source, target):
+        rows = Source(locate(source))
         output = Target(target, rows, force=options.force)
-        scorer = open_model(features, options.model)
-        version = version_of(options.model, scorer.info)
+        model = open_model(features, options.model)
+        version = version_of(options.model, model.info)
         typed = (rows.kind, output.kind) == ("csv", "parquet")
-        score = RowScorer(scorer, rows, version, missing=options.missing, typed=typed)
-        with work_folder(output.place) as folder:
-            counts, shown = _write(rows, score, output, folder, options, spread)
-            total, bad = counts.pop("rows"), counts.pop("bad")
-            with output.finishing():
-                output.finish_bad(folder, bad)
-                if bad > options.max_bad * total:
-                    reasons = "; ".join(
-                        f"{why}, {times(count)}{shown.get(why, '')}"
-                        for why, count in counts.items()
-                    )
-                    raise CheckError(
-                        f"{bad} of {total} rows break the contract, more than --max-bad "
-                        f"{options.max_bad:g}: {reasons}; look at {output.bad}, and run again with "
-                        "--force --max-bad SHARE"
-                    )
-                output.finish(folder)
+        scorer = RowScorer(model, rows, version, missing=options.missing, typed=typed)
+        counts: Counter[str] = Counter()
+        shown: dict[str, str] = {}
+        total = bad = 0
+        with work_folder(output.location) as folder:
+            good_rows = Writer(folder / "good", output.kind, scorer.schema, output.is_folder)
+            bad_rows = Writer(folder / "bad", output.kind, scorer.bad_schema)
+            results = spread(RowScorer.score, scorer, rows.batches(), threads=options.threads)
+            with closing(good_rows), closing(bad_rows), bar(rows.location.name, rows.size) as show:
+                for result in results:
+                    good_rows.write(result.good)
+                    bad_rows.write(result.bad)
+                    total += len(result.good) + len(result.bad)
+                    bad += len(result.bad)
+                    counts.update(result.counts)
+                    shown = {**result.examples, **shown}
+                    show(result.done)
+            is_valid = bad <= options.max_bad * total
+            output.finish(folder, bad, is_valid=is_valid)
+    if not is_valid:
+        reasons = "; ".join(
+            f"{reason}, {times(count)}{shown.get(reason, '')}" for reason, count in counts.items()
+        )
+        raise CheckError(
+            f"{bad} of {total} rows break the contract, more than --max-bad "
+            f"{options.max_bad:g}: {reasons}; check {output.bad}, and run again with "
+            "--force --max-bad SHARE"
+        )
     return {
-        "output": str(output.place),
+        "output": str(output.location),
         "rows": total,
         "predicted": total - bad,
         "bad": bad,
@@ -82,39 +94,7 @@ def predict(
 
 
 def open_model(features: ModuleType, folder: Path) -> Scorer:
-    """The model of a folder, once it has answered the examples stored with it."""
+    """The model of a folder, after checking that it reproduces its stored examples."""
     scorer = Scorer(features, folder)
     examples.check(scorer, examples.read(folder))
     return scorer
-
-
-def _write(
-    rows: Source,
-    score: RowScorer,
-    output: Target,
-    folder: Path,
-    options: Options,
-    spread: ParallelMap,
-) -> tuple[Counter[str], dict[str, str]]:
-    """Write all rows below the folder.
-
-    The counts of rows, of bad ones, and of each violation; and examples of each violation.
-    """
-    counts: Counter[str] = Counter(rows=0, bad=0)
-    shown: dict[str, str] = {}
-    good = Writer(folder / "good", output.kind, score.schema, folder=output.folder)
-    bad = Writer(folder / "bad", output.kind, score.bad_schema)
-    with closing(good), closing(bad), bar(rows.place.name, rows.size) as advance:
-        scored = spread(_scored, score, rows.batches(), threads=options.threads)
-        for done, predicted in scored:
-            good.write(predicted.good)
-            bad.write(predicted.bad)
-            count = len(predicted.good) + len(predicted.bad)
-            counts.update(predicted.counts, rows=count, bad=len(predicted.bad))
-            shown = {**predicted.shown, **shown}
-            advance(done)
-    return counts, shown
-
-
-def _scored(score: RowScorer, batch: Batch) -> tuple[int, Predicted]:
-    return batch.done, score(batch)

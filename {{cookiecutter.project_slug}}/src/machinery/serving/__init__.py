@@ -1,1 +1,1 @@
-"""The model behind HTTP, and the log of what it answered."""
+"""The HTTP service and its prediction log."""

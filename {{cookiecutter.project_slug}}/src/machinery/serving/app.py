@@ -1,7 +1,6 @@
-"""app: the service as an ASGI application."""
+"""The service as an ASGI application."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
@@ -26,68 +25,68 @@ from machinery.pipeline.paths import CONTRACT
 
 from .explain import shapley
 from .log import PredictionLog
-from .middleware import LOGGER, Gate, problem
+from .middleware import LOGGER, RequestMiddleware, problem
+from .models import ModelFolder, ServedModel
 from .openapi import Endpoint, document, page
 from .replies import METHOD, Accepted, Decisions, Explained, Values, predictions
 from .rows import Columns, Reader, RequestError, feedback_columns, shown
-from .served import Place, Served
 from .settings import Settings
 from .telemetry import Telemetry
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-GC_THRESHOLD = 10_000  # objects; the rows of a request are many, and not in cycles
 
 
 class Service:
-    """The models, the readers of bodies and the log, and what answers each path."""
+    """The models, the prediction log, and the handlers of all endpoints."""
 
     def __init__(self, features: ModuleType, settings: Settings) -> None:
         """Open the models and the prediction log.
 
         Raises:
-            UserError: when there is no model in a folder.
+            UserError: if a folder has no valid model.
         """
         self.settings = settings
         path = settings.model_folder / CONTRACT
         self.contract = contract = contracts.parse(read_yaml(path), path)
         self.telemetry = telemetry = Telemetry(settings.prediction_log)
-        place = partial(Place, features, contract, settings, telemetry.models)
-        self.champion = place("champion", settings.model_folder)
-        shadow, log = settings.shadow_folder, settings.prediction_log
-        self.shadow = None if shadow is None else place("shadow", shadow)
-        secret = settings.personal_key
-        key = None if secret is None else secret.get_secret_value().encode()
-        self.log = None if log is None else PredictionLog(log, contract, telemetry.logged, key)
+        folder = partial(ModelFolder, features, contract, settings, telemetry.models)
+        self.champion = folder("champion", settings.model_folder)
+        self.shadow = folder("shadow", settings.shadow_folder) if settings.shadow_folder else None
+        self.log = None
+        if settings.prediction_log is not None:
+            secret = settings.personal_key
+            key = None if secret is None else secret.get_secret_value().encode()
+            self.log = PredictionLog(settings.prediction_log, contract, telemetry.logged, key)
         columns = {name: contract.columns[name] for name in contract.known_before()}
-        self.rows = Reader(columns, settings.max_rows, contract.columns.keys() - columns.keys())
+        after = contract.columns.keys() - columns.keys()
+        self.rows = Reader(columns, settings.max_rows, after=after)
         feedback = feedback_columns(contract)
         self.outcomes = Reader(feedback, settings.max_rows, optional=["row"], name="Feedback")
-        self._names = contract.class_names
+        self._classes = contract.class_names
         self._explaining = asyncio.Semaphore(1)
 
     async def predict(self, request: Request) -> Response:
-        """Answer one row or many; a challenger scores them after the answer is sent."""
+        """Answer one row or many; the challenger scores them after the response is sent."""
         request_id, columns = request.state.request_id, self.rows.read(await self._body(request))
         model, task = self.champion.model, None
         answers = self._score(request_id, columns, model, "champion")
         self.telemetry.rows.inc(len(answers.prediction))
         if answers.decision is not None:
             for code, count in enumerate(np.bincount(answers.decision).tolist()):
-                self.telemetry.predictions.labels(self._names[code]).inc(count)
+                self.telemetry.predictions.labels(self._classes[code]).inc(count)
         if self.shadow is not None:
             task = BackgroundTask(self._challenge, request_id, columns, self.shadow.model)
-        reply = msgspec.json.encode(predictions(request_id, model, self._names, answers))
-        return Response(reply, media_type="application/json", background=task)
+        return _json(predictions(request_id, model, self._classes, answers), background=task)
 
-    async def _challenge(self, request_id: str, columns: Columns, model: Served) -> None:
+    async def _challenge(self, request_id: str, columns: Columns, model: ServedModel) -> None:
         try:
             self._score(request_id, columns, model, "shadow")
         except Exception:
             self.telemetry.shadow_errors.inc()
             LOGGER.exception("shadow failed", extra={"fields": {"request_id": request_id}})
 
-    def _score(self, request_id: str, columns: Columns, model: Served, role: str) -> Answers:
-        """Score rows and log them, before the answer is sent."""
+    def _score(self, request_id: str, columns: Columns, model: ServedModel, role: str) -> Answers:
+        """Score rows and log the answers."""
         features = model.features(columns)
         answers = model.scorer.score(features)
         if self.log is not None:
@@ -103,14 +102,14 @@ class Service:
         return answers
 
     async def explain(self, request: Request) -> Response:
-        """Say what each feature contributes to the answer to one row."""
+        """Compute the contribution of each feature to the prediction of one row."""
         columns, model = self.rows.read(await self._body(request)), self.champion.model
         if any(len(values) != 1 for values in columns.values()):
-            raise RequestError(422, "Only one row is explained at a time; give one")
-        features, names = model.features(columns), self._names
+            raise RequestError(422, "Only one row can be explained at a time; send one")
+        features, classes = model.features(columns), self._classes
         decision, code = model.scorer.score(features).decision, None
         if decision is not None:
-            code = 1 if len(names) == 2 else int(decision[0])
+            code = 1 if len(classes) == 2 else int(decision[0])
 
         def output(columns: Any) -> np.ndarray:
             prediction = model.scorer.model.predict(columns)
@@ -118,14 +117,21 @@ class Service:
 
         async with self._explaining:
             values = await asyncio.to_thread(shapley, output, features, model.background)
-        of = self.contract.target if code is None else f"probability of {names[code]}"
-        told = of, values.output, values.base, values.contributions
-        return _json(Explained(*told, METHOD, model.version, request.state.request_id))
+        reply = Explained(
+            self.contract.target if code is None else f"probability of {classes[code]}",
+            values.output,
+            values.base,
+            values.contributions,
+            METHOD,
+            model.version,
+            request.state.request_id,
+        )
+        return _json(reply)
 
     async def feedback(self, request: Request) -> Response:
         """Log the true outcomes of rows answered before."""
         if self.log is None:
-            raise RequestError(503, "No prediction log is kept here, so feedback cannot be stored")
+            raise RequestError(503, "This service has no prediction log to store feedback in")
         columns = self.outcomes.read(await self._body(request))
         rows = [*zip(*columns.values(), strict=True)]
         if not self.log.feedback([(of, row or 0, outcome) for of, row, outcome in rows]):
@@ -135,10 +141,10 @@ class Service:
     async def _body(self, request: Request) -> bytes:
         """The body of a request, within the limits of size and time."""
         headers, body, settings = request.headers, bytearray(), self.settings
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        packed = headers.get("content-encoding", "identity").strip().lower() != "identity"
-        if kind != "application/json" or packed:
-            sentence = "The body must be JSON, uncompressed; send 'Content-Type: application/json'"
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if media_type != "application/json" or encoding != "identity":
+            sentence = "The body must be uncompressed JSON; send 'Content-Type: application/json'"
             raise RequestError(415, sentence)
         try:
             async with asyncio.timeout(settings.timeout_seconds):
@@ -157,7 +163,7 @@ class Service:
         return _json({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """Say whether the model reproduces its stored examples."""
+        """Check that the model reproduces its stored examples."""
         model = self.champion.model
         try:
             examples.check(model.scorer, model.examples)
@@ -168,44 +174,44 @@ class Service:
         return _json({"status": "ready", "model_version": model.version})
 
     async def about(self, request: Request) -> Response:
-        """Answer with version, data, metrics and gate of the model."""
+        """The version, data, metrics and gate of the model."""
         model, shadow = self.champion.model, self.shadow and self.shadow.model
         versions = {"version": model.version, "shadow_version": shadow and shadow.version}
         return _json(versions | model.about)
 
     async def metrics(self, request: Request) -> Response:
-        """Answer with Prometheus's page."""
-        page = self.telemetry.page(self.champion.model.trained_until)
-        return Response(page, media_type=PROMETHEUS)
+        """The Prometheus metrics."""
+        text = self.telemetry.page(self.champion.model.trained_until)
+        return Response(text, media_type=PROMETHEUS)
 
     @cached_property
     def description(self) -> dict[str, Any]:
         """The OpenAPI document."""
         contract, keys = self.contract, bool(self.settings.api_keys)
         title, version = f"Predictions of {contract.target}", str(contract.version)
-        described = document(title, version, self.endpoints(), keys=keys)
+        description = document(title, version, self.endpoints(), keys=keys)
         row = self.champion.model.examples.rows[0]
-        described["components"]["schemas"]["Row"]["examples"] = [row]
-        return described
+        description["components"]["schemas"]["Row"]["examples"] = [row]
+        return description
 
     async def openapi(self, request: Request) -> Response:
-        """Answer with the OpenAPI document."""
+        """The OpenAPI document as JSON."""
         return _json(self.description)
 
     async def docs(self, request: Request) -> Response:
-        """Answer with a page of the OpenAPI document."""
+        """The OpenAPI document as a page."""
         return HTMLResponse(page(self.description))
 
     def endpoints(self) -> list[Endpoint]:
-        """What the service answers."""
-        most, row, outcome = self.settings.max_rows, self.rows.type, self.outcomes.type
-        answer = Decisions if self._names else Values
+        """All endpoints of the service."""
+        limit, row, outcome = self.settings.max_rows, self.rows.type, self.outcomes.type
+        answer = Decisions if self._classes else Values
         get, post = partial(Endpoint, "GET"), partial(Endpoint, "POST")
-        predict, about = "Predict one row or a list", "What each feature contributes to one answer"
+        predict, explain = "Predict one row or a list", "Contribution of each feature to a row"
         return [
-            post("/predict", self.predict, predict, row, answer, most),
-            post("/explain", self.explain, about, row, Explained),
-            post("/feedback", self.feedback, "Log true outcomes", outcome, Accepted, most),
+            post("/predict", self.predict, predict, row, answer, limit),
+            post("/explain", self.explain, explain, row, Explained),
+            post("/feedback", self.feedback, "Log true outcomes", outcome, Accepted, limit),
             get("/health", self.health, "Alive", guarded=False),
             get("/ready", self.ready, "200 when the model works, else 503", guarded=False),
             get("/model", self.about, "Version, data, metrics, gate"),
@@ -214,13 +220,13 @@ class Service:
             get("/docs", self.docs, guarded=False),
         ]
 
-    async def watch(self) -> None:
-        """Look for new models until cancelled."""
+    async def poll(self) -> None:
+        """Poll the model folders until cancelled."""
         while True:
             await asyncio.sleep(self.settings.poll_seconds)
-            for place in (self.champion, self.shadow):
-                if place is not None:
-                    await place.look()
+            for folder in (self.champion, self.shadow):
+                if folder is not None:
+                    await folder.poll()
 
 
 def application(service: Service) -> Starlette:
@@ -228,23 +234,23 @@ def application(service: Service) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        gc.collect()
-        gc.freeze()  # objects that exist by now stay: the collector can skip them
-        gc.set_threshold(GC_THRESHOLD)
-        watching = asyncio.create_task(service.watch())
+        polling = asyncio.create_task(service.poll())
         yield
-        watching.cancel()
+        polling.cancel()
         if service.log is not None:
-            service.log.close()  # which reports what it lost
+            service.log.close()
 
     endpoints = service.endpoints()
     app = Starlette(
-        routes=[Route(each.path, each.answer, methods=[each.method]) for each in endpoints],
-        middleware=[Middleware(Gate, service.settings, service.telemetry, endpoints)],
+        routes=[
+            Route(endpoint.path, endpoint.answer, methods=[endpoint.method])
+            for endpoint in endpoints
+        ],
+        middleware=[Middleware(RequestMiddleware, service.settings, service.telemetry, endpoints)],
         exception_handlers={HTTPException: _refuse_path},
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # a redirect would repeat whatever Host was sent
+    app.router.redirect_slashes = False  # a redirect would repeat the Host header of the client
     return app
 
 
@@ -255,5 +261,6 @@ def _refuse_path(request: Request, error: Exception) -> Response:
     return problem(refusal, request.state.request_id, error.headers)
 
 
-def _json(reply: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(reply), status, media_type="application/json")
+def _json(reply: Any, status: int = 200, background: BackgroundTask | None = None) -> Response:
+    body = msgspec.json.encode(reply)
+    return Response(body, status, media_type="application/json", background=background)

@@ -1,7 +1,7 @@
-"""aws_lambda: an event of a Function URL or an API Gateway in; the service's answer out.
+"""Answer events of a Lambda Function URL or an API Gateway.
 
-Lambda freezes the process between events and discards its disk. So the lines of the prediction log
-go to the function's log, and a new model comes with a new image.
+Lambda freezes the process between events and discards its disk, so the prediction log is written to
+the function's log, and a new model needs a new image.
 """
 
 from functools import cache
@@ -23,6 +23,6 @@ def _mangum(project: Project) -> Mangum:
 
 
 def answer(project: Project, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The answer to an event; the first one waits until the model is open."""
+    """Answer an event; the first one waits until the model is loaded."""
     reply: dict[str, Any] = _mangum(project)(event, context)
     return reply

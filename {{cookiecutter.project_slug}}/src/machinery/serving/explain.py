@@ -1,10 +1,11 @@
-"""explain: a row's features and a background in; the contribution of each feature out.
+"""Explain a prediction by the contribution of each feature.
 
-Shapley values by sampled orders (Castro et al. 2009; Štrumbelj & Kononenko 2014): features are
-exchanged one after another for the row's, and each is credited with what its exchange changes, over
-the same random orders and their reverses (Mitchell et al. 2022) every time, and over all background
-rows. It asks the model for predictions alone, so it explains any model file, and the contributions
-add up to the prediction minus the mean prediction of the background, whatever the orders.
+Shapley values by sampled permutations (Castro et al. 2009; Štrumbelj & Kononenko 2014): the
+features of a background row are replaced one by one by those of the explained row, and each is
+credited with the change of the output, averaged over all background rows and over fixed random
+permutations with their reverses (antithetic sampling, Mitchell et al. 2022). It needs nothing but
+predictions, so it explains any model, and the contributions add up to the prediction minus the mean
+prediction of the background.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-ORDERS = 8  # and their reverses
+PERMUTATIONS = 8  # and their reverses
 SEED = 1
 
 Arrays = Mapping[str, np.ndarray]
 
 
 class Explanation(NamedTuple):
-    """The mean output over the background, and what each feature adds to it for this row."""
+    """The mean output over the background, the output, and the contribution of each feature."""
 
     base: float
     output: float
@@ -27,36 +28,33 @@ class Explanation(NamedTuple):
 
 
 def shapley(
-    predict: Callable[[Arrays], np.ndarray], row: Arrays, background: Arrays, orders: int = ORDERS
+    predict: Callable[[Arrays], np.ndarray],
+    row: Arrays,
+    background: Arrays,
+    permutations: int = PERMUTATIONS,
 ) -> Explanation:
     """Explain one row.
 
     Args:
-        predict: features (n rows) in, one number a row (n,) out.
+        predict: maps features of n rows to outputs (n,).
         row: the features, arrays of one row.
-        background: the features of the rows that stand for all others, arrays of m rows.
-        orders: how many random orders; each costs 2 · m · (features + 1) predictions.
+        background: the features of the background, arrays of m rows.
+        permutations: number of permutations; each costs 2 · m · (features + 1) predictions.
     """
-    names = list(row)
-    ranks = _ranks(len(names), orders)
+    names, random = list(row), np.random.default_rng(SEED)
+    ranks = np.array([random.permutation(len(names)) for _ in range(permutations)])
+    ranks = np.concatenate([ranks, len(names) - 1 - ranks])  # permutations, features
     steps = np.arange(len(names) + 1)
-    taken = ranks[:, None, :] < steps[None, :, None]  # orders, steps, features
+    is_replaced = ranks[:, None, :] < steps[None, :, None]  # permutations, steps, features
     columns = {
-        name: np.where(taken[:, :, at, None], row[name], background[name]).reshape(-1)
-        for at, name in enumerate(names)
+        name: np.where(is_replaced[:, :, index, None], row[name], background[name]).reshape(-1)
+        for index, name in enumerate(names)
     }
-    output = predict(columns).reshape(*taken.shape[:2], -1).astype(np.float64).mean(axis=2)
-    gains = np.diff(output, axis=1)  # orders, steps
-    credited = np.take_along_axis(gains, ranks, axis=1).mean(axis=0)
+    output = predict(columns).reshape(*is_replaced.shape[:2], -1).astype(np.float64).mean(axis=2)
+    gains = np.diff(output, axis=1)  # permutations, steps
+    credits = np.take_along_axis(gains, ranks, axis=1).mean(axis=0)
     return Explanation(
         base=float(output[0, 0]),
         output=float(output[0, -1]),
-        contributions=dict(zip(names, credited.tolist(), strict=True)),
+        contributions=dict(zip(names, credits.tolist(), strict=True)),
     )
-
-
-def _ranks(features: int, orders: int) -> np.ndarray:
-    """When each feature is exchanged, in each order and its reverse: (2 · orders, features)."""
-    random = np.random.default_rng(SEED)
-    ranks = np.array([random.permutation(features) for _ in range(orders)])
-    return np.concatenate([ranks, features - 1 - ranks])

@@ -1,15 +1,16 @@
-"""log: answers and outcomes, one line of JSON for each request, appended before it is answered.
+"""Append answers and outcomes to the prediction log, one JSON line for each request.
 
-An answer that was given is in the log even after `kill -9`, since each line is one `write`. Each
-process has a file a day (UTC), such as `2026-11-28-4711-9f86d081.jsonl`, and several processes may
-share a folder. `log compact` makes Parquet of the files of past days; log_files.read reads both.
+Each line is a single `write` before the response is sent, so an answer that a client received is in
+the log even after `kill -9`. Each process writes one file per day (UTC), for example
+`2026-11-28-4711-9f86d081.jsonl`, so several processes can share a folder. `log compact` converts
+the files of past days to Parquet; log_files.read reads both formats.
 
-A file describes the columns of a model before the first answer of it, so it can be read without the
+A file describes the columns of a model before its first answer, so it can be read without the
 project that wrote it.
 
-Of personal columns, and of the features that are made from them, strings are hashed with a key
-(HMAC-SHA256, RFC 2104), so that rows of one person still belong together. Without a key they are
-null, and so is all that is no string: few numbers are possible, so that any hash can be reversed.
+Strings in personal columns, and in features computed from them, are hashed with a key (HMAC-SHA256,
+RFC 2104), so that rows of one person still belong together. Without a key they become null, and so
+do all other personal values: there are so few possible numbers that any hash can be reversed.
 """
 
 import hmac
@@ -17,7 +18,6 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -32,12 +32,12 @@ from machinery.pipeline.model.answers import Answers
 
 from .rows import Columns
 
-STANDARD_OUTPUT = Path("-")  # in place of a folder
+STANDARD_OUTPUT = Path("-")  # instead of a folder
 LOGGER = logging.getLogger(__name__)
 
 
 class ModelLine(msgspec.Struct, tag="model", tag_field="line"):
-    """The columns of a model's answers, raw ones and features by type, and its classes."""
+    """The types of a model's raw columns and features, and its classes."""
 
     model_version: str
     raw: Mapping[str, str]
@@ -45,36 +45,35 @@ class ModelLine(msgspec.Struct, tag="model", tag_field="line"):
     classes: list[str]
 
 
-class Answered(msgspec.Struct, tag="answers", tag_field="line", gc=False):
+class AnswersLine(msgspec.Struct, tag="answers", tag_field="line", gc=False):
     """The rows of a request and their answers, by column; `answers` has the arrays of Answers."""
 
     time: datetime
     request_id: str
     role: str
     model_version: str
-    raw: Any
-    features: Any
-    answers: Any
+    raw: Columns
+    features: Columns
+    answers: Columns
 
 
-class Outcome(msgspec.Struct, tag="outcome", tag_field="line", gc=False):
+class OutcomeLine(msgspec.Struct, tag="outcome", tag_field="line", gc=False):
     """The true outcome of one row."""
 
     time: datetime
     request_id: str
     row: int
-    outcome: Any
+    outcome: bool | int | float | str | None
 
 
-Line = ModelLine | Answered | Outcome
-ENCODER = msgspec.json.Encoder()
+Line = ModelLine | AnswersLine | OutcomeLine
 
 
 class PredictionLog:
     """The log of one process, in a folder or on standard output.
 
-    Rows that cannot be written are lost: `count(written, lost)` counts them, and they are reported
-    when the first is lost, and by `close`. No request fails because of them.
+    Rows that cannot be written are lost: `count(written, lost)` counts them, and the log reports
+    the first loss and, in `close`, the total. No request fails because of them.
     """
 
     def __init__(
@@ -84,15 +83,14 @@ class PredictionLog:
         count: Callable[[int, int], object],
         key: bytes | None = None,
     ) -> None:
-        """`key` hashes what is personal."""
+        """Prepare the log; `key` hashes personal values."""
         self._folder, self._count = folder, count
         self._raw = {name: contract.columns[name].type for name in contract.known_before()}
-        self._personal = {name for name in self._raw if contract.columns[name].personal}
+        self._personal = [name for name in self._raw if contract.columns[name].personal]
         self._key, self._classes = key, contract.class_names
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._file: FileIO | None = None
-        self._models: set[str] = set()  # described in this file
-        self._lost, self._losing = 0, False
+        self._models: set[str] = set()  # described in the current file
+        self._lost, self._is_failing = 0, False
 
     def answers(
         self,
@@ -105,32 +103,38 @@ class PredictionLog:
         personal: Collection[str] = (),
         role: str = "champion",
     ) -> bool:
-        """Append the rows of a request; False when they are lost.
+        """Append the rows of a request; False if they are lost.
 
-        Args:
-            request_id: of the request; its rows are numbered from 0.
-            raw: the contract's columns as plain values, None where missing.
-            features: the model's features, float32 or strings.
-            answers: what the scorer answered.
-            model_version: of the model that answered.
-            personal: the features that are made from a personal column.
-            role: champion or shadow.
+        `raw` has the columns of the contract as plain values, None where missing; `features` those
+        of the model, float32 or strings, and `personal` names those computed from a personal
+        column; `role` is champion or shadow.
         """
-        now = datetime.now(UTC)
+        columns = {**raw, **{name: self._hash(raw[name]) for name in self._personal}}
         arrays = {name: part.tolist() for name, part in vars(answers).items() if part is not None}
-        lists = {name: values.tolist() for name, values in features.items()}
-        raw = {**raw, **{name: self._hidden(raw[name]) for name in self._personal}}
-        lists |= {name: self._hidden(lists[name]) for name in personal if name in lists}
-        line = Answered(now, request_id, role, model_version, raw, lists, arrays)
-        return self._append([line], len(answers.prediction), features)
-
-    def feedback(self, outcomes: Sequence[tuple[str, int, Any]]) -> bool:
-        """Append true outcomes (request_id, row, outcome); False when they are lost."""
+        values = {name: array.tolist() for name, array in features.items()}
+        values |= {name: self._hash(values[name]) for name in personal if name in values}
         now = datetime.now(UTC)
-        return self._append([Outcome(now, *each) for each in outcomes], len(outcomes))
+        line = AnswersLine(now, request_id, role, model_version, columns, values, arrays)
+        types = {
+            name: "number" if array.dtype.kind == "f" else "string"
+            for name, array in features.items()
+        }
+        model = ModelLine(model_version, self._raw, types, self._classes)
+        return self._append([line], len(answers.prediction), model)
 
-    def _hidden(self, values: Iterable[Any]) -> list[str | None]:
-        """Strings as their hash, if there is a key; all else as null."""
+    def feedback(self, outcomes: Iterable[tuple[str, int, Any]]) -> bool:
+        """Append true outcomes (request_id, row, outcome); False if they are lost."""
+        now = datetime.now(UTC)
+        lines = [OutcomeLine(now, *outcome) for outcome in outcomes]
+        return self._append(lines, len(lines))
+
+    def close(self) -> None:
+        """Report how many rows were lost."""
+        if self._lost:
+            LOGGER.error("%d rows of the prediction log were lost", self._lost)
+
+    def _hash(self, values: Iterable[Any]) -> list[str | None]:
+        """The hashes of strings, if there is a key; null for everything else."""
         key = self._key
         return [
             hmac.new(key, value.encode(), "sha256").hexdigest()
@@ -139,59 +143,41 @@ class PredictionLog:
             for value in values
         ]
 
-    def close(self) -> None:
-        """Report how many rows were lost, and close the file."""
-        if self._lost:
-            LOGGER.error("%d rows of the prediction log were lost", self._lost)
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
     def _append(
-        self, lines: Sequence[Any], rows: int, features: Mapping[str, np.ndarray] | None = None
+        self,
+        lines: Sequence[AnswersLine | OutcomeLine],
+        rows: int,
+        model: ModelLine | None = None,
     ) -> bool:
-        first, models = lines[0], []
+        """Append the lines, after the description of their model if the file lacks it."""
         try:
-            file = self._file_of(first.time.date().isoformat())
-            if features is not None and first.model_version not in self._models:
-                numbers = {name: each.dtype.kind == "f" for name, each in features.items()}
-                kinds = {name: "number" if of else "string" for name, of in numbers.items()}
-                models = [ModelLine(first.model_version, self._raw, kinds, self._classes)]
-            self._write(ENCODER.encode_lines([*models, *lines]), file)
+            with self._open(lines[0].time) as file:
+                if file.seekable() and not file.tell():
+                    self._models.clear()  # a new file
+                is_new = model is not None and model.model_version not in self._models
+                data = msgspec.json.Encoder().encode_lines([model, *lines] if is_new else lines)
+                written = file.write(data)
+                if written < len(data):  # the disk is full: remove the partial line
+                    if self._folder != STANDARD_OUTPUT:
+                        file.truncate(file.tell() - written)
+                    raise OSError("no space left on the device")
         except (OSError, TypeError, msgspec.MsgspecError) as error:
             self._lost += rows
             self._count(0, rows)
-            if not self._losing:
+            if not self._is_failing:
                 LOGGER.error("rows of the prediction log are lost: %s", first_line(error))
-            self._losing = True
+            self._is_failing = True
             return False
-        self._models.update(model.model_version for model in models)
-        self._losing = False
+        if model is not None:
+            self._models.add(model.model_version)
+        self._is_failing = False
         self._count(rows, 0)
         return True
 
-    def _file_of(self, day: str) -> FileIO:
-        """The file of the day, opened again when it has been moved or removed."""
+    def _open(self, time: datetime) -> FileIO:
+        """Open the file of the day for appending; only its owner may read it."""
         if self._folder == STANDARD_OUTPUT:
-            self._file = self._file or FileIO(os.dup(1), "a")
-            return self._file
-        path = self._folder / f"{day}-{self._name}.jsonl"
-        if self._file is not None:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), os.fstat(self._file.fileno())):
-                    return self._file
-            self._file.close()
-            self._file = None
+            return FileIO(1, "a", closefd=False)
         self._folder.mkdir(parents=True, exist_ok=True)
-        path.touch(0o600)
-        self._file = FileIO(path, "a")
-        self._models.clear()
-        return self._file
-
-    def _write(self, data: bytes, file: FileIO) -> None:
-        """Append whole lines, or nothing."""
-        written = file.write(data)
-        if written < len(data):  # the disk is full: remove the part of the line
-            if self._folder != STANDARD_OUTPUT:
-                file.truncate(os.fstat(file.fileno()).st_size - written)
-            raise OSError("no space left on the device")
+        path = self._folder / f"{time:%Y-%m-%d}-{self._name}.jsonl"
+        return FileIO(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))

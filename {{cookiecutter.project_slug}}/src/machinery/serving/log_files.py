@@ -1,8 +1,8 @@
-"""log_files: the folder of a prediction log in; a table of its rows, or its past days as Parquet.
+"""Read the folder of a prediction log, and convert its past days to Parquet.
 
-A file of JSON lines becomes Parquet files of its name under `answers/day=…/` and `feedback/day=…/`,
-and is removed once all of them are in place. While it exists, it alone counts: what a compaction
-that was killed has left is not read, and is written again by the next one.
+A file of JSON lines becomes Parquet files of the same name in `answers/day=…/` and
+`feedback/day=…/`, and is removed once all of them are written. While it exists, it alone is read:
+the Parquet files of an interrupted compaction are ignored, and the next compaction overwrites them.
 """
 
 import json
@@ -27,7 +27,7 @@ from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.files import UserError, first_line, read_arrow, replace
 from machinery.pipeline.model.answers import Answers, answer_columns
 
-from .log import Answered, Line, ModelLine, Outcome
+from .log import AnswersLine, Line, ModelLine, OutcomeLine
 
 TIME = pa.timestamp("us", tz="UTC")
 KEY = ["request_id", "row"]
@@ -35,15 +35,14 @@ OUTCOME = ["outcome", "outcome_time"]
 FEATURES = {"number": pa.float32(), "string": pa.string()}
 ARRAYS = {"prediction": float, "decision": int, "members": bool, "low": float, "high": float}
 BATCH_BYTES = 50_000_000  # of lines, which become one Parquet file for each model
-MARGIN = timedelta(minutes=1)  # after midnight, until which a line of yesterday may be written
-DAY = 10  # characters of a date, with which names of files begin
+MARGIN = timedelta(minutes=1)  # after midnight, lines of yesterday may still be written
+DAY = slice(10)  # the date at the start of a file name
 LOGGER = logging.getLogger(__name__)
-FAULTS = (pa.ArrowException, AttributeError, LookupError, OverflowError, TypeError, ValueError)
-DECODER = msgspec.json.Decoder(Line)
+FAULTS = (pa.ArrowException, LookupError, OverflowError, TypeError, ValueError)
 
 
 class Compacted(NamedTuple):
-    """Rows that went into so many Parquet files, files with unreadable lines, days removed."""
+    """Rows and Parquet files written, files with unreadable lines, and days removed."""
 
     rows: int
     files: int
@@ -52,52 +51,73 @@ class Compacted(NamedTuple):
 
 
 def read(folder: Path, days: Sequence[str] | None = None) -> pa.Table:
-    """Every answer of the days (`2026-11-28`; all by default), in the order of time.
+    """The answers of the days (e.g. `2026-11-28`; all by default), ordered by time.
 
-    Columns: request_id, row, time, role, model_version; `raw_*` as the contract types it;
-    `feature_*` as the model saw it; the answer as in data/predictions.parquet; `outcome` and
-    `outcome_time`, null where no feedback came. The newest feedback of any later day counts. Lines
-    that cannot be read are left out, with a warning that names the file.
+    Columns: request_id, row, time, role, model_version; `raw_*` with the types of the contract;
+    `feature_*` as passed to the model; the answer as in data/predictions.parquet; `outcome` and
+    `outcome_time`, null without feedback. The latest feedback counts, whatever its day. Unreadable
+    lines are left out, with a warning that names the file.
 
     Raises:
-        UserError: when there are no answers, a Parquet file cannot be read, or a column changed its
-            type between models.
+        UserError: if there are no answers, a Parquet file cannot be read, or a column has another
+            type in another model.
     """
-    answers = [*_tables(folder, "answers", lambda day: days is None or day in days)]
+    answers = [*stream(folder, days=days)]
     if not answers:
         when = "any day" if days is None else ", ".join(days)
-        raise UserError(f"{folder} holds no answers of {when}; check the folder's name")
-    outcomes = newest_outcomes(folder, min(days or [""]))
+        raise UserError(f"{folder} contains no answers of {when}; check the folder's name")
     try:
-        every = pa.concat_tables(answers, promote_options="default")
+        table = pa.concat_tables(answers, promote_options="default")
     except pa.ArrowException as error:
         raise UserError(
             f"{folder}: a column changed its type ({first_line(error)}); read fewer days"
         ) from error
-    joined = with_outcomes(every, outcomes)
-    return joined.sort_by([("time", "ascending"), *((name, "ascending") for name in KEY)])
+    joined = with_outcomes(table, newest_outcomes(folder))
+    return joined.sort_by([(name, "ascending") for name in ("time", *KEY)])
 
 
 def stream(
-    folder: Path, damaged: Callable[[int], object], spread: ParallelMap = local_map
+    folder: Path,
+    damaged: Callable[[int], object] = lambda _: None,
+    spread: ParallelMap = local_map,
+    *,
+    kind: str = "answers",
+    days: Sequence[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """The answers of every day, file by file; `damaged` is called with lines that are unreadable.
+    """The answers of the days (or their feedback), in tables of one model each.
 
-    Columns are those of `read` without the outcome; a file has those of one model.
+    Columns are those of `read` without the outcome. `damaged` is called with the number of
+    unreadable lines of each file. A file that is compacted meanwhile is read once.
     """
-    yield from _tables(folder, "answers", lambda _: True, damaged, spread)
+    stems = set()
+    files = (path for path in sorted(folder.glob("*.jsonl")) if path.is_file())
+    paths = [path for path in files if days is None or path.name[DAY] in days]
+    reads = paths[:1]  # enough to compare the folders: newer files may still grow
+    for path, result in zip(paths, spread(_read_lines, kind, paths, reads=reads), strict=True):
+        if result is not None:
+            tables, count = result
+            yield from tables
+            damaged(count)
+            stems.add(path.stem)
+        elif path.exists():
+            raise UserError(f"{path} is missing on a worker; give all workers the whole folder")
+    for path in sorted(folder.glob(f"{kind}/day=*/[!.]*.parquet")):
+        day = path.parent.name.removeprefix("day=")
+        if (days is None or day in days) and path.name.split(".")[0] not in stems:
+            yield read_arrow(path)
 
 
-def newest_outcomes(folder: Path, since: str = "") -> pa.Table | None:
-    """The newest outcome of each row, from feedback of the day `since` on; None without any.
+def newest_outcomes(folder: Path) -> pa.Table | None:
+    """The latest outcome of each row; None without feedback.
 
-    Columns: request_id, row, outcome, outcome_time, and `times`, how often it was given.
+    Columns: request_id, row, outcome, outcome_time, and `times`, the number of outcomes received.
     """
-    tables = [*_tables(folder, "feedback", lambda day: day >= since)]
+    tables = [*stream(folder, kind="feedback")]
     if not tables:
         return None
     if len({table.schema.field("outcome").type for table in tables}) > 1:
-        tables = [_cast(table, "outcome", pa.string()) for table in tables]
+        text = pa.field("outcome", pa.string())
+        tables = [table.cast(table.schema.set(table.num_columns - 1, text)) for table in tables]
     ordered = pa.concat_tables(tables).sort_by([("time", "ascending")])
     last = [("outcome", "last"), ("time", "last"), ("time", "count")]
     newest = ordered.group_by(KEY, use_threads=False).aggregate(last)
@@ -106,185 +126,157 @@ def newest_outcomes(folder: Path, since: str = "") -> pa.Table | None:
 
 
 def with_outcomes(answers: pa.Table, outcomes: pa.Table | None) -> pa.Table:
-    """The answers with the outcome given last, and when; null where there is none."""
+    """The answers with their latest outcome and its time; null where there is none."""
     if outcomes is None:
         nulls = [pa.nulls(len(answers)), pa.nulls(len(answers), TIME)]
         return answers.append_column(OUTCOME[0], nulls[0]).append_column(OUTCOME[1], nulls[1])
-    theirs = outcomes.filter(pc.is_in(outcomes["request_id"], answers["request_id"]))
-    return answers.join(theirs.drop_columns("times"), keys=KEY, join_type="left outer")
+    matching = outcomes.filter(pc.is_in(outcomes["request_id"], answers["request_id"]))
+    return answers.join(matching.drop_columns("times"), keys=KEY, join_type="left outer")
 
 
 def compact(folder: Path, now: datetime | None = None, keep_days: int | None = None) -> Compacted:
-    """Make Parquet of the files of past days. It may be killed and repeated at any moment.
+    """Convert the files of past days to Parquet. Safe to kill and repeat at any moment.
 
-    A file with lines that cannot be read is not removed but renamed to `.damaged`. What is older
-    than `keep_days` full days is removed; None keeps all.
+    A file with unreadable lines is not removed but renamed to `.damaged`. Days older than
+    `keep_days` full days are removed; None keeps all.
 
     Raises:
-        UserError: when a file cannot be written or removed.
+        UserError: if a file cannot be written or removed.
     """
     date = ((now or datetime.now(UTC)) - MARGIN).date()
-    today = date.isoformat()
     rows, files, damaged = 0, 0, []
     for path in sorted(folder.glob("*.jsonl")):
-        day = path.name[:DAY]
-        if day >= today:
+        day = path.name[DAY]
+        if day >= date.isoformat():
             continue
-        lines = Lines(path)
+        unreadable: list[Any] = []
         try:
-            for number, (kind, table) in enumerate(lines.tables()):
+            for number, (kind, table) in enumerate(_tables(path, unreadable)):
                 _write(table, folder / kind / f"day={day}" / f"{path.stem}.{number}.parquet")
-                rows, files = rows + table.num_rows, files + 1
-            if lines.damaged:
+                rows, files = rows + len(table), files + 1
+            if unreadable:
                 damaged.append(path.rename(path.with_suffix(".damaged")))
             else:
                 path.unlink()
         except OSError as error:
             raise UserError(f"{path} cannot be compacted: {first_line(error)}") from error
     first = "" if keep_days is None else (date - timedelta(days=keep_days)).isoformat()
-    return Compacted(rows, files, damaged, _remove(folder, first))
+    return Compacted(rows, files, damaged, _remove_before(first, folder))
 
 
-def _remove(folder: Path, first: str) -> list[str]:
-    """Remove all that was logged before the `first` day to keep; the days removed."""
+def _remove_before(first: str, folder: Path) -> list[str]:
+    """Remove everything logged before the day; returns the days removed."""
     removed = set()
-    dated = ("answers/day={}", "feedback/day={}", "{}-*.damaged")
-    for path in (path for name in dated for path in folder.glob(name.format("????-??-??"))):
-        day = path.name.removeprefix("day=")[:DAY]
-        if day < first:
-            try:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            except OSError as error:
-                raise UserError(f"{path} cannot be removed: {first_line(error)}") from error
-            removed.add(day)
+    for pattern in ("answers/day={}", "feedback/day={}", "{}-*.damaged"):
+        for path in folder.glob(pattern.format("????-??-??")):
+            day = path.name.removeprefix("day=")[DAY]
+            if day < first:
+                try:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                except OSError as error:
+                    raise UserError(f"{path} cannot be removed: {first_line(error)}") from error
+                removed.add(day)
     return sorted(removed)
 
 
-class Lines:
-    """A file of JSON lines; `damaged` counts those that cannot be read."""
+def _tables(path: Path, damaged: list[Any]) -> Iterator[tuple[str, pa.Table]]:
+    """The tables of a file of JSON lines: `answers`, of one model each, and `feedback`.
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.damaged = path, 0
-
-    def tables(self) -> Iterator[tuple[str, pa.Table]]:
-        """Tables of `answers`, each of one model, and of `feedback`."""
-        models: dict[str, ModelLine] = {}
-        with self.path.open("rb") as file:
-            while texts := file.readlines(BATCH_BYTES):
-                answers: dict[str, list[Answered]] = {}
-                outcomes: list[Outcome] = []
-                for text in texts:
-                    match _record(text):
-                        case ModelLine() as model:
-                            models[model.model_version] = model
-                        case Outcome() as outcome:
-                            outcomes.append(outcome)
-                        case Answered(model_version=version) as answered if version in models:
-                            answers.setdefault(version, []).append(answered)
-                        case _:  # or the line that describes its columns is damaged
-                            self.damaged += 1
-                for version, records in answers.items():
-                    make = partial(_answers, model=models[version])
-                    yield from self._made("answers", make, records)
-                if outcomes:
-                    yield from self._made("feedback", _outcomes, outcomes)
-        if self.damaged:
-            LOGGER.warning("%s: %d lines cannot be read", self.path, self.damaged)
-
-    def _made(
-        self, kind: str, make: Callable[[Any], pa.Table], records: list[Any]
-    ) -> Iterator[tuple[str, pa.Table]]:
-        """The table of the records, without those that are JSON and yet no line of a log."""
-        try:
-            yield kind, make(records)
-        except FAULTS:
-            good = [each for each in records if _makes(make, each)]
-            self.damaged += len(records) - len(good)
-            if good:
-                yield kind, make(good)
+    Unreadable lines are added to `damaged`.
+    """
+    decoder = msgspec.json.Decoder(Line)
+    models: dict[str, ModelLine] = {}
+    with path.open("rb") as file:
+        while texts := file.readlines(BATCH_BYTES):
+            answers: dict[str, list[AnswersLine]] = {}
+            outcomes: list[OutcomeLine] = []
+            for text in texts:
+                record = None
+                with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                    record = decoder.decode(text)
+                match record:
+                    case ModelLine() as model:
+                        models[model.model_version] = model
+                    case OutcomeLine() as line:
+                        outcomes.append(line)
+                    case AnswersLine(model_version=version) as line if version in models:
+                        answers.setdefault(version, []).append(line)
+                    case _:  # or the line that describes its model is damaged
+                        damaged.append(text)
+            for version, lines in answers.items():
+                make = partial(_answers, model=models[version])
+                yield from (("answers", table) for table in _table(make, lines, damaged))
+            yield from (("feedback", table) for table in _table(_outcomes, outcomes, damaged))
+    if damaged:
+        LOGGER.warning("%s: %d lines cannot be read", path, len(damaged))
 
 
-def _makes(make: Callable[[Any], pa.Table], record: Any) -> bool:
+def _table(
+    make: Callable[[list[Any]], pa.Table], lines: list[Any], damaged: list[Any]
+) -> list[pa.Table]:
+    """The table of the lines without those whose values do not fit; none if no line is left."""
     try:
-        make([record])
+        return [make(lines)] if lines else []
     except FAULTS:
-        return False
-    return True
+        if len(lines) == 1:
+            damaged += lines
+            return []
+        valid = [line for line in lines if _table(make, [line], damaged)]
+        return [make(valid)] if valid else []
 
 
-def _record(text: bytes) -> Line | None:
-    try:
-        record: Line = DECODER.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return record
-
-
-def _answers(records: list[Answered], model: ModelLine) -> pa.Table:
-    rows = [(each, row) for each in records for row in range(len(each.answers["prediction"]))]
+def _answers(lines: list[AnswersLine], model: ModelLine) -> pa.Table:
+    rows = [(line, row) for line in lines for row in range(len(line.answers["prediction"]))]
 
     def joined(part: str, name: str) -> list[Any]:
-        return [value for each in records for value in getattr(each, part)[name]]
+        return [value for line in lines for value in getattr(line, part)[name]]
 
     columns = {
-        "request_id": pa.array([each.request_id for each, _ in rows]),
+        "request_id": pa.array([line.request_id for line, _ in rows], pa.string()),
         "row": pa.array([row for _, row in rows], pa.int32()),
-        "time": pa.array([each.time for each, _ in rows], TIME),
-        "role": pa.array([each.role for each, _ in rows]),
-        "model_version": pa.array([each.model_version for each, _ in rows]),
+        "time": pa.array([line.time for line, _ in rows], TIME),
+        "role": pa.array([line.role for line, _ in rows], pa.string()),
+        "model_version": pa.array([line.model_version for line, _ in rows], pa.string()),
     }
     for name, kind in model.raw.items():
         values = joined("raw", name)
         if kind == "datetime":
-            values = [each and datetime.fromisoformat(each) for each in values]
+            values = [value and datetime.fromisoformat(value) for value in values]
         columns[f"raw_{name}"] = pa.array(values, arrow_type(kind))
     for name, kind in model.features.items():
         columns[f"feature_{name}"] = pa.array(joined("features", name), FEATURES[kind])
-    names = records[0].answers
+    names = lines[0].answers
     answers = Answers(**{name: np.array(joined("answers", name), ARRAYS[name]) for name in names})
     return pa.table(columns | answer_columns(answers, model.classes))
 
 
-def _outcomes(records: list[Outcome]) -> pa.Table:
+def _outcomes(lines: list[OutcomeLine]) -> pa.Table:
+    outcomes = [line.outcome for line in lines]
+    try:
+        values = pa.array(outcomes)
+    except pa.ArrowException:  # of two types, from before and after a change of the contract
+        texts = [value if isinstance(value, str) else json.dumps(value) for value in outcomes]
+        values = pa.array(texts)
     return pa.table(
         {
-            "request_id": [each.request_id for each in records],
-            "row": pa.array([each.row for each in records], pa.int32()),
-            "time": pa.array([each.time for each in records], TIME),
-            "outcome": _values([each.outcome for each in records]),
+            "request_id": pa.array([line.request_id for line in lines], pa.string()),
+            "row": pa.array([line.row for line in lines], pa.int32()),
+            "time": pa.array([line.time for line in lines], TIME),
+            "outcome": values,
         }
     )
 
 
-def _values(outcomes: list[Any]) -> pa.Array:
-    """Outcomes of one type, or as text: feedback before and after the contract was changed.
-
-    Raises:
-        TypeError: for a list or an object, which is no outcome.
-    """
-    if any(isinstance(each, list | dict) for each in outcomes):
-        raise TypeError("a list or an object is no outcome")
-    try:
-        return pa.array(outcomes)
-    except pa.ArrowException:
-        return pa.array([each if isinstance(each, str) else json.dumps(each) for each in outcomes])
-
-
-def _of_lines(kind: str, path: Path) -> tuple[list[pa.Table], int] | None:
-    """The tables of a file of lines, and how many cannot be read; None where it is gone."""
-    lines = Lines(path)
+def _read_lines(kind: str, path: Path) -> tuple[list[pa.Table], int] | None:
+    """The tables of a file and its unreadable lines; None if the file is gone."""
+    damaged: list[Any] = []
     with suppress(FileNotFoundError):
-        return [table for of, table in lines.tables() if of == kind], lines.damaged
+        return [table for of, table in _tables(path, damaged) if of == kind], len(damaged)
     return None
 
 
-def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
-    at = table.column_names.index(name)
-    return table.set_column(at, name, table[name].cast(kind))
-
-
 def _write(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file that only its owner may read, and that a power cut does not take."""
+    """Write a Parquet file that only its owner may read, and that survives a power cut."""
 
     def write(part: Path) -> None:
         part.touch(0o600)
@@ -294,29 +286,3 @@ def _write(table: pa.Table, path: Path) -> None:
             os.fsync(file.fileno())
 
     replace(path, write)
-
-
-def _tables(
-    folder: Path,
-    kind: str,
-    wanted: Callable[[str], bool],
-    damaged: Callable[[int], object] = lambda _: None,
-    spread: ParallelMap = local_map,
-) -> Iterator[pa.Table]:
-    """Tables of the wanted days; what a compaction makes Parquet meanwhile is read once."""
-    stems = set()
-    every = (path for path in sorted(folder.glob("*.jsonl")) if path.is_file())
-    paths = [path for path in every if wanted(path.name[:DAY])]
-    reads = paths[:1]  # the oldest stands for all: the newest may still grow
-    for path, read in zip(paths, spread(_of_lines, kind, paths, reads=reads), strict=True):
-        if read is not None:
-            tables, count = read
-            yield from tables
-            damaged(count)
-            stems.add(path.stem)
-        elif path.exists():
-            raise UserError(f"{path} is not there for every worker; give them the whole folder")
-    for path in sorted(folder.glob(f"{kind}/day=*/[!.]*.parquet")):
-        day = path.parent.name.removeprefix("day=")
-        if wanted(day) and path.name.split(".")[0] not in stems:
-            yield read_arrow(path)

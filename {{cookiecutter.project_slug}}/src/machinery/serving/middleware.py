@@ -1,4 +1,4 @@
-"""middleware: every request gets an id, is checked for its key, and is counted."""
+"""Give every request an ID, check its API key, and count it."""
 
 import hmac
 import logging
@@ -17,7 +17,7 @@ from .openapi import Endpoint
 from .replies import Problem
 from .rows import RequestError, shown
 from .settings import Settings
-from .telemetry import OUTPUT, Telemetry
+from .telemetry import Telemetry
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 HEADERS = [
@@ -29,18 +29,18 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
-EXTRA = {
+STATUS_HEADERS = {
     401: {"www-authenticate": "Bearer"},
     429: {"retry-after": "1"},
     503: {"retry-after": "5"},
 }
-FAILED = "The service failed on this request; its log says why, under this request_id"
-CLIENT_GONE = 499  # as nginx counts it
+FAILED = "The service failed on this request; see its log under this request_id"
+CLIENT_GONE = 499  # as in nginx
 LOGGER = logging.getLogger(__name__)
 
 
-class Gate:
-    """Lets requests through to `app`; guarded endpoints need a key."""
+class RequestMiddleware:
+    """Passes requests on to `app`; guarded endpoints need a key."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class Gate:
         endpoints: Sequence[Endpoint],
     ) -> None:
         self._app, self._settings, self._telemetry = app, settings, telemetry
-        self._paths = {each.path for each in endpoints}
-        self._guarded = {each.path for each in endpoints if each.guarded}
+        self._paths = {endpoint.path for endpoint in endpoints}
+        self._guarded = {endpoint.path for endpoint in endpoints if endpoint.guarded}
         self._keys = [sha256(key.get_secret_value().encode()).digest() for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,17 +60,17 @@ class Gate:
             await self._app(scope, receive, send)
             return
         path, headers = scope["path"], dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        header = headers.get(b"x-request-id", b"")
+        request_id = header.decode() if REQUEST_ID.fullmatch(header) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
-        start, answered, is_post = perf_counter(), False, scope["method"] == "POST"
+        start, has_answered, is_post = perf_counter(), False, scope["method"] == "POST"
 
         async def answer(message: Message) -> None:
-            nonlocal answered
+            nonlocal has_answered
             if message["type"] == "http.response.start":
-                answered = True
-                more = [*HEADERS, (b"x-request-id", request_id.encode())]
-                message["headers"] = [*message["headers"], *more]
+                has_answered = True
+                extra = [*HEADERS, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *extra]
                 self._count(path, message["status"], perf_counter() - start, request_id)
             await send(message)
 
@@ -79,7 +79,7 @@ class Gate:
             if path in self._guarded and self._keys:
                 self._check_key(headers)
             if is_post and self._telemetry.in_flight > self._settings.max_concurrency:
-                raise RequestError(429, "Too many requests at once; try again in a second")
+                raise RequestError(429, "Too many concurrent requests; try again in a second")
             await self._app(scope, receive, answer)
         except RequestError as error:
             await problem(error, request_id)(scope, receive, answer)
@@ -88,26 +88,26 @@ class Gate:
         except Exception:
             fields = {"request_id": request_id, "path": shown(path)}
             LOGGER.exception("request failed", extra={"fields": fields})
-            if not answered:
+            if not has_answered:
                 await problem(RequestError(500, FAILED), request_id)(scope, receive, answer)
         finally:
             self._telemetry.in_flight -= is_post
 
     def _count(self, path: str, status: int, seconds: float, request_id: str) -> None:
-        known = path if path in self._paths else "other"
-        self._telemetry.requests.labels(known, status).inc()
-        self._telemetry.seconds.labels(known).observe(seconds)
+        label = path if path in self._paths else "other"
+        self._telemetry.requests.labels(label, status).inc()
+        self._telemetry.seconds.labels(label).observe(seconds)
         if self._settings.access_log:
             fields = {"request_id": request_id, "path": shown(path), "status": status}
             fields["milliseconds"] = round(seconds * 1000, 3)
-            OUTPUT.line("info", "request", fields)
+            LOGGER.info("request", extra={"fields": fields})
 
     def _check_key(self, headers: Mapping[bytes, bytes]) -> None:
         """Compare with every key, in constant time."""
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        given = token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
-        digest = sha256(given).digest()
-        if not sum(hmac.compare_digest(digest, key) for key in self._keys):
+        key = token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+        digest = sha256(key).digest()
+        if not sum(hmac.compare_digest(digest, valid) for valid in self._keys):
             raise RequestError(
                 401, "The API key is missing or wrong; send 'Authorization: Bearer KEY'"
             )
@@ -116,7 +116,7 @@ class Gate:
 def problem(
     error: RequestError, request_id: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer to a request that is refused."""
+    """The response to a request that is refused."""
     body = msgspec.json.encode(Problem(error.sentence, error.field, error.row, request_id))
-    extra = {**EXTRA.get(error.status, {}), **(headers or {})}
-    return Response(body, error.status, extra, "application/json")
+    headers = {**STATUS_HEADERS.get(error.status, {}), **(headers or {})}
+    return Response(body, error.status, headers, "application/json")

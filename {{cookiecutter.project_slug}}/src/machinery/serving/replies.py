@@ -1,6 +1,6 @@
-"""replies: what the model says, as JSON; its types describe it in the OpenAPI document, too."""
+"""The JSON documents that the service answers with; their types generate the OpenAPI schemas."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import compress
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from machinery.pipeline.model.answers import Answers
 
-from .served import Served
+from .models import ServedModel
 
 METHOD = "sampled Shapley values of the features, over stored examples"
 
@@ -52,7 +52,7 @@ class Values(Predictions):
 
 
 class Explained(Struct):
-    """What each feature contributes to the answer to one row."""
+    """The contribution of each feature to the prediction of one row."""
 
     explained: Annotated[str, Meta(description="The output that is explained")]
     prediction: Annotated[float, Meta(description="base plus all contributions")]
@@ -73,29 +73,25 @@ class Accepted(Struct):
 class Problem(Struct):
     """Why a request was refused."""
 
-    error: Annotated[str, Meta(description="One sentence, naming the field")]
+    error: Annotated[str, Meta(description="One sentence that names the field")]
     field: str | None
-    row: Annotated[int | None, Meta(description="Place in the list, from 0")]
+    row: Annotated[int | None, Meta(description="Position in the list, from 0")]
     request_id: str
 
 
 def predictions(
-    request_id: str, model: Served, names: Sequence[str], answers: Answers
+    request_id: str, model: ServedModel, names: Sequence[str], answers: Answers
 ) -> Predictions:
     """The answer to `/predict`; `names` are those of the classes."""
-    info, rows = model.scorer.info, [*_rows(names, answers)]
-    return Predictions(rows, info["coverage"], info["threshold"], model.version, request_id)
-
-
-def _rows(names: Sequence[str], answers: Answers) -> Iterable[Struct]:
+    info = model.scorer.info
+    rows: list[Decision] | list[Value]
     if answers.decision is None or answers.members is None:
-        ends = np.column_stack([answers.low, answers.high]).tolist()  # type: ignore[list-item]
-        return map(Value, answers.prediction.tolist(), ends)
-    members = [*map(tuple, answers.members.tolist())]
-    sets = {each: [*compress(names, each)] for each in {*members}}
-    return map(
-        Decision,
-        map(names.__getitem__, answers.decision.tolist()),
-        (dict(zip(names, row, strict=True)) for row in answers.prediction.tolist()),
-        map(sets.__getitem__, members),
-    )
+        ends = np.column_stack([answers.low, answers.high])  # type: ignore[list-item]
+        rows = [*map(Value, answers.prediction.tolist(), ends.tolist())]
+    else:
+        parts = (answers.decision, answers.prediction, answers.members)
+        rows = [
+            Decision(names[code], dict(zip(names, row, strict=True)), [*compress(names, members)])
+            for code, row, members in zip(*(part.tolist() for part in parts), strict=True)
+        ]
+    return Predictions(rows, info["coverage"], info["threshold"], model.version, request_id)

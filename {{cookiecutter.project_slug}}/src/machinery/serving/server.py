@@ -1,4 +1,4 @@
-"""server: settings in; uvicorn, which answers until SIGTERM or SIGINT."""
+"""Run the service with uvicorn."""
 
 import os
 import signal
@@ -20,19 +20,19 @@ from .settings import METRICS_FOLDER, Settings, load, prefix
 KEEP_ALIVE = 30  # seconds that a connection may be idle
 
 
-def serve(project: Project, settings: Settings, given: Mapping[str, Any]) -> None:
+def serve(project: Project, settings: Settings, options: Mapping[str, Any]) -> None:
     """Answer requests until SIGTERM or SIGINT.
 
-    uvicorn starts several workers as new processes, which take their settings from the environment;
-    so those `given` on the command line are put there.
+    uvicorn starts several workers as new processes, which read their settings from the environment;
+    the `options` of the command line are added to it.
 
     Raises:
-        UserError: when the address is taken, or there is no model.
+        UserError: if the address is in use, or there is no model.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))  # before and after uvicorn's own handlers
     _check_address(settings)
-    options: dict[str, Any] = {
+    config: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
         "workers": settings.workers,
@@ -40,24 +40,24 @@ def serve(project: Project, settings: Settings, given: Mapping[str, Any]) -> Non
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "proxy_headers": False,  # the address of a client is not used
+        "proxy_headers": False,  # the client's address is not used
         "timeout_keep_alive": KEEP_ALIVE,
         "timeout_graceful_shutdown": ceil(settings.grace_seconds),
     }
+    app = service(project, settings)  # fails here, since uvicorn would restart workers for ever
     if settings.workers == 1:
-        uvicorn.run(service(project, settings), **options)
+        uvicorn.run(app, **config)
         return
-    service(project, settings)  # a worker without a model would be started again and again
-    for name, value in given.items():
+    for name, value in options.items():
         os.environ[f"{prefix(project)}{name.upper()}"] = str(value)
     with TemporaryDirectory(prefix="serve-", ignore_cleanup_errors=True) as folder:
         os.environ[METRICS_FOLDER] = folder
-        uvicorn.run(f"{project.package}.__main__:service", factory=True, **options)
+        uvicorn.run(f"{project.package}.__main__:service", factory=True, **config)
 
 
 def service(project: Project, settings: Settings | None = None) -> Starlette:
-    """The service of one process as an ASGI application; settings come from the environment."""
-    from .app import Service, application  # not before METRICS_FOLDER is known
+    """The ASGI application of one process; settings default to those of the environment."""
+    from .app import Service, application  # only after METRICS_FOLDER is set
     from .telemetry import set_up_logs
 
     set_up_logs()
@@ -65,7 +65,7 @@ def service(project: Project, settings: Settings | None = None) -> Starlette:
 
 
 def worker(project: Project) -> Starlette:
-    """The same for a worker that uvicorn starts, which ends with one sentence without a model."""
+    """The application of a worker that uvicorn starts; exits with one sentence if it fails."""
     try:
         return service(project)
     except UserError as error:

@@ -1,11 +1,10 @@
-"""telemetry: what happens in the workers in; Prometheus's page and JSON log lines out."""
+"""The Prometheus metrics of the service, and its log of JSON lines."""
 
 import logging
 import os
 import stat
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,7 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
 
 from machinery.pipeline.files import first_line
 from machinery.pipeline.paths import GAUGES
@@ -33,57 +30,13 @@ MAX_GAUGES_BYTES = 100_000
 LOGGER = logging.getLogger(__name__)
 
 
-class Monitored(Collector):
-    """The gauges that `monitor` left beside the prediction log; `fault` says why there are none."""
-
-    def __init__(self, log: Path | None) -> None:
-        """Take the folder of the log; None for none."""
-        self._path = None if log is None else log / GAUGES
-        self._families: list[Metric] = []
-        self.fault: str | None = None
-
-    def look(self) -> None:
-        """Read the file again; the page goes without one that is missing or damaged."""
-        self._families, before, self.fault = [], self.fault, None
-        try:
-            self._families = _gauges(self._path) if self._path else []
-        except FileNotFoundError:
-            pass
-        except Exception as error:  # whatever a damaged file does, the page goes on
-            self.fault = f"{type(error).__name__}: {first_line(error)}"
-            if not before:
-                fields = {"file": str(self._path), "reason": self.fault}
-                LOGGER.error("gauges of monitor unreadable", extra={"fields": fields})
-
-    def collect(self) -> Iterator[Metric]:
-        """Give what the last look found."""
-        yield from self._families
-
-
-def _gauges(path: Path) -> list[Metric]:
-    """The gauges of a file, each once, all of them named `monitoring_…`."""
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_GAUGES_BYTES:
-        raise ValueError(f"it is not a file of at most {MAX_GAUGES_BYTES} bytes")
-    families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
-    samples = [sample for family in families for sample in family.samples]
-    if not samples:
-        raise ValueError("it is empty")
-    for family in families:
-        if family.type != "gauge" or not family.name.startswith("monitoring_"):
-            raise ValueError(f"{family.name} is not a gauge of monitor")
-    if len({(each.name, *sorted(each.labels.items())) for each in samples}) < len(samples):
-        raise ValueError("a gauge is given twice")
-    if any(each.timestamp is not None for each in samples):
-        raise ValueError("a gauge has a time of its own")
-    return families
-
-
 class Telemetry:
-    """The metrics of one worker; with several, each page adds up what all of them have counted."""
+    """The metrics of one worker; the page of metrics sums those of all workers."""
 
     def __init__(self, log: Path | None = None) -> None:
-        """Take the folder of the prediction log, where `monitor` leaves its gauges."""
+        """Create the metrics; `monitor` writes its gauges to the folder of the prediction log."""
+        self._gauges_path = None if log is None else log / GAUGES
+        self._gauges_fault: str | None = None
         self._registry = registry = CollectorRegistry()
 
         def counter(name: str, about: str, *labels: str) -> Counter:
@@ -108,13 +61,12 @@ class Telemetry:
         self._written = counter("log_written_rows", "Rows logged.")
         self._lost = counter("log_lost_rows", "Rows that could not be written to the log.")
         self._in_flight = gauge("in_flight_requests", "Requests being answered.", "livesum")
-        about = "Since the newest row that the model learned from."
+        about = "Age of the newest row that the model was trained on."
         self._age = gauge("model_age_seconds", about, "livemax")
-        self.ready = gauge("ready", "1 while the model answers its examples.", "livemin")
+        self.ready = gauge("ready", "1 while the model reproduces its examples.", "livemin")
         self.ready.set(1)
-        about = f"1 while {GAUGES} beside the prediction log cannot be read."
+        about = f"1 while {GAUGES} in the prediction log cannot be read."
         self._unreadable = gauge("monitoring_unreadable", about, "livemax")
-        self._monitored = Monitored(log)
         self.in_flight = 0
 
     def logged(self, written: int, lost: int) -> None:
@@ -123,40 +75,68 @@ class Telemetry:
         self._lost.inc(lost)
 
     def page(self, trained_until: float | None) -> bytes:
-        """The page that Prometheus reads: of all workers, where there are several."""
+        """The page that Prometheus scrapes."""
         self._in_flight.set(self.in_flight)
         if trained_until is not None:
             self._age.set(time.time() - trained_until)
-        self._monitored.look()
-        self._unreadable.set(self._monitored.fault is not None)
-        folder, everything = os.environ.get(METRICS_FOLDER), CollectorRegistry()
-        everything.register(self._monitored)
+        gauges, folder = self._monitoring_gauges(), os.environ.get(METRICS_FOLDER)
         if folder is None:
-            return generate_latest(self._registry) + generate_latest(everything)
+            return generate_latest(self._registry) + gauges
         for path in Path(folder).glob("gauge_live*.db"):
             pid = int(path.stem.rpartition("_")[2])
             if not Path(f"/proc/{pid}").exists():  # it was killed
                 multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
-        multiprocess.MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
-        return generate_latest(everything)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry) + gauges
+
+    def _monitoring_gauges(self) -> bytes:
+        """The file of `monitor`; nothing if it is missing or damaged."""
+        gauges, fault = b"", None
+        try:
+            if self._gauges_path is not None:
+                gauges = _read_gauges(self._gauges_path)
+        except FileNotFoundError:
+            pass
+        except Exception as error:  # a damaged file must not break the page
+            fault = f"{type(error).__name__}: {first_line(error)}"
+            if self._gauges_fault is None:
+                fields = {"file": str(self._gauges_path), "reason": fault}
+                LOGGER.error("gauges of monitor unreadable", extra={"fields": fields})
+        self._gauges_fault = fault
+        self._unreadable.set(fault is not None)
+        return gauges
 
 
-class Output(logging.Handler):
-    """Standard output: one JSON object a line; standard error says when it begins to fail."""
+def _read_gauges(path: Path) -> bytes:
+    """The text of a file of gauges, all of them named `monitoring_…`."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_GAUGES_BYTES:
+        raise ValueError(f"it is not a file of at most {MAX_GAUGES_BYTES} bytes")
+    text = path.read_text(encoding="utf-8")
+    for gauge in text_string_to_metric_families(text):
+        if gauge.type != "gauge" or not gauge.name.startswith("monitoring_"):
+            raise ValueError(f"{gauge.name} is not a gauge of monitor")
+    if not text.endswith("\n"):
+        raise ValueError("its last line is incomplete")
+    return text.encode()
+
+
+class JsonHandler(logging.Handler):
+    """Writes JSON lines to standard output; standard error reports the first that is lost."""
 
     is_failing = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the line of a record: its level and event, its `fields`, its traceback."""
-        fields = getattr(record, "fields", {})
+        """Write the level and message of a record, its `fields` and its traceback."""
+        line = {
+            "timestamp": datetime.now(UTC),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
         if record.exc_info:
-            trace = logging.Formatter().formatException(record.exc_info)
-            fields = {**fields, "exception": trace}
-        self.line(record.levelname.lower(), record.getMessage(), fields)
-
-    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        """Write a line; for each request, a record of logging would take a sixth of the time."""
-        line = {"timestamp": datetime.now(UTC), "level": level, "event": event, **fields}
+            line["exception"] = logging.Formatter().formatException(record.exc_info)
         try:
             os.write(1, msgspec.json.encode(line, enc_hook=str) + b"\n")
             self.is_failing = False
@@ -166,9 +146,6 @@ class Output(logging.Handler):
             self.is_failing = True
 
 
-OUTPUT = Output()
-
-
 def set_up_logs() -> None:
-    """One JSON object a line on standard output, of the libraries, too."""
-    logging.basicConfig(level=logging.INFO, handlers=[OUTPUT], force=True)
+    """Log JSON lines to standard output, including those of libraries."""
+    logging.basicConfig(level=logging.INFO, handlers=[JsonHandler()], force=True)
