@@ -56,8 +56,7 @@ def gate(evidence: Evidence, headline: str, limits: Gate) -> dict[str, Any]:
     """The verdict on the model, passed if every check passed."""
     checks = [
         *_performance(evidence, headline, limits),
-        *_honesty(evidence, limits),
-        *_model_file(evidence, limits),
+        *_model(evidence, limits),
         *_data(evidence, limits),
     ]
     return {
@@ -111,7 +110,7 @@ def _worst_slice(evidence: Evidence, headline: str, more: bool) -> tuple[float |
     return end(line), why + (f"; {few} are too small to tell" if few else "")
 
 
-def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
+def _model(evidence: Evidence, limits: Gate) -> Iterator[Check]:
     if "calibration_error" in evidence.metrics:
         error = evidence.metrics["calibration_error"]["value"]
         why = "calibration error of the predicted probabilities"
@@ -119,9 +118,6 @@ def _honesty(evidence: Evidence, limits: Gate) -> Iterator[Check]:
     share, nominal = evidence.metrics["coverage"]["value"], evidence.model["coverage"]
     why = f"empirical coverage of prediction sets or intervals; nominal {nominal:g}"
     yield at_least("coverage", share, nominal - limits.coverage_margin, why)
-
-
-def _model_file(evidence: Evidence, limits: Gate) -> Iterator[Check]:
     why = "largest difference between the model file and the pipeline that it was made from"
     yield at_most("parity", evidence.model["parity"], limits.parity, why)
     megabytes = evidence.model["bytes"] / 1e6

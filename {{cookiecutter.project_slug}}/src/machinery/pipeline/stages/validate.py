@@ -51,16 +51,13 @@ def validate(
         raise CheckError(f"{share}, more than validate.quarantine_limit: {RAW}: {reasons}")
     typed = pa.table({name: checked.columns[name] for name in table.column_names})
     valid = checks.for_pandas(typed.filter(pa.array(~bad)) if count else typed, contract)
+    before = {contract.target, *contract.known_before()}
     report = {
         "rows": len(table),
         "valid": len(valid),
         "quarantined": wilson(count, len(table), params.level)._asdict(),
         "violations": violations,
-        "known_after": [
-            name
-            for name, column in contract.columns.items()
-            if column.known == "after" and name != contract.target
-        ],
+        "known_after": [name for name in contract.columns if name not in before],
         **quality(valid, until, contract, params),
     }
     return Validated(valid, table.filter(pa.array(bad)), report)
