@@ -79,21 +79,21 @@ def _curves(plots: Reports, estimates: Reports, unit: str) -> list[Figure]:
     pr, title = plots["precision_recall"], "Precision-recall curve"
     bins = "in bins of equal count"
     middle = f"Mean and middle 80 % of the actual values, {bins}"
-    drawn = (
+    panels = (
         figures.curves(plots["roc"], "roc", "ROC curve", rates, area("roc_auc")),
         figures.curves(pr, "recall", title, both, area("average_precision")),
         figures.agreement(plots["calibration"], "observed", "Calibration", f"Intervals {bins}"),
         figures.agreement(plots["actual"], "actual", "Actual vs predicted", middle, unit),
         figures.residuals(plots["residuals"], unit),
     )
-    return [figure for figure in drawn if figure]
+    return [figure for figure in panels if figure]
 
 
 def _slices(slices: Sequence[Reports], headline: str, overall: float | None) -> list[Figure]:
     """A figure for each column, all on one scale."""
     sign = 1 if metrics.greater_is_better(headline) else -1
     by_column: dict[str, list[Any]] = defaultdict(list)
-    drawn = []
+    panels = []
     for line in slices:
         by_column[line["column"]] += _estimates([(str(line["slice"]), line)])
     points = [end for part in by_column.values() for line in part for end in (line.low, line.high)]
@@ -104,8 +104,8 @@ def _slices(slices: Sequence[Reports], headline: str, overall: float | None) -> 
         if len(worst) < len(lines):
             title += f" (worst {MAX_LINES} of {len(lines)})"
         shown, note = [line for line in lines if line in worst], words.title(headline)
-        drawn.append(figures.estimates(shown, f"slice-{number}", title, note, overall, ends))
-    return [figure for figure in drawn if figure]
+        panels.append(figures.estimates(shown, f"slice-{number}", title, note, overall, ends))
+    return [figure for figure in panels if figure]
 
 
 def _importance(ranking: Sequence[Reports], headline: str) -> Figure | None:
