@@ -141,7 +141,7 @@ def test_wrong_use_is_reported_in_one_sentence(here: BakedProject, out: Path) ->
     assert "lacks" in lacking
     assert "which the model needs" in lacking
     out.touch()
-    assert "is there already" in exits(here, 2, "data/test.parquet", out)
+    assert "already exists" in exits(here, 2, "data/test.parquet", out)
 
 
 def test_bulk_needs_none_of_the_packages_that_train(here: BakedProject, out: Path) -> None:
