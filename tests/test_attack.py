@@ -210,13 +210,13 @@ def test_no_row_brings_the_service_down(
 )
 def test_each_damage_is_named(attacked: Attacked, damage: str) -> None:
     server, good = attacked
-    status, found = server.ask("/predict", DAMAGES[damage](json.dumps(good["row"]).encode()))
+    status, document = server.ask("/predict", DAMAGES[damage](json.dumps(good["row"]).encode()))
     words = {
         "too large": (413, "The body is larger than 2000000 bytes"),
         "too many": (413, "The list has 1001 rows; send at most 1000"),
     }
-    wanted = words.get(damage, (400, "The body is not valid JSON"))
-    assert (status, found["error"][: len(wanted[1])]) == wanted
+    expected = words.get(damage, (400, "The body is not valid JSON"))
+    assert (status, document["error"][: len(expected[1])]) == expected
     assert_right(server, good)
 
 
@@ -269,8 +269,8 @@ def test_a_wrong_key_is_refused_whatever_it_is(attacked: Attacked, key: str | No
 def test_only_json_is_read(attacked: Attacked, kind: str) -> None:
     server, good = attacked
     data = post(b"{}").replace(b"application/json", kind.encode())
-    ((status, found),) = say(server, data, 1)
-    assert (status, found["error"][:34]) == (415, "The body must be uncompressed JSON")
+    ((status, document),) = say(server, data, 1)
+    assert (status, document["error"][:34]) == (415, "The body must be uncompressed JSON")
     assert_right(server, good)
 
 
