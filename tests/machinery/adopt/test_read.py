@@ -317,7 +317,7 @@ NO_TABLE = "is not CSV, JSON lines, Parquet or .xlsx; save it as one of these, o
 FAULTS: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "is empty; get a table that has rows"),
     "empty lines": ("\n\n", "is empty; get a table that has rows"),
-    "a line for Excel alone": ("sep=;\n", "is empty; get a table that has rows"),
+    "a line for Excel alone": ("sep=;\n", "has no rows under its header"),
     "a header alone": ("a,b\n", "has no rows under its header; get a table that has some"),
     "a short row": ("a,b,c\n1,2,3\n4,5\n6,7,8\n", "line 3 has 2 fields, not 3; correct it"),
     "a long row": ("T\na,b\n1,2\n4,5,6\n7,8\n", "line 4 has 3 fields, not 2; correct it"),

@@ -20,7 +20,6 @@ BLOCK_ROWS = 10_000
 BODY_ROWS = 200  # rows that the header is compared with
 VALUE = re.compile(r"[-+(]?[€$£]?\s?\d[\d.,:/ T%€)eE+-]*(Z|[AaPp][Mm])?")  # number, date or time
 YEAR = re.compile(r"(19|20)\d\d")
-SEPARATOR = re.compile(r'"?sep=(.)"?[\r\n]+', re.IGNORECASE)  # a line for Excel
 
 
 def encoding(data: bytes, name: str) -> tuple[str, list[str]]:
@@ -52,13 +51,11 @@ def read_csv(lines: Iterable[str], name: str, sample: str) -> tuple[pa.Table, li
     Raises:
         UserError: naming the line that is not a row.
     """
-    mark = SEPARATOR.match(sample)
-    sample = sample[mark.end() :] if mark else sample
-    dialect = _dialect(sample, mark[1] if mark else None)
+    dialect = _dialect(sample)
     if dialect["delimiter"] == " " and "  " in sample:
         raise UserError(f"{name} has columns aligned with blanks; save it as CSV")
     skip, names, notes = layout([*csv.reader(io.StringIO(sample, newline=""), **dialect)], name)
-    rows = _rows(csv.reader(lines, strict=True, **dialect), skip + bool(mark), len(names), name)
+    rows = _rows(csv.reader(lines, strict=True, **dialect), skip, len(names), name)
     tables = [pa.table([pa.array([], pa.string())] * len(names), names)]
     while block := [*islice(rows, BLOCK_ROWS)]:
         tables.append(pa.table([pa.array(column) for column in zip(*block, strict=True)], names))
@@ -82,14 +79,13 @@ def _rows(reader: Any, skip: int, width: int, name: str) -> Iterator[list[str]]:
         raise UserError(f"{fault}; look for a quote that is not closed") from None
 
 
-def _dialect(sample: str, delimiter: str | None) -> dict[str, Any]:
+def _dialect(sample: str) -> dict[str, Any]:
     """How fields are separated and quoted, as arguments of csv.reader."""
     from clevercsv.detect import Detector
     from clevercsv.dialect import SimpleDialect
 
     head = "".join(sample.splitlines(keepends=True)[: max(5, sample[:SNIFFED].count("\n"))])
-    dialect = Detector().detect(head, delimiters=[delimiter] if delimiter else None)
-    dialect = dialect or SimpleDialect(delimiter or ",", '"', "")
+    dialect = Detector().detect(head) or SimpleDialect(",", '"', "")
     return {
         "delimiter": dialect.delimiter or ",",
         "quotechar": dialect.quotechar or '"',

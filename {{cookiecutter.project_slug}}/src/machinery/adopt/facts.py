@@ -15,7 +15,6 @@ MAX_TEXTS = 1_000  # texts that are examined one by one
 MOSTLY = 0.8  # share of them from which the column counts as being of a kind
 FEW = 10  # distinct values; fewer do not identify anybody
 MISSING = -(2**53) + 1  # replaces missing values when rows are compared
-LISTED = 5
 
 IDS = frozenset(
     "id pid uid userid customerid orderid idcode key uuid guid nr nbr number rownames rowid".split()
@@ -88,7 +87,7 @@ def summarize(values: pa.ChunkedArray) -> Summary:
     counts = values.drop_null().value_counts()
     once = int(np.sum(np.asarray(counts.field("counts")) == 1))
     summary = Summary(len(values), filled, len(counts), once, [])
-    if is_text(values):
+    if values.type == pa.string():
         return summary._replace(texts=counts.field("values")[:MAX_TEXTS].to_pylist())
     if filled and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         finite = values.filter(pc.is_finite(values))
@@ -100,17 +99,12 @@ def summarize(values: pa.ChunkedArray) -> Summary:
 
 def codes(values: pa.ChunkedArray) -> np.ndarray:
     """A 64-bit number per row, equal where values are; texts are numbered as they appear."""
-    column = combine_chunks(values.dictionary_encode() if is_text(values) else values)
-    if is_text(values):
-        column = column.indices
+    column = combine_chunks(values)
+    if column.type == pa.string():
+        column = column.dictionary_encode().indices
     if not pa.types.is_floating(column.type):
         column = column.cast(pa.int64())
     return np.asarray(column.fill_null(MISSING))
-
-
-def is_text(values: pa.ChunkedArray) -> bool:
-    """Whether the column has strings."""
-    return bool(pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
 
 
 def words(name: str) -> list[str]:
@@ -145,9 +139,3 @@ def personal(column: TypedColumn, summary: Summary) -> str | None:
 def mostly(texts: list[str], pattern: str) -> bool:
     """Whether most of the texts match the pattern."""
     return sum(bool(re.fullmatch(pattern, text)) for text in texts) > MOSTLY * len(texts)
-
-
-def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -155,7 +155,14 @@ def _readings(values: Values, forced: str) -> Readings:
     """Find the styles that all values have."""
     kind = next((kind for kind, matches in NATIVE.items() if matches(values.type)), None)
     if kind and forced in ("", kind):
-        return Readings(values, [_native(values, kind)], None, [])
+        name = f"{values.type} in the source"
+        if kind == "number":
+            values = pc.if_else(pc.is_nan(values), None, values)
+        elif pa.types.is_timestamp(values.type) and values.type.tz:
+            values = values.cast(pa.timestamp("us", "UTC"), safe=False)
+            name = f"{name}, now in UTC"
+        values = values.cast(arrow_type(kind), safe=False)
+        return Readings(values, [Reading(Style(kind, name, as_text), values)], None, [])
     trimmed = pc.utf8_trim_whitespace(as_text(values))
     missing = pc.is_in(trimmed, pa.array(MISSING))
     words = [repr(word) for word in trimmed.filter(missing).unique().to_pylist() if word]
@@ -171,16 +178,6 @@ def _readings(values: Values, forced: str) -> Readings:
     if not ways and not forced:
         notes = [_why_text(texts), *notes]
     return Readings(bare, ways, unit, notes)
-
-
-def _native(values: Values, kind: Type) -> Reading:
-    """A column of a typed format in the contract's type."""
-    name = f"{values.type} in the source"
-    if kind == "number":
-        values = pc.if_else(pc.is_nan(values), None, values)
-    if pa.types.is_timestamp(values.type) and values.type.tz:
-        values, name = values.cast(pa.timestamp("us", "UTC"), safe=False), f"{name}, now in UTC"
-    return Reading(Style(kind, name, as_text), values.cast(arrow_type(kind), safe=False))
 
 
 def _ways(texts: Values, forced: str) -> list[Reading]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from machinery.pipeline.data import probes
 from machinery.pipeline.data.columns import combine_chunks
 
-from .facts import PERIODS, is_text, words
+from .facts import PERIODS, words
 from .plan import TypedColumn
 from .target import Target
 
@@ -65,16 +65,16 @@ class Leaks:
         """The smallest set of numbers of which the target is a weighted sum."""
         if self.target.classes or not 1 < len(columns) < min(MAX_SUMMANDS, len(self.rows) / 2):
             return []
-        values = {column.name: np.nan_to_num(self._values(column)) for column in columns}
-        scaled = {name: column / (np.abs(column).max() or 1) for name, column in values.items()}
-        outcomes = self.outcomes - self.outcomes.mean()
+        from sklearn.linear_model import LinearRegression
+        from sklearn.preprocessing import scale
 
         def suffice(subset: dict[str, np.ndarray]) -> bool:
-            table = np.column_stack([np.ones(len(outcomes)), *subset.values()])
-            residuals = outcomes - table @ np.linalg.lstsq(table, outcomes)[0]
-            return bool(residuals.var() < EXACT * outcomes.var())
+            table = np.column_stack([*subset.values()])
+            model = LinearRegression().fit(table, self.outcomes)
+            return bool(model.score(table, self.outcomes) > 1 - EXACT)
 
-        return probes.fewest(scaled, suffice) if suffice(scaled) else []
+        values = {column.name: scale(np.nan_to_num(self._values(column))) for column in columns}
+        return probes.fewest(values, suffice) if suffice(values) else []
 
     def _score(self, column: TypedColumn) -> float:
         """The score of the probe in the stage `split`; 1 for a column that ranks rows alike."""
@@ -85,7 +85,7 @@ class Leaks:
 
     def _values(self, column: TypedColumn) -> np.ndarray:
         sample = combine_chunks(column.values.take(pa.array(self.rows)))
-        if is_text(sample):
+        if sample.type == pa.string():
             return np.array([str(text) for text in sample.to_pylist()])
         values = np.asarray(sample.cast(pa.float64(), safe=False))
         return np.where(np.abs(values) < MAX_FLOAT, values, np.nan)

@@ -8,8 +8,9 @@ from typing import cast
 import pyarrow.compute as pc
 
 from machinery.pipeline.files import UserError
+from machinery.versions.checking import first_names
 
-from .facts import ENTITIES, FEW, IDS, Summary, listed, unit, words
+from .facts import ENTITIES, FEW, IDS, Summary, unit, words
 from .leaks import Leaks
 from .plan import Column, Plan, TypedColumn, Use
 from .roles import group_of, is_identifier, is_unique, key_of, time_of
@@ -72,11 +73,11 @@ def plan(
         decisions.append(f"Rows that repeat another one: {repeated}, {reason}.")
     if not key:
         decisions.append("No column identifies the rows: they are numbered.")
-    decisions += [f"{listed(names)}: {text}." for text, names in profile.decisions.items()]
+    decisions += [f"{first_names(names, 5)}: {text}." for text, names in profile.decisions.items()]
     questions = [*outcome.questions, *questions, *group_questions]
     for (text, override), names in profile.questions.items():
         option = f"--set {quote(f'{names[0]}.{override}')}"
-        questions.append(f"{listed(names)}: {text}; {option} uses it.")
+        questions.append(f"{first_names(names, 5)}: {text}; {option} uses it.")
     return Plan(
         kind=outcome.kind,
         target=target,
@@ -200,7 +201,7 @@ class _Profile:
             if not earlier and later > 0.5:
                 return f"it is later than {start.header}"
         if name in self.summands:
-            return f"the target follows from {listed(self.summands)}"
+            return f"the target follows from {first_names(self.summands, 5)}"
         return None if is_unique(self.table, name) else self.leaks.reason(column)
 
     def _use(self, column: Column, typed: TypedColumn, summary: Summary) -> None:

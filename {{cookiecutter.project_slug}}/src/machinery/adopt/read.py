@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from machinery.pipeline.files import UserError, first_line
 
-from .delimited import BLOCK_ROWS, SAMPLE, SEPARATOR, encoding, layout, read_csv
+from .delimited import BLOCK_ROWS, SAMPLE, encoding, layout, read_csv
 from .kinds import as_text, unique
 from .plan import RawTable
 
@@ -146,7 +146,7 @@ def _text(path: Path, gzipped: bool, name: str, codec: str | None) -> tuple[pa.T
             codec, notes = encoding(file.read(), name)
     with opener(path, "rt", encoding=codec, newline="") as file:
         sample = file.read(SAMPLE).removeprefix(BOM)
-    if not SEPARATOR.sub("", sample, 1).strip():
+    if not sample.strip():
         raise UserError(f"{name} is empty; get a table that has rows")
     if NOT_A_TABLE.search(sample):
         remedy = "save it as one of these, or name its --encoding"

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from machinery.pipeline.data.columns import combine_chunks
 from machinery.pipeline.files import UserError
+from machinery.versions.checking import first_names
 
-from .facts import listed, words
+from .facts import words
 from .plan import Kind, Type, TypedColumn
 
 TASKS = {"classification": "classes", "regression": "regression", "counts": "counts"}
@@ -112,7 +113,7 @@ def _classes(
     codes = np.asarray(pc.index_in(values, ordered)).astype(np.int64)
     counts = dict(zip(classes, np.bincount(codes).tolist(), strict=True))
     parts = [f"{label} ({count:,})" for label, count in counts.items()]
-    notes = [f"has {len(classes)} classes: {listed(parts)}"]
+    notes = [f"has {len(classes)} classes: {first_names(parts, 5)}"]
     if len(classes) > 2:
         return Target("classes", kind, classes, None, codes, notes, questions)
     if positive not in (None, *classes):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -152,7 +153,12 @@ def _render(template: str, files: dict[str, Path], context: dict[str, Any]) -> N
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"yaml": _yaml, "plain": plain, "py": _python, "code": code}
+    environment.filters |= {
+        "yaml": _yaml,
+        "plain": plain,
+        "py": partial(json.dumps, ensure_ascii=False),
+        "code": code,
+    }
     text = environment.get_template(f"{template}.jinja").render(context)
     write_text(text, files[template])
 
@@ -169,11 +175,6 @@ def _yaml(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{key}: {_yaml(item)}' for key, item in value.items())} }}"
     return "null" if value is None else str(value).lower()
-
-
-def _python(text: str) -> str:
-    """The text as a Python string, with the quotes that ruff prefers."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _tidy(folder: Path) -> None:
