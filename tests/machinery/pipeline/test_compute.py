@@ -1,4 +1,4 @@
-"""Work that is spread here: in order, and no more of it at a time than there are threads."""
+"""The local map: results in order, and no more items in flight than there are threads."""
 
 import threading
 
@@ -16,25 +16,25 @@ def test_results_come_in_the_order_of_the_items(threads: int) -> None:
     assert list(local_map(double, 2, range(20), threads=threads)) == list(range(0, 40, 2))
 
 
-def test_without_threads_it_is_done_by_the_caller_when_it_is_asked_for() -> None:
-    seen: list[int] = []
+def test_without_threads_the_caller_computes_each_item_when_it_is_due() -> None:
+    calls: list[int] = []
 
     def note(_: None, item: int) -> int:
-        seen.append(item)
+        calls.append(item)
         return threading.get_ident()
 
     results = local_map(note, None, range(3))
-    assert (next(results), seen) == (threading.get_ident(), [0])
+    assert (next(results), calls) == (threading.get_ident(), [0])
 
 
-def test_no_more_items_are_taken_than_are_worked_on() -> None:
-    taken: list[int] = []
-    items = (taken.append(item) or item for item in range(100))
+def test_no_more_items_are_consumed_than_are_in_flight() -> None:
+    consumed: list[int] = []
+    items = (consumed.append(item) or item for item in range(100))
     assert next(local_map(double, 1, items, threads=3)) == 0
-    assert len(taken) == 4
+    assert len(consumed) == 4
 
 
-def test_what_goes_wrong_is_raised_where_its_result_is_due() -> None:
+def test_an_exception_is_raised_where_the_result_is_due() -> None:
     results = local_map(lambda one, item: one / item, 1, [1, 0, 2], threads=2)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""files: written whole or not at all; unreadable ones are told in a sentence."""
+"""Files are written atomically, and unreadable ones are reported in one sentence."""
 
 import json
 from pathlib import Path
@@ -33,16 +33,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
 
 
 def test_json_keeps_six_digits_and_has_no_nan(tmp_path: Path) -> None:
-    path = tmp_path / "figures.json"
+    path = tmp_path / "metrics.json"
     write_json({"auc": 0.123456789, "low": float("nan"), "all": [float("inf"), 1]}, path)
     assert json.loads(path.read_text()) == {"auc": 0.123457, "low": None, "all": [None, 1]}
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     table = pd.DataFrame({"name": ["a", None], "size": [1.5, 2.5]})
-    write_table(table, tmp_path / "first.parquet")
-    write_table(table.copy(), tmp_path / "second.parquet")
-    first, second = (tmp_path / f"{each}.parquet" for each in ("first", "second"))
+    first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    write_table(table, first)
+    write_table(table.copy(), second)
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -107,5 +107,5 @@ def test_anchors_that_multiply_cost_no_memory(tmp_path: Path) -> None:
 )
 def test_yaml_is_read_as_dvc_reads_it(tmp_path: Path, text: str, value: object) -> None:
     (tmp_path / "params.yaml").write_text(f"base: &it {{a: 1}}\na: {text}\nb: {{<<: *it, a: 2}}")
-    found = read_yaml(tmp_path / "params.yaml")
-    assert (found["a"], found["b"]) == (value, {"a": 2})
+    document = read_yaml(tmp_path / "params.yaml")
+    assert (document["a"], document["b"]) == (value, {"a": 2})

@@ -1,4 +1,4 @@
-"""The server that forks stages: what a stage is to the shell, it is through the server as well."""
+"""A stage forked by the server behaves for the shell like a process of its own."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def main():
     words = sys.argv[1:]
     about = dict(pid=os.getpid(), group=os.getpgrp(), loaded="colorsys" in sys.modules)
     try:
-        print(json.dumps(about | dict(words=words, told=os.environ.get("TOLD"))), flush=True)
+        print(json.dumps(about | dict(words=words, value=os.environ.get("VALUE"))), flush=True)
         print("to stderr", file=sys.stderr)
         time.sleep(float(words[0]))
     finally:
@@ -28,7 +28,7 @@ def main():
     if words[1:] == ["fail"]:
         raise ValueError("a fault of the stage")
     if words[1:] == ["end"]:
-        sys.exit("why it ends")
+        sys.exit("the reason")
     return len(words)
 
 if __name__ == "__main__":
@@ -38,7 +38,7 @@ ASK = """
 import os, sys
 from machinery.pipeline import forkserver
 
-if sys.argv[1:] == ["who"]:
+if sys.argv[1:] == ["server"]:
     import socket
     with socket.socket(socket.AF_UNIX) as line:
         refused = line.connect_ex(forkserver._address())
@@ -54,7 +54,7 @@ sys.exit(code)
 
 
 def heed_interrupts() -> None:
-    """As at a terminal: what a shell starts in the background, this test run too, ignores them."""
+    """Ctrl-C works as at a terminal; processes started in the background ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -79,6 +79,14 @@ class Shell:
             preexec_fn=heed_interrupts,
         )
 
+    def start_forked(self, *words: str) -> tuple["subprocess.Popen[str]", int]:
+        """A stage that the server has forked: the client's process, and the stage's id."""
+        process = self.start(*words)
+        assert process.stdout is not None
+        about = json.loads(process.stdout.readline())
+        assert about["loaded"], "it was not forked from the server"
+        return process, about["pid"]
+
     def run(self, *words: str, **environment: str) -> tuple[int, dict[str, Any], str]:
         process = self.start(*words, **environment)
         out, err = process.communicate(timeout=60)
@@ -86,17 +94,17 @@ class Shell:
 
     def server(self) -> int:
         """The server's process id; 0 without a server."""
-        return int(self.start("who").communicate(timeout=60)[0])
+        return int(self.start("server").communicate(timeout=60)[0])
 
     def kill_server(self) -> None:
         if server := self.server():  # 0 would be the process group of this test run
             os.kill(server, signal.SIGKILL)
 
 
-def wait_for(what: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen within a minute"
+    while not condition():
+        assert time.monotonic() < deadline, "not within a minute"
         time.sleep(0.01)
 
 
@@ -111,36 +119,33 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell.kill_server()
 
 
-def test_a_stage_is_forked_with_the_words_streams_and_environment_of_who_asked(
+def test_a_stage_is_forked_with_the_arguments_streams_and_environment_of_the_client(
     shell: Shell,
 ) -> None:
-    process = shell.start("0", "b", "c", TOLD="something")
+    process = shell.start("0", "b", "c", VALUE="something")
     out, err = process.communicate(timeout=60)
     about = json.loads(out)
     assert about["loaded"], "it was not forked from the server"
     assert about["pid"] != process.pid
     assert about["group"] == process.pid
-    assert (about["words"], about["told"]) == (["0", "b", "c"], "something")
+    assert (about["words"], about["value"]) == (["0", "b", "c"], "something")
     assert (process.returncode, err) == (3, "to stderr\n")
 
 
-def test_a_fault_of_a_stage_is_its_traceback_and_exit_code(shell: Shell) -> None:
-    code, about, err = shell.run("0", "fail")
+@pytest.mark.parametrize(
+    ("how", "last_line"), [("fail", "ValueError: a fault of the stage"), ("end", "the reason")]
+)
+def test_a_stage_that_fails_prints_its_traceback_or_message(
+    shell: Shell, how: str, last_line: str
+) -> None:
+    code, about, err = shell.run("0", how)
     assert about["loaded"]
     assert code == 1
-    assert err.rstrip().endswith("ValueError: a fault of the stage")
+    assert err.splitlines()[-1] == last_line
 
 
-def test_a_stage_that_ends_with_a_sentence_says_it(shell: Shell) -> None:
-    code, about, err = shell.run("0", "end")
-    assert about["loaded"]
-    assert (code, err) == (1, "to stderr\nwhy it ends\n")
-
-
-def test_a_ctrl_c_reaches_the_stage_which_tidies_up(shell: Shell) -> None:
-    process = shell.start("60")
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["loaded"]
+def test_a_ctrl_c_reaches_the_stage_which_cleans_up(shell: Shell) -> None:
+    process, _ = shell.start_forked("60")
     (shell.folder / "tidied").unlink()
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 128 + signal.SIGINT
@@ -148,21 +153,17 @@ def test_a_ctrl_c_reaches_the_stage_which_tidies_up(shell: Shell) -> None:
     process.communicate()
 
 
-def test_a_stage_ends_when_who_asked_is_killed(shell: Shell) -> None:
-    process = shell.start("300")
-    assert process.stdout is not None
-    stage = json.loads(process.stdout.readline())
-    assert stage["loaded"]
+def test_a_stage_ends_when_the_client_is_killed(shell: Shell) -> None:
+    process, stage = shell.start_forked("300")
     process.kill()
     process.wait(60)
-    wait_for(lambda: not Path(f"/proc/{stage['pid']}").exists())  # it holds the pipes till then
+    wait_for(lambda: not Path(f"/proc/{stage}").exists())  # it holds the pipes until then
     process.communicate()
 
 
-def test_a_stage_killed_by_itself_tells_who_asked(shell: Shell) -> None:
-    process = shell.start("60")
-    assert process.stdout is not None
-    os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
+def test_the_client_reports_the_signal_that_killed_the_stage(shell: Shell) -> None:
+    process, stage = shell.start_forked("60")
+    os.kill(stage, signal.SIGKILL)
     assert process.wait(60) == 128 + signal.SIGKILL
     process.communicate()
 
@@ -174,9 +175,7 @@ def test_a_server_that_was_killed_is_replaced(shell: Shell) -> None:
 
 
 def test_a_stage_whose_server_is_killed_is_run_again(shell: Shell) -> None:
-    process = shell.start("0.5")
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["loaded"]
+    process, _ = shell.start_forked("0.5")
     shell.kill_server()
     again, _ = process.communicate(timeout=60)
     assert not json.loads(again)["loaded"]
@@ -184,8 +183,8 @@ def test_a_stage_whose_server_is_killed_is_run_again(shell: Shell) -> None:
     wait_for(shell.server)
 
 
-def test_the_server_ends_when_nobody_asks(tmp_path: Path) -> None:
+def test_an_idle_server_exits(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.run("0", IDLE="2")
     wait_for(shell.server)
-    wait_for(lambda: time.sleep(3) or not shell.server())  # to look for it is to ask
+    wait_for(lambda: time.sleep(3) or not shell.server())  # a look-up is a request

@@ -1,4 +1,4 @@
-"""params.yaml: every fault is one sentence that names the place."""
+"""params.yaml: every fault is one sentence that names the parameter."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_candidates_are_listed_simplest_model_first() -> None:
         (train_section(parity={"rows": 10}), "train.parity.limit is missing; add it"),
     ],
 )
-def test_a_fault_is_told_in_one_sentence(document: dict[str, Any], sentence: str) -> None:
+def test_a_fault_is_one_sentence(document: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         params.parse(params.Train, document)
     assert sentence in str(caught.value)
@@ -96,7 +96,7 @@ def test_every_parameter_has_a_range(
     assert sentence in str(caught.value)
 
 
-def test_sections_of_the_users_own_are_welcome() -> None:
+def test_sections_of_the_users_own_are_allowed() -> None:
     assert params.parse(params.Train, train_section() | {"explore": {"bins": 5}}).folds == 2
 
 

@@ -1,4 +1,4 @@
-"""Progress: shown at a terminal, silent in a pipe and in CI."""
+"""Progress is shown at a terminal, but not in a pipe or in CI."""
 
 import os
 import subprocess
@@ -16,34 +16,32 @@ with spinner("a long work"):
 
 
 def environment(ci: str) -> dict[str, str]:
-    known = dict(os.environ) | {"PYTHONPATH": f"src:{SOURCE}", "TERM": "xterm", "CI": ci}
-    return known | {"COLUMNS": "80", "PYTHONHASHSEED": "0"}
+    changes = {"PYTHONPATH": f"src:{SOURCE}", "TERM": "xterm", "CI": ci}
+    return dict(os.environ) | changes | {"COLUMNS": "80", "PYTHONHASHSEED": "0"}
 
 
 def at_a_terminal(*words: str, folder: Path, ci: str = "") -> str:
-    """All that Python writes when standard error is a terminal."""
+    """The output of Python with a terminal as standard output and error."""
     pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
+    main, terminal = pty.openpty()
+    command = [sys.executable, *words]
     with subprocess.Popen(
-        [sys.executable, *words], cwd=folder, env=environment(ci), stderr=theirs, stdout=theirs
+        command, cwd=folder, env=environment(ci), stderr=terminal, stdout=terminal
     ):
-        os.close(theirs)
+        os.close(terminal)
         written = b""
         try:
-            while part := os.read(ours, 65536):
+            while part := os.read(main, 65536):
                 written += part
-        except OSError:  # Linux's way to say that nobody writes any more
+        except OSError:  # on Linux, the end of the output
             pass
-    os.close(ours)
+    os.close(main)
     return written.decode()
 
 
 def test_a_terminal_shows_the_seconds_and_the_parts(tmp_path: Path) -> None:
     shown = at_a_terminal("-c", WORK, folder=tmp_path)
-    assert "a long work" in shown
-    assert "0:00:00" in shown
-    assert "its parts" in shown
-    assert "100%" in shown
+    assert all(text in shown for text in ("a long work", "0:00:00", "its parts", "100%"))
 
 
 @pytest.mark.parametrize("ci", ["true", "1"])
@@ -63,7 +61,7 @@ def test_a_pipe_gets_nothing(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("3\n", "")
 
 
-def test_every_stage_shows_that_it_is_at_work(shop_source: Path) -> None:
+def test_every_stage_shows_its_elapsed_time(shop_source: Path) -> None:
     words, folder = ("-m", "shop", "gate"), shop_source.parent
     assert "gate \x1b[33m0:00:00" in at_a_terminal(*words, folder=folder)
     (quiet,) = at_a_terminal(*words, folder=folder, ci="true").splitlines()

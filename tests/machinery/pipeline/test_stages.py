@@ -1,4 +1,4 @@
-"""How a stage is started: always the same environment, and one sentence for a user's mistake."""
+"""A stage always has the same environment, and a user's mistake is one sentence."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from machinery.pipeline.run import main
 from shop.project import Shop
 
 agreement.require = lambda params, contract: None
-gate.main = lambda project: print("not started anew")
+gate.main = lambda project: print("same process")
 main(Shop())
 """
 
@@ -30,6 +30,11 @@ main(Shop())
 def folder(shop_source: Path) -> Path:
     """A project with the shop's code, and nothing else."""
     return shop_source.parent
+
+
+def write_yaml(folder: Path, **documents: Any) -> None:
+    for name, document in documents.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))
 
 
 def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,14 +59,13 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(folder: Path) -> None:
 def test_hash_seed_and_threads_are_the_same_whatever_the_shell_sets(
     folder: Path, document: dict[str, Any]
 ) -> None:
-    """A stage that is replaced by a print prints only if it was not started anew."""
-    for name, content in {"params": {"explore": {}}, "contract": document}.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    """The patched stage prints only if it runs in the same process."""
+    write_yaml(folder, params={"explore": {}}, contract=document)
     other = run("-c", PRINT, "gate", folder=folder, **ENVIRONMENT | {"PYTHONHASHSEED": "7"})
     same = run("-c", PRINT, "gate", folder=folder, **ENVIRONMENT)
     assert other.stdout == ""
     assert other.stderr.startswith("gate: params.yaml: section 'ingest' is missing")
-    assert same.stdout == "not started anew\n"
+    assert same.stdout == "same process\n"
 
 
 OWN = """
@@ -77,7 +81,7 @@ def main(project, *words):
 
 
 @pytest.mark.parametrize(
-    ("words", "by", "said"),
+    ("words", "by", "output"),
     [
         (["explore"], "town", "shop town\n"),
         (["explore", "again"], "town", "shop town again\n"),
@@ -89,7 +93,7 @@ def main(project, *words):
     ],
 )
 def test_a_module_of_the_project_is_a_stage_like_those_of_the_machinery(
-    folder: Path, document: dict[str, Any], words: list[str], by: Any, said: str
+    folder: Path, document: dict[str, Any], words: list[str], by: Any, output: str
 ) -> None:
     shop = (folder / "src/shop").resolve()
     (folder / "src/shop").unlink()
@@ -97,9 +101,8 @@ def test_a_module_of_the_project_is_a_stage_like_those_of_the_machinery(
     (folder / "src/shop/explore.py").write_text(OWN)
     params = yaml.safe_load(PARAMS.read_text()) | {"explore": {"by": by}}
     params["evaluate"]["slices"] = []
-    for name, content in {"params": params, "contract": document}.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    write_yaml(folder, params=params, contract=document)
     done = run("-m", "shop", *words, folder=folder)
-    assert (done.stdout + done.stderr).startswith(said)
+    assert (done.stdout + done.stderr).startswith(output)
     assert done.returncode == (0 if done.stdout else 2)
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""Whole runs of small tables: whatever they lack or are called, there is a verdict and a page."""
+"""Whole runs of small, odd tables: each ends with a verdict, a page and a card."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nothing(run: Run) -> None:
-    """The run as it is."""
+    """The unchanged run."""
 
 
 def no_late_parcel_in_the_test(run: Run) -> None:
@@ -152,12 +152,12 @@ class Named(Shop):
 
 @tag(owner="shop", unit="")
 def own(self, cls) -> Any:  # type: ignore[no-untyped-def]  # noqa: N805
-    """Two columns whose names mean something to Python."""
+    """Two columns with names that have a meaning in Python."""
     return self + cls
 
 
 class Worded(Shop):
-    """The shop, with what is said of each parcel, and who gets it."""
+    """The shop, with features of a note and of the customer."""
 
     def features(self) -> ModuleType:
         module = ModuleType("features")
@@ -187,9 +187,9 @@ def test_texts_and_many_categories_go_through_the_pipeline(task: str) -> None:
     run.params["train"]["features"]["all"] = ["wording", "customer"]
     run.params["train"]["models"] = ["prior", "linear", "boosting"]
     run.params["train"]["hyperparameters"]["boosting"] = {"max_iter": 10}
-    assert {each["name"]: each["passed"] for each in run(Worded())["checks"]}[GAIN]
+    assert {check["name"]: check["passed"] for check in run(Worded())["checks"]}[GAIN]
     ranking = read_json(paths.PLOTS / "importance.json")
-    importance = {each["feature"]: each["importance"] for each in ranking}
+    importance = {row["feature"]: row["importance"] for row in ranking}
     assert importance["wording"] > 10 * abs(importance["customer"])
 
 
@@ -216,7 +216,7 @@ def test_columns_of_any_name_go_through_the_pipeline_the_service_and_bulk() -> N
     run.params["evaluate"]["slices"] = [*NAMES]
     run.params["train"]["features"]["all"] += ["own"]
     run(Named())
-    assert {each["column"] for each in read_json(paths.SLICES)} == {*NAMES}
+    assert {row["column"] for row in read_json(paths.SLICES)} == {*NAMES}
 
     rows, features = run.table.drop(columns="late").head(20), Named().features()
     rows.to_csv("in.csv", index=False)

@@ -1,4 +1,4 @@
-"""Params are held to the contract before any stage runs, all of them at once."""
+"""All params are checked against the contract before any stage runs."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from machinery.pipeline.files import UserError
 
 
 def params(**changes: dict[str, Any]) -> dict[str, Any]:
-    """A valid document, with changes in some sections; one of the user's own is among them."""
+    """A valid document with changes in some sections; it has a section of the user's own."""
     parity, importance = {"rows": 10, "limit": 0.1}, {"rows": 10, "repeats": 1}
     limits = ("floor", "calibration", "coverage_margin", "worst_slice", "parity")
     limits += ("model_megabytes", "quarantined", "missing_rise", "share_shift", "max_age_days")

@@ -1,4 +1,4 @@
-"""The catalogue: what a feature may be made from, and what it must say of itself."""
+"""The catalogue: what features may be made from, and how they must be described."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from machinery.pipeline.files import UserError
 def module_of(*functions: Callable[..., Any]) -> ModuleType:
     """A features.py with these functions."""
     module = ModuleType(__name__)
-    vars(module).update({each.__name__: each for each in functions})
+    vars(module).update({function.__name__: function for function in functions})
     return module
 
 
@@ -61,7 +61,7 @@ def fourfold_size(double_size: np.ndarray) -> np.ndarray:
 
 @tag(owner="a team", unit="min")
 def foreseen_delay(delay: np.ndarray) -> np.ndarray:
-    """A feature that nobody can have in time."""
+    """A feature that is known too late."""
     return delay.astype(np.float32)
 
 
@@ -84,42 +84,35 @@ def orphan(size: np.ndarray) -> np.ndarray:
 
 @tag(owner="a team")
 def unmeasured(size: np.ndarray) -> np.ndarray:
-    """A feature that does not say whether it has a unit."""
+    """A feature without a unit tag."""
     return size.astype(np.float32)
 
 
 @tag(owner="a team", unit="min")
 def delay(size: np.ndarray) -> np.ndarray:
-    """A feature that would take the place of a column."""
+    """A feature with the name of a column."""
     return size.astype(np.float32)
 
 
 @tag(owner="a team", unit="")
 def late(size: np.ndarray) -> np.ndarray:
-    """A feature that would take the place of the target."""
+    """A feature with the name of the target."""
     return size.astype(np.float32)
 
 
 @tag(owner="a team", unit="m")
 def size(size: np.ndarray) -> np.ndarray:
-    """A feature that would take the place of what it is made from."""
+    """A feature with the name of its own column."""
     return size.astype(np.float32)
 
 
 @tag(owner="a team", unit="")
 def too_wide(size: np.ndarray) -> np.ndarray:
-    """A feature in 64 bits, which serving would not see as training does."""
+    """A feature in 64 bits."""
     return size.astype(np.float64)
 
 
-def test_features_of_features_name_the_columns_they_come_from(contract: Contract) -> None:
-    catalogue = Catalogue(contract, module_of(double_size, fourfold_size, paint))
-    feature = catalogue.features["fourfold_size"]
-    assert (feature.parents, feature.columns) == (("double_size",), ("size",))
-    assert catalogue.features["paint"].type == "string"
-
-
-def test_a_feature_is_described_whole(contract: Contract) -> None:
+def test_a_feature_has_a_full_description(contract: Contract) -> None:
     catalogue = Catalogue(contract, module_of(double_size, fourfold_size))
     assert vars(catalogue.features["fourfold_size"]) == {
         "name": "fourfold_size",
@@ -133,24 +126,15 @@ def test_a_feature_is_described_whole(contract: Contract) -> None:
     }
 
 
-def test_an_encoding_is_part_of_the_description_and_of_the_page(contract: Contract) -> None:
-    catalogue = Catalogue(contract, module_of(wording, paint))
-    assert {each.name: each.encode for each in catalogue.features.values()} == {
-        "paint": "",
-        "wording": "text",
-    }
-    assert "| string (text) |" in page(catalogue)
-
-
-def test_columns_of_one_kind_need_no_function_each(contract: Contract) -> None:
+def test_one_function_makes_a_feature_of_each_column(contract: Contract) -> None:
     module = module_of(paint)
     vars(module)["FEATURES"] = feature_of_each(
         "size", "value", np.float32, owner="a team", unit="m"
     )
     catalogue = Catalogue(contract, module)
     sizes, colours = np.array([1.5, np.nan]), np.array(["red", "blue"], dtype=object)
-    made = catalogue.compute({"size": sizes, "colour": colours})
-    np.testing.assert_array_equal(made["size_value"], np.float32(sizes))
+    values = catalogue.compute({"size": sizes, "colour": colours})
+    np.testing.assert_array_equal(values["size_value"], np.float32(sizes))
     assert catalogue.features["size_value"].columns == ("size",)
     assert catalogue.features["size_value"].meaning == "The value of size, as float32 makes it."
 
@@ -162,7 +146,7 @@ def test_columns_of_one_kind_need_no_function_each(contract: Contract) -> None:
         (encoded_size, "encoded_size has encode, but is a number; .* for strings, and none other"),
     ],
 )
-def test_an_encoding_that_cannot_be_is_refused(
+def test_an_invalid_encoding_is_refused(
     function: Callable[..., Any], fault: str, contract: Contract
 ) -> None:
     with pytest.raises(UserError, match=f"^features.py: the tag of {fault}"):
@@ -171,21 +155,21 @@ def test_an_encoding_that_cannot_be_is_refused(
 
 def test_values_have_the_length_and_types_of_the_pipeline(contract: Contract) -> None:
     catalogue = Catalogue(contract, module_of(double_size, paint))
-    sizes, colours = np.array([1.0, np.nan]), np.array(["red", np.nan], dtype=object)
-    values = catalogue.compute({"size": sizes, "colour": colours})
+    columns = {"size": np.array([1.0, np.nan]), "colour": np.array(["red", np.nan], dtype=object)}
+    values = catalogue.compute(columns)
     assert values["double_size"].dtype == np.float32
     assert values["double_size"].tolist() == [2, pytest.approx(np.nan, nan_ok=True)]
     assert values["paint"].tolist() == ["red", "missing"]
 
 
-def test_only_what_is_behind_the_features_asked_for_is_made(contract: Contract) -> None:
+def test_only_the_requested_features_and_their_parents_are_computed(contract: Contract) -> None:
     module = module_of(fourfold_size, double_size, paint, orphan)
     catalogue = Catalogue(contract, module, ["fourfold_size"])
     assert catalogue.inputs == ["size"]
     assert list(catalogue({"size": np.array([1.0])})) == ["fourfold_size"]
 
 
-def test_a_feature_that_nobody_makes_is_named_with_those_that_are(contract: Contract) -> None:
+def test_an_unknown_feature_is_named_with_the_known_ones(contract: Contract) -> None:
     with pytest.raises(UserError, match="has no feature 'moon'; it has double_size, paint"):
         Catalogue(contract, module_of(paint, double_size), ["moon"])
 
@@ -199,7 +183,7 @@ def test_type_hints_are_not_needed_and_a_default_is_a_constant(contract: Contrac
     assert catalogue.compute({"size": np.array([2.0])})["scaled"].tolist() == [6.0]
 
 
-def test_features_made_from_each_other_are_refused(contract: Contract) -> None:
+def test_a_cycle_of_features_is_refused(contract: Contract) -> None:
     def hen(egg: np.ndarray) -> np.ndarray:
         """Which came first."""
         return egg
@@ -208,12 +192,12 @@ def test_features_made_from_each_other_are_refused(contract: Contract) -> None:
         """Which came second."""
         return hen
 
-    features = [tag(owner="a team", unit="")(each) for each in (hen, egg)]
+    features = [tag(owner="a team", unit="")(function) for function in (hen, egg)]
     with pytest.raises(UserError, match="a cycle of features, (hen → egg → hen|egg → hen → egg)"):
         Catalogue(contract, module_of(*features))
 
 
-def test_private_and_imported_functions_are_no_features(contract: Contract) -> None:
+def test_private_and_imported_functions_are_not_features(contract: Contract) -> None:
     module = module_of(double_size)
     vars(module).update(_paint=paint, raises=pytest.raises)
     assert list(Catalogue(contract, module).features) == ["double_size"]
@@ -221,12 +205,12 @@ def test_private_and_imported_functions_are_no_features(contract: Contract) -> N
 
 @tag(owner="a team", unit="1/m")
 def thinness(size: np.ndarray) -> np.ndarray:
-    """A feature that divides by what may be 0."""
+    """A feature that divides by 0 in some rows."""
     with np.errstate(divide="ignore"):
         return (1 / size).astype(np.float32)
 
 
-def test_an_infinite_value_is_refused_by_the_name_of_its_feature(contract: Contract) -> None:
+def test_an_infinite_value_is_refused_with_the_name_of_its_feature(contract: Contract) -> None:
     catalogue = Catalogue(contract, module_of(thinness))
     with pytest.raises(UserError, match="thinness is infinite in 1 of 3 rows, as by a division"):
         catalogue.compute({"size": np.array([0.0, 2.0, np.nan])})
@@ -234,13 +218,13 @@ def test_an_infinite_value_is_refused_by_the_name_of_its_feature(contract: Contr
 
 @tag(owner="a team", unit="m")
 def different_sizes(size: np.ndarray) -> np.ndarray:
-    """A feature that forgets which row is which."""
+    """A feature with fewer values than rows."""
     return np.unique(size).astype(np.float32)
 
 
 @tag(owner="a team", unit="m")
 def mean_size(size: np.ndarray) -> np.ndarray:
-    """A feature of all rows instead of each."""
+    """A feature with one value for all rows."""
     return np.float32(np.mean(size))  # type: ignore[return-value]
 
 
@@ -268,7 +252,7 @@ def test_a_feature_without_a_value_for_each_row_is_refused(
         (lambda size: size.astype(object), "gives nan among its strings; give strings"),
     ],
 )
-def test_a_feature_of_no_use_is_one_sentence_with_its_name(
+def test_a_broken_feature_is_one_sentence_with_its_name(
     contract: Contract, values: Callable[..., Any], sentence: str
 ) -> None:
     def planted(size):  # type: ignore[no-untyped-def]
@@ -289,7 +273,7 @@ def test_a_feature_of_no_use_is_one_sentence_with_its_name(
         (lambda size: np.array(["a", "b"]), "gives string values here and float32 for another"),
     ],
 )
-def test_a_feature_that_is_right_for_the_example_alone_is_refused_later(
+def test_a_feature_that_is_right_only_for_the_example_row_is_refused_later(
     contract: Contract, values: Callable[..., Any], sentence: str
 ) -> None:
     def planted(size):  # type: ignore[no-untyped-def]
@@ -301,42 +285,35 @@ def test_a_feature_that_is_right_for_the_example_alone_is_refused_later(
         catalogue({"size": np.array([1.0, 2.0])})
 
 
-def test_no_message_shows_what_a_feature_of_a_personal_column_gives(
-    document: dict[str, Any],
+@pytest.mark.parametrize(
+    ("value", "personal", "shown"),
+    [(1.5, False, "1.5"), (None, False, "None"), (np.nan, False, "nan"), (1.5, True, "float")],
+)
+def test_a_feature_of_strings_gives_only_strings_and_no_message_shows_a_personal_value(
+    document: dict[str, Any], value: Any, personal: bool, shown: str
 ) -> None:
     def planted(size):  # type: ignore[no-untyped-def]
-        """A feature that gives something else where the size is known."""
-        return np.array(["missing" if np.isnan(each) else 1.5 for each in size], dtype=object)
+        """A feature that gives something else where the size is present."""
+        return np.array(["missing" if np.isnan(s) else value for s in size], dtype=object)
 
-    document["columns"]["size"]["personal"] = True
+    document["columns"]["size"]["personal"] = personal
     feature = tag(owner="a team", unit="")(planted)
     catalogue = Catalogue(contracts.parse(document), module_of(feature))
-    assert catalogue.personal == {"planted"}
-    with pytest.raises(UserError, match="planted gives float among its strings; give strings"):
-        catalogue.compute({"size": np.array([1.0])})
-
-
-@pytest.mark.parametrize("value", [1.5, None, np.nan])
-def test_a_feature_of_strings_gives_nothing_else(contract: Contract, value: Any) -> None:
-    def planted(size):  # type: ignore[no-untyped-def]
-        """A feature that gives something else where the size is known."""
-        return np.array(["missing" if np.isnan(each) else value for each in size], dtype=object)
-
-    catalogue = Catalogue(contract, module_of(tag(owner="a team", unit="")(planted)))
-    with pytest.raises(UserError, match=f"planted gives {value!r} among its strings; give"):
+    assert catalogue.personal == ({"planted"} if personal else set())
+    with pytest.raises(UserError, match=f"planted gives {shown} among its strings; give strings"):
         catalogue.compute({"size": np.array([np.nan, 2.0])})
 
 
-def test_a_feature_may_give_a_series_of_pandas(contract: Contract) -> None:
+def test_a_feature_may_be_a_pandas_series(contract: Contract) -> None:
     @tag(owner="a team", unit="")
-    def known_paint(colour):  # type: ignore[no-untyped-def]
+    def series_of_paint(colour):  # type: ignore[no-untyped-def]
         """The colour as a categorical series."""
         return pd.Series(colour).fillna("missing").astype("category")
 
-    catalogue = Catalogue(contract, module_of(known_paint))
+    catalogue = Catalogue(contract, module_of(series_of_paint))
     values = catalogue.compute({"colour": np.array(["red", np.nan], dtype=object)})
-    assert values["known_paint"].tolist() == ["red", "missing"]
-    assert isinstance(values["known_paint"], np.ndarray)
+    assert values["series_of_paint"].tolist() == ["red", "missing"]
+    assert isinstance(values["series_of_paint"], np.ndarray)
 
 
 @tag(owner="a team", unit="")
@@ -360,7 +337,7 @@ def one() -> np.ndarray:
         (too_wide, "too_wide gives float64; give float32 numbers or strings"),
     ],
 )
-def test_a_feature_that_must_not_be_is_refused_by_name(
+def test_a_forbidden_feature_is_refused_with_its_name(
     contract: Contract, function: Callable[..., Any], sentence: str
 ) -> None:
     with pytest.raises(UserError) as caught:
@@ -368,9 +345,10 @@ def test_a_feature_that_must_not_be_is_refused_by_name(
     assert sentence in str(caught.value)
 
 
-def test_the_page_has_a_line_a_feature_and_the_lineage_as_a_graph(contract: Contract) -> None:
-    text = page(Catalogue(contract, module_of(double_size, fourfold_size, paint)))
+def test_the_page_has_a_row_for_each_feature_and_the_lineage_as_a_graph(contract: Contract) -> None:
+    text = page(Catalogue(contract, module_of(double_size, fourfold_size, paint, wording)))
     assert "| double_size | Twice the size. | m | float32 | size | before | a team |" in text
     assert "| paint | The colour as text. | none | string |" in text
+    assert "| wording | The colour in words. | none | string (text) |" in text
     assert "size --> feature_double_size" in text
     assert "feature_double_size --> feature_fourfold_size" in text

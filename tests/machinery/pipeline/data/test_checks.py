@@ -1,4 +1,4 @@
-"""checks: what is wrong in which row, what is wrong with a table, and what is cast without loss."""
+"""Violations of rows, faults of tables, and casts without loss."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -19,9 +19,9 @@ EMPTY = "is empty where the contract says nullable: false"
 
 
 def rows_of(values: list[Any], name: str, contract: Contract) -> dict[str, list[int]]:
-    """Each violation of one column, and the rows that have it."""
-    checked = check({name: pa.array(values)}, contract, unique=True)
-    return {each.problem: np.flatnonzero(each.rows).tolist() for each in checked.violations}
+    """The violations of a column, and their rows."""
+    violations = check({name: pa.array(values)}, contract, unique=True).violations
+    return {fault.problem: np.flatnonzero(fault.rows).tolist() for fault in violations}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_row_has_all_its_reasons(contract: Contract) -> None:
     ]
 
 
-def test_columns_of_a_table_that_are_missing_unknown_or_mistyped_are_all_named(
+def test_missing_unknown_and_mistyped_columns_are_all_named(
     contract: Contract,
 ) -> None:
     names = ["id", "at", "colour", "late", "size"]
@@ -92,13 +92,14 @@ def test_columns_of_a_table_that_are_missing_unknown_or_mistyped_are_all_named(
             [True, False, True, False, None, None],
             [5],
         ),
+        ("boolean", ["TRUE", " False "], [True, False], []),
         ("boolean", [], [], []),
         ("boolean", ["", ""], [None, None], []),
         ("number", ["1e3", "-.5", "inf", "1,5"], [1000.0, -0.5, float("inf"), None], [3]),
         ("string", ["", "NA", None], ["", "NA", None], []),
     ],
 )
-def test_texts_are_read_value_by_value(
+def test_strings_are_parsed_value_by_value(
     document: dict[str, Any], kind: str, texts: list[Any], values: list[Any], lost: list[int]
 ) -> None:
     document["columns"]["size"] |= {"type": kind, "allowed": None}
@@ -108,17 +109,20 @@ def test_texts_are_read_value_by_value(
     assert np.flatnonzero(mask).tolist() == lost
 
 
-def test_infinity_is_a_violation_without_a_range_too(document: dict[str, Any]) -> None:
+def test_infinity_is_a_violation_even_without_a_range(document: dict[str, Any]) -> None:
     document["columns"]["size"] |= {"allowed": None}
     contract = contracts.parse(document)
     assert rows_of([float("-inf"), 1.0, None], "size", contract) == {"is infinite": [0]}
     assert rows_of(["inf", "1", ""], "size", contract) == {"is infinite": [0]}
 
 
-def test_an_integer_with_a_fraction_is_no_integer(document: dict[str, Any]) -> None:
+def test_integers_have_no_fraction_and_may_be_larger_than_a_float_holds(
+    document: dict[str, Any],
+) -> None:
     document["columns"]["size"] |= {"type": "integer"}
     contract = contracts.parse(document)
     assert rows_of([1.0, 1.5, None], "size", contract) == {"is not of type integer": [1]}
+    assert rows_of([2**60 + 1, 3], "size", contract) == {"is outside 0 to 10": [0]}
 
 
 @pytest.mark.parametrize(
@@ -140,18 +144,18 @@ def test_an_integer_with_a_fraction_is_no_integer(document: dict[str, Any]) -> N
         (pa.int8(), "late", False),
     ],
 )
-def test_a_column_of_another_type_is_not_read(
+def test_types_of_a_table_that_can_be_cast(
     contract: Contract, kind: pa.DataType, name: str, fits: bool
 ) -> None:
     assert castable(kind, contract.columns[name]) == fits
 
 
-def test_a_decimal_is_the_number_that_its_digits_are(contract: Contract) -> None:
+def test_a_decimal_becomes_the_nearest_float_as_its_text_does(contract: Contract) -> None:
     digits = [f"{number / 7:.6f}" for number in range(1, 1000)]
-    decimals, texts = (pa.array([of(each) for each in digits]) for of in (Decimal, str))
-    numbers, _ = cast(decimals, contract.columns["size"])
-    assert numbers.to_pylist() == [float(each) for each in digits]
-    assert numbers.equals(cast(texts, contract.columns["size"])[0])
+    decimals, column = pa.array(map(Decimal, digits)), contract.columns["size"]
+    numbers, _ = cast(decimals, column)
+    assert numbers.to_pylist() == [float(text) for text in digits]
+    assert numbers.equals(cast(pa.array(digits), column)[0])
 
 
 def test_categories_encoded_as_a_dictionary_are_decoded(contract: Contract) -> None:

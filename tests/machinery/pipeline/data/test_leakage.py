@@ -1,4 +1,4 @@
-"""Every leak is planted here, and found with its column named."""
+"""Each test plants a leak; the probes find it and name its column."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,41 +31,36 @@ def days(*numbers: int) -> pd.DataFrame:
     )
 
 
-def found(probes: list[Probe]) -> list[tuple[str, str]]:
+def failed(probes: list[Probe]) -> list[tuple[str, str]]:
     return [(probe.name, probe.column) for probe in probes if not probe.passed]
 
 
-def test_parts_that_share_nothing_pass(contract: Contract) -> None:
-    assert found(leakage.between_parts(days(1, 2, 3), days(4, 5), contract)) == []
-
-
-def test_a_row_in_both_parts_is_found(contract: Contract) -> None:
-    test = days(3, 5)
-    assert ("rows in both parts", "id") in found(
-        leakage.between_parts(days(1, 2, 3), test, contract)
-    )
-
-
-def test_a_row_with_a_new_key_but_the_same_content_is_found(contract: Contract) -> None:
-    test = days(3, 5).assign(id=["new", "newer"])
-    probes = leakage.between_parts(days(1, 2, 3), test, contract)
-    assert found(probes) == [("same content in both parts", "id")]
-
-
-def test_a_test_row_older_than_a_training_row_is_found(contract: Contract) -> None:
-    probes = leakage.between_parts(days(1, 2, 6), days(4, 7), contract)
-    assert found(probes) == [("time order", "at")]
+@pytest.mark.parametrize(
+    ("train", "test", "changes", "leaks"),
+    [
+        ((1, 2, 3), (4, 5), {}, []),
+        ((1, 2), (2, 5), {}, [("rows in both parts", "id"), ("same content in both parts", "id")]),
+        ((1, 2, 3), (3, 5), {"id": ["a", "b"]}, [("same content in both parts", "id")]),
+        ((1, 2, 6), (4, 7), {}, [("time order", "at")]),
+    ],
+    ids=["none", "a row", "the content of a row", "time"],
+)
+def test_what_the_parts_share_is_found(
+    contract: Contract, train: Any, test: Any, changes: dict[str, Any], leaks: list[Any]
+) -> None:
+    probes = leakage.between_parts(days(*train), days(*test).assign(**changes), contract)
+    assert failed(probes) == leaks
 
 
 def test_a_group_in_both_parts_is_found(document: dict[str, Any]) -> None:
     contract = contracts.parse(document | {"group": "colour"})
     probes = leakage.between_parts(days(1, 2), days(3), contract)
-    assert found(probes) == [("groups in both parts", "colour")]
+    assert failed(probes) == [("groups in both parts", "colour")]
 
 
 @dataclass
-class Given:
-    """As much of a catalogue as the probes need: features with these values, from one column."""
+class FakeCatalogue:
+    """What the probes need of a catalogue: features with these values, made from one column."""
 
     contract: Contract
     values: dict[str, np.ndarray]
@@ -78,16 +73,10 @@ class Given:
 
     @property
     def features(self) -> dict[str, Feature]:
+        kinds: Any = {"f": "float32", "O": "string"}
         return {
             name: Feature(
-                name,
-                "",
-                "",
-                "float32" if values.dtype.kind == "f" else "string",
-                self.encode,
-                "",
-                (),
-                (self.source,),
+                name, "", "", kinds[values.dtype.kind], self.encode, "", (), (self.source,)
             )
             for name, values in self.values.items()
         }
@@ -101,8 +90,8 @@ def probe(
 ) -> list[tuple[str, str]]:
     rows = pd.DataFrame({source: column})
     rows[contract.target] = target if contract.task == "regression" else target.astype(bool)
-    catalogue = Given(contract, values, source)
-    return found(leakage.in_features(rows, catalogue, 0.95, seed=1))  # type: ignore[arg-type]
+    catalogue = FakeCatalogue(contract, values, source)
+    return failed(leakage.in_features(rows, catalogue, 0.95, seed=1))  # type: ignore[arg-type]
 
 
 def probe_feature(
@@ -113,7 +102,7 @@ def probe_feature(
     column: np.ndarray | None = None,
     target: np.ndarray = TARGET,
 ) -> list[tuple[str, str]]:
-    """What the probes find in a feature with these values, made from a column."""
+    """The probes that a feature with these values fails, made from a column."""
     if column is None:
         column = np.zeros(len(values)) if source == "size" and values.dtype == object else values
     return probe(contract, target, source, column, it=values)
@@ -129,24 +118,27 @@ def test_a_copy_of_the_target_is_found(contract: Contract) -> None:
     assert ("copy of the target", "it") in probe_feature(names, contract)
 
 
-def test_a_multiple_of_a_number_to_foresee_is_found(document: dict[str, Any]) -> None:
-    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
+def contract_of(document: dict[str, Any], task: str) -> Contract:
+    target = {"classification": "late", "regression": "delay"}[task]
+    return contracts.parse(document | {"task": task, "target": target})
+
+
+def test_a_multiple_of_a_numeric_target_is_found(document: dict[str, Any]) -> None:
+    contract = contract_of(document, "regression")
     target = np.linspace(0, 60, 300)
     hours = (target / 60).astype(np.float32)
     assert ("copy of the target", "it") in probe_feature(hours, contract, target=target)
 
 
-def test_a_feature_that_nearly_gives_the_target_is_found(contract: Contract) -> None:
-    delay = np.where(TARGET == 1, 40, 3) + np.random.default_rng(1).normal(size=len(TARGET))
-    probes = probe_feature(delay.astype(np.float32), contract)
-    assert probes == [("determines the target", "it")]
-
-
-def test_a_feature_that_nearly_gives_a_number_is_found(document: dict[str, Any]) -> None:
-    contract = contracts.parse(document | {"task": "regression", "target": "delay"})
-    target = np.linspace(0, 60, 300)
-    noisy = (2 * target + np.random.default_rng(1).normal(size=300)).astype(np.float32)
-    probes = probe_feature(noisy, contract, target=target)
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_feature_that_nearly_gives_the_target_is_found(
+    document: dict[str, Any], task: str
+) -> None:
+    contract, target = contract_of(document, task), TARGET
+    if task == "regression":
+        target = np.linspace(0, 60, 300)
+    noisy = 40 * target + np.random.default_rng(1).normal(size=300)
+    probes = probe_feature(noisy.astype(np.float32), contract, target=target)
     assert probes == [("determines the target", "it")]
 
 
@@ -158,14 +150,17 @@ def test_text_that_differs_in_every_row_is_an_identifier(contract: Contract) -> 
 def test_free_text_may_differ_in_every_row(contract: Contract) -> None:
     rows = pd.DataFrame({"size": np.arange(300.0) % 7, "late": np.arange(300) % 2 == 0})
     texts = np.array([f"the {number}th text" for number in range(300)], dtype=object)
-    for encode, probes in (("", [("identifier", "it")]), ("text", [])):
-        catalogue: Any = Given(contract, {"it": texts}, "size", encode)
-        assert found(leakage.in_features(rows, catalogue, 0.95, seed=1)) == probes
+    catalogue: Any = FakeCatalogue(contract, {"it": texts}, "size", encode="text")
+    assert failed(leakage.in_features(rows, catalogue, 0.95, seed=1)) == []
 
 
-def test_a_feature_made_from_a_column_named_identifier_is_found(contract: Contract) -> None:
-    names = np.tile(np.array(["a", "b"], dtype=object), 150)
-    assert probe_feature(names, contract, source="id") == [("identifier", "it")]
+@pytest.mark.parametrize("source", ["id", "colour"])
+def test_a_feature_made_from_an_identifier_or_the_group_is_found(
+    document: dict[str, Any], source: str
+) -> None:
+    contract = contracts.parse(document | {"group": "colour"})
+    names = np.tile(np.array(["red", "blue"], dtype=object), 150)
+    assert probe_feature(names, contract, source=source) == [("identifier", "it")]
 
 
 @pytest.mark.parametrize(
@@ -189,27 +184,21 @@ def test_whole_numbers_that_differ_in_every_row_are_an_identifier(
     assert probes == ([("identifier", "it")] if flagged else [])
 
 
-def test_a_feature_made_from_the_group_is_found(document: dict[str, Any]) -> None:
-    contract = contracts.parse(document | {"group": "colour"})
-    names = np.tile(np.array(["red", "blue"], dtype=object), 150)
-    assert probe_feature(names, contract, source="colour") == [("identifier", "it")]
-
-
 @pytest.mark.parametrize("share", [0.6, 0.3])
 def test_a_copy_of_the_target_in_a_part_of_the_rows_is_found(
     contract: Contract, share: float
 ) -> None:
     target = np.tile(TARGET, 3)
-    known = np.random.default_rng(1).random(len(target)) < share
-    values = np.where(known, target, np.nan).astype(np.float32)
+    present = np.random.default_rng(1).random(len(target)) < share
+    values = np.where(present, target, np.nan).astype(np.float32)
     probes = probe_feature(values, contract, column=np.zeros(len(target)), target=target)
     assert probes == [("determines the target", "it")]
 
 
 def several(contract: Contract, target: np.ndarray, **values: np.ndarray) -> list[tuple[str, str]]:
-    """What the probes find in several features of 2,000 rows."""
-    single = {name: each.astype(np.float32) for name, each in values.items()}
-    return probe(contract, target, "size", np.zeros(len(target)), **single)
+    """The probes that several features of 2,000 rows fail."""
+    features = {name: column.astype(np.float32) for name, column in values.items()}
+    return probe(contract, target, "size", np.zeros(len(target)), **features)
 
 
 def noise(seed: int, scale: float = 1.0) -> np.ndarray:
@@ -220,8 +209,7 @@ def noise(seed: int, scale: float = 1.0) -> np.ndarray:
 def test_columns_that_give_the_target_only_together_are_found(
     document: dict[str, Any], task: str
 ) -> None:
-    target = {"classification": "late", "regression": "delay"}[task]
-    contract = contracts.parse(document | {"task": task, "target": target})
+    contract = contract_of(document, task)
     minutes = noise(1, 20.0)
     outcome = minutes if task == "regression" else (minutes > 15).astype(int)
     half = noise(2, 100.0)
@@ -235,7 +223,7 @@ def test_columns_that_are_good_together_are_honest(contract: Contract) -> None:
     assert several(contract, target, **signals) == []
 
 
-def test_a_feature_that_tells_far_more_than_all_others_is_found(contract: Contract) -> None:
+def test_a_feature_far_better_than_all_others_is_found(contract: Contract) -> None:
     minutes = noise(1, 20.0)
     target = (minutes + noise(5, 8.0) > 15).astype(int)
     steps, weak = minutes // 15 * 15, minutes + noise(3, 40.0)
@@ -250,15 +238,11 @@ def test_the_one_good_column_of_a_small_table_is_honest(contract: Contract) -> N
     assert several(contract, target, sex=sex, age=noise(3), fare=noise(4)) == []
 
 
-def halves(values: np.ndarray, target: np.ndarray) -> list[pd.DataFrame]:
-    """A training and a test table with the column `size`."""
-    table = pd.DataFrame({"size": values, "late": target.astype(bool)})
-    return [table.iloc[:2000], table.iloc[2000:]]
-
-
 def probe_means(contract: Contract, values: np.ndarray, target: np.ndarray) -> list[Any]:
-    catalogue = Given(contract, {}, "size")
-    return found(leakage.of_means(*halves(values, target), catalogue))  # type: ignore[arg-type]
+    """The probes of means that the column `size` fails, in 2,000 training and 1,000 test rows."""
+    table = pd.DataFrame({"size": values, "late": target.astype(bool)})
+    catalogue: Any = FakeCatalogue(contract, {}, "size")
+    return failed(leakage.of_means(table.iloc[:2000], table.iloc[2000:], catalogue))
 
 
 def hours(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -296,25 +280,25 @@ def test_an_exception_lets_only_the_named_column_pass() -> None:
     assert (tail.passed, tail.allowed, flight.passed) == (True, "the fleet is fixed", False)
 
 
-def test_an_exception_for_rows_that_are_alike_holds_for_every_seed(contract: Contract) -> None:
-    """Whether they are parted is a matter of chance, so it may be stated where it is not needed."""
+def test_an_exception_for_rows_of_the_same_content_holds_for_every_seed(contract: Contract) -> None:
+    """The seed decides whether they are split, so the exception may be unneeded."""
     probes = leakage.between_parts(days(1, 2, 3), days(4, 5), contract)
     reasons = {"same content in both parts": {"id": "the days are alike"}}
-    assert found(leakage.allow(probes, reasons)) == []
+    assert failed(leakage.allow(probes, reasons)) == []
 
 
-def test_rows_that_are_alike_are_named_and_the_remedy_too(contract: Contract) -> None:
+def test_rows_of_the_same_content_are_named_with_the_remedy(contract: Contract) -> None:
     test = days(4, 3).assign(id=["new", "newer"])
     probes = leakage.between_parts(days(1, 2, 3), test, contract)
-    (same,) = (each for each in probes if each.name == "same content in both parts")
+    (same,) = (probe for probe in probes if probe.name == "same content in both parts")
     assert "e.g. the test row newer; deduplicate in source.py" in str(same)
 
 
 def test_an_exception_lets_only_the_named_probe_pass(contract: Contract) -> None:
-    """Different rows may be alike, but no row may stand on both sides."""
+    """Different rows may have the same content, but no row may be in both parts."""
     probes = leakage.between_parts(days(1, 2, 3), days(3, 5), contract)
     reasons = {"same content in both parts": {"id": "the days are alike"}}
-    assert found(leakage.allow(probes, reasons)) == [("rows in both parts", "id")]
+    assert failed(leakage.allow(probes, reasons)) == [("rows in both parts", "id")]
 
 
 @pytest.mark.parametrize(
@@ -327,7 +311,9 @@ def test_an_exception_that_nothing_needs_is_refused_by_name(name: str, column: s
 
 
 @pytest.mark.parametrize("late", [[True] * 4, [False] * 300])
-def test_rows_that_cannot_tell_a_leak_are_refused(contract: Contract, late: list[bool]) -> None:
+def test_too_few_rows_and_rows_of_one_class_are_refused(
+    contract: Contract, late: list[bool]
+) -> None:
     with pytest.raises(UserError, match=f"{len(late)} training rows with late .* are too few"):
         leakage.require_rows(pd.DataFrame({"late": late}), contract)
 

@@ -1,4 +1,4 @@
-"""What a project reads its source with: columns checked, joins as of a moment."""
+"""Tools for source.py: monthly files, checked columns, point-in-time joins."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,34 +19,34 @@ PARCEL: dict[str, Any] = {"at": NOON, "town": "Ulm", "weight": 2.5, "note": "fra
 
 
 def moments(hours: list[int]) -> pd.DataFrame:
-    return pd.DataFrame({"moment": [NOON + each * HOUR for each in hours], "place": "A"})
+    return pd.DataFrame({"moment": [NOON + hour * HOUR for hour in hours], "place": "A"})
 
 
-def seen(hours: list[int], place: str = "A") -> pd.DataFrame:
-    times = [NOON + each * HOUR for each in hours]
-    return pd.DataFrame({"available": times, "place": place, "hour": [float(h) for h in hours]})
+def observed(hours: list[int], place: str = "A") -> pd.DataFrame:
+    times = [NOON + hour * HOUR for hour in hours]
+    return pd.DataFrame({"available": times, "place": place, "hour": map(float, hours)})
 
 
 def test_as_of_takes_the_latest_observation_not_after_the_moment() -> None:
-    joined = as_of(moments([0, 3]), seen([-2, 0, 1, 4]), by="place", max_age=6 * HOUR)
+    joined = as_of(moments([0, 3]), observed([-2, 0, 1, 4]), by="place", max_age=6 * HOUR)
     assert joined["hour"].tolist() == [0, 1]
 
 
 def test_as_of_keeps_the_order_and_index_of_the_rows() -> None:
     rows = moments([3, 0]).set_axis([8, 9])
-    joined = as_of(rows, seen([1, 0]), by="place", max_age=6 * HOUR)
+    joined = as_of(rows, observed([1, 0]), by="place", max_age=6 * HOUR)
     assert joined["hour"].to_dict() == {8: 1, 9: 0}
 
 
 def test_as_of_gives_null_for_another_place_an_old_observation_and_a_row_without_moment() -> None:
     rows = moments([0])
-    assert as_of(rows, seen([0], place="B"), by="place", max_age=HOUR)["hour"].isna().all()
-    assert as_of(rows, seen([-2]), by="place", max_age=HOUR)["hour"].isna().all()
+    assert as_of(rows, observed([0], place="B"), by="place", max_age=HOUR)["hour"].isna().all()
+    assert as_of(rows, observed([-2]), by="place", max_age=HOUR)["hour"].isna().all()
     rows["moment"] = rows["moment"].where([False])
-    assert as_of(rows, seen([0]), by="place", max_age=HOUR)["hour"].isna().all()
+    assert as_of(rows, observed([0]), by="place", max_age=HOUR)["hour"].isna().all()
 
 
-@settings(deadline=None)  # a slow machine is no fault
+@settings(deadline=None)
 @given(
     at=st.lists(st.integers(-50, 50), min_size=1, max_size=8),
     available=st.lists(st.integers(-50, 50), min_size=1, max_size=8, unique=True),
@@ -55,10 +55,10 @@ def test_as_of_gives_null_for_another_place_an_old_observation_and_a_row_without
 def test_an_observation_from_the_future_is_never_joined(
     at: list[int], available: list[int], max_age: int
 ) -> None:
-    joined = as_of(moments(at), seen(available), by="place", max_age=max_age * HOUR)
-    for moment, hour in zip(at, joined["hour"], strict=True):
-        fitting = [each for each in available if moment - max_age <= each <= moment]
-        assert hour == max(fitting) if fitting else pd.isna(hour)
+    joined = as_of(moments(at), observed(available), by="place", max_age=max_age * HOUR)
+    for moment, latest in zip(at, joined["hour"], strict=True):
+        fitting = [hour for hour in available if moment - max_age <= hour <= moment]
+        assert latest == max(fitting) if fitting else pd.isna(latest)
 
 
 def test_the_named_columns_are_read_and_no_others(tmp_path: Path) -> None:
@@ -66,13 +66,10 @@ def test_the_named_columns_are_read_and_no_others(tmp_path: Path) -> None:
     assert list(read_columns(tmp_path / "a.parquet", COLUMNS)) == list(COLUMNS)
 
 
-def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_rows_or_without_a_column_is_refused(tmp_path: Path) -> None:
     write_table(pd.DataFrame([PARCEL]).iloc[:0], tmp_path / "a.parquet")
     with pytest.raises(UserError, match="a.parquet has no rows"):
         read_columns(tmp_path / "a.parquet", COLUMNS)
-
-
-def test_a_missing_column_is_named(tmp_path: Path) -> None:
     write_table(pd.DataFrame([PARCEL]).drop(columns="town"), tmp_path / "a.parquet")
     with pytest.raises(UserError, match="a.parquet has no column town"):
         read_columns(tmp_path / "a.parquet", COLUMNS)
@@ -96,7 +93,7 @@ def test_a_column_of_another_type_is_named(
 
 def test_an_age_below_zero_is_refused() -> None:
     with pytest.raises(UserError, match="as_of has a max_age of -1 day"):
-        as_of(moments([0]), seen([0]), by="place", max_age=-HOUR)
+        as_of(moments([0]), observed([0]), by="place", max_age=-HOUR)
 
 
 def months(folder: Path, *names: str) -> Path:
@@ -107,8 +104,8 @@ def months(folder: Path, *names: str) -> Path:
 
 def test_months_are_those_that_begin_before_the_end_of_the_window(tmp_path: Path) -> None:
     folder = months(tmp_path, "2013-02", "2012-12", "2013-01")
-    found = [path.stem for path in monthly(folder, datetime(2013, 2, 1))]
-    assert found == ["2012-12", "2013-01"]
+    months_read = [path.stem for path in monthly(folder, datetime(2013, 2, 1))]
+    assert months_read == ["2012-12", "2013-01"]
     assert len(monthly(folder, None)) == len(monthly(folder, datetime(2020, 1, 1))) == 3
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from .files import UserError
 from .project import Project
@@ -23,23 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class ParallelMap(Protocol):
-    """Yields `function(shared, item)` for each item, in order.
-
-    The function must be defined at the top of a module, since a cluster imports it. Items are
-    consumed no faster than they are processed. `threads` is the number of local threads, 0 for
-    none but the caller's; `reads` are the files that the function reads.
-    """
-
-    def __call__(
-        self,
-        function: Callable[[Shared, Item], Result],
-        shared: Shared,
-        items: Iterable[Item],
-        *,
-        threads: int = 0,
-        reads: Iterable[Path] = (),
-    ) -> Iterator[Result]: ...
+ParallelMap = Callable[..., Iterator[Any]]  # with the signature of `local_map`
 
 
 def local_map(
@@ -50,7 +34,12 @@ def local_map(
     threads: int = 0,
     reads: Iterable[Path] = (),
 ) -> Iterator[Result]:
-    """Compute in this process."""
+    """Yield `function(shared, item)` for each item, in order, computed in this process.
+
+    The function must be defined at the top of a module, since a cluster imports it. Items are
+    consumed no faster than they are processed. `threads` is the number of local threads, 0 for
+    none but the caller's; `reads` are the files that the function reads.
+    """
     if not threads:
         yield from (function(shared, item) for item in items)
         return
@@ -68,8 +57,7 @@ def local_map(
 def parallel_map(project: Project) -> Iterator[ParallelMap]:
     """The map that the project's settings select.
 
-    Raises:
-        UserError: for a wrong setting, an unreachable cluster, or a worker that differs.
+    Raises UserError for a wrong setting, an unreachable cluster, or a worker that differs.
     """
     setting = f"{project.package.upper()}_COMPUTE"
     backend = os.environ.get(setting)

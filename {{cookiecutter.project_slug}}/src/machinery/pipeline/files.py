@@ -87,11 +87,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: bytes, name: str) -> dict[str, Any]:
-    """Parse a YAML mapping; `name` names it in errors.
-
-    Raises:
-        UserError: with the line and column, where YAML 1.1 and 1.2 would differ, too.
-    """
+    """Parse a YAML mapping; errors give `name`, line and column."""
     import yaml
 
     try:

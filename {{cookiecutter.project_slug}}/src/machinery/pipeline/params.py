@@ -296,11 +296,7 @@ def load(section: type[S]) -> S:
 
 
 def parse(section: type[S], document: Mapping[str, Any]) -> S:
-    """Validate one section of a params document.
-
-    Raises:
-        UserError: naming every invalid parameter.
-    """
+    """Validate one section of a params document; UserError names every invalid parameter."""
     name = section.__name__.lower()
     if name not in document:
         raise UserError(f"{PARAMS}: section '{name}' is missing; restore it with git checkout")

@@ -5,17 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from machinery.pipeline import params
 from machinery.pipeline.files import UserError
-from machinery.pipeline.params import (
-    SECTIONS,
-    Evaluate,
-    Monitor,
-    Search,
-    Select,
-    Split,
-    Train,
-    parse,
-)
 from machinery.pipeline.paths import PARAMS
 from machinery.pipeline.statistics import metrics
 
@@ -23,17 +14,13 @@ from .contract import Contract
 
 
 def require(document: Mapping[str, Any], contract: Contract) -> None:
-    """Check all sections at once, before hours of training.
-
-    Raises:
-        UserError: naming every invalid parameter, and every one that does not fit the contract.
-    """
+    """Check all sections at once, before hours of training; UserError names every fault."""
     faults: list[str] = []
-    for kind in SECTIONS:
-        if kind in (Monitor, Search) and kind.__name__.lower() not in document:
+    for kind in params.SECTIONS:
+        if kind in (params.Monitor, params.Search) and kind.__name__.lower() not in document:
             continue  # optional, and not read by the pipeline
         try:
-            faults += _misfits(parse(kind, document), document, contract)
+            faults += _misfits(params.parse(kind, document), document, contract)
         except UserError as error:
             faults.append(str(error).removeprefix(f"{PARAMS}: "))
     if faults:
@@ -43,16 +30,17 @@ def require(document: Mapping[str, Any], contract: Contract) -> None:
 
 def _misfits(section: BaseModel, document: Mapping[str, Any], contract: Contract) -> Iterator[str]:
     match section:
-        case Split(by="time" | "group" as by) if getattr(contract, by) is None:
+        case params.Split(by="time" | "group" as by) if getattr(contract, by) is None:
             yield f"split.by is {by}, but contract.yaml names no {by} column"
-        case Select(headline=name) if name not in metrics.names(contract.task):
+        case params.Select(headline=name) if name not in metrics.names(contract.task):
             yield metrics.unknown(name, contract.task)
-        case Train():
+        case params.Train():
             yield from _wrong_constraints(section)
-        case Search(root=spaces):
-            for name in spaces.keys() - parse(Train, document).hyperparameters.keys():
+        case params.Search(root=spaces):
+            train = params.parse(params.Train, document)
+            for name in spaces.keys() - train.hyperparameters.keys():
                 yield f"search names {name}, which train.hyperparameters does not describe"
-        case Evaluate(slices=columns):
+        case params.Evaluate(slices=columns):
             for name in columns:
                 if name not in contract.columns:
                     yield f"evaluate.slices names {name}, which contract.yaml does not describe"
@@ -63,7 +51,7 @@ def _misfits(section: BaseModel, document: Mapping[str, Any], contract: Contract
                     )
 
 
-def _wrong_constraints(train: Train) -> Iterator[str]:
+def _wrong_constraints(train: params.Train) -> Iterator[str]:
     features = {name for names in train.features.values() for name in names}
     for model, hyperparameters in train.hyperparameters.items():
         signs = hyperparameters.get("monotonic_cst")

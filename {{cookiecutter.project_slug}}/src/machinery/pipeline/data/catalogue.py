@@ -86,20 +86,14 @@ class Catalogue:
     def __call__(self, columns: Mapping[str, np.ndarray]) -> Arrays:
         """The requested features, float32 or strings, from arrays as `columns` makes them.
 
-        Raises:
-            UserError: naming a feature that fails, has not one value for each row, or has another
-                type than for the example row.
+        Raises UserError for a feature that fails, has another type than for the example row, or
+        has not one value for each row.
         """
         values = self._run(columns)
         return {name: values[name] for name in self.names}
 
     def compute(self, columns: Mapping[str, np.ndarray]) -> Arrays:
-        """The requested features, with their values checked as well.
-
-        Raises:
-            UserError: naming a feature that also has an infinite value, or a non-string among
-                strings.
-        """
+        """The requested features; UserError for infinite values and non-strings, too."""
         values = self(columns)
         self._check_strings(values)
         for name, column in values.items():

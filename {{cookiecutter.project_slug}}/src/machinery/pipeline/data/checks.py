@@ -118,8 +118,7 @@ def examples(values: pa.Array, violation: Violation, contract: Contract) -> list
 def conform(table: "pd.DataFrame", contract: Contract) -> pa.Table:
     """Convert a pandas table, with each column in the contract's type if that loses no value.
 
-    Raises:
-        UserError: naming a column that has values of several types.
+    Raises UserError for a column with values of several types.
     """
     columns = {}
     for name in map(str, table.columns):

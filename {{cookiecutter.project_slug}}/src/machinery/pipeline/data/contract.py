@@ -243,11 +243,7 @@ class Contract(BaseModel):
         return [self.added(f"probability_{name}") for name in self.class_names]
 
     def require_classes(self, target: "pd.Series[Any]") -> None:
-        """Check that training rows have every class, or more than one number.
-
-        Raises:
-            UserError: naming the target and its absent class, or its only value.
-        """
+        """Raise UserError if training rows lack a class, or have a single number as target."""
         present = set(target.unique())
         if absent := [value for value in self.classes if value not in present]:
             fault, remedy = f"never {absent[0]}", "take the class out of contract.yaml"
@@ -268,11 +264,7 @@ def load(path: Path = CONTRACT) -> Contract:
 
 
 def parse(document: dict[str, Any], path: Path = CONTRACT) -> Contract:
-    """Validate a contract document.
-
-    Raises:
-        UserError: naming every invalid key of the file.
-    """
+    """Validate a contract document; UserError names every invalid key."""
     try:
         return Contract.model_validate(document)
     except ValidationError as error:

@@ -82,11 +82,7 @@ def between_parts(train: "pd.DataFrame", test: "pd.DataFrame", contract: Contrac
 
 
 def require_rows(rows: "pd.DataFrame", contract: Contract) -> None:
-    """Check that there are enough rows for a probe to tell a leak.
-
-    Raises:
-        UserError: if the rows are too few, or all of one class.
-    """
+    """Raise UserError if the rows are too few, or all of one class, for a probe to tell a leak."""
     if len(rows) < probes.FOLDS or rows[contract.target].nunique() < 2:
         fault = f"{len(rows)} training rows with {contract.target} {rows[contract.target].iloc[0]}"
         remedy = "raise split.leakage.rows, or widen the data window (ingest.until)"
@@ -135,15 +131,12 @@ def of_means(train: "pd.DataFrame", test: "pd.DataFrame", catalogue: Catalogue) 
 def allow(results: Iterable[Probe], reasons: Mapping[str, Mapping[str, str]]) -> list[Probe]:
     """Mark the probes that exceptions in params let pass.
 
-    Raises:
-        UserError: naming an exception that no probe needs, since it would hide a later leak.
+    Raises UserError for an exception that no probe needs, since it would hide a later leak.
     """
-    marked = [
-        probe
-        if probe.passed
-        else replace(probe, allowed=reasons.get(probe.name, {}).get(probe.column))
-        for probe in results
-    ]
+    marked = []
+    for probe in results:
+        reason = reasons.get(probe.name, {}).get(probe.column)
+        marked.append(probe if probe.passed else replace(probe, allowed=reason))
     needed = {(probe.name, probe.column) for probe in marked if probe.allowed or probe.name == SAME}
     stated = {(name, column) for name, columns in reasons.items() for column in columns}
     for name, column in sorted(stated - needed):
@@ -204,7 +197,7 @@ def _combined(
     if skill >= STRONG:
         without = probes.score_without(strongest, columns, target, task, seed)
         lacking = max(0.0, 1 - probes.skill(without, target, task) / skill)
-        meaning = "alone tells far more of the target than all other features together"
+        meaning = "alone predicts the target far better than all other features together"
         yield Probe("dominates", strongest, lacking, DOMINANCE, meaning)
 
 

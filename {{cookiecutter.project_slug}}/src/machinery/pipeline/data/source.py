@@ -27,9 +27,8 @@ Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 366, allow_inf_nan=False)]
 def monthly(folder: Path, until: datetime | None) -> list[Path]:
     """The files `YYYY-MM.parquet` of the months that begin before `until`, oldest first.
 
-    Raises:
-        UserError: if there is none, one has another name, or a month between the first and the last
-            is missing, since the model would be trained on less data than it seems.
+    Raises UserError if there is none, one has another name, or a month in between is missing,
+    since the model would be trained on less data than it seems.
     """
     files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     remedy = f"restore it with 'dvc checkout {folder}.dvc' or 'dvc pull {folder}.dvc'"
@@ -52,9 +51,7 @@ def monthly(folder: Path, until: datetime | None) -> list[Path]:
 def read_columns(path: Path, columns: Mapping[str, Kind]) -> pd.DataFrame:
     """Read the named columns of a Parquet file.
 
-    Raises:
-        UserError: if the file is missing, unreadable or empty, or a column is missing or of
-            another type.
+    Raises UserError if it is missing, unreadable or empty, or lacks a column of that type.
     """
     table = read_table(path)
     if table.empty:
@@ -83,9 +80,6 @@ def as_of(
     Returns:
         The observed columns, with the index of the rows; null where there is no such observation.
         An observation that becomes available after the moment is never used.
-
-    Raises:
-        UserError: for a negative `max_age`.
     """
     if max_age < timedelta(0):
         raise UserError(f"source.py: as_of has a max_age of {max_age}; give one of zero or more")
