@@ -63,8 +63,8 @@ class Catalogue:
             fault = f"{shadowed[0]} has the name of a column (contract.yaml)"
             raise UserError(f"features.py: {fault}; give it another name")
         self.names = sorted(functions) if names is None else list(names)
-        known = functions.keys() | contract.columns.keys()
-        parents = {name: _parents(function, known) for name, function in functions.items()}
+        names_in_scope = functions.keys() | contract.columns.keys()
+        parents = {name: _parents(function, names_in_scope) for name, function in functions.items()}
         ordered = _ordered(self.names, parents)
         self._steps = [(name, functions[name], parents[name]) for name in ordered]
         columns: dict[str, set[str]] = {}
@@ -160,20 +160,20 @@ def _functions(module: ModuleType) -> dict[str, Function]:
     return {**functions, **getattr(module, "FEATURES", {})}
 
 
-def _parents(function: Function, known: Container[str]) -> tuple[str, ...]:
+def _parents(function: Function, names: Container[str]) -> tuple[str, ...]:
     """The function's parameters; one with a default may be a constant."""
     return tuple(
         name
         for name, parameter in signature(function).parameters.items()
-        if parameter.default is Parameter.empty or name in known
+        if parameter.default is Parameter.empty or name in names
     )
 
 
 def _ordered(names: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[str]:
     """The named features and those that they depend on, parents first."""
     if absent := [name for name in names if name not in parents]:
-        known = ", ".join(sorted(parents))
-        raise UserError(f"features.py has no feature {absent[0]!r}; it has {known}")
+        features = ", ".join(sorted(parents))
+        raise UserError(f"features.py has no feature {absent[0]!r}; it has {features}")
     try:
         order = [name for name in TopologicalSorter(parents).static_order() if name in parents]
     except CycleError as error:
