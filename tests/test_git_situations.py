@@ -256,7 +256,7 @@ def test_an_old_model_after_a_merge_has_a_remedy_that_fits(
     assert "data/raw.parquet and 14 more of another run: dvc pull\n" in output
     predict = ("flight-delays", "predict", "data/test.parquet", str(tmp_path / "out.parquet"))
     output = merging.run(*predict, check=False).stdout
-    assert "is not the file that model.json describes; type 'dvc pull' in a checkout" in output
+    assert "is not the file that model.json describes; run 'dvc pull' in a checkout" in output
     assert doctor(merging)["files"]["remedy"] == "dvc pull"
     follow(merging, "files")
     assert wrong(merging) == []

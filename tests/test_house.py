@@ -1,6 +1,8 @@
 """The user's package, the machinery, and the boundary between them."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from conftest import TEMPLATE, BakedProject
 
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}" / "src"
 SAMPLE = re.compile(r"\b(flights?|airlines?|carriers?|airports?)\b", re.IGNORECASE)
+NO_NOUNS = {"each", "found", "known", "look", "made"}
 IMPORT = re.compile(r"^\s*(?:from|import)\s+([\w.{}]+)", re.MULTILINE)
 
 
@@ -29,6 +32,33 @@ def test_the_machinery_imports_nothing_of_the_project() -> None:
             continue
         names = IMPORT.findall(path.read_text(encoding="utf-8"))
         assert not [name for name in names if "{" in name or name.startswith("flight_delays")], path
+
+
+def bound_names(code: str) -> Iterator[str]:
+    """The variables, parameters and functions of a module; the fields of its classes are formats."""
+    tree = ast.parse(code)
+    classes = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    fields = {
+        field.target for node in classes for field in node.body if isinstance(field, ast.AnnAssign)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in fields:
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef):
+            yield node.name.lstrip("_")
+
+
+@pytest.mark.parametrize("code", ["for each in []: ...", "def _look(x): ...", "lambda known: 0"])
+def test_a_pronoun_is_seen_where_it_is_bound(code: str) -> None:
+    assert NO_NOUNS & set(bound_names(code))
+
+
+def test_names_of_the_machinery_are_nouns_and_verbs() -> None:
+    paths = [path for path in modules(SOURCE / "machinery") if path.suffix == ".py"]
+    names = {path.name: set(bound_names(path.read_text(encoding="utf-8"))) for path in paths}
+    assert {name: bad for name, words in names.items() if (bad := words & NO_NOUNS)} == {}
 
 
 def test_a_user_edits_six_small_modules_and_at_most_six_of_tests(project: BakedProject) -> None:
