@@ -254,7 +254,7 @@ def test_an_outcome_from_before_its_answer_is_counted(model: EvaluatedModel) -> 
 
 def test_a_span_without_rows_is_refused(model: EvaluatedModel) -> None:
     log(rows(START, 3, 5), model.contract)
-    with pytest.raises(UserError, match=r"no answers .* in the span of its 2026-01-01 .* --from"):
+    with pytest.raises(UserError, match=r"in the span \(it covers 2026-01-01 .* --from"):
         report_of(model, start=APRIL)
     result = run("--log", "nowhere")
     assert result.exit_code == 2 and "nowhere is not a folder" in result.stderr

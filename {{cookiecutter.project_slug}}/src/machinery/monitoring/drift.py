@@ -8,16 +8,15 @@ days: 0.5 if it cannot.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from machinery.pipeline.data.contract import Contract
+from machinery.pipeline.params import Monitor
 from machinery.pipeline.statistics import metrics
 from machinery.pipeline.statistics.shift import MODERATE, shift
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_ROWS = 3000  # of each table, for the classifier
 TREES, FOLDS = 40, 4
@@ -40,10 +39,8 @@ def compared(contract: Contract) -> list[str]:
     ]
 
 
-def encoded(tables: "Sequence[pd.DataFrame]") -> list[np.ndarray]:
+def encoded(tables: Sequence[pd.DataFrame]) -> list[np.ndarray]:
     """Each table as float64 (rows, columns): strings as codes, missing numbers as NaN."""
-    import pandas as pd
-
     table = pd.concat(tables, ignore_index=True)
     for name, values in table.items():
         if not pd.api.types.is_numeric_dtype(values):
@@ -54,17 +51,19 @@ def encoded(tables: "Sequence[pd.DataFrame]") -> list[np.ndarray]:
 
 
 def drift(
-    reference: "pd.DataFrame", window: "pd.DataFrame", contract: Contract, level: float, seed: int
-) -> dict[str, Any]:
+    reference: pd.DataFrame | None, window: pd.DataFrame, contract: Contract, settings: Monitor
+) -> dict[str, Any] | None:
     """Columns, the farthest first, and how well a classifier tells the two tables apart.
 
     `apart` is without the columns that the contract marks as seasonal, `apart_with_seasonal` with
-    them; null where a table has too few days.
+    them; null where a table has too few days. None without a reference.
     """
     from scipy.stats import false_discovery_control
 
+    if reference is None:
+        return None
     names = compared(contract)
-    shifts = {n: moved for n in names if (moved := shift(reference[n], window[n], level))}
+    shifts = {n: moved for n in names if (moved := shift(reference[n], window[n], settings.level))}
     p_values = np.array([moved.p_value for moved in shifts.values()])
     adjusted = false_discovery_control(p_values) if shifts else p_values
     columns = [
@@ -72,7 +71,7 @@ def drift(
             "column": name,
             "index": moved.index,
             "size": moved.size,
-            "drifted": bool(p <= 1 - level and moved.index >= MODERATE),
+            "drifted": bool(p <= 1 - settings.level and moved.index >= MODERATE),
             "seasonal": contract.columns[name].seasonal,
             "statistic": moved.statistic,
             "before": moved.before,
@@ -80,21 +79,19 @@ def drift(
         }
         for (name, moved), p in zip(shifts.items(), adjusted, strict=True)
     ]
-    steady = [name for name in names if not contract.columns[name].seasonal]
-    tables = [
-        table.sample(min(MAX_ROWS, len(table)), random_state=seed) for table in (reference, window)
-    ]
-    without = apart(tables, steady, contract, seed)
+    steady, seed = [n for n in names if not contract.columns[n].seasonal], settings.seed
+    tables = [t.sample(min(MAX_ROWS, len(t)), random_state=seed) for t in (reference, window)]
+    alone, seasonal = apart(tables, steady, contract, seed), steady != names
     return {
         "rows": [len(reference), len(window)],
         "columns": sorted(columns, key=lambda column: -float(column["index"])),
-        "apart": without,
-        "apart_with_seasonal": without if steady == names else apart(tables, names, contract, seed),
+        "apart": alone,
+        "apart_with_seasonal": apart(tables, names, contract, seed) if seasonal else alone,
     }
 
 
 def apart(
-    tables: "Sequence[pd.DataFrame]", names: list[str], contract: Contract, seed: int
+    tables: Sequence[pd.DataFrame], names: list[str], contract: Contract, seed: int
 ) -> dict[str, Any] | None:
     """ROC AUC of a classifier between two tables, and the columns that it uses most."""
     from sklearn.ensemble import RandomForestClassifier
@@ -119,7 +116,7 @@ def apart(
     }
 
 
-def _days(table: "pd.DataFrame", contract: Contract) -> np.ndarray:
+def _days(table: pd.DataFrame, contract: Contract) -> np.ndarray:
     """A code of each row's day, or of the row where there is no time."""
     if contract.time is None or contract.time not in table:
         return np.arange(len(table))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from machinery.pipeline.statistics import metrics
 from machinery.pipeline.statistics.intervals import Interval, Scorer
@@ -21,8 +22,6 @@ from . import quality
 from .drift import compared, encoded
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .outcomes import EvaluatedModel
 
 
@@ -37,32 +36,30 @@ def expected(prediction: np.ndarray, metric: str) -> Scorer:
 
 
 def of_errors(
-    samples: Sequence["pd.DataFrame"], model: "EvaluatedModel"
+    samples: Sequence[pd.DataFrame], model: "EvaluatedModel"
 ) -> tuple[float, Interval] | None:
     """The expected mean absolute error of the last sample, from those before it, and the gap.
 
     The gap is realised minus expected, on the rows that have an outcome. None where the samples
     before have fewer than `monitor.min_rows` of these, or no column can be compared.
     """
-    import pandas as pd
-
     contract, names = model.contract, compared(model.contract)
     *earlier, latest = samples
     parts = [table[table["target"].notna()] for table in earlier]
     if sum(map(len, parts)) < model.monitor.min_rows or not names:
         return None
     past = pd.concat(parts, ignore_index=True)
-    known, realised = (
+    past_errors, realised = (
         np.abs(table["target"] - contract.gather(table)).to_numpy() for table in (past, latest)
     )
     inputs = [quality.raw(table)[names] for table in (past, latest)]
-    estimated = errors(inputs[0], known, inputs[1], model.monitor.seed)
+    estimated = errors(inputs[0], past_errors, inputs[1], model.monitor.seed)
     labelled = latest["target"].notna().to_numpy()
     gap = {"gap": metrics.mean((realised - estimated)[labelled])}
     return float(estimated.mean()), model.intervals(gap, latest[labelled])["gap"]
 
 
-def errors(past: "pd.DataFrame", error: np.ndarray, new: "pd.DataFrame", seed: int) -> np.ndarray:
+def errors(past: pd.DataFrame, error: np.ndarray, new: pd.DataFrame, seed: int) -> np.ndarray:
     """The expected absolute errors (m,) of the raw columns `new`, from those (n,) of `past`."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 

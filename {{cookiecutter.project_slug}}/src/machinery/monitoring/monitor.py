@@ -1,13 +1,13 @@
 """Report from a prediction log how the model does in production, window by window."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from machinery.pipeline import params as sections
 from machinery.pipeline import paths
@@ -20,11 +20,6 @@ from machinery.pipeline.params import Evaluate, Monitor, Report, Select
 from . import drift, estimate, outcomes, quality, rule
 from .outcomes import EvaluatedModel, Metrics
 from .rows import CHAMPION, Reader, Window
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-DAY = timedelta(days=1)
 
 
 def evaluated_model() -> EvaluatedModel:
@@ -89,18 +84,12 @@ class Review:
     """Builds the report entry of each window."""
 
     def __init__(
-        self,
-        features: ModuleType,
-        model: EvaluatedModel,
-        windows: Sequence[Window],
-        logged: datetime,
+        self, features: ModuleType, model: EvaluatedModel, windows: list[Window], logged: datetime
     ) -> None:
         """Read the training table, if it is here, and the values of data_quality.json.
 
         A window that ends after `logged`, when the newest row was answered, is not over.
         """
-        import pandas as pd
-
         self.windows, self._features, self._model = windows, features, model
         self._train = read_table(paths.TRAIN) if paths.TRAIN.is_file() else None
         self.faults = {}
@@ -117,15 +106,15 @@ class Review:
     def entry(self, index: int) -> dict[str, Any]:
         """The report entry of a window."""
         window, model = self.windows[index], self._model
-        version, rows = window.version, window.rows
-        others = (rows["role"] != CHAMPION) | (rows["model_version"] != version)
-        versions = rows["model_version"][others].value_counts()
-        rows = rows[~others]
+        champion = window.rows[window.rows["role"] == CHAMPION]
+        version = str(champion["model_version"].value_counts().idxmax())
+        rows = champion[champion["model_version"] == version]
+        others = window.rows.drop(rows.index)["model_version"].value_counts()
         labelled = rows[rows["target"].notna()]
-        over = window.end <= self._newest + DAY
+        over = window.end <= self._newest + quality.DAY
         measured, estimated = self._metrics(index, rows, labelled)
-        known = bool(measured) and isfinite(measured[model.bias].low)
-        enough = over and known and len(labelled) >= model.monitor.min_rows
+        enough = over and len(labelled) >= model.monitor.min_rows
+        enough = enough and isfinite(measured[model.bias].low)
         violations = outcomes.violations(measured, model) if enough else {}
         data = self._data(window)
         if over:
@@ -140,7 +129,7 @@ class Review:
             "model_version": version,
             "rows": len(rows),
             "labelled": len(labelled),
-            "others": {str(version): int(count) for version, count in versions.items()},
+            "others": {str(other): int(count) for other, count in others.items()},
             "figures": {name: interval.as_dict() for name, interval in measured.items()},
             "estimated": estimated,
             "slices": outcomes.slices(labelled, model) if len(labelled) else [],
@@ -149,7 +138,7 @@ class Review:
         }
 
     def _metrics(
-        self, index: int, rows: "pd.DataFrame", labelled: "pd.DataFrame"
+        self, index: int, rows: pd.DataFrame, labelled: pd.DataFrame
     ) -> tuple[Metrics, float | None]:
         """The metrics of rows with an outcome, and the estimated headline metric of all rows.
 
@@ -180,23 +169,19 @@ class Review:
             "quality": columns,
             "skew": quality.skew(window.sample, self._features, contract),
             "freshness": {
-                f"{name}_age_days": None if end is None else (today - end) / DAY
+                f"{name}_age_days": None if end is None else (today - end) / quality.DAY
                 for name, end in ends.items()
             },
         }
 
     def drift(self, index: int) -> dict[str, Any]:
         """How far a window is from the training table, and from the window before."""
-        settings, contract = self._model.monitor, self._model.contract
         table = quality.raw(self.windows[index].sample)
-
-        def drift_from(reference: "pd.DataFrame | None") -> dict[str, Any] | None:
-            if reference is None:
-                return None
-            return drift.drift(reference, table, contract, settings.level, settings.seed)
-
         previous = quality.raw(self.windows[index - 1].sample) if index else None
-        return {"training": drift_from(self._train), "window before": drift_from(previous)}
+        return {
+            name: drift.drift(reference, table, self._model.contract, self._model.monitor)
+            for name, reference in (("training", self._train), ("window before", previous))
+        }
 
     def models(self, index: int) -> dict[str, Any] | None:
         """The two models that answered most rows of a window, compared."""
@@ -206,6 +191,6 @@ class Review:
         return outcomes.compare(labelled, first, self._model, sections.load(Report))
 
 
-def _newest(rows: "pd.DataFrame", chosen: "pd.Series[bool]") -> datetime | None:
+def _newest(rows: pd.DataFrame, chosen: "pd.Series[bool]") -> datetime | None:
     times = rows.loc[chosen, "at"]
     return None if times.empty else times.max()

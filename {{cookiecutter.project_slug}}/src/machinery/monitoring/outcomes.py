@@ -6,9 +6,10 @@ The interval of each metric is a delete-a-day jackknife, since the rows of a day
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from machinery.comparison.comparison import Line
 from machinery.pipeline.data.contract import Contract
@@ -20,9 +21,6 @@ from machinery.pipeline.statistics.intervals import Interval, Scorer
 from machinery.pipeline.statistics.slices import slices as by_value
 
 from . import estimate
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Metrics = dict[str, Interval]
 NAMES = ("calibration", "headline", "coverage", "estimate")  # of violations that need outcomes
@@ -59,7 +57,7 @@ class EvaluatedModel:
         """The mean of predicted minus observed; for classes, calibration in the large."""
         return "calibration" if self.contract.classes else "bias"
 
-    def scorers(self, rows: "pd.DataFrame") -> dict[str, Scorer]:
+    def scorers(self, rows: pd.DataFrame) -> dict[str, Scorer]:
         """Bias, headline metric, loss and coverage of rows with an outcome."""
         contract, decision = self.contract, rule(self.info)
         target, prediction = rows["target"].to_numpy(), contract.gather(rows)
@@ -79,7 +77,7 @@ class EvaluatedModel:
         covered = conformal.covers(target, prediction, decision.quantile)
         return {self.bias: bias, **scorers, "coverage": metrics.mean(covered)}
 
-    def intervals(self, scorers: Mapping[str, Scorer], rows: "pd.DataFrame") -> Metrics:
+    def intervals(self, scorers: Mapping[str, Scorer], rows: pd.DataFrame) -> Metrics:
         """The scorers of these rows with intervals over groups, days, or hours of a day."""
         if (group := f"raw_{self.contract.group}") in rows:
             unit = rows[group].astype(str).to_numpy()
@@ -89,7 +87,7 @@ class EvaluatedModel:
         return intervals.jackknife(scorers, intervals.codes(unit), self.monitor.level)
 
 
-def measure(rows: "pd.DataFrame", model: EvaluatedModel) -> Metrics:
+def measure(rows: pd.DataFrame, model: EvaluatedModel) -> Metrics:
     """The metrics of rows with an outcome; for classes also `gap`: realised minus estimated."""
     scorers = model.scorers(rows)
     if model.contract.classes:
@@ -98,7 +96,7 @@ def measure(rows: "pd.DataFrame", model: EvaluatedModel) -> Metrics:
     return model.intervals(scorers, rows)
 
 
-def slices(rows: "pd.DataFrame", model: EvaluatedModel) -> list[dict[str, Any]]:
+def slices(rows: pd.DataFrame, model: EvaluatedModel) -> list[dict[str, Any]]:
     """The same metrics, without the gap, of each value of the slice columns."""
     columns = [f"raw_{name}" for name in model.evaluate.slices if f"raw_{name}" in rows]
     entries = []
@@ -144,7 +142,7 @@ def violations(measured: Metrics, model: EvaluatedModel) -> dict[str, str]:
 
 
 def compare(
-    rows: "pd.DataFrame", first: "pd.Series[Any]", model: EvaluatedModel, report: Report
+    rows: pd.DataFrame, first: "pd.Series[Any]", model: EvaluatedModel, report: Report
 ) -> dict[str, Any] | None:
     """Compare the two models with the most rows, newer minus older, on rows with an outcome.
 

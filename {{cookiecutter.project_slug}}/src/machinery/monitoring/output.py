@@ -104,12 +104,8 @@ def page(report: Entry, model: EvaluatedModel, command: str) -> str:
         report=report,
         latest=latest,
         command=command,
-        headline=model.headline,
-        bias=model.bias,
-        contract=model.contract,
-        settings=model.monitor,
+        model=model,
         most=MAX_LINES,
-        words=words,
         by_window=_by_window(report, model),
         slices=_worst_slices(latest["slices"], model),
         quality=_worst_columns(latest["quality"]),
@@ -134,12 +130,8 @@ def _by_window(report: Entry, model: EvaluatedModel) -> list[Figure]:
 
 def _lines(windows: Sequence[Entry], name: str) -> list[Estimate]:
     """An interval for each window that has one."""
-    intervals = [(window["name"], window["figures"].get(name)) for window in windows]
-    return [
-        Estimate(window, **interval)
-        for window, interval in intervals
-        if interval and None not in interval.values()
-    ]
+    intervals = ((w["name"], w["figures"].get(name, {"value": None})) for w in windows)
+    return [Estimate(window, **ends) for window, ends in intervals if None not in ends.values()]
 
 
 def _worst_slices(slices: Sequence[Entry], model: EvaluatedModel) -> list[Entry]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from machinery.pipeline.data.catalogue import Catalogue
 from machinery.pipeline.data.columns import from_pandas
@@ -16,16 +17,13 @@ from machinery.pipeline.statistics.intervals import wilson
 from .drift import compared
 from .rows import Window
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_DISTINCT = 0.1  # of the rows: a string column with more distinct values is free text
 DAY = timedelta(days=1)
 
 
 def columns(
-    table: "pd.DataFrame",
-    train: "pd.DataFrame | None",
+    table: pd.DataFrame,
+    train: pd.DataFrame | None,
     learned: Mapping[str, Any],
     contract: Contract,
     level: float,
@@ -52,10 +50,8 @@ def columns(
     return entries, None if train is None else float(outside.mean())
 
 
-def mismatched(train: "pd.DataFrame", contract: Contract) -> int:
+def mismatched(train: pd.DataFrame, contract: Contract) -> int:
     """How many columns of the contract the training table lacks, or has as another type."""
-    import pandas as pd
-
     numbers = ("integer", "number", "boolean")
     return sum(
         name not in train
@@ -64,25 +60,23 @@ def mismatched(train: "pd.DataFrame", contract: Contract) -> int:
     )
 
 
-def unknown(values: "pd.Series[Any]", known: "pd.Series[Any]") -> np.ndarray | None:
-    """Which values are outside the range of the known numbers, or not among the known strings.
+def unknown(values: "pd.Series[Any]", train: "pd.Series[Any]") -> np.ndarray | None:
+    """Which values are outside the range of the training numbers, or not among the strings.
 
     None for booleans, and for free text, which is always new.
     """
-    import pandas as pd
-
-    if pd.api.types.is_bool_dtype(known):
+    if pd.api.types.is_bool_dtype(train):
         return None
-    if pd.api.types.is_numeric_dtype(known):
-        beyond = (values < known.min()) | (values > known.max())
+    if pd.api.types.is_numeric_dtype(train):
+        beyond = (values < train.min()) | (values > train.max())
         return np.asarray(beyond.fillna(False), dtype=np.bool_)
-    distinct = known.unique()
-    if len(distinct) > MAX_DISTINCT * len(known):
+    distinct = train.unique()
+    if len(distinct) > MAX_DISTINCT * len(train):
         return None
     return np.asarray(values.notna() & ~values.isin(distinct), dtype=np.bool_)
 
 
-def skew(sample: "pd.DataFrame", features: ModuleType, contract: Contract) -> dict[str, Any] | None:
+def skew(sample: pd.DataFrame, features: ModuleType, contract: Contract) -> dict[str, Any] | None:
     """How many rows have features other than those that features.py makes of their raw columns.
 
     Features of personal columns are not compared: the log does not have them as they were. None
@@ -103,7 +97,7 @@ def skew(sample: "pd.DataFrame", features: ModuleType, contract: Contract) -> di
     }
 
 
-def raw(sample: "pd.DataFrame") -> "pd.DataFrame":
+def raw(sample: pd.DataFrame) -> pd.DataFrame:
     """The raw columns of a sample, by their names in the contract."""
     return sample.filter(regex="^raw_").rename(columns=lambda name: name.removeprefix("raw_"))
 

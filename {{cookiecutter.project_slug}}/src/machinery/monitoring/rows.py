@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from machinery.pipeline.compute import ParallelMap, local_map
+from machinery.pipeline.compute import ParallelMap
 from machinery.pipeline.data.columns import arrow_type
 from machinery.pipeline.data.contract import Contract, Range
 from machinery.pipeline.files import UserError
 from machinery.serving import log_files
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BASE = ("request_id", "row", "time", "role", "model_version", *log_files.OUTCOME)
 CHAMPION = "champion"
@@ -42,14 +40,8 @@ class Window:
     name: str  # its first day, or its month
     start: datetime
     end: datetime
-    rows: "pd.DataFrame"
-    sample: "pd.DataFrame"
-
-    @property
-    def version(self) -> str:
-        """The model that answered most rows as the champion."""
-        rows = self.rows
-        return str(rows["model_version"][rows["role"] == CHAMPION].value_counts().idxmax())
+    rows: pd.DataFrame
+    sample: pd.DataFrame
 
 
 class Reader:
@@ -73,19 +65,13 @@ class Reader:
         self._times: list[pd.Timestamp] = []  # the first and last of each file, in the span or not
 
     def read(
-        self,
-        folder: Path,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        spread: ParallelMap = local_map,
+        self, folder: Path, start: datetime | None, end: datetime | None, spread: ParallelMap
     ) -> list[Window]:
         """The windows of the rows from `start` on and before `end`, oldest first.
 
         Raises:
             UserError: when there are none.
         """
-        import pandas as pd
-
         outcomes = log_files.newest_outcomes(folder)
         damaged, matched = partial(self._count, "lines cannot be read"), 0
         for logged in log_files.stream(folder, damaged, spread):
@@ -95,16 +81,14 @@ class Reader:
             if (typed := self._typed(table)) is not None:
                 self._add(typed, start or datetime.min, end or datetime.max)
         if outcomes is not None:
-            times = outcomes["times"].to_numpy()
-            self._count("outcomes are of a request that the log lacks", len(times) - matched)
-            self._count("outcomes were given again; the newest counts", int((times - 1).sum()))
+            repeats = int((outcomes["times"].to_numpy() - 1).sum())
+            self._count("outcomes are of a request that the log lacks", len(outcomes) - matched)
+            self._count("outcomes were given again; the newest counts", repeats)
         if not self._samples:
-            span = f" of its {min(self._times)} to {max(self._times)}" if self._times else ""
+            times = f" (it covers {min(self._times)} to {max(self._times)})" if self._times else ""
             faults = "".join(f"; {count} {fault}" for fault, count in self.faults.items())
-            raise UserError(
-                f"{folder} holds no answers of a champion in the span{span}; check the folder's "
-                f"name, --from and --to{faults}"
-            )
+            fault = f"{folder} has no answers of a champion in the span{times}"
+            raise UserError(f"{fault}; check the folder's name, --from and --to{faults}")
         firsts, form = sorted(self._samples), "%Y-%m" if self._window == "month" else "%Y-%m-%d"
         ends = _window_starts(np.array(firsts, "datetime64[us]"), self._window, later=1)
         return [
@@ -124,23 +108,21 @@ class Reader:
 
     def _typed(self, table: pa.Table) -> pa.Table | None:
         """The table with raw columns as the contract types them; None for another contract."""
-        features = [name for name in table.column_names if name.startswith("feature_")]
-        columns = {}
+        names = [name for name in table.column_names if name.startswith("feature_")]
+        names += [*BASE, *self._predictions]
+        raw = {f"raw_{name}": name for name in self._contract.known_before()}
         try:
-            for name in (*BASE, *self._predictions, *features):
-                columns[name] = table[name]
-            for name in self._contract.known_before():
-                kind, raw = arrow_type(self._contract.columns[name].type), f"raw_{name}"
-                known = raw in table.column_names
-                columns[raw] = table[raw].cast(kind) if known else pa.nulls(len(table), kind)
+            columns = {name: table[name] for name in names}
+            for name, column in raw.items():
+                kind = arrow_type(self._contract.columns[column].type)
+                exists = name in table.column_names
+                columns[name] = table[name].cast(kind) if exists else pa.nulls(len(table), kind)
         except (KeyError, pa.ArrowException):
             self._count("rows are of another contract", len(table))
             return None
         return pa.table(columns)
 
     def _add(self, table: pa.Table, start: datetime, end: datetime) -> None:
-        import pandas as pd
-
         rows = table.select([*BASE, *self._columns]).to_pandas()
         logged = rows["time"].dt.tz_localize(None)
         self.logged = max(self.logged, logged.max().to_pydatetime())
@@ -170,10 +152,8 @@ class Reader:
             self._rows[window].append(part)
             self._draw(window, part[part["role"] == CHAMPION], table)
 
-    def _draw(self, window: "pd.Timestamp", rows: "pd.DataFrame", table: pa.Table) -> None:
+    def _draw(self, window: pd.Timestamp, rows: pd.DataFrame, table: pa.Table) -> None:
         """Add rows to the sample of a window, which has those with the smallest keys."""
-        import pandas as pd
-
         sample = self._samples.get(window)
         drawn = rows.nsmallest(self._sample_rows, "draw")
         if sample is not None and len(sample) == self._sample_rows:
@@ -188,8 +168,6 @@ class Reader:
 
     def _targets(self, outcomes: "pd.Series[Any]") -> np.ndarray:
         """Class codes or values; NaN without an outcome, or where the target cannot have it."""
-        import pandas as pd
-
         contract = self._contract
         if contract.task == "regression":
             targets = pd.to_numeric(outcomes, errors="coerce")

@@ -28,19 +28,15 @@ def decide(
     needed, limits = settings.violated, ", ".join(settings.counts)
     rule = f"{needed} of the last {settings.windows} windows, the latest among them, by {limits}"
 
-    def answer(why: str, retrain: bool = False) -> dict[str, Any]:
-        return {"answer": retrain, "rule": rule, "why": why}
+    def answer(reason: str, retrain: bool = False) -> dict[str, Any]:
+        return {"answer": retrain, "rule": rule, "why": reason}
 
-    latest = newest_verdict(windows)
-    if latest is None:
+    judged = [window for window in windows if window["over"] and window["enough"]]
+    if not judged:
         return answer("no window that is over has enough rows with outcomes")
-    judged = [
-        window
-        for window in windows
-        if window["over"]
-        and window["enough"]
-        and window["model_version"] == latest["model_version"]
-    ][-settings.windows :]
+    latest = judged[-1]
+    judged = [w for w in judged if w["model_version"] == latest["model_version"]]
+    judged = judged[-settings.windows :]
     violated = [window for window in judged if {*window["violations"]} & {*settings.counts}]
     if not violated:
         return answer(f"none of the last {len(judged)} windows violates {limits}")

@@ -65,16 +65,15 @@ class Cluster:
     def __init__(self, client: Any, package: str) -> None:
         """Compare every worker with this process; restart those that imported older code."""
         self._client, self._package = client, package
-        self._address = client.scheduler.address
+        self._address = address = client.scheduler.address
         self._local = fingerprint(package) | REQUIRED
         try:
             client.wait_for_workers(1, timeout=SECONDS)
         except TimeoutError:
-            fault = f"{self._address} has no worker; run '{START} {self._address}'"
-            raise UserError(fault) from None
+            raise UserError(f"{address} has no worker; run '{START} {address}'") from None
         packages = self._safely(client.get_versions)["scheduler"]["packages"]
         if (actual := packages["distributed"]) != (expected := self._local["distributed"]):
-            raise UserError(f"scheduler {self._address} has distributed {actual}, not {expected}")
+            raise UserError(f"scheduler {address} has distributed {actual}, not {expected}")
         workers = self._ask(fingerprint, package)
         _require_same(self._local, workers)
         imported = self._ask(loaded, package)
@@ -85,7 +84,7 @@ class Cluster:
                 fault = f"imported older code and cannot be restarted ({first_line(error)})"
                 raise UserError(f"worker {stale[0]} {fault}; start it again") from None
         link = f"dashboard: {client.dashboard_link}"
-        print(f"{len(workers)} workers at {self._address}; {link}", file=sys.stderr)
+        print(f"{len(workers)} workers at {address}; {link}", file=sys.stderr)
 
     def __call__(
         self,

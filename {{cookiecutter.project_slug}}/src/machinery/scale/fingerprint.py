@@ -16,9 +16,7 @@ PACKAGES = """
     cloudpickle dask distributed lightgbm numpy onnxruntime pandas pyarrow scikit-learn scipy
     xgboost xgboost-cpu
 """.split()
-REQUIRED = {
-    name: value for name, value in ENVIRONMENT.items() if name.endswith(("SEED", "THREADS"))
-}
+REQUIRED = {n: value for n, value in ENVIRONMENT.items() if n.endswith(("SEED", "THREADS"))}
 TAIL_BYTES = 65_536  # of a file: in Parquet they describe its contents
 
 Fingerprint = dict[str, str]
