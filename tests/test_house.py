@@ -35,7 +35,7 @@ def test_the_machinery_imports_nothing_of_the_project() -> None:
 
 
 def bound_names(code: str) -> Iterator[str]:
-    """The variables, parameters and functions of a module; the fields of its classes are formats."""
+    """The variables, parameters and functions of a module, without the fields of its classes."""
     tree = ast.parse(code)
     classes = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     fields = {
