@@ -1,4 +1,4 @@
-"""The command line: every command helps, on any terminal, and runs the code beside it."""
+"""Every command has help, on any terminal, and runs the code of the current folder."""
 
 import os
 import shutil
@@ -13,16 +13,18 @@ from typer.main import get_command
 from machinery.commands.cli import app
 
 
-def every_command(group: Any) -> dict[str, Any]:
-    """All commands, those of groups by both names."""
-    listed: dict[str, Any] = {}
+def all_commands(group: Any, prefix: str = "") -> dict[str, Any]:
+    """All commands; those of groups have both names."""
+    commands: dict[str, Any] = {}
     for name, command in group.commands.items():
-        within = every_command(command) if hasattr(command, "commands") else {}
-        listed |= {f"{name} {each}": one for each, one in within.items()} or {name: command}
-    return listed
+        if hasattr(command, "commands"):
+            commands |= all_commands(command, f"{name} ")
+        else:
+            commands[f"{prefix}{name}"] = command
+    return commands
 
 
-COMMANDS = every_command(get_command(app))
+COMMANDS = all_commands(get_command(app))
 RUN = "from shop.project import Shop; from machinery.commands.cli import run; run(Shop())"
 TERMINALS: dict[str, dict[str, str]] = {
     "latin-1": {"PYTHONIOENCODING": "latin-1"},
@@ -60,13 +62,13 @@ def test_help_and_mistakes_are_readable_on_any_terminal(shop_source: Path, termi
 
 
 def test_a_character_that_the_terminal_lacks_is_replaced(shop_source: Path) -> None:
-    said = run("lineage", "日本", folder=shop_source.parent, PYTHONIOENCODING="latin-1")
-    assert said.returncode == 2
-    assert b"??" in said.stderr
-    assert b"Traceback" not in said.stderr
+    done = run("lineage", "日本", folder=shop_source.parent, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 2
+    assert b"??" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
-def test_a_pipe_that_is_closed_is_no_traceback(shop_source: Path) -> None:
+def test_a_closed_pipe_prints_no_traceback(shop_source: Path) -> None:
     command = f"'{sys.executable}' -c '{RUN}' --help | true"
     environment = dict(os.environ) | {"PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The command line: what it shows, and how it exits."""
+"""What `show` prints, and its exit codes."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,6 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json({"candidate": "few-linear"}, MODEL_INFO)
     write_json({"why": "few-linear is the best"}, SELECTION)
     write_json({"roc_auc": {"value": 0.7, "low": 0.68, "high": None}}, METRICS)
-    write_gate(passed=True)
 
 
 def write_gate(*, passed: bool) -> None:
@@ -27,28 +26,23 @@ def write_gate(*, passed: bool) -> None:
 
 
 @pytest.mark.usefixtures("reports")
-def test_show_prints_the_model_its_metrics_and_the_gate() -> None:
+@pytest.mark.parametrize(("passed", "verdict"), [(True, "passed"), (False, "failed")])
+def test_show_prints_the_model_its_metrics_and_the_gate(passed: bool, verdict: str) -> None:
+    write_gate(passed=passed)
     result = CliRunner().invoke(app, ["show"], obj=Shop())
-    assert result.exit_code == 0
-    for text in ("few-linear is the best", "roc_auc", "0.68", "The gate passed"):
+    assert result.exit_code == (0 if passed else 1)
+    for text in ("few-linear is the best", "roc_auc", "0.68", f"The gate {verdict}"):
         assert text in result.output
 
 
 @pytest.mark.usefixtures("reports")
-def test_show_exits_with_1_when_the_gate_failed() -> None:
-    write_gate(passed=False)
-    result = CliRunner().invoke(app, ["show"], obj=Shop())
-    assert result.exit_code == 1
-    assert "The gate failed" in result.output
-
-
-@pytest.mark.usefixtures("reports")
 def test_show_json_is_one_document() -> None:
+    write_gate(passed=True)
     result = CliRunner().invoke(app, ["show", "--json"], obj=Shop())
     assert json.loads(result.output)["metrics"]["roc_auc"]["value"] == 0.7
 
 
-def test_show_before_any_run_says_what_to_do(
+def test_show_before_the_first_run_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Fixtures: a git repository, and somebody who commits to it."""
+"""A git repository, and an author who commits to it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from machinery.versions import git
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, a repository without a commit."""
+    """The current folder: a repository without a commit."""
     monkeypatch.chdir(tmp_path)
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "Ada")
