@@ -1,1 +1,1 @@
-"""adopt: a table from elsewhere in; a project of its own, in the sample's place, out."""
+"""Replace the sample of a new project with a table of the user."""

@@ -1,4 +1,4 @@
-"""Data quality: a window's sample, and the training table, in; what is wrong with the data, out."""
+"""Data quality: what is wrong with the data of a window, compared with the training table."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
