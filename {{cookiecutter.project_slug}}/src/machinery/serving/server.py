@@ -44,7 +44,7 @@ def serve(project: Project, settings: Settings, options: Mapping[str, Any]) -> N
         "timeout_keep_alive": KEEP_ALIVE,
         "timeout_graceful_shutdown": ceil(settings.grace_seconds),
     }
-    app = service(project, settings)  # fails here, since uvicorn would restart workers for ever
+    app = service(project, settings)  # fail here: uvicorn would restart the workers endlessly
     if settings.workers == 1:
         uvicorn.run(app, **config)
         return
