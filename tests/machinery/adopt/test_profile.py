@@ -194,6 +194,12 @@ def test_beside_a_time_there_is_no_group() -> None:
     assert (result.time, result.group) == (None, "patient")
 
 
+@pytest.mark.parametrize("time", [None, "at"])
+def test_a_header_without_letters_can_repeat(time: str | None) -> None:
+    numbers = [row // 4 for row in range(ROWS)]
+    assert planned(at=DAYS, options={"time": time or "none"}, **{"#": numbers}).time == time
+
+
 def test_who_is_named_as_a_group_stays_personal_and_a_time_cannot_be() -> None:
     mails = [f"p{row // 4}@example.org" for row in range(ROWS)]
     assert planned(mail=mails, options={"group": "mail"}).columns["mail"].personal
@@ -399,8 +405,9 @@ def test_a_date_for_one_class_alone_is_known_after_beside_a_time_too() -> None:
     assert planned(LATE, at=DAYS, called=called).columns["called"].known == "after"
 
 
-def test_numbers_whose_sum_is_to_be_predicted_are_known_after() -> None:
-    casual, members = (RANDOM.poisson(50, size=ROWS).tolist() for _ in range(2))
+@pytest.mark.parametrize("scale", [1, 1e12 / 7])
+def test_numbers_whose_sum_is_to_be_predicted_are_known_after(scale: float) -> None:
+    casual, members = ((scale * RANDOM.poisson(50, size=ROWS)).tolist() for _ in range(2))
     riders = [sum(pair) for pair in zip(casual, members, strict=True)]
     result = plan(columns(casual=casual, members=members, wind=SIZE, riders=riders), "riders")
     assert {name for name, column in result.columns.items() if column.known == "before"} == {"wind"}

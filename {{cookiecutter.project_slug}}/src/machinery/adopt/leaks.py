@@ -66,14 +66,16 @@ class Leaks:
         if self.target.classes or not 1 < len(columns) < min(MAX_SUMMANDS, len(self.rows) / 2):
             return []
         from sklearn.linear_model import LinearRegression
-        from sklearn.preprocessing import scale
+        from sklearn.preprocessing import maxabs_scale
 
         def suffice(subset: dict[str, np.ndarray]) -> bool:
             table = np.column_stack([*subset.values()])
             model = LinearRegression().fit(table, self.outcomes)
             return bool(model.score(table, self.outcomes) > 1 - EXACT)
 
-        values = {column.name: scale(np.nan_to_num(self._values(column))) for column in columns}
+        values = {
+            column.name: maxabs_scale(np.nan_to_num(self._values(column))) for column in columns
+        }
         return probes.fewest(values, suffice) if suffice(values) else []
 
     def _score(self, column: TypedColumn) -> float:

@@ -57,7 +57,7 @@ def group_of(table: Table, option: str | None, time: str | None) -> Guess:
         column
         for column, summary in _filled(table, ("string", "integer"))
         if summary.distinct >= MIN_GROUPS and summary.mean_rows >= GROUP_ROWS
-        if is_identifier(column.header) and words(column.header)[-1] not in ROWS
+        if is_identifier(column.header) and ROWS.isdisjoint(words(column.header)[-1:])
         if not time and not summary.is_prose
     ]
     if not likely:
