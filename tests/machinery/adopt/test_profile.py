@@ -425,6 +425,21 @@ def test_a_shop_has_its_level_and_is_no_leak() -> None:
     assert result.columns["grade"].known == "after"
 
 
+@pytest.mark.parametrize("target", [COIN, SIZE])
+def test_a_wide_table_is_not_probed_column_by_column(
+    target: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("machinery.pipeline.data.probes.score_alone")
+    noise = {f"x{number}": RANDOM.normal(size=ROWS).tolist() for number in range(9)}
+    table = plan(columns(**noise, letter=LETTERS, target=target), "target")
+    assert {table.columns[name].known for name in (*noise, "letter")} == {"before"}
+
+
+def test_a_copy_of_the_target_in_some_rows_is_known_after() -> None:
+    copy = [int(heads) if row % 5 < 3 else None for row, heads in enumerate(COIN)]
+    assert planned(COIN, copied=copy).columns["copied"].known == "after"
+
+
 def test_a_strong_honest_column_is_no_leak() -> None:
     strong = [late + 0.45 * size for late, size in zip(LATE, SIZE, strict=True)]
     at_times = [None if letter == "a" else letter for letter in LETTERS]
