@@ -3,8 +3,12 @@
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from email.message import Message
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -12,6 +16,7 @@ import code_host
 from code_host import TOKEN, CodeHost
 from code_host_api import REPOSITORY, USER
 from machinery.ci import job as module
+from machinery.ci.comment import comment
 from machinery.ci.job import CodeHostError, Job, Post, running
 from machinery.pipeline.files import UserError
 
@@ -88,6 +93,40 @@ def test_a_refusal_has_the_message_of_the_host(host: CodeHost, job: Job) -> None
     with pytest.raises(CodeHostError, match=r"failed with 403: .*no right for \*\*\*"):
         job.call("GET", "pulls")
     assert len(host.requests) == 1
+
+
+def test_a_refusal_without_a_message_has_its_reason(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise HTTPError("", 502, "Bad Gateway", Message(), BytesIO())
+
+    monkeypatch.setattr(module, "urlopen", refuse)
+    with pytest.raises(CodeHostError, match="failed with 502: Bad Gateway"):
+        job.call("GET", "pulls")
+
+
+def test_without_cml_the_api_posts_the_comment(
+    host: CodeHost,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    Path("pyproject.toml").write_text("[project]\nname = 'shop'\n", encoding="utf-8")
+    Path("report.md").write_text("Better.", encoding="utf-8")
+    comment(Path("report.md"), github(host, tmp_path))
+    printed = capsys.readouterr().out
+    assert "::notice::the API posted the comment, since cml: it is not installed" in printed
+
+
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    host: CodeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = replace(github(host, tmp_path), summary=tmp_path)  # a folder
+    job.summarize("text")
+    assert "::warning::the job's summary cannot be written" in capsys.readouterr().out
 
 
 def test_a_silent_host_times_out(

@@ -126,3 +126,13 @@ def test_a_stage_of_the_users_own_depends_on_its_module_and_on_what_that_imports
     assert paths() == {"src/shop/helpers.py"}
     stages(explore=["src/shop/helpers.py"])
     assert paths() == {"src/shop/explore.py"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_deps_are_relative_to_the_folder_of_the_stage() -> None:
+    write("src/shop/explore.py", "from . import helpers")
+    entry = {"cmd": "python -m shop.explore", "wdir": "notebooks", "deps": ["../src/shop"]}
+    write("dvc.yaml", json.dumps({"stages": {"explore": entry}}))
+    assert deps.missing() == []
+    write("dvc.yaml", json.dumps({"stages": {"explore": entry | {"deps": ["../src/other"]}}}))
+    assert paths() == {"src/shop/explore.py", "src/shop/helpers.py"}

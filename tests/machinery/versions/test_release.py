@@ -43,6 +43,7 @@ def test_the_first_notes_say_what_the_model_was_made_from() -> None:
     assert "| roc_auc | 0.7 (0.69 to 0.71) |" in text
     assert "| training rows | 100 |" in text
     assert "sha256 ab12" in text
+    assert "No earlier release is tagged in this clone." in text  # which may lack tags
 
 
 def test_notes_tell_what_changed_and_nothing_else() -> None:

@@ -70,6 +70,8 @@ def test_the_machinery_becomes_the_templates_and_the_rest_is_named(
 def test_without_the_old_version_in_its_history_what_differs_is_named(template: Path) -> None:
     git.run("tag", "--delete", "v1.0.0", cwd=template)
     move_on(template)
+    write(template / ".gitignore", "*.pyc\n")
+    write(template / "{{project}}/tests/__pycache__/test_a.pyc", "")
     done = update(str(template))
     assert (done.elsewhere, done.since) == (["README.md"], None)
 

@@ -99,6 +99,8 @@ def _cml(job: Job, home: str, *arguments: str) -> str:
             timeout=TIMEOUT,
             check=False,
         )
+    except FileNotFoundError:
+        raise CodeHostError("it is not installed") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CodeHostError(first_line(error)) from error
     if done.returncode:

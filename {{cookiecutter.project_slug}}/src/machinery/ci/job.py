@@ -108,10 +108,17 @@ class Job(ABC):
         print(f"{level}: {self.hide_tokens(message)}")
 
     def summarize(self, text: str) -> None:
-        """Append to the summary on the job's page, if the code host has one."""
-        if self.summary is not None:
+        """Append to the summary on the job's page, if the code host has one.
+
+        A summary that cannot be written is only a warning, so that the comment is still posted.
+        """
+        if self.summary is None:
+            return
+        try:
             with self.summary.open("a", encoding="utf-8", newline="\n") as summary:
                 summary.write(text + "\n")
+        except OSError as error:
+            self.notify("warning", f"the job's summary cannot be written: {error}")
 
     def hide_tokens(self, text: str) -> str:
         """The text on one line, without tokens."""
@@ -148,7 +155,8 @@ class Job(ABC):
             with error:
                 if error.code == 404 and missing_ok:
                     return None
-                message = f"with {error.code}: {error.read().decode('utf-8', 'replace')[:300]}"
+                text = error.read().decode("utf-8", "replace")[:300]
+                message = f"with {error.code}: {text or error.reason}"
         except (HTTPException, OSError, ValueError) as error:
             message = first_line(error)
         raise CodeHostError(self.hide_tokens(f"{method} {address} failed {message}"))

@@ -8,6 +8,7 @@ asks for (`project.features()`), and all that these import. Nothing is executed 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from machinery.pipeline.files import UserError, read_yaml
@@ -41,7 +42,8 @@ def missing() -> list[str]:
 
 def _is_dep(path: str, entry: dict[str, Any]) -> bool:
     deps = [next(iter(dep)) if isinstance(dep, dict) else dep for dep in entry.get("deps", ())]
-    return any(Path(path).is_relative_to(dep) for dep in deps)
+    folder = entry.get("wdir", ".")
+    return any(Path(path).is_relative_to(normpath(f"{folder}/{dep}")) for dep in deps)
 
 
 def _used(commands: str | list[str]) -> dict[str, str]:

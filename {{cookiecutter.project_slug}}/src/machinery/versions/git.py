@@ -71,12 +71,12 @@ def resolve(revision: str) -> str:
         raise UserError(f"git knows no revision '{revision}'; 'git tag' lists the tags") from None
 
 
-def files(revision: str | None) -> list[str]:
+def files(revision: str | None, cwd: Path | None = None) -> list[str]:
     """The paths of a revision's files, or of the checkout's that are not ignored if it is None."""
     if revision is None:
-        listed = run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        listed = run("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=cwd)
     else:
-        listed = run("ls-tree", "-r", "-z", "--name-only", revision)
+        listed = run("ls-tree", "-r", "-z", "--name-only", revision, cwd=cwd)
     return listed.rstrip("\0").split("\0")
 
 

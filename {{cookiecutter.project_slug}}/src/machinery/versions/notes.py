@@ -32,7 +32,7 @@ def notes(
     if previous is None or previous_facts is None:
         measured = table(["metric", "value (confidence interval)"], metrics.items())
         inputs = table(["", version], _description(facts).items())
-        changed = f"## Made from\n\n{inputs}\n\nThere is no earlier release to compare with."
+        changed = f"## Made from\n\n{inputs}\n\nNo earlier release is tagged in this clone."
     else:
         header = ["metric (confidence interval)", previous, "this release"]
         before = _metrics(previous_facts)

@@ -96,15 +96,22 @@ def _origin(template: Path, before: str) -> str | None:
 def _elsewhere(project: Path, since: str | None) -> list[str]:
     """The files outside of the machinery that changed in the template since a revision.
 
-    If that is unknown, those that differ here.
+    If that is unknown, those that differ here. Files that git ignores do not count.
     """
     if since:
         changed = git.run("diff", "--name-only", "--relative", since, "--", ".", cwd=project)
         paths = [Path(name) for name in changed.splitlines()]
     else:
-        files = (path.relative_to(project) for path in project.rglob("*") if path.is_file())
+        files = [path for path in _files(project) if (project / path).is_file()]
         paths = [path for path in files if _differs(path, project / path)]
     return sorted(path.as_posix() for path in paths if not path.is_relative_to(MACHINERY))
+
+
+def _files(project: Path) -> list[Path]:
+    try:
+        return [Path(name) for name in git.files(None, project)]
+    except UserError:  # a folder without history
+        return [path.relative_to(project) for path in project.rglob("*")]
 
 
 def _differs(path: Path, original: Path) -> bool:
