@@ -96,7 +96,11 @@ def _archive(stem: str, files: dict[str, bytes], seconds: int) -> bytes:
 
 
 def _release(version: str) -> str:
-    return f"{version} is registered, commit {registry.find(version).commit[:10]}"
+    try:
+        tag = registry.find(version)
+    except UserError as error:  # such as a tag that was made by hand
+        raise FixableError(str(error), "only the command 'release' makes a release") from None
+    return f"{version} is registered, commit {tag.commit[:10]}"
 
 
 def _checkout(version: str) -> str:
