@@ -440,6 +440,11 @@ def test_a_copy_of_the_target_in_some_rows_is_known_after() -> None:
     assert planned(COIN, copied=copy).columns["copied"].known == "after"
 
 
+def test_minus_zero_is_zero() -> None:
+    note = planned(change=[0.0, -0.0] * (ROWS // 2)).columns["change"].notes
+    assert note == ["Constant, not used."]
+
+
 def test_a_strong_honest_column_is_no_leak() -> None:
     strong = [late + 0.45 * size for late, size in zip(LATE, SIZE, strict=True)]
     at_times = [None if letter == "a" else letter for letter in LETTERS]

@@ -83,13 +83,16 @@ class Summary(NamedTuple):
 
 def summarize(values: pa.ChunkedArray) -> Summary:
     """The statistics of a column."""
-    filled = len(values) - values.null_count
-    counts = values.drop_null().value_counts()
-    once = int(np.sum(np.asarray(counts.field("counts")) == 1))
-    summary = Summary(len(values), filled, len(counts), once, [])
+    present, texts = values.drop_null(), []
     if values.type == pa.string():
-        return summary._replace(texts=counts.field("values")[:MAX_TEXTS].to_pylist())
-    if filled and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        frequencies = present.value_counts()
+        counts = np.asarray(frequencies.field("counts"))
+        texts = frequencies.field("values")[:MAX_TEXTS].to_pylist()
+    else:  # sorting numbers is faster than value_counts
+        counts = np.unique(np.asarray(present), return_counts=True)[1]
+    once = int((counts == 1).sum())
+    summary = Summary(len(values), len(present), len(counts), once, texts)
+    if len(present) and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         finite = values.filter(pc.is_finite(values))
         ends = pc.quantile(finite, [0, 0.5, 1], interpolation="higher").to_pylist()
         if len(finite):

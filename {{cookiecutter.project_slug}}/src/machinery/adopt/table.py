@@ -86,7 +86,7 @@ class Table:
             values = codes(column.values)
             self.digests[name] = sha256(values.tobytes()).digest()
             self._hashes += _hashes(values, name)
-        self.different = len(np.unique(self._hashes))
+        self.different = len(pd.unique(self._hashes))
         self.repeated = self.rows - self.different
         rows = pd.Series(self._hashes).groupby(self._hashes_without(self.target))
         self.alike, self.mixed = int((rows.size() > 1).sum()), int((rows.nunique() > 1).sum())
@@ -98,7 +98,7 @@ class Table:
 
     def repeated_without(self, name: str) -> int:
         """How many rows repeat another one in all columns but this one."""
-        return self.rows - len(np.unique(self._hashes_without(name)))
+        return self.rows - len(pd.unique(self._hashes_without(name)))
 
     def is_set(self, name: str, attribute: str, value: str) -> bool:
         """Whether --set gives the attribute this value."""
