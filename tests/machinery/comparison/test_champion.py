@@ -236,7 +236,8 @@ def test_a_commit_that_was_not_pushed_is_reproduced_from_its_parent(tmp_path: Pa
     judgement = SimpleNamespace(champion=None, challenger=find_challenger(), against="v1")
     git("init", "--quiet", "--bare", str(tmp_path / "remote"))
     git("remote", "add", "origin", str(tmp_path / "remote"))
-    assert "check out its parent instead" in lineage(judgement, "shop")  # type: ignore[arg-type]
+    text = lineage(judgement, "shop")  # type: ignore[arg-type]
+    assert f"check out its parent `{resolve('HEAD^')}` instead" in text
     git("push", "--quiet", "origin", "main")
     text = lineage(judgement, "shop")  # type: ignore[arg-type]
     assert f"git checkout {resolve('HEAD')}\ndvc pull\nshop report --against" in text

@@ -64,6 +64,10 @@ def a_slice_of_one_class(run: Run) -> None:
     run.table.loc[run.table["colour"] == "red", "late"] = True
 
 
+def a_slice_column_named_twice(run: Run) -> None:
+    run.params["evaluate"]["slices"] = ["colour", "colour"]
+
+
 def slices_too_small(run: Run) -> None:
     run.params["evaluate"]["slices"] = ["at"]
 
@@ -116,6 +120,7 @@ CLASSIFICATION: Cases = [
     (three_classes, set()),
     (a_third_class_that_the_test_lacks, {*SKILL}),
     (a_slice_of_one_class, {SLICE}),
+    (a_slice_column_named_twice, set()),
 ]
 REGRESSION: Cases = [
     (one_row_in_the_test, {GAIN, SLICE}),

@@ -160,7 +160,7 @@ def test_a_split_between_neighbouring_float32_is_refused_if_it_moves(tmp_path: P
     table = a_table(400).assign(temp=np.repeat(steps, 50).astype("float32"))
     target = np.repeat(np.arange(8) % 2, 50)
     pipeline = a_candidate("boosting").fit(table, target)
-    with pytest.raises(UserError, match="because of temp; .* round the feature in features.py"):
+    with pytest.raises(UserError, match="of temp, .* across a split; round or rescale it in"):
         check_parity(pipeline, saved(pipeline, tmp_path), table, limit=LIMIT)
 
 

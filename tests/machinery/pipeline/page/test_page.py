@@ -143,6 +143,7 @@ def test_the_page_has_the_verdict_and_every_section(reports: dict[str, Any], ren
     assert "rows before 2013-08-01" in text
     assert "Positive class: true, predicted at probability ≥ 0.4 (highest bal" in text
     assert text.count("Average precision 0.700") == 2  # under the curve as in the table
+    assert "Average precision 0.700: class true." in text  # the text alternative
     assert "trying" in text and "all else" in text and "small" in text
 
 

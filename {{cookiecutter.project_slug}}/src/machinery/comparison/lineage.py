@@ -40,10 +40,13 @@ def _commands(judgement: Judgement, command: str) -> str:
         f"{command} report --against {git.resolve(judgement.against)}\n"
         f"{command} lineage {commit}\n```"
     )
-    if git.run("remote") and not git.run("branch", "--remotes", "--contains", commit):
+    parents = git.run("rev-list", "--parents", "--max-count=1", commit).split()[1:]
+    pushed = not git.run("remote") or git.run("branch", "--remotes", "--contains", commit)
+    if parents and not pushed:
         text += (
-            "\n\nNo branch of the remote has this commit. If it was never pushed, check out its "
-            "parent instead, and run `dvc repro --pull --allow-missing` before the report."
+            f"\n\nNo branch of the remote has this commit. If it was never pushed, check out its "
+            f"parent {code(parents[0])} instead, and run `dvc repro --pull --allow-missing` before "
+            "the report."
         )
     if changes := git.changes(untracked=False):
         text = f"Made from uncommitted changes: {first_names(map(code, changes))}.\n\n{text}"

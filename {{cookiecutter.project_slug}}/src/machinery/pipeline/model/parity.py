@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MASKED_SHARE = 0.25
-REMEDY = (
-    "impute and encode as the others in candidates.py do, round the feature in features.py, "
-    "or drop the model from train.models in params.yaml"
-)
+DROP = "or drop the model from train.models in params.yaml"
+REMEDY = f"impute and encode as the others in candidates.py do, {DROP}"
 
 
 def parity_rows(table: "pd.DataFrame", rows: int, seed: int) -> "pd.DataFrame":
@@ -98,5 +96,9 @@ def _where(
         changed = row.copy()
         changed[name] = close[name]
         if differences(changed)[0] <= limit:
-            return f"{place}, because of {name}; {REMEDY}"
+            value = row[name].iloc[0]
+            if not isinstance(value, np.floating) or np.isnan(value):
+                return f"{place}, because of {name}; {REMEDY}"
+            cause = f"because of {name}, which float32 may move across a split"
+            return f"{place}, {cause}; round or rescale it in features.py, {DROP}"
     return f"{place}; {REMEDY}"

@@ -112,7 +112,7 @@ def curves(points: Points, name: str, title: str, names: Sequence[str], note: st
 
     if len(lowest) < len(lines):
         title += f" (lowest {len(lowest)} of {len(lines)} classes)"
-    return draw(paint, name, title, note, [printable(label) for label in lowest], 0)
+    return draw(paint, name, title, note, [f"class {printable(label)}" for label in lowest], 0)
 
 
 def agreement(points: Points, key: str, title: str, note: str, unit: str = "") -> Figure | None:

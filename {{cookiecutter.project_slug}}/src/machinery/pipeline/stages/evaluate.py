@@ -187,7 +187,8 @@ def main(project: Project) -> None:
     for name, lines in points.items():
         write_json(lines, paths.PLOTS / f"{name}.json")
     rows = predictions(table, prediction, info, contract)
-    rows[params.slices] = raw[params.slices]
+    for name in params.slices:
+        rows[name] = raw[name]
     write_table(rows, paths.PREDICTIONS)
     scorer = scoring.Scorer(project.features())
     write_json(examples.make(raw, prediction, scorer), paths.EXAMPLES)
