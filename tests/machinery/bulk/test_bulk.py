@@ -373,6 +373,9 @@ def test_csv_of_other_programs_is_read(tmp_path: Path) -> None:
         ("in.csv", b"id;size, kg;colour\na;1,5;red\n", "is separated by ';'; save it with commas"),
         ("in.csv", b"sep=;\r\nid;size\r\n", "begins with the line 'sep=;'; save it with commas"),
         ("in.csv", b"sep=,\r\nid,size\r\n", "begins with the line 'sep=,'"),
+        ("in.csv", gzip.compress(b"id\na\n", mtime=0), "is compressed by gzip; name it .csv.gz"),
+        ("in.csv", b"PK\x03\x04xl/", "is a spreadsheet or a zip archive; save it as CSV"),
+        ("in.csv", b"PAR1\x15\x04", "is Parquet; name it .parquet"),
         ("in.txt", b"id", "must end in"),
     ],
 )

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,13 @@ def write_source(**columns: Any) -> pd.DataFrame:
 
 @pytest.fixture(autouse=True)
 def rows(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pd.DataFrame]:
-    """The shop as a project; the rows of its source after the data window."""
+    """The shop as a project; the rows of its source after the data window.
+
+    The environment names a proxy that does not answer: replay must not use it.
+    """
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(shop)
     (shop / "data").mkdir()
     (shop / "params.yaml").write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
@@ -179,6 +186,8 @@ def test_a_service_without_a_log_takes_no_outcomes(start: Start) -> None:
     [
         ("http://127.0.0.1:9", "does not answer"),
         ("http://127.0.0.1:no", "does not answer (nonnumeric port: 'no')"),
+        ("http://[::1", "does not answer"),
+        ("http://127.0.0.1:9/é", "does not answer"),
         ("127.0.0.1:8000", "is not a URL such as http://127.0.0.1:8000"),
     ],
 )
@@ -187,6 +196,34 @@ def test_a_service_that_is_not_there_is_named(url: str, sentence: str) -> None:
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert url in done.stderr
     assert sentence in done.stderr
+
+
+def test_a_redirect_does_not_get_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_API_KEYS", KEY)
+    requests = []
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.answer(302, location="/elsewhere")
+
+        def do_GET(self) -> None:
+            self.answer(200)
+
+        def answer(self, status: int, **headers: str) -> None:
+            requests.append((self.path, self.headers["authorization"]))
+            self.send_response(status)
+            for name, value in {**headers, "content-length": "0"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert done.exit_code == 2
+    assert "answered with status 302" in done.stderr
+    assert requests == [("/predict", f"Bearer {KEY}")]
 
 
 def test_a_path_of_another_service_is_named(start: Start) -> None:
@@ -200,6 +237,7 @@ def test_a_path_of_another_service_is_named(start: Start) -> None:
     [
         ("--from", "2027-01-01"),
         ("--to", "2026-01-02"),
+        ("--to", "2025-01-01"),
         ("--from", "2026-01-09", "--to", "2027-01-01"),
     ],
 )

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -124,6 +125,14 @@ def test_a_table_is_typed_by_the_contract_whether_from_lines_or_parquet(
     assert rows[0]["raw_at"] == datetime(2026, 1, 2, 3, 4, 5)
 
 
+def test_outcomes_that_are_all_null_leave_the_outcome_missing(
+    log: PredictionLog, tmp_path: Path
+) -> None:
+    answer(log)
+    log.feedback([("r", 1, None)])
+    assert read(tmp_path / "log")["outcome"].null_count == 2
+
+
 def test_today_is_not_compacted(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
     assert compact(tmp_path / "log").rows == 0
@@ -231,6 +240,20 @@ def test_a_file_that_is_compacted_before_it_is_read_counts_once(
     answer(log)
     monkeypatch.setattr(log_files, "_read_lines", read_late)
     assert read(tmp_path / "log").num_rows == 2
+
+
+def test_unreadable_lines_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_files, "BATCH_BYTES", 10_000)
+    text = ("x" * 1000 + "\n") * 3000
+    (tmp_path / "2026-11-28-1.jsonl").write_text(text, encoding="utf-8")
+    tracemalloc.start()
+    with pytest.raises(UserError, match="no answers of any day"):
+        read(tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_a_damaged_parquet_file_is_named(log: PredictionLog, tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ BLOCK_BYTES = 8_000_000  # of CSV, which become one batch
 KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 MAX_LINE = 200  # characters shown of a malformed line
 SEPARATORS = ";\t|"
+FORMATS = {  # by the first bytes of a file
+    b"\x1f\x8b": "compressed by gzip; name it .csv.gz",
+    b"PK\x03\x04": "a spreadsheet or a zip archive; save it as CSV",
+    b"PAR1": "Parquet; name it .parquet",
+}
 
 
 class Batch(NamedTuple):
@@ -159,6 +164,11 @@ def _open_csv(
     """A reader, and a function that returns how many bytes are read; named columns are strings."""
     with _open(file) as raw:
         is_compressed = file.name.lower().endswith(".gz")
+        start = raw.read(4)
+        raw.seek(0)
+        for magic, what in FORMATS.items():
+            if start.startswith(magic) and not is_compressed:
+                raise UserError(f"{file} is {what}")
         reader = csv.open_csv(
             pa.CompressedInputStream(raw, "gzip") if is_compressed else raw,
             csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),

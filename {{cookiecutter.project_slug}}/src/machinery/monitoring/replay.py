@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from http.client import HTTPException
 from itertools import pairwise
 from typing import Any, NamedTuple
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, Request
 
 import msgspec
 import numpy as np
@@ -31,6 +30,9 @@ from machinery.serving import settings
 TIMEOUT = 60.0
 MAX_BATCH = 100  # rows, so that a request with many columns stays within the service's limit
 Rows = list[dict[str, Any]]
+OPENER = OpenerDirector()  # urlopen would use proxies, and send the key on to redirects
+OPENER.add_handler(HTTPHandler())
+OPENER.add_handler(HTTPSHandler())
 
 
 class Event(NamedTuple):
@@ -117,13 +119,12 @@ class Replay:
         return [], {}
 
     def _ask(self, path: str, rows: Rows) -> tuple[int, dict[str, Any]]:
-        request = Request(f"{self._url}{path}", msgspec.json.encode(rows), self._headers)
+        data = msgspec.json.encode(rows)
         try:
-            with urlopen(request, timeout=TIMEOUT) as response:
+            request = Request(f"{self._url}{path}", data, self._headers)
+            with OPENER.open(request, timeout=TIMEOUT) as response:
                 status, body = response.status, response.read()
-        except HTTPError as error:
-            status, body = error.code, error.read()
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
             remedy = f"start a service with '{self._project.command} serve --demo'"
             fault = f"{self._url} does not answer ({first_line(error)})"
             raise UserError(f"{fault}; {remedy}") from None
@@ -158,10 +159,13 @@ def source_rows(
         raise UserError(f"{CONTRACT} names no time column; replay needs one to order the rows")
     params = sections.load(Ingest)
     start = start or params.until or datetime.min
+    span = f"from {start} on" + f" and before {end}" * (end is not None)
+    no_rows = UserError(f"{SOURCE} has no row {span}; choose --from and --to, or add its months")
+    if end is not None and end <= start:
+        raise no_rows
     source = read(project.source(), params.model_copy(update={"until": end}))
     rows = ingest(source, end, contract)
     rows = rows.filter(pc.greater_equal(rows[contract.time], start))
     if not len(rows):
-        span = f"from {start} on" + f" and before {end}" * (end is not None)
-        raise UserError(f"{SOURCE} has no row {span}; choose --from and --to, or add its months")
+        raise no_rows
     return rows

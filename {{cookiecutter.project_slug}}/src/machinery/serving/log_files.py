@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -115,7 +116,8 @@ def newest_outcomes(folder: Path) -> pa.Table | None:
     tables = [*stream(folder, kind="feedback")]
     if not tables:
         return None
-    if len({table.schema.field("outcome").type for table in tables}) > 1:
+    types = {table.schema.field("outcome").type for table in tables}
+    if len(types) > 1 or pa.null() in types:  # which Arrow cannot aggregate
         text = pa.field("outcome", pa.string())
         tables = [table.cast(table.schema.set(table.num_columns - 1, text)) for table in tables]
     ordered = pa.concat_tables(tables).sort_by([("time", "ascending")])
@@ -149,7 +151,7 @@ def compact(folder: Path, now: datetime | None = None, keep_days: int | None = N
         day = path.name[DAY]
         if day >= date.isoformat():
             continue
-        unreadable: list[Any] = []
+        unreadable: Counter[str] = Counter()
         try:
             for number, (kind, table) in enumerate(_tables(path, unreadable)):
                 _write(table, folder / kind / f"day={day}" / f"{path.stem}.{number}.parquet")
@@ -179,10 +181,10 @@ def _remove_before(first: str, folder: Path) -> list[str]:
     return sorted(removed)
 
 
-def _tables(path: Path, damaged: list[Any]) -> Iterator[tuple[str, pa.Table]]:
+def _tables(path: Path, damaged: Counter[str]) -> Iterator[tuple[str, pa.Table]]:
     """The tables of a file of JSON lines: `answers`, of one model each, and `feedback`.
 
-    Unreadable lines are added to `damaged`.
+    `damaged` counts unreadable lines by the reason.
     """
     decoder = msgspec.json.Decoder(Line)
     models: dict[str, ModelLine] = {}
@@ -202,24 +204,24 @@ def _tables(path: Path, damaged: list[Any]) -> Iterator[tuple[str, pa.Table]]:
                     case AnswersLine(model_version=version) as line if version in models:
                         answers.setdefault(version, []).append(line)
                     case _:  # or the line that describes its model is damaged
-                        damaged.append(text)
+                        damaged["no line of a log"] += 1
             for version, lines in answers.items():
                 make = partial(_answers, model=models[version])
                 yield from (("answers", table) for table in _table(make, lines, damaged))
             yield from (("feedback", table) for table in _table(_outcomes, outcomes, damaged))
     if damaged:
-        LOGGER.warning("%s: %d lines cannot be read", path, len(damaged))
+        LOGGER.warning("%s: %d lines cannot be read", path, damaged.total())
 
 
 def _table(
-    make: Callable[[list[Any]], pa.Table], lines: list[Any], damaged: list[Any]
+    make: Callable[[list[Any]], pa.Table], lines: list[Any], damaged: Counter[str]
 ) -> list[pa.Table]:
     """The table of the lines without those whose values do not fit; none if no line is left."""
     try:
         return [make(lines)] if lines else []
     except FAULTS:
         if len(lines) == 1:
-            damaged += lines
+            damaged["values do not fit"] += 1
             return []
         valid = [line for line in lines if _table(make, [line], damaged)]
         return [make(valid)] if valid else []
@@ -269,9 +271,9 @@ def _outcomes(lines: list[OutcomeLine]) -> pa.Table:
 
 def _read_lines(kind: str, path: Path) -> tuple[list[pa.Table], int] | None:
     """The tables of a file and its unreadable lines; None if the file is gone."""
-    damaged: list[Any] = []
+    damaged: Counter[str] = Counter()
     with suppress(FileNotFoundError):
-        return [table for of, table in _tables(path, damaged) if of == kind], len(damaged)
+        return [table for of, table in _tables(path, damaged) if of == kind], damaged.total()
     return None
 
 
