@@ -203,9 +203,12 @@ def test_the_month_of_rows_in_time_comes_where_a_whole_year_is_learned_from(
     table = Table(time="sent", rows=len(days))
     hours = np.rint(24 * np.array(days)).astype(int)
     table.values["sent"] = NEW_YEAR + HOUR * hours[::-1]
-    computed = features(written(table))
+    folder = written(table)
+    computed = features(folder)
     assert ("sent_month" in computed) is comes
     assert "sent_year" not in computed
+    text = (folder / "src/shop/features.py").read_text(encoding="utf-8")
+    assert ("Month and year are not features" in text) is not comes
 
 
 @pytest.mark.parametrize(("rows", "stops"), [(240, False), (6500, True)])
