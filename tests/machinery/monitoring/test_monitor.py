@@ -498,6 +498,14 @@ def test_a_column_to_slice_by_may_have_any_name(name: str) -> None:
     assert (window["rows"], window["labelled"], window["violations"]) == (1240, 1240, {})
 
 
+def test_the_group_may_be_a_slice_column_and_one_may_be_named_twice(model: EvaluatedModel) -> None:
+    log(rows(START, 31, 40), model.contract)
+    contract = model.contract.model_copy(update={"group": "colour"})
+    sliced = model.evaluate.model_copy(update={"slices": ["colour", "colour"]})
+    (window,) = report_of(replace(model, contract=contract, evaluate=sliced))["windows"]
+    assert {part["column"] for part in window["slices"]} == {"colour"}
+
+
 def test_a_fault_with_quotes_is_a_label_that_prometheus_reads(model: EvaluatedModel) -> None:
     log(rows(START, 31, 10), model.contract)
     report = report_of(model) | {"faults": {'outcomes are no value of "a\\b"': 1}}

@@ -57,9 +57,10 @@ class Reader:
         self.faults: Counter[str] = Counter()
         self.logged = datetime.min
         self._contract, self._window, self._sample_rows = contract, window, sample_rows
-        self._columns = [f"raw_{name}" for name in columns if name in contract.known_before()]
-        names = [f"probability_{name}" for name in contract.class_names] or ["prediction"]
-        self._predictions = {name: contract.added(name) for name in names}
+        names = dict.fromkeys(columns)  # the group may be a slice column, too
+        self._columns = [f"raw_{name}" for name in names if name in contract.known_before()]
+        predictions = [f"probability_{name}" for name in contract.class_names] or ["prediction"]
+        self._predictions = {name: contract.added(name) for name in predictions}
         self._rows: dict[pd.Timestamp, list[pd.DataFrame]] = defaultdict(list)
         self._samples: dict[pd.Timestamp, pd.DataFrame] = {}
         self._times: list[pd.Timestamp] = []  # the first and last of each file, in the span or not
