@@ -55,10 +55,11 @@ def test_a_pronoun_is_seen_where_it_is_bound(code: str) -> None:
     assert NO_NOUNS & set(bound_names(code))
 
 
-def test_names_of_the_machinery_are_nouns_and_verbs() -> None:
-    paths = [path for path in modules(SOURCE / "machinery") if path.suffix == ".py"]
-    names = {path.name: set(bound_names(path.read_text(encoding="utf-8"))) for path in paths}
-    assert {name: bad for name, words in names.items() if (bad := words & NO_NOUNS)} == {}
+def test_names_are_nouns_and_verbs() -> None:
+    folders = [SOURCE, *(TEMPLATE / name for name in ("tests", "benchmarks", "hooks"))]
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    names = {path: set(bound_names(path.read_text(encoding="utf-8"))) for path in paths}
+    assert {path: bad for path, words in names.items() if (bad := words & NO_NOUNS)} == {}
 
 
 def test_a_user_edits_six_small_modules_and_at_most_six_of_tests(project: BakedProject) -> None:

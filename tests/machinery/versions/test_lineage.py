@@ -1,4 +1,4 @@
-"""lineage: what was made from what, told by dvc.lock and the .dvc files alone."""
+"""Lineage from dvc.lock and the .dvc files alone."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ def trace(graph: Graph, path: str) -> list[str]:
 
 
 def names(listed: Sequence[Any]) -> list[str]:
-    return [each.name for each in listed]
+    return [stage.name for stage in listed]
 
 
 def test_the_chain_goes_through_the_candidate_that_was_copied_and_ends_at_the_source() -> None:
@@ -75,7 +75,7 @@ def test_the_stages_come_in_the_order_of_their_runs_however_the_lock_lists_them(
 
 
 @pytest.mark.parametrize(
-    ("path", "made"),
+    ("path", "stages"),
     [
         ("data/source/2013-03.parquet", ["ingest", "train@a", "train@b", "select", "other"]),
         ("models/a.onnx", ["select", "other"]),
@@ -86,9 +86,9 @@ def test_the_stages_come_in_the_order_of_their_runs_however_the_lock_lists_them(
     ],
 )
 def test_the_impact_of_code_and_files_is_what_read_them_directly_or_not(
-    path: str, made: list[str]
+    path: str, stages: list[str]
 ) -> None:
-    assert names(pipeline().impact(path)) == made
+    assert names(pipeline().impact(path)) == stages
 
 
 def test_the_impact_of_the_params_file_is_every_stage_that_has_params() -> None:
@@ -97,7 +97,7 @@ def test_the_impact_of_the_params_file_is_every_stage_that_has_params() -> None:
 
 def test_code_is_what_no_stage_makes_and_data_what_one_does() -> None:
     graph = pipeline()
-    select = next(each for each in graph.stages if each.name == "select")
+    select = next(stage for stage in graph.stages if stage.name == "select")
     assert [file.path for file in graph.code(select)] == ["code/select"]
     assert [file.path for file in graph.inputs(select)] == ["models"]
 
@@ -191,8 +191,8 @@ def test_the_graph_runs_from_the_source_to_the_model() -> None:
 @pytest.mark.usefixtures("repository")
 def test_no_name_of_a_file_breaks_out_of_its_label_in_the_graph() -> None:
     name = 'a"]; end %%{init}%% <img src=x> `b` #quot; & c\nd'
-    found = document(name, {"make": stage({}, {name: "1"})})
-    [_, label, _] = drawing.mermaid(found).splitlines()
+    lineage = document(name, {"make": stage({}, {name: "1"})})
+    [_, label, _] = drawing.mermaid(lineage).splitlines()
     inside = label.removeprefix('  file0[("').removesuffix('<br/>1")]')
     assert not set(inside) & set('"<>`&%\n')
     assert "#34;" in inside
@@ -203,32 +203,32 @@ def test_text_of_others_cannot_steer_the_terminal() -> None:
     assert drawing.plain("red\x1b[31m\nnext") == "red [31m next"
 
 
-def made(subject: str, **hashes: str) -> None:
+def commit_run(subject: str, **hashes: str) -> None:
     """Commit a run of one stage that made these files."""
     record(subject, {"make": stage({}, hashes)})
 
 
 def subjects(*facts: tuple[str, str]) -> list[str | None]:
-    return [each and each.subject for each in last_changes(read("HEAD"), facts).values()]
+    return [commit and commit.subject for commit in last_changes(read("HEAD"), facts).values()]
 
 
 @pytest.mark.usefixtures("repository")
 def test_a_file_is_as_old_as_its_hash_and_not_as_the_lock() -> None:
-    made("first", a="1", b="1")
-    made("second", a="2", b="1")
-    made("third", a="1", b="3")
+    commit_run("first", a="1", b="1")
+    commit_run("second", a="2", b="1")
+    commit_run("third", a="1", b="3")
     assert subjects(("a", "1"), ("b", "3"), ("b", "1")) == ["third", "third", None]
 
 
 @pytest.mark.usefixtures("repository")
 def test_what_a_branch_changed_is_by_the_commit_on_the_branch_not_by_the_merge() -> None:
-    made("first", a="1", b="1")
+    commit_run("first", a="1", b="1")
     git.run("checkout", "--quiet", "-b", "side")
-    made("on the side", a="1", b="2")
+    commit_run("on the side", a="1", b="2")
     git.run("checkout", "--quiet", "main")
-    made("on trunk", a="2", b="1")
+    commit_run("on trunk", a="2", b="1")
     git.run("merge", "--quiet", "--no-commit", "--strategy=ours", "side")
-    made("merge", a="2", b="2")
+    commit_run("merge", a="2", b="2")
     assert subjects(("a", "2"), ("b", "2")) == ["on trunk", "on the side"]
 
 
