@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -205,6 +205,28 @@ def test_why_the_champion_cannot_make_its_features_is_a_sentence(tmp_path: Path)
     recorded = committed()
     with pytest.raises(UserError, match="of this table: .*No module named nothing"):
         champions.featurize(recorded, Path("data/test.parquet"), tmp_path / "elsewhere")
+
+
+def test_predictions_of_other_rows_are_not_compared(
+    monkeypatch: pytest.MonkeyPatch, document: dict[str, Any]
+) -> None:
+    class Model:
+        features: ClassVar = {"one": "number"}
+
+        def __init__(self, _: Path) -> None: ...
+
+        def predict(self, table: pd.DataFrame) -> np.ndarray:
+            return table["one"].to_numpy()
+
+    monkeypatch.setattr(champions, "Model", Model)
+    monkeypatch.setattr(Side, "file", lambda _, path: path)
+    Path("data/features").mkdir()
+    pd.DataFrame({"id": ["a", "b"], "one": [1.0, 2.0]}).to_parquet("data/features/test.parquet")
+    side, contract = v1(), contracts.parse(document)
+    same = champions.score(side, side, pd.DataFrame({"id": ["a", "b"]}), contract)
+    assert same.tolist() == [1, 2]
+    with pytest.raises(UserError, match=r"has other rows than data/predictions\.parquet"):
+        champions.score(side, side, pd.DataFrame({"id": ["b", "a"]}), contract)
 
 
 def test_a_champion_trained_on_the_test_rows_is_reported(document: dict[str, Any]) -> None:
