@@ -12,10 +12,15 @@ from conftest import BakedProject
 pytestmark = pytest.mark.slow
 
 
+FINDINGS: dict[Path, dict[str, Any]] = {}  # of the last run in each project
+
+
 def doctor(project: BakedProject) -> dict[str, Any]:
     """The doctor's findings, by check."""
     output = project.run("flight-delays", "doctor", "--json", check=False).stdout
-    return {check["name"]: check for check in json.loads(output)["checks"]}
+    findings = {check["name"]: check for check in json.loads(output)["checks"]}
+    FINDINGS[project.path] = findings
+    return findings
 
 
 def wrong(project: BakedProject) -> list[str]:
@@ -23,9 +28,11 @@ def wrong(project: BakedProject) -> list[str]:
 
 
 def follow(project: BakedProject, check: str) -> None:
-    """Run the doctor's remedy verbatim."""
-    remedy = doctor(project)[check]["remedy"]
-    project.run("sh", "-c", remedy)
+    """Type the remedy that the doctor gave last, after asking again if one was typed since."""
+    findings = FINDINGS.pop(project.path, None) or doctor(project)
+    FINDINGS.pop(project.path, None)
+    assert findings[check]["remedy"], f"{check}: {findings[check]}"
+    project.run("sh", "-c", findings[check]["remedy"])
 
 
 def edit(project: BakedProject, name: str, old: str, new: str) -> None:

@@ -265,6 +265,7 @@ def test_an_old_model_after_a_merge_has_a_remedy_that_fits(
 def test_bytes_that_only_the_checkout_has_are_set_aside_first(merging: BakedProject) -> None:
     merging.run(*UNHOOKED, "merge", "--quiet", "theirs")
     (merging.path / "data/train.parquet").write_text("mine", encoding="utf-8")
+    assert "files" in wrong(merging)
     follow(merging, "files")
     assert wrong(merging) == []
     archived = merging.run("tar", "-xOf", ".dvc/tmp/removed-1.tar", "data/train.parquet")

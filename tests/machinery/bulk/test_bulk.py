@@ -200,6 +200,13 @@ def test_a_boolean_column_of_csv_is_read(
     assert read(tmp_path / "out.parquet")["sold"].to_pylist() == [True, None]
 
 
+def test_a_later_file_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    table = table_of(20)
+    write(tmp_path / "in/a.parquet", table)
+    b = write(tmp_path / "in/b.parquet", table.append_column("note", table["note"]))
+    refuses(tmp_path / "in", tmp_path / "out.parquet", f"{b} has two columns note; rename one")
+
+
 @pytest.mark.parametrize("out", ["out.parquet", "out.csv", "out/"])
 def test_a_run_that_fails_leaves_no_output(tmp_path: Path, out: str) -> None:
     write(tmp_path / "in/a.parquet", table_of(100))

@@ -9,6 +9,7 @@ import pytest
 
 from machinery.pipeline.files import (
     UserError,
+    printable,
     read_json,
     read_table,
     read_yaml,
@@ -109,3 +110,7 @@ def test_yaml_is_read_as_dvc_reads_it(tmp_path: Path, text: str, value: object) 
     (tmp_path / "params.yaml").write_text(f"base: &it {{a: 1}}\na: {text}\nb: {{<<: *it, a: 2}}")
     document = read_yaml(tmp_path / "params.yaml")
     assert (document["a"], document["b"]) == (value, {"a": 2})
+
+
+def test_text_of_others_cannot_steer_the_terminal() -> None:
+    assert printable("red\x1b[31m\nnext") == "red [31m next"

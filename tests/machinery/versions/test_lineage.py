@@ -199,10 +199,6 @@ def test_no_name_of_a_file_breaks_out_of_its_label_in_the_graph() -> None:
     assert "#35;quot;" in inside
 
 
-def test_text_of_others_cannot_steer_the_terminal() -> None:
-    assert drawing.plain("red\x1b[31m\nnext") == "red [31m next"
-
-
 def commit_run(subject: str, **hashes: str) -> None:
     """Commit a run of one stage that made these files."""
     record(subject, {"make": stage({}, hashes)})

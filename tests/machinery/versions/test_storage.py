@@ -91,10 +91,10 @@ def test_a_changed_byte_that_dvc_does_not_see_is_found() -> None:
     path.write_bytes(b"b" + text[1:])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert storage.stale() == []
-    assert storage.changed() == ["data/raw.txt"]
+    assert storage.changed(storage.reread()) == ["data/raw.txt"]
     path.unlink()
     Path("count.txt").write_text("9\n", encoding="utf-8")
-    assert storage.changed() == ["data/raw.txt", "count.txt"]
+    assert storage.changed(storage.reread()) == ["data/raw.txt", "count.txt"]
     assert storage.outputs() == {"data/raw.txt", "count.txt"}
 
 

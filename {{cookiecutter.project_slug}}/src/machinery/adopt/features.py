@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from machinery.pipeline.files import printable
+
 from .kinds import unique
 from .plan import Plan
 
@@ -78,8 +80,7 @@ def layout(features: Sequence[Feature]) -> dict[str, Any]:
 
 def plain(text: str, length: int = 110) -> str:
     """Any text as one line that is safe in a comment, a docstring, a table or a terminal."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    line = " ".join(printable.split()).replace("\\", "/").replace('"', "'")
+    line = " ".join(printable(text).split()).replace("\\", "/").replace('"', "'")
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 

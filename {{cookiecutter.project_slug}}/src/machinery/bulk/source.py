@@ -59,9 +59,7 @@ class Source:
         self._infos = [file.info for file in self.files]
         self.schema = read_schema(self.files[0], self.kind)
         self.size = sum(info.size for info in self._infos)
-        for name, count in Counter(self.schema.names).items():
-            if count > 1:
-                raise UserError(f"{location} has two columns {name}; rename one")
+        _refuse_repeated(self.schema.names, self.files[0])
 
     def batches(self) -> Iterator[Batch]:
         """The batches of all files, one after another."""
@@ -99,12 +97,19 @@ class Source:
         """The table with the columns and types of the first file."""
         if table.schema.equals(self.schema):
             return table.replace_schema_metadata(None)
+        _refuse_repeated(table.schema.names, file)
         if {*table.schema.names} == {*self.schema.names}:
             with suppress(pa.ArrowException):  # its message shows a value, which may be personal
                 return table.select(self.schema.names).cast(self.schema)
         names = sorted({field.name for field in {*table.schema} ^ {*self.schema}})
         fault = f"{file} has other columns or types than {self.files[0]} ({', '.join(names)})"
         raise UserError(f"{fault}; predict them separately")
+
+
+def _refuse_repeated(names: list[str], file: Location) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UserError(f"{file} has two columns {name}; rename one")
 
 
 def _read_parquet(file: Location, size: int) -> Iterator[Batch]:

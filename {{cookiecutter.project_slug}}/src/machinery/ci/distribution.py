@@ -31,13 +31,14 @@ IN_GIT = (
 def checks(version: str) -> list[Check]:
     """What must hold before a version is published."""
     registry.parse(version)
+    checkout = doctor.Checkout()
     return [
         Check("release", lambda: _release(version)),
         Check("checkout", lambda: _checkout(version), ("release",)),
         Check("gate", gate, ("checkout",)),
         Check("pipeline", doctor.fresh, ("checkout",)),
-        Check("remote", _remote),
-        Check("pushed", doctor.pushed, ("checkout", "remote")),
+        Check("remote", lambda: _remote(checkout)),
+        Check("pushed", checkout.pushed, ("checkout", "remote")),
         Check("model", lambda: _model(version), ("release", "remote")),
     ]
 
@@ -112,10 +113,10 @@ def _checkout(version: str) -> str:
     return f"{version}, unchanged"
 
 
-def _remote() -> str:
+def _remote(checkout: doctor.Checkout) -> str:
     if problem := remotes.folder_elsewhere():
         raise FixableError(*problem)
-    return doctor.remote()
+    return checkout.remote()
 
 
 def _model(version: str) -> str:

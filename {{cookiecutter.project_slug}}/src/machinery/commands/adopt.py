@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from machinery.pipeline.files import UserError
+from machinery.pipeline.files import UserError, printable
 from machinery.pipeline.paths import CONTRACT
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def adopt(
     Shows what it decided and why before it writes anything. What it writes is yours to edit.
     """
     from machinery.adopt import kinds, profile, read, swap, write
-    from machinery.versions.drawing import plain
 
     _require_project()
     swap.refuse_unfinished()
@@ -68,7 +67,7 @@ def adopt(
     about = write.About(*project, write.stem(name or table), origin, source.notes)
     with swap.staging() as folder:
         for note in write.write(plan, columns, about, folder):
-            print(f"  {plain(note)}")
+            print(f"  {printable(note)}")
         if dry_run:
             print("\n".join(swap.difference()))
             return
@@ -95,14 +94,13 @@ def convert(
     from machinery.adopt import kinds, read
     from machinery.pipeline.data import checks, contract
     from machinery.pipeline.files import write_table
-    from machinery.versions.drawing import plain
 
     _require_project()
     if target.exists() and not force:
         raise UserError(f"{target} already exists; remove it or pass --force")
     converted = kinds.convert(read.read(source, encoding=encoding), contract.load())
     write_table(checks.for_pandas(converted.table, contract.load()), target)
-    print(*map(plain, converted.notes), f"{target}: {len(converted.table):,} rows", sep="\n")
+    print(*map(printable, converted.notes), f"{target}: {len(converted.table):,} rows", sep="\n")
 
 
 def _require_project() -> None:
@@ -136,9 +134,8 @@ def _owner() -> str:
 
 
 def _print(notes: list[str], plan: "Plan") -> None:
-    from machinery.versions.drawing import plain
 
     sections = {"Read": notes, "Decided": plan.decisions, "To check": plan.questions}
     for title, sentences in sections.items():
         if sentences:
-            print(f"\n{title}:", *map(plain, sentences), sep="\n  ")
+            print(f"\n{title}:", *map(printable, sentences), sep="\n  ")

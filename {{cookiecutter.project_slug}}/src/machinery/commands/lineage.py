@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from machinery.pipeline.files import UserError, parse_yaml
+from machinery.pipeline.files import UserError, parse_yaml, printable
 from machinery.pipeline.paths import CONTRACT, MODEL
 
 from . import Json
@@ -58,7 +58,7 @@ def lineage(
         print(drawing.mermaid(document))
     else:
         lines = drawing.table(document) if impact is None else drawing.impact_table(document)
-        for line in map(drawing.plain, lines):
+        for line in map(printable, lines):
             print(textwrap.fill(line, WIDTH, subsequent_indent="    "))
 
 

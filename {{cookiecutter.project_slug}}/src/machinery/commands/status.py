@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -45,10 +46,10 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this checkout, and say what to type for each problem. Changes nothing."""
-    from machinery.versions import doctor as checks
+    from machinery.versions.doctor import all_checks, checks_without_data
 
-    without = checks.without_data(with_remote=not without_remote)
-    report(without if without_data else checks.CHECKS, as_json=as_json)
+    without = partial(checks_without_data, with_remote=not without_remote)
+    report(without() if without_data else all_checks(), as_json=as_json)
 
 
 def report(checks: Iterable[Check], *, as_json: bool) -> None:

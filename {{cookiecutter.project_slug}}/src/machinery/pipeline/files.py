@@ -173,6 +173,11 @@ def missing(path: Path) -> UserError:
     return UserError(f"{path} is missing; run 'dvc repro' to make it or 'dvc pull' to fetch it")
 
 
+def printable(value: object) -> str:
+    """Text on one line, without characters that control a terminal, a browser or a parser."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
 def first_line(error: Exception) -> str:
     """The first line of an exception's message, or its type if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

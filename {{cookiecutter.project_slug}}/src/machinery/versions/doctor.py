@@ -2,10 +2,10 @@
 
 import re
 import shlex
-from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from machinery.pipeline.files import UserError, read_yaml
 from machinery.pipeline.paths import CANDIDATES
@@ -105,66 +105,118 @@ def _unreadable(path: Path) -> FixableError:
     return FixableError(f"{path} cannot be read", again if path == Path(LOCK) else restore(path))
 
 
-def dvc() -> str:
-    """Check that DVC reads dvc.yaml."""
-    try:
-        storage.outputs()
-    except UserError as error:
-        for path in _records():
-            if f"/{path}'" in str(error):
-                raise _unreadable(path) from None
-        raise
-    return metadata.version("dvc")
+class Checkout:
+    """The checks that ask DVC about the checkout, each question once."""
 
+    @cached_property
+    def outputs(self) -> set[str]:
+        """The outputs that DVC tracks."""
+        return storage.outputs()
 
-def cached() -> str:
-    """Check that the cached objects of all recorded files have the hashes of their names."""
-    paths = {path for file in storage.tracked() for path in storage.objects(file.hash)}
-    present = sorted(path for path in paths if path.is_file())
-    if corrupted := [path for path in present if not storage.is_intact(path)]:
-        raise FixableError(f"{len(corrupted)} corrupted", f"{set_aside(corrupted)} && dvc pull")
-    return f"{len(present)} objects verified"
+    @cached_property
+    def status(self) -> dict[str, list[Any]]:
+        """`dvc status`, with every byte read again."""
+        return storage.reread()
 
+    @cached_property
+    def absent(self) -> list[str]:
+        """What the remote lacks."""
+        return remotes.missing()
 
-def files() -> str:
-    """Check that every recorded file has the recorded bytes; each is read again."""
-    changed, by_dvc = storage.changed(), storage.outputs()
-    if not changed:
-        return "all as recorded, read byte by byte"
-    by_git = [Path(path) for path in changed if path not in by_dvc]
-    missing = [path for path in changed if path in by_dvc and not Path(path).exists()]
-    present = [path for path in changed if path not in missing]
-    other_run = [path for path in present if path in by_dvc and storage.is_cached(Path(path))]
-    modified = [path for path in present if path not in other_run]
-    commands = []
-    if unsaved := [Path(path) for path in modified if Path(path).exists()]:
-        commands.append(set_aside(unsaved))
-    if by_git:  # a report is made again if the commit's is of another run
-        same_run = not git.run("diff", "--name-only", "HEAD", "--", LOCK)
-        commands.append(f"git checkout HEAD -- {quoted(by_git)}" if same_run else "dvc repro")
-    if by_dvc.intersection(changed):
-        commands.append("dvc pull")
-    reasons = [f"{first_names(modified, 1)} changed (dvc repro, if you meant to)"] * bool(modified)
-    reasons += [f"{first_names(other_run, 1)} of another run"] * bool(other_run)
-    reasons += [f"{first_names(missing, 1)} missing"] * bool(missing)
-    raise FixableError(" and ".join(reasons), " && ".join(commands))
+    def dvc(self) -> str:
+        """Check that DVC reads dvc.yaml."""
+        try:
+            _ = self.outputs
+        except UserError as error:
+            for path in _records():
+                if f"/{path}'" in str(error):
+                    raise _unreadable(path) from None
+            raise
+        return metadata.version("dvc")
 
+    def cached(self) -> str:
+        """Check that the cached objects of all recorded files have the hashes of their names."""
+        files = (file for file in storage.recorded() if file.path in self.outputs)
+        paths = {path for file in files for path in storage.objects(file.hash)}
+        present = sorted(path for path in paths if path.is_file())
+        if corrupted := [path for path in present if not storage.is_intact(path)]:
+            raise FixableError(f"{len(corrupted)} corrupted", f"{set_aside(corrupted)} && dvc pull")
+        return f"{len(present)} objects verified"
 
-def leftovers() -> str:
-    """Check for half-written files, and files of candidates that the pipeline does not have."""
-    outputs = {*map(Path, storage.outputs())}
-    parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
-    parts.update(Path().glob(PARTS[0]))
-    if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in outputs}):
-        raise FixableError(f"{first_names(left, 1)} left over", set_aside(left))
-    return "none"
+    def files(self) -> str:
+        """Check that every recorded file has the recorded bytes; each is read again."""
+        changed, by_dvc = storage.changed(self.status), self.outputs
+        if not changed:
+            return "all as recorded, read byte by byte"
+        by_git = [Path(path) for path in changed if path not in by_dvc]
+        missing = [path for path in changed if path in by_dvc and not Path(path).exists()]
+        present = [path for path in changed if path not in missing]
+        other_run = [path for path in present if path in by_dvc and storage.is_cached(Path(path))]
+        modified = [path for path in present if path not in other_run]
+        commands = []
+        if unsaved := [Path(path) for path in modified if Path(path).exists()]:
+            commands.append(set_aside(unsaved))
+        if by_git:  # a report is made again if the commit's is of another run
+            same_run = not git.run("diff", "--name-only", "HEAD", "--", LOCK)
+            commands.append(f"git checkout HEAD -- {quoted(by_git)}" if same_run else "dvc repro")
+        if by_dvc.intersection(changed):
+            commands.append("dvc pull")
+        states = {
+            "changed (dvc repro, if you meant to)": modified,
+            "of another run": other_run,
+            "missing": missing,
+        }
+        reasons = [f"{first_names(paths, 1)} {state}" for state, paths in states.items() if paths]
+        raise FixableError(" and ".join(reasons), " && ".join(commands))
 
+    def leftovers(self) -> str:
+        """Check for half-written files, and files of candidates that the pipeline does not have."""
+        outputs = {*map(Path, self.outputs)}
+        parts = {path for folder in WRITTEN for name in PARTS for path in folder.rglob(name)}
+        parts.update(Path().glob(PARTS[0]))
+        if left := sorted(parts | {path for path in CANDIDATES.glob("*") if path not in outputs}):
+            raise FixableError(f"{first_names(left, 1)} left over", set_aside(left))
+        return "none"
 
-def pipeline() -> str:
-    """Check that nothing has changed since the last run."""
-    if changed := storage.status():
-        raise FixableError(f"{first_names(changed, 1)} changed since the last run", "dvc repro")
-    return "up to date"
+    def pipeline(self) -> str:
+        """Check that nothing has changed since the last run."""
+        if changed := self.status:
+            raise FixableError(f"{first_names(changed, 1)} changed since the last run", "dvc repro")
+        return "up to date"
+
+    def remote(self, *, in_clone: bool = False) -> str:
+        """Check that the default remote answers, and accepts the credentials.
+
+        A CI job's clone cannot see a remote that is a folder on another machine: skipped.
+        """
+        name, url = remotes.default()
+        if not url:
+            remedy = "dvc remote add --default storage ../dvc-remote"
+            raise FixableError("none is the default", remedy)
+        if elsewhere := remotes.folder_elsewhere():
+            if in_clone:
+                reason, remedy = elsewhere
+                raise SkippedError(f"{reason}, and cannot be seen from here", remedy)
+            local = f"dvc remote modify --local {name} url FOLDER"
+            raise FixableError(f"{url} is not a folder (if it is elsewhere: {local})", "dvc push")
+        try:
+            _ = self.absent
+        except FixableError as error:
+            raise FixableError(f"{url}: {error}", error.remedy) from None
+        return f"{url} answers"
+
+    def pushed(self) -> str:
+        """Check that all recorded data is in the remote."""
+        if not (absent := self.absent):
+            return "all is in the remote"
+        # If a folder's list is in the remote, `dvc push` assumes that all its files are, too.
+        listed = [path for path in self.outputs if path not in absent]
+        inside = [name for name in absent if any(within(name, path) for path in listed)]
+        commands = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
+        if commands:
+            commands = ["mkdir again", *commands, "rm -r again", "git reset -q -- again"]
+        remedy = " && ".join([*commands, "dvc push"])
+        raise FixableError(f"{first_names(absent, 1)} not in the remote", remedy)
 
 
 def fresh() -> str:
@@ -175,73 +227,47 @@ def fresh() -> str:
     return "dvc.lock is fresh"
 
 
-def remote(*, in_clone: bool = False) -> str:
-    """Check that the default remote answers, and accepts the credentials.
-
-    A CI job's clone cannot see a remote that is a folder on another machine: skipped.
-    """
-    name, url = remotes.default()
-    if not url:
-        raise FixableError("none is the default", "dvc remote add --default storage ../dvc-remote")
-    if elsewhere := remotes.folder_elsewhere():
-        if in_clone:
-            reason, remedy = elsewhere
-            raise SkippedError(f"{reason}, and cannot be seen from here", remedy)
-        local = f"dvc remote modify --local {name} url FOLDER"
-        raise FixableError(f"{url} is not a folder (if it is elsewhere: {local})", "dvc push")
-    try:
-        remotes.missing()
-    except FixableError as error:
-        raise FixableError(f"{url}: {error}", error.remedy) from None
-    return f"{url} answers"
-
-
 def forbidden_remote() -> str:
     """Skip the remote: a fork's code gets no secret."""
     raise SkippedError("a fork's code gets no secrets", "")
 
 
-def pushed() -> str:
-    """Check that all recorded data is in the remote."""
-    absent = remotes.missing()
-    if not absent:
-        return "all is in the remote"
-    # If a folder's list is in the remote, `dvc push` assumes that all its files are, too.
-    listed = [path for path in storage.outputs() if path not in absent]
-    inside = [name for name in absent if any(within(name, path) for path in listed)]
-    commands = [f"dvc add --to-remote {shlex.quote(name)} -o again/1" for name in inside]
-    if commands:
-        commands = ["mkdir again", *commands, "rm -r again", "git reset -q -- again"]
-    remedy = " && ".join([*commands, "dvc push"])
-    raise FixableError(f"{first_names(absent, 1)} not in the remote", remedy)
+def all_checks() -> list[Check]:
+    """The checks of a checkout with its data."""
+    checkout = Checkout()
+    return [
+        Check("git", repository),
+        Check("python", environment.python, ("git",)),
+        Check("packages", environment.packages, ("git",)),
+        Check("hooks", hooks, ("git",)),
+        Check("lock", record, ("git",)),
+        Check("params", edited.check),
+        Check("machinery", manifest.check, ("git",)),
+        Check("deps", deps.check, ("git",)),
+        Check("dvc", checkout.dvc, ("lock",)),
+        Check("cache", checkout.cached, ("dvc",)),
+        Check("files", checkout.files, ("dvc",)),
+        Check("leftovers", checkout.leftovers, ("dvc",)),
+        Check("pipeline", checkout.pipeline, ("dvc", "files")),
+        Check("remote", checkout.remote, ("dvc",)),
+        Check("pushed", checkout.pushed, ("remote",)),
+    ]
 
 
-CHECKS = (
-    Check("git", repository),
-    Check("python", environment.python, ("git",)),
-    Check("packages", environment.packages, ("git",)),
-    Check("hooks", hooks, ("git",)),
-    Check("lock", record, ("git",)),
-    Check("params", edited.check),
-    Check("machinery", manifest.check, ("git",)),
-    Check("deps", deps.check, ("git",)),
-    Check("dvc", dvc, ("lock",)),
-    Check("cache", cached, ("dvc",)),
-    Check("files", files, ("dvc",)),
-    Check("leftovers", leftovers, ("dvc",)),
-    Check("pipeline", pipeline, ("dvc", "files")),
-    Check("remote", remote, ("dvc",)),
-    Check("pushed", pushed, ("remote",)),
-)
-WITH_DATA = ("hooks", "cache", "files", "leftovers")
-
-
-def without_data(*, with_remote: bool = True) -> list[Check]:
+def checks_without_data(*, with_remote: bool = True) -> list[Check]:
     """The checks of a CI job, which has git and perhaps the remote, but not the data."""
-    replaced: dict[str, Callable[[], str]] = {
-        "lock": partial(record, optional=True),
-        "pipeline": fresh,
-        "remote": partial(remote, in_clone=True) if with_remote else forbidden_remote,
-    }
-    checks = [check for check in CHECKS if check.name not in WITH_DATA]
-    return [check._replace(run=replaced.get(check.name, check.run)) for check in checks]
+    checkout = Checkout()
+    remote = partial(checkout.remote, in_clone=True) if with_remote else forbidden_remote
+    return [
+        Check("git", repository),
+        Check("python", environment.python, ("git",)),
+        Check("packages", environment.packages, ("git",)),
+        Check("lock", partial(record, optional=True), ("git",)),
+        Check("params", edited.check),
+        Check("machinery", manifest.check, ("git",)),
+        Check("deps", deps.check, ("git",)),
+        Check("dvc", checkout.dvc, ("lock",)),
+        Check("pipeline", fresh, ("dvc",)),
+        Check("remote", remote, ("dvc",)),
+        Check("pushed", checkout.pushed, ("remote",)),
+    ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from machinery.pipeline.files import printable
 from machinery.pipeline.markdown import cell, estimate
 from machinery.pipeline.paths import MODEL
 
@@ -71,11 +72,6 @@ def impact_table(document: Mapping[str, Any]) -> Iterator[str]:
         yield "Nothing."
 
 
-def plain(text: str) -> str:
-    """The text on one line, without characters that control a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def _version(document: Mapping[str, Any]) -> str:
     kind = "commit" if document["revision"] else "the checkout, on"
     tags = f" ({', '.join(document['tags'])})" if document["tags"] else ""
@@ -114,4 +110,4 @@ def _size(size: int | None) -> str:
 
 def _label(*lines: str) -> str:
     """A quoted Mermaid label."""
-    return f'"{"<br/>".join(plain(line).translate(ESCAPES) for line in lines)}"'
+    return f'"{"<br/>".join(printable(line).translate(ESCAPES) for line in lines)}"'

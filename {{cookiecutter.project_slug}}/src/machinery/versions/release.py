@@ -52,7 +52,9 @@ def release(version: str, stage: str | None = None) -> Release:
 
 
 def _refusals(version: str) -> Iterator[FixableError]:
-    checks = (_declared, gate, _committed, _reproduced, doctor.pushed, deps.check)
+    checkout = doctor.Checkout()
+    reproduced = partial(_reproduced, checkout)
+    checks = (_declared, gate, _committed, reproduced, checkout.pushed, deps.check)
     for check in (partial(_unused, version), *checks):
         try:
             check()
@@ -114,9 +116,9 @@ def _committed() -> None:
         raise FixableError(f"not committed: {first_names(changes)}", remedy)
 
 
-def _reproduced() -> None:
+def _reproduced(checkout: doctor.Checkout) -> None:
     """Check that the files are those of the last run, and nothing has changed since."""
-    for check in (doctor.record, doctor.dvc, doctor.files, doctor.pipeline):
+    for check in (doctor.record, checkout.dvc, checkout.files, checkout.pipeline):
         check()
 
 

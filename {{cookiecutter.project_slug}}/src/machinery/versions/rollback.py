@@ -75,7 +75,7 @@ def _refuse(names: Iterable[str], reason: str, remedy: str) -> None:
 
 def _leaving() -> list[File]:
     """DVC's outputs in the checkout. Raises CheckError if one is changed, or not in the cache."""
-    changed = {*storage.changed()}
+    changed = {*storage.changed(storage.reread())}
     files = [file for file in storage.tracked() if os.path.lexists(file.path)]
     uncommitted = [file.path for file in files if file.path in changed]
     _refuse(uncommitted, "not committed", "doctor says how to keep or restore it")
@@ -86,8 +86,8 @@ def _leaving() -> list[File]:
 
 def _verify(version: str) -> None:
     """Raise CheckError if a file differs from the record, with the command that may help."""
-    if changed := storage.changed():
-        files = [file for file in storage.tracked() if file.path in changed]
+    if changed := storage.changed(storage.reread()):
+        files = [file for file in storage.recorded() if file.path in changed]
         objects = [path for file in files for path in storage.objects(file.hash)]
         bad = [path for path in objects if path.is_file() and not storage.is_intact(path)]
         remedy = f"; corrupted in the cache, so type '{set_aside(bad)}' and try again"

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -120,8 +120,8 @@ def tracked() -> list[File]:
     return [file for file in recorded() if file.path in paths]
 
 
-def changed() -> list[str]:
-    """The recorded outputs, in git too, that are modified or missing; every byte is read again.
+def reread() -> dict[str, list[Any]]:
+    """The same as `status`, but every byte of the outputs is read again.
 
     DVC remembers hashes by the size and time of files: here it starts without that memory.
     """
@@ -135,8 +135,12 @@ def changed() -> list[str]:
         )
     if done.returncode:
         raise UserError(f"dvc status fails: {' '.join(done.stderr.split())}")
-    stages = json.loads(done.stdout).values()
-    entries = [entry for stage in stages for entry in stage if isinstance(entry, dict)]
+    return dict(json.loads(done.stdout))
+
+
+def changed(status: Mapping[str, list[Any]]) -> list[str]:
+    """The recorded outputs, in git too, that are modified or missing according to a `reread`."""
+    entries = [entry for stage in status.values() for entry in stage if isinstance(entry, dict)]
     outs = [out for entry in entries for out in entry.get("changed outs", {}).items()]
     paths = {file.path for file in recorded()}
     paths -= {path for path, kind in outs if kind == "not in cache" and Path(path).exists()}

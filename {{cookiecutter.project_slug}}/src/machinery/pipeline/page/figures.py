@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
+from machinery.pipeline.files import printable
+
 from .render import interval, number
-from .words import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_eval_con
 from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
 
+from machinery.pipeline.files import printable
 from machinery.pipeline.markdown import cell, estimate
 
-from .words import meaning, plainly, printable, title
+from .words import meaning, plainly, title
 
 TEMPLATES = Path(__file__).with_name("templates")
 STYLE = Path(__file__).with_name("style.css")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from machinery.pipeline.files import printable
+
 Reports = Mapping[str, Any]
 
 METRICS = {
@@ -38,11 +40,6 @@ def positive(model: Reports) -> str:
         f"Positive class: {model['positive']}, predicted at probability ≥ {model['threshold']:.3g} "
         f"({model['threshold_rule']} on held-out rows)."
     )
-
-
-def printable(value: Any) -> str:
-    """Text on one line, without characters that control a terminal, a browser or a parser."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
 def title(metric: str) -> str:
