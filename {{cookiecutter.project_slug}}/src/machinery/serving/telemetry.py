@@ -2,7 +2,6 @@
 
 import logging
 import os
-import stat
 import sys
 import time
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.parser import text_string_to_metric_families
 
 from machinery.pipeline.files import first_line
 from machinery.pipeline.paths import GAUGES
@@ -26,7 +24,6 @@ from machinery.pipeline.paths import GAUGES
 from .settings import METRICS_FOLDER
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-MAX_GAUGES_BYTES = 100_000
 LOGGER = logging.getLogger(__name__)
 
 
@@ -91,14 +88,14 @@ class Telemetry:
         return generate_latest(registry) + gauges
 
     def _monitoring_gauges(self) -> bytes:
-        """The file of `monitor`; nothing if it is missing or damaged."""
+        """The file that `monitor` replaces at once; nothing if it is missing or not readable."""
         gauges, fault = b"", None
         try:
             if self._gauges_path is not None:
-                gauges = _read_gauges(self._gauges_path)
+                gauges = self._gauges_path.read_bytes()
         except FileNotFoundError:
             pass
-        except Exception as error:  # a damaged file must not break the page
+        except OSError as error:
             fault = f"{type(error).__name__}: {first_line(error)}"
             if self._gauges_fault is None:
                 fields = {"file": str(self._gauges_path), "reason": fault}
@@ -106,20 +103,6 @@ class Telemetry:
         self._gauges_fault = fault
         self._unreadable.set(fault is not None)
         return gauges
-
-
-def _read_gauges(path: Path) -> bytes:
-    """The text of a file of gauges, all of them named `monitoring_…`."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_GAUGES_BYTES:
-        raise ValueError(f"it is not a file of at most {MAX_GAUGES_BYTES} bytes")
-    text = path.read_text(encoding="utf-8")
-    for gauge in text_string_to_metric_families(text):
-        if gauge.type != "gauge" or not gauge.name.startswith("monitoring_"):
-            raise ValueError(f"{gauge.name} is not a gauge of monitor")
-    if not text.endswith("\n"):
-        raise ValueError("its last line is incomplete")
-    return text.encode()
 
 
 class JsonHandler(logging.Handler):
