@@ -19,7 +19,7 @@ QUESTIONS = ("project_name", "project_slug", "description", "author", "remote_ur
 RESERVED = """
     awslambdaric bokeh botocore check_jsonschema clevercsv cloudpickle codespell dask
     detect_secrets distributed dotenv dvc dvc_data dvc_s3 editables fsspec git gto hatchling
-    httptools httpx hypothesis import_linter jinja2 lightgbm machinery mangum mapie markupsafe
+    httptools httpx hypothesis jinja2 lightgbm machinery mangum markupsafe
     matplotlib msgspec mypy nbstripout numpy onnx onnxmltools onnxruntime openpyxl optuna
     packaging pandas pandas_stubs pathspec pip pre_commit pre_commit_hooks prometheus_client
     protobuf pyarrow pydantic pydantic_settings pytest python pyyaml rich ruamel
