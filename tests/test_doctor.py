@@ -86,11 +86,6 @@ def test_a_fresh_clone_is_told_what_to_type(work: BakedProject) -> None:
     assert wrong(clone) == ["hooks"]
 
 
-def test_before_the_first_run_the_remedy_is_to_run(work: BakedProject) -> None:
-    (work.path / "dvc.lock").unlink()
-    assert doctor(work)["lock"]["remedy"] == "dvc repro"
-
-
 def test_another_python_than_the_project_wants(work: BakedProject) -> None:
     edit(work, "pyproject.toml", 'requires-python = ">=3.11"', 'requires-python = ">=3.99"')
     assert doctor(work)["python"]["remedy"].endswith("make setup PYTHON=python3.12")
@@ -114,87 +109,15 @@ def test_from_a_folder_inside_the_remedy_is_to_leave_it(work: BakedProject, wher
     assert {finding["remedy"] for name, finding in findings.items() if name != "git"} == {None}
 
 
-@pytest.mark.parametrize(
-    ("name", "check"), [("requirements.lock", "packages"), ("pyproject.toml", "python")]
-)
-def test_conflict_markers_in_what_is_to_be_installed(
-    work: BakedProject, name: str, check: str
-) -> None:
-    text = (work.path / name).read_text(encoding="utf-8")
-    conflict = f"<<<<<<< HEAD\n{text}=======\n>>>>>>> theirs\n"
-    (work.path / name).write_text(conflict, encoding="utf-8")
-    assert doctor(work)[check]["found"].startswith(f"{name} cannot be read: ")
-    follow(work, check)
-    (work.path / name).unlink()
-    assert check in wrong(work)
-    follow(work, check)
-    assert wrong(work) == []
-
-
-def test_no_repository(work: BakedProject) -> None:
-    shutil.rmtree(work.path / ".git")
-    findings = doctor(work)
-    assert findings["git"]["remedy"].startswith("git init -b main && git add .")
-    assert findings["lock"]["found"] == "not checked, since git failed"
-
-
-def test_a_hook_that_is_not_installed(work: BakedProject) -> None:
-    (work.path / ".git/hooks/pre-push").unlink()
-    assert wrong(work) == ["hooks"]
-    work.run("pre-commit", "install")  # as make setup does; make would install into the one .venv
-    assert wrong(work) == []
-
-
 def test_hooks_that_were_deleted_on_purpose_are_not_missed(work: BakedProject) -> None:
     (work.path / ".pre-commit-config.yaml").unlink()
     shutil.rmtree(work.path / ".git/hooks")
     assert wrong(work) == []
 
 
-def test_conflict_markers_in_the_lock(work: BakedProject) -> None:
-    edit(work, "dvc.lock", "stages:\n", "<<<<<<< HEAD\nstages:\n=======\n>>>>>>> theirs\n")
-    finding = doctor(work)["lock"]
-    assert (finding["found"], finding["remedy"]) == (
-        "dvc.lock cannot be read",
-        "mkdir -p .dvc/tmp && tar -cf .dvc/tmp/removed-1.tar dvc.lock && rm -rf dvc.lock "
-        "&& dvc repro",
-    )
-
-
-def test_conflict_markers_in_the_record_of_the_source(work: BakedProject) -> None:
-    edit(work, "data/source.dvc", "outs:\n", "<<<<<<< HEAD\nouts:\n=======\n>>>>>>> theirs\n")
-    assert "lock" in wrong(work)
-    follow(work, "lock")
-    assert wrong(work) == []
-
-
 def test_a_pipeline_that_dvc_cannot_read(work: BakedProject) -> None:
     edit(work, "dvc.yaml", "stages:\n", "stages: [\n")
     assert "dvc" in wrong(work)
-
-
-def test_a_report_that_was_changed_by_hand(work: BakedProject) -> None:
-    (work.path / "metrics.json").write_text("{}", encoding="utf-8")
-    finding = doctor(work)["files"]
-    assert finding["found"] == "metrics.json changed (dvc repro, if you meant to)"
-    follow(work, "files")
-    assert wrong(work) == []
-    assert work.run("tar", "-xOf", ".dvc/tmp/removed-1.tar", "metrics.json").stdout == "{}"
-
-
-def test_no_remedy_loses_what_a_user_wrote(work: BakedProject) -> None:
-    written = ("data/train.parquet", "models/candidates/mine.onnx", "requirements.lock")
-    for name in written:
-        (work.path / name).write_text("<<<<<<< mine\n", encoding="utf-8")
-    for check in ("packages", "files", "leftovers"):
-        follow(work, check)
-    assert wrong(work) == []
-    archived = [
-        work.run("tar", "-xOf", path, name, check=False).stdout
-        for path in (work.path / ".dvc/tmp").glob("removed-*.tar")
-        for name in written
-    ]
-    assert archived.count("<<<<<<< mine\n") == len(written)
 
 
 def test_a_module_that_a_feature_uses_is_named_until_it_is_a_dep(work: BakedProject) -> None:
@@ -227,36 +150,9 @@ def test_an_edited_machinery_is_reported_and_passes(work: BakedProject) -> None:
     assert wrong(work) == []
 
 
-def test_a_file_that_no_candidate_owns(work: BakedProject) -> None:
-    (work.path / "models/candidates/schedule-forest.onnx").write_bytes(b"old")
-    assert "leftovers" in wrong(work)
-    follow(work, "leftovers")
-    assert wrong(work) == []
-
-
-def test_a_parameter_that_was_changed_since_the_last_run(work: BakedProject) -> None:
-    edit(work, "params.yaml", "floor: 0.65", "floor: 0.6")
-    assert wrong(work) == ["pipeline"]
-    follow(work, "pipeline")
-    assert wrong(work) == []
-
-
 def test_an_unknown_parameter_even_if_dvc_has_nothing_to_do(work: BakedProject) -> None:
     edit(work, "params.yaml", "  folds: 4", "  fold: 4\n  folds: 4")
     assert "up to date" in work.run("dvc", "repro").stdout
     assert wrong(work) == ["params"]
     sentence = "params.yaml: train.fold is not a known parameter; remove it or fix its name"
     assert doctor(work)["params"]["found"] == sentence
-
-
-def test_no_default_remote(work: BakedProject) -> None:
-    work.run("dvc", "remote", "default", "--unset")
-    assert doctor(work)["remote"]["found"] == "none is the default"
-
-
-def test_a_remote_folder_that_is_not_there(work: BakedProject) -> None:
-    remote = work.path.parent / "flight_delays-dvc-remote"
-    shutil.move(remote, work.path.parent / "elsewhere")
-    assert wrong(work) == ["remote", "pushed"]
-    follow(work, "remote")
-    assert wrong(work) == []

@@ -289,8 +289,7 @@ def test_show_says_of_which_run_its_figures_are(work: BakedProject) -> None:
 # DVC was killed while it wrote
 
 
-@pytest.mark.parametrize("share", [0, 0.55])
-@pytest.mark.parametrize("name", ["dvc.lock", "data/source.dvc"])
+@pytest.mark.parametrize(("name", "share"), [("dvc.lock", 0.55), ("data/source.dvc", 0)])
 def test_a_record_that_was_torn(work: BakedProject, name: str, share: float) -> None:
     path = work.path / name
     whole = path.read_bytes()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import BakedProject
-from test_doctor import edit, follow, wrong
+from test_doctor import doctor, edit, follow, wrong
 from test_faults import recipe
 from test_versions import REFUSALS, append, rollback
 
@@ -64,15 +64,13 @@ def flip(name: str) -> Change:
     return change
 
 
-def unpush(name: str) -> Change:
-    """Remove a file's object from the remote."""
-    remote = "flight_delays-dvc-remote/files/md5"
-    return lambda project: stored(project, name, project.path.parent / remote).unlink()
-
-
 def stored(project: BakedProject, name: str, objects: Path) -> Path:
     digest = hashlib.md5((project.path / name).read_bytes(), usedforsecurity=False).hexdigest()
     return objects / digest[:2] / digest[2:]
+
+
+def remove_the_repository(project: BakedProject) -> None:
+    shutil.rmtree(project.path / ".git")
 
 
 def new_parameter(project: BakedProject) -> None:
@@ -83,36 +81,62 @@ def no_remote(project: BakedProject) -> None:
     project.run("dvc", "remote", "remove", "storage")
 
 
-FAULTS: dict[str, tuple[str, Change]] = {
-    "no repository": ("git", lambda project: shutil.rmtree(project.path / ".git")),
-    "no hook": ("hooks", remove(".git/hooks/pre-push")),
-    "no pins": ("packages", remove("requirements.lock")),
-    "pins in conflict": ("packages", write("requirements.lock", CONFLICT)),
-    "settings in conflict": ("python", write("pyproject.toml", CONFLICT)),
-    "no lock": ("lock", remove("dvc.lock")),
-    "lock in conflict": ("lock", write("dvc.lock", CONFLICT)),
-    "source's record in conflict": ("lock", write("data/source.dvc", CONFLICT)),
-    "corrupted in the cache": ("cache", flip("data/train.parquet")),
-    "source corrupted in the cache": ("cache", flip(SOURCE)),
-    "a table changed": ("files", write("data/train.parquet")),
-    "a source changed": ("files", write(SOURCE)),
-    "a source added": ("files", write("data/source/new.csv")),
-    "a report changed": ("files", write("metrics.json", "{}")),
-    "a model missing": ("files", remove("models/model.onnx")),
-    "a file of nobody": ("leftovers", write("models/candidates/mine.onnx")),
-    "a parameter changed": ("pipeline", new_parameter),
-    "no remote": ("remote", no_remote),
-    "not pushed": ("pushed", unpush("models/model.onnx")),
-    "source not pushed": ("pushed", unpush(SOURCE)),
+def move_the_remote(project: BakedProject) -> None:
+    remote = project.path.parent / "flight_delays-dvc-remote"
+    remote.rename(project.path.parent / "elsewhere")
+
+
+# The check that fails, what the doctor finds, and the cause.
+FAULTS: dict[str, tuple[str, str, Change]] = {
+    "no repository": ("git", "not a git repository", remove_the_repository),
+    "no hook": ("hooks", "pre-push not installed", remove(".git/hooks/pre-push")),
+    "no pins": ("packages", "requirements.lock cannot be read: ", remove("requirements.lock")),
+    "pins in conflict": (
+        "packages",
+        "requirements.lock cannot be read: ",
+        write("requirements.lock", CONFLICT),
+    ),
+    "settings in conflict": (
+        "python",
+        "pyproject.toml cannot be read: ",
+        write("pyproject.toml", CONFLICT),
+    ),
+    "no lock": ("lock", "there is no dvc.lock: nothing was run yet", remove("dvc.lock")),
+    "lock in conflict": ("lock", "dvc.lock cannot be read", write("dvc.lock", CONFLICT)),
+    "source's record in conflict": (
+        "lock",
+        "data/source.dvc cannot be read",
+        write("data/source.dvc", CONFLICT),
+    ),
+    "source corrupted in the cache": ("cache", "1 corrupted", flip(SOURCE)),
+    "a table changed": (
+        "files",
+        "data/train.parquet changed (dvc repro, if you meant to)",
+        write("data/train.parquet"),
+    ),
+    "a source changed": ("files", "data/source changed", write(SOURCE)),
+    "a source added": ("files", "data/source changed", write("data/source/new.csv")),
+    "a report changed": ("files", "metrics.json changed", write("metrics.json", "{}")),
+    "a model missing": ("files", "models/model.onnx missing", remove("models/model.onnx")),
+    "a file of nobody": (
+        "leftovers",
+        "models/candidates/mine.onnx left over",
+        write("models/candidates/mine.onnx"),
+    ),
+    "a parameter changed": ("pipeline", "gate changed since the last run", new_parameter),
+    "no remote": ("remote", "none is the default", no_remote),
+    "remote's folder moved": ("remote", "is not a folder (if it is elsewhere: ", move_the_remote),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_doctor_says_ends_the_fault_and_loses_nothing(work: BakedProject, fault: str) -> None:
-    check, change = FAULTS[fault]
+    check, sentence, change = FAULTS[fault]
     (work.path / "notes.txt").write_text("not committed\n", encoding="utf-8")
     change(work)
-    assert wrong(work)[0] == check
+    findings = doctor(work)
+    assert [name for name in findings if not findings[name]["passed"]][0] == check
+    assert sentence in findings[check]["found"]
     before = contents(work)
     follow(work, check)
     if check in wrong(work):  # a remote is first set, then filled
@@ -141,12 +165,8 @@ def clean(project: BakedProject) -> set[str]:
 
 COMMANDS = {
     "no gate": "dvc repro",
-    "gate without checks": "dvc repro",
     "stale": "dvc repro",
-    "not pushed": "dvc push",
-    "file of a folder not pushed": "mkdir again && dvc add --to-remote ",
     "tag exists": "git update-ref refs/removed/v1.0.0 ",
-    "registered": "git update-ref refs/removed/model@v1.0.0 ",
     "exists elsewhere": "git fetch --tags upstream",
 }
 
