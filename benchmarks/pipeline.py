@@ -224,7 +224,7 @@ def noop(bench: Bench) -> None:
     runs = alternate(work, max(5, bench.repeats))
     show("Nothing to do", FIGURES, [medians(name, results) for name, results in runs.items()])
     repeated, started = runs.values()
-    compare([("nothing changed / dvc version", repeated, started, "<= 3")])
+    compare([("nothing changed / dvc version", repeated, started, "<= 2.5")])
 
 
 def scale(bench: Bench, sizes: list[str], feature_sets: list[str]) -> None:

