@@ -131,9 +131,9 @@ def test_a_table_works_from_adopt_to_monitor_without_an_edit(
     output = adopt(work, tables / name)
     assert "make check test" in output
     work.run("dvc", "repro")
-    work.run("make", "check", "test")
+    work.run("make", "test")
     work.run("git", "add", ".")
-    work.run("git", "commit", "--quiet", "--message", "Another table")  # with all hooks
+    work.run("git", "commit", "--quiet", "--message", "Another table")  # with all that check runs
     work.run("house-sales", "show")  # exits with 0: the gate passed
     assert of_the_sample(work) == []
     assert "up to date" in work.run("dvc", "repro").stdout

@@ -235,25 +235,21 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def scratch(reproduced: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
-    return reproduced.copy(tmp_path_factory.mktemp("scratch") / reproduced.path.name)
+@pytest.fixture
+def scratch(reproduced: BakedProject, tmp_path: Path) -> BakedProject:
+    return reproduced.copy(tmp_path / reproduced.path.name)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_one_sentence_and_leaves_nothing(scratch: BakedProject, fault: str) -> None:
     stage, change, code, sentence = FAULTS[fault]
     change(scratch)
-    try:
-        before = files(scratch.path)
-        done = scratch.run("python", "-m", "flight_delays", *stage.split(), check=False)
-        assert sentence in done.stdout
-        assert done.returncode == code
-        assert len(done.stdout.splitlines()) == 1
-        assert files(scratch.path) == before
-    finally:
-        scratch.run("git", "checkout", "--quiet", ".")
-        scratch.run("dvc", "checkout", "--quiet", "--force")
+    before = files(scratch.path)
+    done = scratch.run("python", "-m", "flight_delays", *stage.split(), check=False)
+    assert sentence in done.stdout
+    assert done.returncode == code
+    assert len(done.stdout.splitlines()) == 1
+    assert files(scratch.path) == before
 
 
 def test_rows_of_one_class_stop_the_run(scratch: BakedProject) -> None:
@@ -262,14 +258,10 @@ def test_rows_of_one_class_stop_the_run(scratch: BakedProject) -> None:
     never = text.replace('flights["arr_delay"] > LATE_MINUTES', 'flights["arr_delay"] > 10_000')
     assert never != text
     (scratch.path / module).write_text(never, encoding="utf-8")
-    try:
-        done = scratch.run("dvc", "repro", "split", check=False)
-        assert "late is never True in" in done.stdout
-        assert "Traceback" not in done.stdout
-        assert done.returncode != 0
-    finally:
-        scratch.run("git", "checkout", "--quiet", ".")
-        scratch.run("dvc", "checkout", "--quiet", "--force")
+    done = scratch.run("dvc", "repro", "split", check=False)
+    assert "late is never True in" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert done.returncode != 0
 
 
 def checks(project: BakedProject) -> dict[str, Any]:
@@ -285,15 +277,11 @@ def test_a_stated_exception_lets_the_named_column_pass_and_stands_in_gate_and_ca
     reason = "the fleet does not change"
     scratch.edit("params.yaml", split__leakage__allow={"identifier": {"aircraft": reason}})
     scratch.edit("params.yaml", train__models=["prior"], train__feature_sets=["schedule"])
-    try:
-        scratch.run("dvc", "repro")
-        check = checks(scratch)["leakage"]
-        assert check["value"] == 1 and check["passed"] and reason in check["why"]
-        assert scratch.file_contains("reports/model_card.md", reason)
-        assert scratch.file_contains("reports/index.html", reason)
-        scratch.edit("params.yaml", gate__leakage_exceptions=0)
-        scratch.run("dvc", "repro", "gate")
-        assert not checks(scratch)["leakage"]["passed"]
-    finally:
-        scratch.run("git", "checkout", "--quiet", ".")
-        scratch.run("dvc", "checkout", "--quiet", "--force")
+    scratch.run("dvc", "repro")
+    check = checks(scratch)["leakage"]
+    assert check["value"] == 1 and check["passed"] and reason in check["why"]
+    assert scratch.file_contains("reports/model_card.md", reason)
+    assert scratch.file_contains("reports/index.html", reason)
+    scratch.edit("params.yaml", gate__leakage_exceptions=0)
+    scratch.run("dvc", "repro", "gate")
+    assert not checks(scratch)["leakage"]["passed"]

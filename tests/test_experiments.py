@@ -143,16 +143,18 @@ def test_a_queue_runs_in_the_background_two_at_a_time(work: BakedProject) -> Non
 
 
 def test_an_experiment_runs_the_code_that_it_was_queued_with(work: BakedProject) -> None:
-    code = work.path / "src/machinery/pipeline/stages/gate.py"
+    code = work.path / "src/flight_delays/candidates.py"
     text = code.read_text(encoding="utf-8")
-    assert '"model_size"' in text
-    code.write_text(text.replace('"model_size"', '"size_of_the_model"'), encoding="utf-8")
-    work.run("dvc", "exp", "run", "--queue", "--name", "renamed")
+    model = (work.path / "models/model.onnx").read_bytes()
+    changed = text.replace("LogisticRegression()", "LogisticRegression(fit_intercept=False)")
+    assert changed != text
+    code.write_text(changed, encoding="utf-8")
+    work.run("dvc", "exp", "run", "--queue", "--name", "no-intercept")
     code.write_text(text, encoding="utf-8")
     work.run("dvc", "exp", "run", "--run-all")
     assert work.run("git", "status", "--porcelain").stdout == ""
-    work.run("dvc", "exp", "apply", "renamed")
-    assert work.file_contains("reports/gate.json", "size_of_the_model")
+    work.run("dvc", "exp", "apply", "no-intercept")
+    assert (work.path / "models/model.onnx").read_bytes() != model
 
 
 RANGES = """search:

@@ -137,7 +137,7 @@ def test_a_rollback_leaves_the_folders_of_other_teams(inside: BakedProject) -> N
     other = inside.path.parent / "other/file"
     model = (inside.path / "models/model.onnx").read_bytes()
     inside.run("flight-delays", "release", "v1.0.0")
-    edit(inside, "params.yaml", "hours_before_departure: 2", "hours_before_departure: 3")
+    edit(inside, "params.yaml", "C: 1.0", "C: 0.5")
     inside.run("dvc", "repro")
     (inside.path / "src/flight_delays/more.py").write_text("", encoding="utf-8")
     other.write_text("two\n", encoding="utf-8")
@@ -231,7 +231,7 @@ def test_a_retraining_in_a_larger_repository_takes_in_the_log_and_leaves_other_t
 def merging(work: BakedProject) -> BakedProject:
     """The project on main, with a branch `theirs` that has another model."""
     work.run("git", "checkout", "--quiet", "-b", "theirs")
-    edit(work, "params.yaml", "hours_before_departure: 2", "hours_before_departure: 3")
+    edit(work, "params.yaml", "C: 1.0", "C: 0.5")
     work.run("dvc", "repro")
     commit(work)
     work.run("dvc", "push")
@@ -253,7 +253,7 @@ def test_an_old_model_after_a_merge_has_a_remedy_that_fits(
 ) -> None:
     merging.run(*UNHOOKED, "merge", "--quiet", "theirs")
     output = merging.run("flight-delays", "release", "v1.0.0", check=False).stdout
-    assert "data/raw.parquet and 14 more of another run: dvc pull\n" in output
+    assert "models/candidates/schedule-linear.json and 4 more of another run: dvc pull\n" in output
     predict = ("flight-delays", "predict", "data/test.parquet", str(tmp_path / "out.parquet"))
     output = merging.run(*predict, check=False).stdout
     assert "is not the file that model.json describes; run 'dvc pull' in a checkout" in output

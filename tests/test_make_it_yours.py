@@ -47,9 +47,9 @@ def test_new_data_a_new_feature_and_a_new_model(reproduced: BakedProject, tmp_pa
     assert trees["features"] == 15 and trees["mean"] > 0.6
     info = json.loads((copy.path / "models/model.json").read_text(encoding="utf-8"))
     assert info["trained_on"]["until"].startswith("2013-07-")
-    copy.run("make", "check", "test")
+    copy.run("make", "test")
     copy.run("git", "add", ".")
-    copy.run("git", "commit", "--quiet", "--message", "Ours")  # with all hooks
+    copy.run("git", "commit", "--quiet", "--message", "Ours")  # with all that `make check` runs
 
 
 @pytest.fixture
@@ -95,10 +95,10 @@ def test_a_stage_of_ones_own_is_green_everywhere(explored: BakedProject) -> None
     table = (explored.path / "reports/explore.csv").read_text(encoding="utf-8")
     assert table.startswith("carrier,size,mean\n")
     assert "up to date" in explored.run("dvc", "repro").stdout
-    explored.run("make", "check", "test", PYTEST_ADDOPTS=WITHOUT_WEATHER)
+    explored.run("make", "test", PYTEST_ADDOPTS=WITHOUT_WEATHER)
     explored.run("git", "add", ".")
-    explored.run("git", "commit", "--quiet", "--message", "Explore")  # with all hooks
-    explored.run("pre-commit", "run", "--all-files")
+    explored.run("pre-commit", "run", "--all-files")  # with all that `make check` runs
+    explored.run("git", "commit", "--quiet", "--no-verify", "--message", "Explore")
     explored.run("dvc", "push")
     explored.run("flight-delays", "doctor")
     explored.run("make", "fresh")

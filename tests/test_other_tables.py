@@ -138,10 +138,10 @@ def test_another_table_goes_through_the_same_stages(
     if name == "diabetes":
         copy.run("python", "-c", GROUPS)
     assert "up to date" in copy.run("dvc", "repro").stdout
-    copy.run("make", "check", "test")
+    copy.run("make", "test")
     copy.run("git", "add", ".")
-    copy.run("git", "commit", "--quiet", "--message", "Another table")  # with all hooks
-    copy.run("pre-commit", "run", "--all-files")
+    copy.run("pre-commit", "run", "--all-files")  # with all that `make check` runs
+    copy.run("git", "commit", "--quiet", "--no-verify", "--message", "Another table")
     copy.run("dvc", "push")
     copy.run("make", "fresh")
     copy.run("dvc", "plots", "show", "--out", tmp_path / "plots")

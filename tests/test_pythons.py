@@ -1,4 +1,4 @@
-"""Every supported Python on this machine installs a project, and its checks pass."""
+"""Every supported Python on this machine installs a project, and its tests pass."""
 
 import os
 import subprocess
@@ -32,9 +32,7 @@ def bare_path() -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", PYTHONS)
-def test_a_project_installs_and_its_checks_and_tests_are_green(
-    version: str, tmp_path: Path
-) -> None:
+def test_a_project_installs_and_its_tests_are_green(version: str, tmp_path: Path) -> None:
     python = PYTHONS[version]
     if python is None:
         pytest.skip(f"Python {version} is not on this machine")
@@ -44,4 +42,5 @@ def test_a_project_installs_and_its_checks_and_tests_are_green(
     baked.run("make", "setup", f"PYTHON={python}", PATH=path)
     assert baked.run("python", "--version").stdout.startswith(f"Python {version}.")
     assert baked.run("git", "status", "--porcelain").stdout == ""
-    baked.run("make", "check", "test", PATH=path)
+    targets = ("check", "test") if version == BY_PIP else ("test",)
+    baked.run("make", *targets, PATH=path)
