@@ -50,7 +50,7 @@ check: .venv/installed ## Check lint, format and types without changing anything
 	.venv/bin/ruff format --config pyproject.toml --check $(LINTED)
 	.venv/bin/mypy
 	.venv/bin/mypy --package machinery
-	cd '$(MACHINERY)/..' && $(CURDIR)/.venv/bin/lint-imports --no-logo --no-cache --config $(CURDIR)/pyproject.toml
+	cd '$(MACHINERY)/..' && $(CURDIR)/.venv/bin/lint-imports --no-logo --no-cache $(CURDIR)/pyproject.toml
 
 lock: .venv/installed ## Pin the dependencies of the template and the project again
 	@rm -rf build/lock
