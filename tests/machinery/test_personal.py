@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -204,7 +204,7 @@ def test_no_personal_value_leaks(run: Run, capfd: pytest.CaptureFixture[str]) ->
     run(Personal())
     messages += [*served(), *predicted(), monitored()]
     logged = [path.read_text(encoding="utf-8") for path in Path("logs").glob("*.jsonl")]
-    log_files.compact(Path("logs"), datetime.now(UTC) + timedelta(days=1, minutes=2))
+    log_files.compact(Path("logs"), datetime(2100, 1, 1, tzinfo=UTC))
     rows = log_files.read(Path("logs")).to_pylist()
     printed = capfd.readouterr()
     texts = {"messages": messages, "logged": logged, "read": [str(rows)], "printed": [*printed]}

@@ -29,7 +29,7 @@ from machinery.serving.log import STANDARD_OUTPUT, PredictionLog
 from machinery.serving.log_files import compact, read
 from shop.project import Shop
 
-TOMORROW = datetime.now(UTC) + timedelta(days=1, minutes=2)
+AFTERWARDS = datetime(2100, 1, 1, tzinfo=UTC)  # when every day of the log is over
 MEGABYTE = 1_000_000
 
 
@@ -91,7 +91,7 @@ def test_each_request_is_one_line_after_the_description_of_its_model(
 
 def test_only_the_owner_may_read_the_log(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
-    compact(tmp_path / "log", TOMORROW)
+    compact(tmp_path / "log", AFTERWARDS)
     answer(log)
     files = [path for path in (tmp_path / "log").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".jsonl", ".parquet"}
@@ -109,7 +109,7 @@ def test_a_table_is_typed_by_the_contract_whether_from_lines_or_parquet(
     log.feedback([("r", 1, True)])  # the latest counts
     table = read(tmp_path / "log")
     assert table.num_rows == 5
-    assert compact(tmp_path / "log", TOMORROW).rows == 8
+    assert compact(tmp_path / "log", AFTERWARDS).rows == 8
     assert not list((tmp_path / "log").glob("*.jsonl"))
     compacted = read(tmp_path / "log")
     order = [(name, "ascending") for name in ("role", "request_id", "row")]
@@ -185,14 +185,14 @@ def test_a_killed_compaction_loses_and_duplicates_nothing(
     log.feedback([("r0", 0, True)])
     folder = tmp_path / "log"
     process = subprocess.run(
-        [sys.executable, "-c", KILLED, folder, TOMORROW.isoformat(), name, number],
+        [sys.executable, "-c", KILLED, folder, AFTERWARDS.isoformat(), name, number],
         env={"PYTHONPATH": os.pathsep.join(sys.path)},
         check=False,
     )
     assert process.returncode == -signal.SIGKILL
     assert list(folder.glob("*.jsonl"))
     assert read(folder).num_rows == 12
-    compact(folder, TOMORROW)
+    compact(folder, AFTERWARDS)
     after = read(folder)
     assert (after.num_rows, after["outcome"].null_count) == (12, 10)
     assert not [path for path in folder.rglob("*") if path.suffix in (".jsonl", ".part")]
@@ -223,7 +223,7 @@ def test_unreadable_lines_are_left_out_reported_and_kept(
         assert read(tmp_path / "log")["request_id"].to_pylist() == request_ids
         assert f"{path}: 1 lines cannot be read" in caplog.text
     renamed = path.with_suffix(".damaged")
-    compacted = compact(tmp_path / "log", TOMORROW)
+    compacted = compact(tmp_path / "log", AFTERWARDS)
     assert (compacted.rows, compacted.damaged) == (len(request_ids) + 1, [renamed])
     assert (path.exists(), renamed.exists()) == (False, True)
 
@@ -234,7 +234,7 @@ def test_a_file_that_is_compacted_before_it_is_read_counts_once(
     original = log_files._read_lines
 
     def read_late(kind: str, path: Path) -> Any:
-        compact(tmp_path / "log", TOMORROW)
+        compact(tmp_path / "log", AFTERWARDS)
         return original(kind, path)
 
     answer(log)
@@ -258,7 +258,7 @@ def test_unreadable_lines_are_not_kept_in_memory(
 
 def test_a_damaged_parquet_file_is_named(log: PredictionLog, tmp_path: Path) -> None:
     answer(log)
-    compact(tmp_path / "log", TOMORROW)
+    compact(tmp_path / "log", AFTERWARDS)
     (path,) = (tmp_path / "log").rglob("*.parquet")
     path.write_bytes(b"PAR1")
     with pytest.raises(UserError, match=f"{path} is not a readable Parquet file"):
@@ -333,7 +333,7 @@ def test_many_rows_are_compacted_in_batches(
     monkeypatch.setattr(log_files, "BATCH_BYTES", 500)
     for number in range(10):
         answer(log, f"r{number}")
-    compacted = compact(tmp_path / "log", TOMORROW)
+    compacted = compact(tmp_path / "log", AFTERWARDS)
     assert (compacted.rows, compacted.files > 3) == (20, True)
     assert read(tmp_path / "log").num_rows == 20
 
@@ -349,7 +349,7 @@ def test_the_command_prints_a_summary(log: PredictionLog, tmp_path: Path) -> Non
 def test_days_older_than_the_setting_are_removed(
     log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, today = tmp_path / "log", (TOMORROW - timedelta(days=1)).date()
+    folder, today = tmp_path / "log", datetime.now(UTC).date()
     answer(log)
     log.feedback([("r", 0, True)])
     (path,) = folder.glob("*.jsonl")
