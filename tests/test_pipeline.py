@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,21 @@ def test_a_stage_run_by_hand_makes_the_bytes_that_a_fork_made_for_dvc(
     for words in ("split", "train schedule_weather boosting", "select", "evaluate", "card"):
         copy.run("python", "-m", "flight_delays", *words.split())
     assert "up to date" in copy.run("dvc", "status").stdout
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="kernels of x86-64 are compared")
+def test_another_processor_computes_the_same_metrics(
+    reproduced: BakedProject, tmp_path: Path
+) -> None:
+    """The kernels of OpenBLAS for processors without AVX stand in for another processor."""
+    copy = reproduced.copy(tmp_path / "copy")
+    for words in ("train schedule_weather linear", "select", "evaluate"):
+        copy.run("python", "-m", "flight_delays", *words.split(), OPENBLAS_CORETYPE="PRESCOTT")
+    held_out = "models/candidates/schedule_weather-linear.parquet"
+    assert (copy.path / held_out).read_bytes() != (reproduced.path / held_out).read_bytes()
+    there, here = (read(project, "metrics.json") for project in (copy, reproduced))
+    for name, estimate in here.items():
+        assert there[name] == pytest.approx(estimate, abs=0.001), name
 
 
 def test_a_teammate_gets_the_bytes_without_running_anything(

@@ -16,7 +16,7 @@ app = typer.Typer()
 WIDTH = 100  # columns
 
 
-@app.command(epilog="Example: lineage v1.1.0, or lineage --sha256 1bfac2e5, or lineage --mermaid")
+@app.command(epilog="Example: lineage v1.1.0, or lineage --sha256 34e71b6b, or lineage --mermaid")
 def lineage(
     ctx: typer.Context,
     target: Annotated[str, typer.Argument(help="A revision, a file, or REVISION:FILE.")] = "",
