@@ -1,4 +1,4 @@
-"""Drift: raw columns of a window and of a reference in; which columns moved, and how far, out.
+"""Drift: which raw columns of a window differ from a reference, and by how much.
 
 This is a diagnosis and raises no alarm: inputs move with the seasons, and a model may be as good as
 before. A column has drifted if its population stability index is at least moderate and it is not a

@@ -1,4 +1,4 @@
-"""Performance estimates: predictions without outcomes in; the expected metric out.
+"""Performance estimates: the metric to expect of predictions whose outcomes are not known yet.
 
 Both estimates assume that the target depends on the features as it did: they are blind to concept
 drift, and their gap to the realised metric is its sign. They clear no alarm.

@@ -1,4 +1,4 @@
-"""Realised performance: rows with an outcome in; metrics with intervals over whole days out.
+"""Realised performance: metrics of the rows whose outcome is known, with intervals.
 
 The interval of each metric is a delete-a-day jackknife, since the rows of a day are not independent
 (whole groups are left out where the contract names a group).

@@ -1,7 +1,4 @@
-"""The rule for retraining: entries of windows in; whether to retrain, and why, out.
-
-Entries are those of `windows` in monitoring.json, oldest first.
-"""
+"""The rule for retraining, applied to the windows of monitoring.json, oldest first."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Answers: predictions in; decisions, prediction sets and intervals out, also as columns."""
+"""Answers: predictions with their decisions and prediction sets or intervals, also as columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Conformal prediction: held-out predictions in, prediction sets and intervals out.
+"""Conformal prediction: prediction sets and intervals, calibrated on held-out predictions.
 
 Split conformal prediction (Vovk et al. 2005; Angelopoulos & Bates 2021, arXiv:2107.07511): whatever
 the model, sets at the calibrated quantile contain the true value at the nominal rate, as long as

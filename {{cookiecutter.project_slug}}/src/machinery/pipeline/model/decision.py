@@ -1,4 +1,4 @@
-"""Decision rule: model.json in, its threshold and conformal quantile out."""
+"""The decision rule that model.json records: threshold and conformal quantile."""
 
 from collections.abc import Mapping
 from math import inf

@@ -1,4 +1,4 @@
-"""Evaluation: target and predictions in, scorers of all reported metrics out."""
+"""Evaluation: the scorers of all reported metrics, and the units that the bootstrap resamples."""
 
 from math import isfinite
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Scoring: raw columns in; features, predictions, sets or intervals, and decisions out.
+"""Score raw columns: features, predictions, prediction sets or intervals, and decisions.
 
 It answers requests, scores files in bulk and checks a model's stored examples, with the functions
 of features.py and the model file as in training. Of the pipeline it needs the model's files alone.

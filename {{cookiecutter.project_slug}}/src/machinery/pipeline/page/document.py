@@ -1,4 +1,4 @@
-"""The model card and reports/index.html: every report in, Markdown and one self-contained page out.
+"""Write the model card (Markdown) and reports/index.html (one self-contained page).
 
 Both depend on their arguments alone. `reports` are the documents of stages/card.py.
 """

@@ -1,4 +1,4 @@
-"""Figures: points of the reports in, Matplotlib's SVG with a text alternative out.
+"""Draw the figures of the page as SVG, each with a text alternative.
 
 Lines and text take the page's colour (currentColor), series have colours that show on light and on
 dark. The bytes depend on the points alone: no date, no random id, no setting of the user's.

@@ -1,4 +1,4 @@
-"""Check the model: every report in, named checks with their values and limits out.
+"""Check the model: each check has a name, a value from the reports, and a limit.
 
 A failed gate does not stop the pipeline, since the reports of a failed model are needed most; it
 blocks the release and CI.

@@ -1,4 +1,4 @@
-"""Curves for plots: target and prediction in, a list of points out."""
+"""The points of the plots: ROC, precision-recall and calibration curves, confusion, residuals."""
 
 from collections.abc import Sequence
 from itertools import product

@@ -1,4 +1,4 @@
-"""Confidence intervals: counts, values or scorers in, estimates with their intervals out."""
+"""Confidence intervals of proportions, of means, and of scorers by bootstrap or jackknife."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isnan, nan, sqrt

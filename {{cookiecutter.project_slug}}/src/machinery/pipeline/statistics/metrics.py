@@ -1,4 +1,4 @@
-"""Metrics as scorers: target and prediction in, a function of sample weights out.
+"""Metrics as scorers: functions of sample weights, for one target and prediction.
 
 Whatever does not depend on the weights (sorting, losses, bins) is computed when a scorer is built,
 so that a thousand bootstrap resamples cost little more than one. Values equal scikit-learn's,

@@ -1,4 +1,4 @@
-"""Distribution shift: one column of two tables in, their population stability index (PSI) out.
+"""Distribution shift of a column between two tables: the population stability index (PSI).
 
 The PSI is the sum of (p - q) ln(p / q) over bins: below 0.1 a shift is small, from 0.25 on it is
 large (Siddiqi 2006, Credit Risk Scorecards, chapter 9). Numbers are binned at the deciles of both

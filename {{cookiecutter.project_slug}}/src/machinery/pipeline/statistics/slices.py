@@ -1,4 +1,4 @@
-"""Slices: a table and column names in, the rows of each value out, missing values included."""
+"""Slices: the rows of each value of a column, missing values included."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
