@@ -6,7 +6,6 @@ the files to read. A worker then returns exactly what this process would have co
 
 import logging
 import re
-import socket
 import sys
 import warnings
 from collections import deque
@@ -15,7 +14,6 @@ from contextlib import contextmanager, suppress
 from operator import call
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import dask
@@ -49,8 +47,6 @@ def connected(package: str, address: str, setting: str) -> Iterator["Cluster"]:
     with dask.config.set(quiet), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*Mismatched versions")  # Cluster reports them
         try:
-            scheduler = urlsplit(address)  # tried once, as Dask would retry until the timeout
-            socket.create_connection((scheduler.hostname, scheduler.port), SECONDS).close()
             client = Client(address, timeout=SECONDS, direct_to_workers=True)  # type: ignore
         except (OSError, ValueError, OverflowError) as error:
             fault = f"where no Dask scheduler answers ({first_line(error)})"
